@@ -1,0 +1,237 @@
+"""The message itself: one flat record of a run, repaired and cut to what a migas server stores.
+
+Everything here is pure. A server of the wire's version 0.9 answers `success` and then loses what
+its database refuses, so a value is mended or left out before it is sent, never sent in hope.
+"""
+
+from __future__ import annotations
+
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, TypedDict
+
+    class Breadcrumb(TypedDict, total=False):
+        """What leaves the machine: the fields of the server's `ProjectInput`, nothing else."""
+
+        project: str
+        project_version: str
+        language: str
+        language_version: str
+        session_id: str
+        user_id: str
+        user_type: str
+        platform: str
+        container: str
+        is_ci: bool
+        status: str
+        status_desc: str
+        error_type: str
+        error_desc: str
+
+
+MAX_REQUEST_BYTES = 2500
+"""The largest request body a migas server reads; one byte more is answered with 413."""
+
+MAX_VERSION_CHARS = 24
+"""Where a server cuts a version when it stores it."""
+
+MAX_LANGUAGE_CHARS = 32
+MAX_PLATFORM_CHARS = 64
+
+STATUSES = {
+    "R": "R",
+    "running": "R",
+    "pending": "R",
+    "C": "C",
+    "completed": "C",
+    "success": "C",
+    "F": "F",
+    "failed": "F",
+    "error": "F",
+    "S": "S",
+    "suspended": "S",
+}
+"""Every spelling of a status that a server or a released client knows, and the letter it means."""
+
+CONTAINERS = ("unknown", "docker", "apptainer")
+USER_TYPES = ("general", "dev", "ci")
+
+CONTEXT_FIELDS = ("session_id", "user_id", "user_type", "platform", "container", "is_ci")
+PROCESS_FIELDS = ("status", "status_desc", "error_type", "error_desc")
+FIELDS = (
+    "project",
+    "project_version",
+    "language",
+    "language_version",
+    *CONTEXT_FIELDS,
+    *PROCESS_FIELDS,
+)
+TEXT_FIELDS = ("status_desc", "error_type", "error_desc")
+"""The fields whose text comes from a running program; the only ones that need redaction."""
+
+ADD_PROJECT_QUERY = "mutation($p:ProjectInput!){add_project(p:$p)}"
+
+_CUT_ORDER = ("error_desc", "status_desc", "error_type", "project_version", "project")
+_CUT_MARK = " … "
+_MAX_TEXT_CHARS = 8 * MAX_REQUEST_BYTES
+
+
+def compose(fields: Mapping[str, Any]) -> Breadcrumb:
+    """Build the breadcrumb that a server stores from values as a program gave them.
+
+    Args:
+        fields: Names from `FIELDS` with values of any type; unknown names and None are left out.
+
+    Returns:
+        A new breadcrumb. A `user_id` or `session_id` that is no UUID is left out, an unknown
+        status, container or user type too; texts have no NUL and no lone surrogate.
+    """
+    composed: dict[str, Any] = {}
+    for name in FIELDS:
+        value = fields.get(name)
+        if value is not None:
+            repaired = _repair(name, value)
+            if repaired is not None:
+                composed[name] = repaired
+    return composed  # type: ignore[return-value]
+
+
+def fit(breadcrumb: Breadcrumb) -> Breadcrumb:
+    """Cut a breadcrumb's texts in their middle until either form of its request is small enough.
+
+    Returns:
+        A breadcrumb whose GraphQL and REST bodies are at most `MAX_REQUEST_BYTES` bytes.
+    """
+    fitted = breadcrumb.copy()
+    for name in _CUT_ORDER:
+        excess = request_bytes(fitted) - MAX_REQUEST_BYTES
+        if excess <= 0:
+            break
+        text = fitted.get(name)
+        if isinstance(text, str):
+            fitted[name] = cut_middle(text, max(_json_cost(text) - excess, 0))  # type: ignore[literal-required]
+    return fitted
+
+
+def request_bytes(breadcrumb: Breadcrumb) -> int:
+    """The size in bytes of the larger of a breadcrumb's two request bodies."""
+    return max(len(graphql_body(breadcrumb)), len(rest_body(breadcrumb)))
+
+
+def graphql_body(breadcrumb: Breadcrumb) -> bytes:
+    """The body of the `add_project` mutation that stores this breadcrumb."""
+    return encode({"query": ADD_PROJECT_QUERY, "variables": {"p": breadcrumb}})
+
+
+def rest_body(breadcrumb: Breadcrumb) -> bytes:
+    """The body of `POST /api/breadcrumb` that stores this breadcrumb."""
+    return encode(nested(breadcrumb))
+
+
+def nested(breadcrumb: Breadcrumb) -> dict[str, Any]:
+    """The breadcrumb as `add_breadcrumb` and the REST call take it: with `ctx` and `proc`."""
+    return {
+        "project": breadcrumb.get("project", ""),
+        "project_version": breadcrumb.get("project_version", ""),
+        "language": breadcrumb.get("language", ""),
+        "language_version": breadcrumb.get("language_version", ""),
+        "ctx": {name: breadcrumb[name] for name in CONTEXT_FIELDS if name in breadcrumb},  # type: ignore[literal-required]
+        "proc": {name: breadcrumb[name] for name in PROCESS_FIELDS if name in breadcrumb},  # type: ignore[literal-required]
+    }
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """A JSON request body in UTF-8, without a byte of padding."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def cut_middle(text: str, budget: int) -> str:
+    """Shorten a text to a budget by taking characters out of its middle, where least is said.
+
+    Args:
+        text: Any text without lone surrogates.
+        budget: The bytes the text may take inside a JSON string in UTF-8, its quotes aside.
+
+    Returns:
+        The text itself when it fits; else its beginning and its end with a mark between them.
+    """
+    if len(text) <= budget and _json_cost(text) <= budget:
+        return text
+    room = budget - _json_cost(_CUT_MARK)
+    if room <= 0:
+        return ""
+    head = _prefix_within(text, room - room // 2)
+    tail = _prefix_within(text[: len(head) - 1 : -1] if head else text[::-1], room // 2)[::-1]
+    return head + _CUT_MARK + tail
+
+
+def canonical_uuid(value: object) -> str | None:
+    """The hyphenated lower-case form of a UUID given as text or `uuid.UUID`, or None."""
+    digits = str(value).strip().lower().removeprefix("urn:uuid:").strip("{}").replace("-", "")
+    if len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):
+        return None
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def plain_text(value: object) -> str:
+    """Any value as text that a database stores, classes and exceptions by their names.
+
+    A value whose own `__str__` fails becomes `<TypeName>`: a report about a broken object must
+    not break in turn.
+    """
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, type):
+        text = value.__name__
+    else:
+        try:
+            text = str(value)
+        except Exception:  # noqa: BLE001  a foreign __str__ may raise anything
+            text = f"<{type(value).__name__}>"
+    if len(text) > _MAX_TEXT_CHARS:
+        half = _MAX_TEXT_CHARS // 2
+        text = text[:half] + _CUT_MARK + text[-half:]
+    text = text.replace("\0", "\ufffd")
+    if not text.isascii():
+        text = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+    return text
+
+
+def _repair(name: str, value: object) -> object:
+    if name in ("session_id", "user_id"):
+        return canonical_uuid(value)
+    if name == "is_ci":
+        return bool(value)
+    if name == "error_type" and isinstance(value, BaseException):
+        value = type(value)
+    text = plain_text(value)
+    if name == "status":
+        return STATUSES.get(text) or STATUSES.get(text.lower())
+    if name == "container":
+        return text if text in CONTAINERS else None
+    if name == "user_type":
+        return text if text in USER_TYPES else None
+    if name == "language":
+        return text[:MAX_LANGUAGE_CHARS]
+    if name == "platform":
+        return text[:MAX_PLATFORM_CHARS]
+    if name in ("project", "project_version", "language_version"):
+        return text.strip()
+    return text
+
+
+def _json_cost(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
+
+
+def _prefix_within(text: str, budget: int) -> str:
+    """The longest beginning of a text that costs at most `budget` bytes."""
+    spent = 0
+    for index, character in enumerate(text):
+        spent += _json_cost(character)
+        if spent > budget:
+            return text[:index]
+    return text
