@@ -1,0 +1,68 @@
+"""The collector as an ASGI application."""
+
+from __future__ import annotations
+
+import math
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+
+from migas.breadcrumb import MAX_REQUEST_BYTES
+
+from . import rest
+from .graphql import graphql_router
+from .middleware import BodyLimit, SignedAnswers
+
+if TYPE_CHECKING:
+    from .storage import Storage
+
+
+def create_app(storage: Storage) -> FastAPI:
+    """Build the application over an open storage; whoever opened it closes it afterwards.
+
+    Returns:
+        An application with `POST /graphql` and `POST /api/breadcrumb`.
+    """
+    # The interactive pages load scripts from another site.
+    app = FastAPI(title="migas collector", version=_version(), docs_url=None, redoc_url=None)
+    app.state.storage = storage
+    app.include_router(graphql_router(storage))
+    app.include_router(rest.router)
+    app.exception_handler(RequestValidationError)(_refuse)
+    app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
+    app.add_middleware(SignedAnswers, signature=f"migas@{_version()}")
+    return app
+
+
+async def _refuse(_request: Request, refused: RequestValidationError) -> Response:
+    """Name what is wrong with a request's values, without repeating one that JSON cannot hold."""
+    problems = [
+        problem | {"input": _echo(problem.get("input")), "ctx": _texts(problem.get("ctx"))}
+        for problem in refused.errors()
+    ]
+    return JSONResponse({"detail": problems}, 422)
+
+
+def _texts(context: object) -> dict[str, str]:
+    items = context.items() if isinstance(context, dict) else ()
+    return {str(name): str(value) for name, value in items}
+
+
+def _echo(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return type(value).__name__
+
+
+def _version() -> str:
+    try:
+        return version("migas")
+    except PackageNotFoundError:  # run from a source tree that was not installed
+        return "unknown"

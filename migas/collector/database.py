@@ -1,0 +1,119 @@
+"""Which database a URL means, and how to open it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, cast
+
+import platformdirs
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from .errors import CollectorError
+from .tables import metadata
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_WRITES = "migas_writes"
+
+
+def default_url() -> str:
+    """The URL of the SQLite file that is used when nobody names a database."""
+    folder = platformdirs.user_data_dir("migas", appauthor=False)
+    return f"sqlite:///{os.path.join(folder, 'collector.sqlite')}"
+
+
+def engine_url(text: str) -> URL:
+    """Map a database URL as a person writes it to the asynchronous driver that serves it.
+
+    Args:
+        text: `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://…`.
+
+    Raises:
+        CollectorError: It is no URL, or one of a database that the collector cannot use.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or url.drivername not in {*_DRIVERS, *_DRIVERS.values()}:
+        raise CollectorError(
+            f"{text!r} names no database for the collector: write sqlite:///path/to/file"
+        )
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise CollectorError(f"{text!r} names no file: write sqlite:///path/to/file")
+    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+
+
+def describe(url: URL) -> str:
+    """A database as one names it to a person: a file's path, or a URL without its password."""
+    if url.get_backend_name() == "sqlite":
+        return os.path.abspath(cast("str", url.database))
+    return url.render_as_string(hide_password=True)
+
+
+async def open_engine(url: URL) -> AsyncEngine:
+    """Connect to a database, make it if there is none, and make the tables that it lacks.
+
+    Returns:
+        An engine whose plain transactions read; see `for_writing`.
+
+    Raises:
+        CollectorError: The database cannot be opened or is no database.
+    """
+    if url.get_backend_name() == "sqlite":
+        _make_private_file(cast("str", url.database))
+    try:
+        engine = create_async_engine(url)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise CollectorError(f"{url.drivername} needs a driver that is missing: {error}") from error
+    if url.get_backend_name() == "sqlite":
+        _prepare_sqlite(engine)
+    try:
+        async with for_writing(engine).begin() as connection:
+            await connection.run_sync(metadata.create_all)
+    except (DBAPIError, OSError) as error:
+        await engine.dispose()
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise CollectorError(f"cannot use the database {describe(url)}: {reason}") from error
+    return engine
+
+
+def for_writing(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine, for transactions that write.
+
+    SQLite lets one transaction write at a time. One that reads first and writes later fails when
+    another has written in between, and no waiting helps; so these take the lock at their start.
+    """
+    return engine.execution_options(**{_WRITES: True})
+
+
+def _make_private_file(path: str) -> None:
+    """Make the file that holds other people's data readable for its owner alone."""
+    try:
+        if path == engine_url(default_url()).database:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise CollectorError(f"cannot write the database {path}: {error.strerror}") from error
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    # The driver would begin transactions by itself, late and only for some statements.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 5000")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # NORMAL would lose the newest commits when the power fails, after success was answered.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

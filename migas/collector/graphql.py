@@ -1,0 +1,259 @@
+"""`POST /graphql`: the five operations that migas clients know."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import strawberry
+from graphql import GraphQLError, GraphQLSyntaxError
+from strawberry.extensions import (
+    MaskErrors,
+    MaxAliasesLimiter,
+    MaxTokensLimiter,
+    ParserCache,
+    QueryDepthLimiter,
+    ValidationCache,
+)
+from strawberry.fastapi import GraphQLRouter
+from strawberry.scalars import JSON
+from strawberry.schema.config import StrawberryConfig
+
+from .errors import NotStoredError, UnstorableError
+from .graphql_types import (
+    SCALARS,
+    BreadcrumbResult,
+    CheckProjectResult,
+    ContextInput,
+    DateTime,
+    ProcessInput,
+    ProjectInput,
+)
+from .ingest import checked, is_project_name
+from .versions import lenient_version
+
+if TYPE_CHECKING:
+    from fastapi import Request
+    from strawberry.http import GraphQLHTTPResponse
+    from strawberry.types import ExecutionContext, ExecutionResult
+
+    from .storage import Storage
+
+MAX_DEPTH = 8
+MAX_ALIASES = 10
+MAX_TOKENS = 500
+"""Tokens in one document: a breadcrumb written inline has about a hundred."""
+
+_log = logging.getLogger("migas.collector")
+
+
+@strawberry.type
+class Query:
+    """What can be asked."""
+
+    @strawberry.field
+    async def get_projects(self, info: strawberry.Info) -> list[str]:
+        """The projects whose breadcrumbs are taken, in the order of their registration."""
+        return await _storage(info).projects()
+
+    @strawberry.field
+    async def check_project(
+        self, info: strawberry.Info, project: str, project_version: str
+    ) -> CheckProjectResult:
+        """How a version stands among those that the project's maintainer named."""
+        release = await _storage(info).release(project)
+        return CheckProjectResult(
+            success=release.is_known,
+            latest=release.latest,
+            flagged=release.flags(project_version),
+            message="" if release.is_known else f'No version of "{project}" is known',
+        )
+
+    @strawberry.field
+    async def get_usage(
+        self,
+        info: strawberry.Info,
+        project: str,
+        start: DateTime,
+        end: DateTime | None = None,
+        unique: bool = False,
+    ) -> JSON:
+        """Count breadcrumbs, or users, from `start` to `end`, which is now if nobody says."""
+        storage = _storage(info)
+        hits, message = 0, f'Project "{project}" is not being tracked'
+        registered = await storage.is_registered(project)
+        if registered:
+            last = end or datetime.now(start.tzinfo)
+            hits, message = (
+                await storage.usage(
+                    project, int(start.timestamp()), int(last.timestamp()), unique=unique
+                ),
+                "",
+            )
+        return JSON({"hits": hits, "message": message, "unique": unique, "success": registered})
+
+
+@strawberry.type
+class Mutation:
+    """What can be told."""
+
+    @strawberry.mutation
+    async def add_breadcrumb(
+        self,
+        info: strawberry.Info,
+        *,
+        project: str,
+        project_version: str,
+        language: str,
+        language_version: str,
+        ctx: ContextInput,
+        proc: ProcessInput,
+    ) -> BreadcrumbResult:
+        """Store a breadcrumb; versions may have any form, and every user counts as `general`."""
+        if not is_project_name(project):
+            return BreadcrumbResult(
+                success=False, message="Invalid project format (expected owner/repo)."
+            )
+        crumb = checked(
+            project=project,
+            project_version=lenient_version(project_version),
+            language=language,
+            language_version=lenient_version(language_version),
+            session_id=ctx.session_id,
+            user_id=ctx.user_id,
+            platform=ctx.platform,
+            container=ctx.container.value,
+            is_ci=ctx.is_ci,
+            status=proc.status.value,
+            status_desc=proc.status_desc,
+            error_type=proc.error_type,
+            error_desc=proc.error_desc,
+        )
+        if await _storage(info).record(crumb) is None:
+            return BreadcrumbResult(success=False, message="Project is not yet registered.")
+        return BreadcrumbResult(success=True)
+
+    @strawberry.mutation
+    async def add_project(self, info: strawberry.Info, p: ProjectInput) -> JSON:
+        """Store a breadcrumb, and tell what is known about the project's versions."""
+        if not is_project_name(p.project):
+            return JSON({"success": False})
+        crumb = checked(
+            project=p.project,
+            project_version=p.project_version,
+            language=p.language,
+            language_version=p.language_version,
+            session_id=p.session_id,
+            user_id=p.user_id,
+            user_type=p.user_type.value,
+            platform=p.platform,
+            container=p.container.value,
+            is_ci=p.is_ci,
+            status=p.status.value,
+            status_desc=p.status_desc,
+            error_type=p.error_type,
+            error_desc=p.error_desc,
+        )
+        release = await _storage(info).record(crumb)
+        if release is None:
+            return JSON({"success": False})
+        return JSON(
+            {
+                "bad_versions": list(release.flagged),
+                "cached": release.is_known,
+                "latest_version": release.latest,
+                "message": "",
+                "success": True,
+            }
+        )
+
+
+class CollectorSchema(strawberry.Schema):
+    """A schema whose log holds our own failures only: a client's mistakes are the client's."""
+
+    def process_errors(
+        self,
+        errors: list[GraphQLError],
+        execution_context: ExecutionContext | None = None,  # noqa: ARG002  strawberry passes it
+    ) -> None:
+        """Log the errors that no client could have caused."""
+        for error in errors:
+            if _is_internal(error):
+                _log.error("a resolver failed", exc_info=error.original_error)
+
+
+def _is_internal(error: GraphQLError) -> bool:
+    """Whether an error's text is meant for the log rather than for the sender.
+
+    An error without a path comes from parsing, validating or coercing what the sender wrote.
+    """
+    known = (UnstorableError, NotStoredError, GraphQLError)
+    return (
+        error.path is not None
+        and error.original_error is not None
+        and not isinstance(error.original_error, known)
+    )
+
+
+schema = CollectorSchema(
+    query=Query,
+    mutation=Mutation,
+    config=StrawberryConfig(auto_camel_case=False, scalar_map=SCALARS),
+    extensions=[
+        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
+        lambda: QueryDepthLimiter(max_depth=MAX_DEPTH),
+        lambda: MaxAliasesLimiter(max_alias_count=MAX_ALIASES),
+        lambda: MaskErrors(should_mask_error=_is_internal, error_message="Internal error."),
+        ParserCache,
+        ValidationCache,
+    ],
+)
+"""The wire's schema, without what needs a token."""
+
+
+class CollectorRouter(GraphQLRouter[dict[str, Any], None]):
+    """GraphQL over HTTP in the wire's manner."""
+
+    def decode_json(self, data: str | bytes) -> object:
+        """Read a request body; whatever cannot be read is answered as malformed JSON."""
+        try:
+            return json.loads(data)
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise json.JSONDecodeError(str(error), "", 0) from error
+
+    async def process_result(
+        self, request: Request, result: ExecutionResult
+    ) -> GraphQLHTTPResponse:
+        """Build the body of an answer; a document that cannot be read has no locations in it."""
+        response = await super().process_result(request, result)
+        for error in result.errors or ():
+            if isinstance(error, GraphQLSyntaxError):
+                response["errors"] = [{"message": _with_position(error)}]
+        return response
+
+
+def graphql_router(storage: Storage) -> CollectorRouter:
+    """The route `/graphql` over a storage."""
+
+    async def context() -> dict[str, Any]:
+        return {"storage": storage}
+
+    return CollectorRouter(
+        schema,
+        path="/graphql",
+        graphql_ide=None,
+        allow_queries_via_get=False,
+        subscription_protocols=(),
+        context_getter=context,
+    )
+
+
+def _with_position(error: GraphQLSyntaxError) -> str:
+    (where,) = error.locations or (None,)
+    return error.message if where is None else f"{error.message} ({where.line}:{where.column})"
+
+
+def _storage(info: strawberry.Info) -> Storage:
+    return cast("Storage", info.context["storage"])

@@ -1,0 +1,132 @@
+"""What a breadcrumb must be before it may be stored: one check for every way in.
+
+The wire's other server answers `success` first and loses what its database refuses. Here nothing
+reaches the database that could be refused, and whoever sends such a value is told so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from migas.breadcrumb import (
+    CONTAINERS,
+    MAX_LANGUAGE_CHARS,
+    MAX_PLATFORM_CHARS,
+    STATUSES,
+    USER_TYPES,
+    canonical_uuid,
+)
+
+from .errors import UnstorableError
+from .versions import stored_version
+
+MAX_PROJECT_CHARS = 140
+_PROJECT = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+_UNSTORABLE_CHARACTER = re.compile("[\0\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Crumb:
+    """A breadcrumb that fits into its row; `checked` makes one.
+
+    `user_type`, `platform` and `container` describe the user and are stored once per user.
+    """
+
+    project: str
+    version: str
+    language: str
+    language_version: str
+    session_id: str | None
+    user_id: str | None
+    status: str
+    status_desc: str | None
+    error_type: str | None
+    error_desc: str | None
+    is_ci: bool
+    user_type: str
+    platform: str
+    container: str
+
+
+def is_project_name(text: str) -> bool:
+    """Whether a text has the form `owner/repo`, as names on code-hosting sites are written."""
+    return len(text) <= MAX_PROJECT_CHARS and _PROJECT.fullmatch(text) is not None
+
+
+def checked(
+    *,
+    project: str,
+    project_version: str,
+    language: str,
+    language_version: str,
+    session_id: str | None = None,
+    user_id: str | None = None,
+    user_type: str = "general",
+    platform: str = "unknown",
+    container: str = "unknown",
+    is_ci: bool = False,
+    status: str = "R",
+    status_desc: str | None = None,
+    error_type: str | None = None,
+    error_desc: str | None = None,
+) -> Crumb:
+    """Turn the fields of a breadcrumb, in the wire's names, into one that can be stored.
+
+    Returns:
+        The breadcrumb with its ids in canonical form, its versions cut and its status a letter.
+
+    Raises:
+        UnstorableError: A value is not what its field holds. Nothing is repaired here: a sender
+            that is told can mend its value, one that is not would go on sending it.
+    """
+    return Crumb(
+        project=_text("project", project, MAX_PROJECT_CHARS),
+        version=stored_version(_text("project_version", project_version)),
+        language=_text("language", language, MAX_LANGUAGE_CHARS),
+        language_version=stored_version(_text("language_version", language_version)),
+        session_id=_uuid("session_id", session_id),
+        user_id=_uuid("user_id", user_id),
+        status=_status(status),
+        status_desc=_optional_text("status_desc", status_desc),
+        error_type=_optional_text("error_type", error_type),
+        error_desc=_optional_text("error_desc", error_desc),
+        is_ci=is_ci,
+        user_type=_one_of("user_type", user_type, USER_TYPES),
+        platform=_text("platform", platform, MAX_PLATFORM_CHARS),
+        container=_one_of("container", container, CONTAINERS),
+    )
+
+
+def _text(field: str, value: str, limit: int | None = None) -> str:
+    if _UNSTORABLE_CHARACTER.search(value):
+        raise UnstorableError(field, "must not contain NUL or a lone surrogate.")
+    if limit is not None and len(value) > limit:
+        raise UnstorableError(field, f"must have at most {limit} characters, not {len(value)}.")
+    return value
+
+
+def _optional_text(field: str, value: str | None) -> str | None:
+    return None if value is None else _text(field, value)
+
+
+def _uuid(field: str, value: str | None) -> str | None:
+    if value is None:
+        return None
+    canonical = canonical_uuid(value)
+    if canonical is None:
+        raise UnstorableError(field, "must be a UUID, or be left out.")
+    return canonical
+
+
+def _status(value: str) -> str:
+    try:
+        return STATUSES[value]
+    except KeyError:
+        raise UnstorableError("status", "must be one of R, C, F, S.") from None
+
+
+def _one_of(field: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise UnstorableError(field, f"must be one of {', '.join(choices)}.")
+    return value

@@ -1,0 +1,113 @@
+"""What every request passes through, whichever way in it takes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = logging.getLogger("migas.collector")
+
+
+class SignedAnswers:
+    """Puts `X-Backend-Server` on every answer, the answer to a crash included.
+
+    Clients take an answer without it for that of a stranger, a captive portal say, and keep
+    their breadcrumbs.
+
+    Args:
+        app: What answers.
+        signature: The header's value, `migas@<version>`.
+    """
+
+    def __init__(self, app: ASGIApp, signature: str) -> None:
+        self._app = app
+        self._signature = signature
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def signed_send(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)["X-Backend-Server"] = self._signature
+            await send(message)
+
+        try:
+            await self._app(scope, receive, signed_send)
+        except Exception:
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            if started:
+                raise
+            crash = PlainTextResponse("Internal Server Error", 500)
+            await crash(scope, receive, signed_send)
+
+
+class BodyLimit:
+    """Reads a request's body, as far as it is small and plain, before anything else sees it.
+
+    Args:
+        app: What answers when the body is in order.
+        limit: The most bytes that a body may have.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            await _compressed(scope)(scope, receive, send)
+            return
+        announced = headers.get("content-length", "")
+        size = int(announced) if announced.isdecimal() else 0
+        body = b""
+        while size <= self._limit:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            size = max(size, len(body))
+            if not message.get("more_body", False):
+                break
+        if size > self._limit:
+            await self._too_large(scope, size)(scope, receive, send)
+            return
+        unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return unread.pop() if unread else await receive()
+
+        await self._app(scope, replay, send)
+
+    def _too_large(self, scope: Scope, size: int) -> Response:
+        problem = f"Request body ({size}) exceeds maximum size ({self._limit})"
+        if _is_graphql(scope):
+            return JSONResponse({"data": None, "errors": [{"message": problem}]}, 413)
+        return JSONResponse({"detail": problem}, 413)
+
+
+def _compressed(scope: Scope) -> Response:
+    if _is_graphql(scope):  # the wire's own answer, by which clients know this server's limits
+        return PlainTextResponse("Internal Server Error", 500)
+    return JSONResponse({"detail": "A request body must not be compressed."}, 415)
+
+
+def _is_graphql(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path.rstrip("/") == "/graphql"

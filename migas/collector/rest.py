@@ -1,0 +1,142 @@
+"""`POST /api/breadcrumb`: a breadcrumb for whoever speaks no GraphQL."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from .errors import NotStoredError, UnstorableError
+from .graphql_types import Container, User
+from .ingest import MAX_PROJECT_CHARS, Crumb, checked, is_project_name
+from .versions import lenient_version
+
+if TYPE_CHECKING:
+    from .storage import Storage
+
+router = APIRouter(prefix="/api")
+
+
+class StatusLetter(enum.Enum):
+    """Where a run stands, in the letters that this way in knows."""
+
+    R = "R"
+    C = "C"
+    F = "F"
+    S = "S"
+
+
+class Context(BaseModel):
+    """Who runs a program, and where."""
+
+    user_id: str | None = None
+    session_id: str | None = None
+    user_type: User = User.general
+    platform: str = "unknown"
+    container: Container = Container.unknown
+    is_ci: bool = False
+
+
+class Process(BaseModel):
+    """How a run is going, or how it ended."""
+
+    status: StatusLetter = StatusLetter.R
+    status_desc: str | None = None
+    error_type: str | None = None
+    error_desc: str | None = None
+
+
+class BreadcrumbBody(BaseModel):
+    """A breadcrumb as this call takes it."""
+
+    project: str = Field(description=f"owner/repo, at most {MAX_PROJECT_CHARS} characters")
+    project_version: str
+    language: str = "python"
+    language_version: str = "0.0.0"
+    ctx: Context = Field(default_factory=Context)
+    proc: Process = Field(default_factory=Process)
+
+
+class BreadcrumbAnswer(BaseModel):
+    """Whether the breadcrumb was stored."""
+
+    success: bool
+    message: str = ""
+
+
+class Refusal(BaseModel):
+    """Why a request was refused."""
+
+    detail: str
+
+
+@router.post(
+    "/breadcrumb",
+    status_code=202,
+    response_model=BreadcrumbAnswer,
+    responses={
+        200: {"model": BreadcrumbAnswer, "description": "stored, with wait=true"},
+        400: {"model": Refusal, "description": "the project is not registered, or no owner/repo"},
+        500: {"model": BreadcrumbAnswer, "description": "not stored"},
+    },
+)
+async def add_breadcrumb(
+    body: BreadcrumbBody, request: Request, *, wait: bool = False
+) -> JSONResponse:
+    """Store a breadcrumb, then answer.
+
+    With or without `wait` the answer comes after the commit; it only chooses between the status
+    codes that clients of the wire expect.
+    """
+    if not is_project_name(body.project):
+        raise HTTPException(400, "Invalid project format (expected owner/repo).")
+    storage: Storage = request.app.state.storage
+    try:
+        release = await storage.record(_crumb(body))
+    except UnstorableError as error:
+        if wait:  # as the wire has it, where only the database finds out
+            return _answer(500, NotStoredError())
+        return JSONResponse({"detail": [_problem(error)]}, 422)
+    except NotStoredError as error:
+        return _answer(500, error)
+    if release is None:
+        raise HTTPException(400, "Project is not registered.")
+    return _answer(200 if wait else 202)
+
+
+def _crumb(body: BreadcrumbBody) -> Crumb:
+    return checked(
+        project=body.project,
+        project_version=lenient_version(body.project_version),
+        language=body.language,
+        language_version=lenient_version(body.language_version),
+        session_id=body.ctx.session_id,
+        user_id=body.ctx.user_id,
+        platform=body.ctx.platform,
+        container=body.ctx.container.value,
+        is_ci=body.ctx.is_ci,
+        status=body.proc.status.value,
+        status_desc=body.proc.status_desc,
+        error_type=body.proc.error_type,
+        error_desc=body.proc.error_desc,
+    )
+
+
+def _answer(status: int, error: NotStoredError | None = None) -> JSONResponse:
+    return JSONResponse({"success": error is None, "message": str(error or "")}, status)
+
+
+def _problem(error: UnstorableError) -> dict[str, object]:
+    part = next(
+        (
+            name
+            for name, model in (("ctx", Context), ("proc", Process))
+            if error.field in model.model_fields
+        ),
+        None,
+    )
+    loc = ["body", *([part] if part else []), error.field]
+    return {"type": "value_error", "loc": loc, "msg": str(error)}

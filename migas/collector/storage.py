@@ -1,0 +1,214 @@
+"""What the collector keeps, and the questions it answers from it.
+
+Every breadcrumb is written in one place, `Storage.record`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import Insert, Table, delete, distinct, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from .database import describe, engine_url, for_writing, open_engine
+from .errors import NotStoredError
+from .ingest import Crumb, is_project_name
+from .tables import crumbs, flagged_versions, projects, releases, users
+from .versions import UNKNOWN, Release, in_order
+from .writer import GroupWriter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from sqlalchemy import URL
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+_log = logging.getLogger("migas.collector")
+_USER_FIELDS = ("user_id", "user_type", "platform", "container")
+_CRUMB_FIELDS = tuple(
+    column.name for column in crumbs.columns if column.name not in ("idx", "timestamp")
+)
+
+
+class Storage:
+    """A database of breadcrumbs; `Storage.open` makes one.
+
+    Args:
+        engine: An engine from `open_engine`.
+        url: Where it is, for people.
+        open_registration: Register an unknown `owner/repo` at its first breadcrumb.
+    """
+
+    def __init__(self, engine: AsyncEngine, url: URL, *, open_registration: bool = False) -> None:
+        self.description = describe(url)
+        self._reading = engine
+        self._writing = for_writing(engine)
+        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._open_registration = open_registration
+        self._writer: GroupWriter[Crumb, Release | None] = GroupWriter(self._commit)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, *, open_registration: bool = False) -> AsyncIterator[Self]:
+        """Open a database for the time of an `async with` block; it is made when there is none.
+
+        Raises:
+            CollectorError: The URL means no database, or the database cannot be opened.
+        """
+        parsed = engine_url(url)
+        engine = await open_engine(parsed)
+        storage = cls(engine, parsed, open_registration=open_registration)
+        try:
+            yield storage
+        finally:
+            await storage._writer.close()
+            await engine.dispose()
+
+    async def record(self, crumb: Crumb) -> Release | None:
+        """Store a breadcrumb, stamped with the present time.
+
+        Returns:
+            What is known about the project's versions, after the breadcrumb was committed; None
+            if the project is not registered, and then nothing was stored.
+
+        Raises:
+            NotStoredError: The database did not commit it.
+        """
+        try:
+            return await self._writer.submit(crumb)
+        except (SQLAlchemyError, OSError) as error:
+            raise NotStoredError from error
+
+    async def register(self, names: Iterable[str]) -> None:
+        """Take breadcrumbs of these projects from now on; known ones stay as they are."""
+        async with self._writing.begin() as connection:
+            await self._register(connection, list(names))
+
+    async def projects(self) -> list[str]:
+        """The registered projects, in the order in which they were registered."""
+        async with self._reading.begin() as connection:
+            found = await connection.scalars(select(projects.c.project).order_by(projects.c.idx))
+            return list(found)
+
+    async def is_registered(self, project: str) -> bool:
+        """Whether breadcrumbs of this project are taken."""
+        async with self._reading.begin() as connection:
+            return project in await _registered(connection, {project})
+
+    async def release(self, project: str) -> Release:
+        """What is known about a project's versions; the project need not be registered."""
+        async with self._reading.begin() as connection:
+            return (await _releases(connection, {project}))[project]
+
+    async def set_release(self, project: str, latest: str, flagged: Iterable[str] = ()) -> None:
+        """Name a project's newest version, and versions to flag beside those flagged before.
+
+        Args:
+            project: `owner/repo`.
+            latest: The newest version, as PEP 440 writes it.
+            flagged: Versions with known faults, as PEP 440 writes them.
+        """
+        flags = [{"project": project, "version": version} for version in flagged]
+        async with self._writing.begin() as connection:
+            await connection.execute(delete(releases).where(releases.c.project == project))
+            await connection.execute(
+                releases.insert(), {"project": project, "latest": latest, "recorded": _now()}
+            )
+            if flags:
+                await connection.execute(self._insert_new(flagged_versions), flags)
+
+    async def usage(self, project: str, start: int, end: int, *, unique: bool = False) -> int:
+        """Count a project's breadcrumbs, or the users who sent them.
+
+        Args:
+            project: `owner/repo`.
+            start: The first second that counts, since 1970 in UTC.
+            end: The last second that counts.
+            unique: Count users; breadcrumbs without a user then count for nothing.
+        """
+        counted = func.count(distinct(crumbs.c.user_id)) if unique else func.count()
+        query = select(counted).where(
+            crumbs.c.project == project, crumbs.c.timestamp.between(start, end)
+        )
+        async with self._reading.begin() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def _commit(self, batch: Sequence[Crumb]) -> list[Release | None]:
+        """Write breadcrumbs in one transaction, those of registered projects, and say which."""
+        now = _now()
+        names = {crumb.project for crumb in batch}
+        try:
+            async with self._writing.begin() as connection:
+                known = await _registered(connection, names)
+                if self._open_registration:
+                    # In the order of arrival, which is the order of `projects()`.
+                    newcomers = [
+                        name
+                        for name in dict.fromkeys(crumb.project for crumb in batch)
+                        if name not in known and is_project_name(name)
+                    ]
+                    await self._register(connection, newcomers)
+                    known.update(newcomers)
+                accepted = [asdict(crumb) for crumb in batch if crumb.project in known]
+                await self._insert_crumbs(connection, accepted, now)
+                found = await _releases(connection, known)
+        except (SQLAlchemyError, OSError):
+            _log.exception("a batch of %d breadcrumbs was not stored", len(batch))
+            raise
+        return [found.get(crumb.project) for crumb in batch]
+
+    async def _insert_crumbs(
+        self, connection: AsyncConnection, rows: list[dict[str, object]], now: int
+    ) -> None:
+        senders = [_pick(row, _USER_FIELDS) for row in rows if row["user_id"] is not None]
+        if senders:
+            await connection.execute(self._insert_new(users), senders)
+        if rows:
+            stamped = [_pick(row, _CRUMB_FIELDS) | {"timestamp": now} for row in rows]
+            await connection.execute(crumbs.insert(), stamped)
+
+    async def _register(self, connection: AsyncConnection, names: list[str]) -> None:
+        if names:
+            now = _now()
+            rows = [{"project": name, "registered": now} for name in names]
+            await connection.execute(self._insert_new(projects), rows)
+
+    def _insert_new(self, table: Table) -> Insert:
+        """An INSERT that leaves rows alone which are there already."""
+        return self._insert(table).on_conflict_do_nothing()
+
+
+async def _registered(connection: AsyncConnection, names: set[str]) -> set[str]:
+    query = select(projects.c.project).where(projects.c.project.in_(names))
+    return set(await connection.scalars(query))
+
+
+async def _releases(connection: AsyncConnection, names: set[str]) -> dict[str, Release]:
+    """What is known about the versions of each of these projects."""
+    latest_query = select(releases.c.project, releases.c.latest).where(
+        releases.c.project.in_(names)
+    )
+    flagged_query = select(flagged_versions.c.project, flagged_versions.c.version).where(
+        flagged_versions.c.project.in_(names)
+    )
+    latest = {row.project: row.latest for row in await connection.execute(latest_query)}
+    flagged: dict[str, set[str]] = {}
+    for row in await connection.execute(flagged_query):
+        flagged.setdefault(row.project, set()).add(row.version)
+    return {
+        name: Release(latest.get(name, UNKNOWN), in_order(flagged.get(name, set())))
+        for name in names
+    }
+
+
+def _pick(row: dict[str, object], names: tuple[str, ...]) -> dict[str, object]:
+    return {name: row[name] for name in names}
+
+
+def _now() -> int:
+    return int(time.time())

@@ -1,0 +1,79 @@
+"""Versions: how one is written, which one is the newest, and which ones should be left behind."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from packaging.version import InvalidVersion, Version
+
+from migas.breadcrumb import MAX_VERSION_CHARS
+
+UNKNOWN = "unknown"
+"""What stands in an answer, or in a row, where no version is known."""
+
+_SAFE = re.compile(r"[A-Za-z0-9._+-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a project's maintainer said about its versions.
+
+    Args:
+        latest: The newest version, or `UNKNOWN` when nobody has named one.
+        flagged: Versions with known faults, in the order of PEP 440.
+    """
+
+    latest: str = UNKNOWN
+    flagged: tuple[str, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a newest version was named."""
+        return self.latest != UNKNOWN
+
+    def flags(self, version: str) -> bool:
+        """Whether a version is flagged, however it is spelled (`1.0` is `1.0.0`)."""
+        wanted = _comparable(version)
+        return any(_comparable(flagged) == wanted for flagged in self.flagged)
+
+
+def strict_version(text: object) -> str:
+    """A version as PEP 440 writes it: `v1.2.3` becomes `1.2.3`.
+
+    Raises:
+        ValueError: It is no version in the sense of PEP 440.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"Invalid version: {text!r}")  # noqa: TRY004  what a scalar parser may raise
+    return str(Version(text))
+
+
+def lenient_version(text: str) -> str:
+    """A version as far as it can be made sense of.
+
+    Returns:
+        The normal form of a PEP 440 version; another text as it is when it has only letters,
+        digits and `._+-`; else `UNKNOWN`.
+    """
+    try:
+        return strict_version(text)
+    except InvalidVersion:
+        return text if _SAFE.fullmatch(text) else UNKNOWN
+
+
+def stored_version(text: str) -> str:
+    """A version cut to the characters that a row holds."""
+    return text[:MAX_VERSION_CHARS]
+
+
+def in_order(versions: set[str]) -> tuple[str, ...]:
+    """Versions from the oldest to the newest."""
+    return tuple(sorted(versions, key=Version))
+
+
+def _comparable(text: str) -> Version | str:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return text
