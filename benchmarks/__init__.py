@@ -1,0 +1,1 @@
+"""What a tracked program costs, measured side by side: `python -m benchmarks [TABLE ...]`."""

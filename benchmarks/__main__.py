@@ -1,0 +1,89 @@
+"""`python -m benchmarks [TABLE ...]`: measure, print the tables, write them to `results.md`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks import report
+from benchmarks.environments import ENVIRONMENTS
+
+if TYPE_CHECKING:
+    from benchmarks.report import Table
+
+TABLES = {
+    "startup": "importing, decorating and calling",
+    "endings": "what a program's end costs, by the manner of the server",
+    "hosts": "the same in programs that have click, or numpy and asyncio, loaded",
+    "back-to-back": "many runs in a row on one CPU, and what their couriers cost",
+    "sessions": "a session's open and close inside a program",
+    "drain": "sending what has piled up, next to a bare urllib3 loop",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much to measure.
+
+    Args:
+        rounds: How often each program runs.
+        budget: Seconds that one comparison may take, about.
+        breadcrumbs: How many are drained.
+    """
+
+    rounds: int
+    budget: float
+    breadcrumbs: int
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure what was asked for; the status is 1 when a target was missed."""
+    listing = "\n".join(f"  {name:<14}{text}" for name, text in TABLES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=f"Tables:\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("table", nargs="*", help="which tables; all without any")
+    parser.add_argument("--rounds", type=int, default=7, help="runs of each program (7)")
+    parser.add_argument("--budget", type=float, default=40.0, help="seconds a comparison (40)")
+    parser.add_argument("--breadcrumbs", type=int, default=5000, help="to be drained (5,000)")
+    parser.add_argument("--output", default=report.RESULTS, help="where the tables are written")
+    options = parser.parse_args(arguments)
+    for name in options.table:
+        if name not in TABLES:
+            parser.error(f"no such table: {name}")
+    measured: list[Table] = []
+    chosen = Options(options.rounds, options.budget, options.breadcrumbs)
+    for name in options.table or TABLES:
+        module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
+        start = time.monotonic()
+        for table in module.measure(chosen):
+            print(table.markdown(), flush=True)
+            measured.append(table)
+            # After every table: what was measured survives an interruption.
+            report.write([table], _versions(), options.output)
+        print(f"({name}: {time.monotonic() - start:.0f} s)\n", file=sys.stderr, flush=True)
+    return int(any(row[-1].endswith("over") for table in measured for row in table.rows))
+
+
+def _versions() -> str:
+    """The versions of the clients that were there."""
+    wanted = ("wrapt", "urllib3", "migas", "sentry-sdk", "posthog", "click", "numpy")
+    found = []
+    for environment in ENVIRONMENTS:
+        if not environment.problem:
+            found += [
+                f"{name} {version}"
+                for name, version in environment.versions.items()
+                if name in wanted
+            ]
+    return ", ".join(dict.fromkeys(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

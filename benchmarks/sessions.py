@@ -1,0 +1,92 @@
+"""What a session's open and close cost inside a program that is already running."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from typing import TYPE_CHECKING
+
+from benchmarks.clients import RELEASED_TRACK_EXIT, SENTRY_MONITOR, SESSION_DETACHED, Client
+from benchmarks.harness import Harness, Program
+from benchmarks.report import Table, us, verdict
+from tests.support.fault_server import FaultServer
+
+if TYPE_CHECKING:
+    from benchmarks.__main__ import Options
+
+TARGET = 300e-6
+
+_LOOP = """
+import json, os, time
+URL = os.environ["BENCHMARK_URL"]
+{opening}
+def once():
+    {body}
+for _ in range({warm}):
+    once()
+cpu, walls = time.process_time(), []
+for _ in range({count}):
+    start = time.perf_counter()
+    once()
+    walls.append(time.perf_counter() - start)
+cpu = time.process_time() - cpu
+with open(os.path.join(os.environ["HOME"], "result.json"), "w") as file:
+    json.dump([walls, cpu], file)
+"""
+
+
+def measure(options: Options) -> list[Table]:
+    """Time loops of sessions, and what other clients do for one breadcrumb."""
+    table = Table(
+        "sessions",
+        "A session's open and close",
+        ("in a running program", "median µs", "best µs", "mean CPU µs", "target", ""),
+        "The spool lies on the disk of the temporary directory. Other clients send no such pair:"
+        " the released migas waits for the server at each breadcrumb, sentry-sdk queues.",
+    )
+    session = "with migas.session('owner/repo', '1.0'): pass"
+    opening = f"import migas\n{SESSION_DETACHED.opening}"
+    spool = SESSION_DETACHED.with_settings("migas.session, spool", MIGAS_DELIVERY="spool")
+    detached = SESSION_DETACHED.with_settings("migas.session, detached")
+    breadcrumb = "migas.add_breadcrumb('owner/repo', '1.0', status='C')"
+    released = "import migas\nmigas.setup(endpoint=URL + '/graphql')"
+    monitor = "with sentry_sdk.monitor(monitor_slug='main'): pass"
+    with Harness() as harness, FaultServer() as server:
+        for client, lines, body, count in (
+            (spool, opening, session, 1000),
+            (detached, opening, session, 1000),
+            (_named(RELEASED_TRACK_EXIT, "migas 0.4.0 breadcrumb"), released, breadcrumb, 200),
+            (
+                _named(SENTRY_MONITOR, "sentry-sdk monitor"),
+                f"import sentry_sdk\n{SENTRY_MONITOR.opening}",
+                monitor,
+                200,
+            ),
+        ):
+            target = TARGET if client in (spool, detached) else None
+            source = _LOOP.format(opening=lines, body=body, warm=20, count=count)
+            settings = {"BENCHMARK_URL": server.url, **client.settings}
+            program = Program(client.name, client.environment.python, source, settings)
+            table.add(client.name, *_times(harness, client, program, target))
+    return [table]
+
+
+def _times(
+    harness: Harness, client: Client, program: Program, target: float | None
+) -> tuple[str, ...]:
+    if client.environment.problem:
+        return (f"skipped: {client.environment.problem}",)
+    home = harness.folder()
+    sample = harness.run(program, state=home, timeout=120.0)
+    if sample.status:
+        return (f"exit {sample.status}",)
+    with open(os.path.join(home, "result.json"), encoding="utf-8") as file:
+        walls, cpu = json.load(file)
+    median, best = statistics.median(walls), min(walls)
+    judged = () if target is None else (f"≤ {us(target)}", verdict(target, median, best))
+    return (us(median), us(best), us(cpu / len(walls)), *judged)
+
+
+def _named(client: Client, name: str) -> Client:
+    return client.with_settings(name)
