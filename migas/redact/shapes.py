@@ -1,0 +1,251 @@
+"""What is recognised by its shape: secrets, addresses, labels of people, dates, long numbers.
+
+A rule is a text that must occur for it to matter, a pattern and what stands in for a match. No
+pattern goes back over what it has read: each begins where a run of its characters begins, so the
+time is linear however hostile the text is.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Iterable
+
+    Replacement = str | Callable[[re.Match[str]], str]
+    Rule = tuple[Iterable[str], Replacement, str]
+
+EXTENSIONS = (
+    r"(?:nii|mgz|mgh|gii|dcm|ima|hdr|img|bval|bvec|tsv|csv|json|txt|h5|hdf5|mat|npy|npz|pkl|pickle"
+    r"|edf|bdf|fif|vhdr|vmrk|eeg|snirf|trk|tck|annot|xlsx?|docx?|pptx?|odt|ods|pdf|zip|tar|tgz|gz"
+    r"|bz2|xz|zst|7z|png|jpe?g|tiff?|svg|html?|xml|sqlite3?|parquet|pth|ckpt|onnx|safetensors"
+    r"|mp4|avi|wav|bam|fastq|fasta|vcf|crash|pklz|eml|pem|rtf|sav)"
+)
+"""Endings of files that hold data or documents, hence names that people gave."""
+
+_DIGITS = "0123456789"
+
+
+def apply(rules: Iterable[Rule], text: str) -> str:
+    """Replace every match of the rules, each in its turn."""
+    import re
+
+    for needs, replacement, pattern in rules:
+        if any(sign in text for sign in needs):
+            text = re.sub(pattern, replacement, text)
+    return text
+
+
+def _rule(needs: Iterable[str], replacement: Replacement, *pattern: str) -> Rule:
+    return needs, replacement, "".join(pattern)
+
+
+def _keep_number(match: re.Match[str]) -> str:
+    return match["kept"] or "<digits>"
+
+
+def _keep_short_groups(match: re.Match[str]) -> str:
+    """An IPv6 address has `::` or eight groups; a slice such as `[1::2]` has few digits."""
+    text = match[0]
+    digits = sum(character not in ":." for character in text)
+    is_address = digits >= 4 and ("::" in text or text.count(":") == 7)  # noqa: PLR2004
+    return "<ip>" if is_address else text
+
+
+def _keep_words(match: re.Match[str]) -> str:
+    """Random text changes between upper case, lower case and digits all the time; names do not."""
+    text = match[0].strip("_=-")
+    kinds = [
+        "d" if character.isdigit() else "u" if character.isupper() else "l"
+        for character in text
+        if character.isalnum()
+    ]
+    changes = sum(kinds[i] != kinds[i - 1] for i in range(1, len(kinds)))
+    is_random = kinds.count("d") >= 2 and changes >= 0.4 * len(kinds)  # noqa: PLR2004
+    return "<secret>" if is_random else match[0]
+
+
+BEFORE_PATHS = (
+    _rule(
+        ("-----BEGIN ",),
+        "<secret>",
+        r"(?s)-----BEGIN [A-Z0-9 ]{0,40}-----.*?(?:-----END [A-Z0-9 ]{0,40}-----|\Z)",
+    ),
+    # A file's URL is a path and may have spaces in it, so the rule for paths takes it.
+    _rule(
+        ("://",),
+        "<url>",
+        r"(?i)(?<![\w+.-])(?!file:)[\w+.-]++://(?:[^\s/?#]*+@)?[^\s'\"<>`]*[^\s'\"<>`.,;:!?)\]}]",
+    ),
+    _rule(
+        ":=",
+        r"\1<secret>",
+        r"(?i)((?:authorization|cookie|passphrase)\\?[\"']?[ \t]*[:=][ \t]*\\?[\"']?)[^\n\"']+",
+    ),
+    _rule(
+        ":=",
+        r"\1<secret>",
+        r"(?i)((?:passw(?:or)?d|passcode|(?<![a-z])(?:pwd|pw|pin)(?![a-z])|mot de passe|passwort",
+        r"|secret(?:[_ -]?access)?(?:[_ -]?key)?|token(?!s|iz)|credentials?",
+        r"|(?:api|access|account|private|auth|license|shared|signing|encryption)[_ -]?key",
+        r"|(?<![a-z])(?:auth|sig|signature)(?==)|session[_-]?(?:id|key))",
+        r"(?:[_.-][\w.-]{0,30}|\d{1,3})?\\?[\"']?[ \t]*(?:=>|:=|==?|:(?!:))[ \t]*\\?[\"']?)",
+        r"(?:(?<=\")[^\"\n]*+|(?<=')[^'\n]*+|\([^)\n]*+\)?",
+        r"|(?:(?:bearer|basic)[ \t]+)?\S*[^\s,;)\]}'\"])",
+    ),
+    _rule(
+        ("--",),
+        r"\1<secret>",
+        r"(?i)(--[\w-]{0,30}(?:passw(?:or)?d|token|secret|key|passphrase)[\"']?,?[ \t]+[\"']?)",
+        r"(?!-)[^\s\"',\]]+",
+    ),
+    _rule(
+        ("--part", "--subj", "--sess", "--pati"),
+        r"\1 <id>",
+        r"(--(?:participant|subject|session|patient)[\w-]{0,30})",
+        r"(?:[\s,='\"]++(?!-)[^\s'\",\]]++)+",
+    ),
+    _rule(
+        ("earer", "asic", "EARER", "ASIC"),
+        r"\1 <secret>",
+        r"(?i)\b(bearer|basic)[ \t]+(?=[\w.~+/-]{0,200}[\d=])[\w.~+/=-]{8,}",
+    ),
+    _rule(
+        _DIGITS + "-_",
+        "<secret>",
+        r"(?<![A-Za-z0-9])(?:A[KS]IA[0-9A-Z]{12,}|gh[a-z]_\w{16,}|github_pat_\w{16,}",
+        r"|xox[a-z]-[\w-]{8,}|xapp-[\w-]{8,}|glpat-[\w-]{12,}|hf_\w{16,}|AIza[\w-]{20,}",
+        r"|ya29\.[\w-]{8,}|(?:npm|dop_v1|shpat)_\w{16,}|pypi-[\w-]{16,}",
+        r"|(?:sk|pk|rk)[-_](?=[\w-]{0,100}\d)[\w-]{12,}|eyJ[\w-]{6,}(?:\.[\w-]*){0,4})",
+    ),
+    _rule(
+        "@", "<url>", r"(?<![\w.+-])[\w.+-]++@[\w.-]++:(?!\d+\b)[^\s'\"<>`]*[^\s'\"<>`.,;:!?)\]}]"
+    ),
+    _rule("@", "<email>", r"(?<![\w.+%-])[\w.+%-]++@(?:[\w-]+\.)+[^\W\d_][\w-]+"),
+    _rule("@", "<user>@<host>", r"(?<![\w.+%-])[\w.+%-]++@[^\W\d_][\w-]*+(?!\.\w)"),
+    _rule(
+        _DIGITS,
+        "<date>",
+        r"(?<![\w.])(?:(?:1[89]|20)\d\d(?:[-/]\d{1,2}[-/]\d{1,2}|\.\d\d\.\d\d)|",
+        r"\d{1,2}([-/.])\d{1,2}\1(?:1[89]|20)\d\d|\d{1,2}/\d{1,2}/\d\d",
+        r"|(?:1[89]|20)\d\d(?:0\d|1[0-2])(?:[0-2]\d|3[01])(?=[T_-]\d{4}))",
+        r"(?:[T _-]\d{1,2}[:.h-]?\d{2}(?:[:.-]?\d{2})?(?:[.,]\d{1,9})?",
+        r"(?:Z|[ ]?[+-]\d{2}:?\d{2})?)?(?![\w]|\.\d)",
+    ),
+    _rule(
+        _DIGITS,
+        "<date>",
+        r"(?i)(?<!\w)(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6}[,.]?[ ])?",
+        r"(?:\d{1,2}(?:st|nd|rd|th)?[ .-]{1,2}",
+        r"(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz]|janv|f[eé]vr|avr|juin|juil",
+        r"|ao[uû]t|d[eé]c)[a-zé]{0,7}[ .,-]{1,2}(?:\d{4}|\d{2}(?!\d|:))",
+        r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}[ .]{1,2}\d{1,2}",
+        r"(?:st|nd|rd|th)?,?[ ](?:\d{1,2}:\d{2}(?::\d{2})?[ ])?\d{4})",
+        r"(?:[ ,]{1,2}\d{1,2}:\d{2}(?::\d{2})?)?(?!\w)",
+    ),
+)
+"""What may hold a slash of its own, and so must be gone when paths are looked for."""
+
+AFTER_PATHS = (
+    # A bare file name may name a person; endings that are also names of attributes are left out.
+    _rule(
+        ".",
+        "<path>",
+        rf"(?i)(?<![\w.+-])[\w+-]+(?:\.[\w+-]+)*?\.{EXTENSIONS}(?:\.gz)?(?![\w(]|\.\w)",
+    ),
+    _rule(
+        "-",
+        "<uuid>",
+        r"(?i)(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-f])",
+    ),
+    _rule(
+        ":-.",
+        "<mac>",
+        r"(?i)(?<![\w:-])(?:[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4,6}",
+        r"|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})(?![\w:-])",
+    ),
+    # Four numbers with dots are an address unless a word before them says that they are a version.
+    _rule(
+        ".",
+        "<ip>",
+        r"(?i)(?<![\w.])(?<!version )(?<!version: )(?<![=~<>]=)\d{1,3}(?:\.\d{1,3}){3}",
+        r"(?:/\d{1,2})?(?!\w|\.\d)",
+    ),
+    _rule(
+        ":",
+        _keep_short_groups,
+        r"(?i)(?<![\w:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,8}(?:%\w{1,16})?(?:/\d{1,3})?(?![\w:])",
+    ),
+    _rule(
+        ("sub", "Sub", "SUB", "ses", "Ses", "SES", "part", "Part", "pat", "Pat"),
+        r"\1<id>",
+        r"(?i)(?<![a-z0-9])((?:single[_-]subject|sub|ses)[_-])",
+        r"(?!(?:process|workflow|module|director|folder|command|graph|class|typ|array|string|task",
+        r"|set|sampl|field|domain|packag|region|volum|menu|quer|tree|step|optimal|interfac|network",
+        r"|system|group|section|part|path|dir|list|id|label|level|nod|name|wf|routin|matri|pixel",
+        r"|second|millimet|millisecond|space|word|surfac|divi|total|problem|block|cortical|band)",
+        r"[a-z]*(?![a-z0-9]))[a-z0-9]+",
+    ),
+    _rule(
+        _DIGITS,
+        r"\1<id>",
+        r"(?i)(?<![a-z0-9])((?:sub(?:j(?:ect)?)?|ses(?:s(?:ion)?)?|participant|patient)",
+        r"(?:[_ -]?(?:id|label|no|nr))?[_ #-]?)[a-z]{0,3}\d[a-z0-9]*",
+    ),
+    _rule(
+        ":=",
+        r"\1<id>",
+        r"(?i)((?<![a-z])(?:patient(?:'?s)?[ _-]?\w{0,12}(?:[ _]\w{1,12})?|mrn|dob|ssn",
+        r"|date of birth|birth ?date)[\"']?[ ]?[:=][ ]?[\"']?)[^\n;)\]}'\"]{1,80}",
+    ),
+    _rule(
+        ":=",
+        r"\1<id>",
+        r"(?i)((?<![a-z])(?:subject|participant)(?:[ _-]?(?:id|label|name|code))?s?[\"']?",
+        r"[ ]?[:=][ ]?[\[(]?[\"']?)(?!None\b)[^\s,;)\]}'\"]+",
+    ),
+    _rule(_DIGITS + "abcdefABCDEF", "<secret>", r"(?i)(?<![a-z0-9])[0-9a-f]{32,}+(?![a-z0-9])"),
+    _rule(_DIGITS, _keep_words, r"(?<![\w+/=-])[\w+/=-]{20,}+"),
+    _rule(
+        _DIGITS,
+        _keep_number,
+        r"(?i)(?P<kept>0x[0-9a-f]+|(?<![\w.])\d++\.\d++(?:e[+-]?\d+)?(?![\w.]*\d)",
+        r"|\d{7,}+(?=[ ]?(?:bytes?|[kmgt]i?b|elements?|voxels?)\b))",
+        r"|\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,6}(?!\w)|(?<!\w)0\d(?:[ .-]\d\d){4}(?!\w)",
+        r"|(?<![\w.-])(?:\(\d{3}\)[ ]?|\d{3}[.-])\d{3}[.-]\d{4}(?!\w)",
+        r"|(?<![\w.-])\d{3}-\d{2}-\d{4}(?!\w)|\d++(?:\.\d++){5,}|\d{7,}",
+    ),
+    _rule(
+        ("ost", "erver", "OST"),
+        r"\1<host>",
+        r"(?i)((?<![a-z])(?:host(?:[ _]?name)?|server|remote|node ?name)[\"']?[ ]?[=:][ ]*[\"'(]?)",
+        r"(?!localhost\b|None\b)[\w.-]*\w",
+    ),
+    _rule(
+        ("host", "Host", "esolv", "addrinfo", "lookup"),
+        r"\1<host>",
+        r"(?i)((?:(?:to|resolve|unknown|reach|lookup|find|from) host(?:name)? ",
+        r"|(?:resolv(?:e|ing)|getaddrinfo|lookup)[ ](?:for )?(?=[\"']))[\"']?)",
+        r"(?!(?:key|is|was|not|name|by|or|and|in|on|for)\b)[\w.-]*\w",
+    ),
+    # Endings that are also Python's own words (`io`, `at`, `home`) would cut module names.
+    _rule(
+        ".",
+        "<host>",
+        r"(?i)(?<![\w.-])(?!self\.|_?threading\.|_thread\.)(?:www\.(?:[\w-]++\.)*[\w-]++",
+        r"|(?:[\w-]++\.)+(?:com|org|net|edu|gov|mil|eu|de|fr|uk|ch|nl|pl|jp|cn|kr|au|ca|br|ru",
+        r"|local|lan|internal|intranet|localdomain|cluster|hpc))(?![\w-]|\.\w)",
+    ),
+    _rule(
+        ("ser", "ogin", "wner", "ccount", "ole", "uid", "SER"),
+        r"\1<user>",
+        r"(?i)((?<![a-z])(?:user(?:[ _]?name)?|login|owner|account|role|uid)[\"']?",
+        r"(?:[ ]?[=:][ ]*[\"']?|[ ][\"']))(?!None\b)(?:(?<=[\"'])[^\"'\n]+|[^\s\"',;)\]}]+)",
+    ),
+    _rule(
+        ("user",),
+        r"\1<user>",
+        r"(?i)((?:for|by|as|of|unknown) user )",
+        r"(?!<|(?:input|name|data|code|id|is|and|or|to)\b)[\w.-]*\w",
+    ),
+)
