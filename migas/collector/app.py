@@ -12,8 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from migas.breadcrumb import MAX_REQUEST_BYTES
 
-from . import rest
-from .graphql import graphql_router
+from . import graphql, rest
 from .middleware import BodyLimit, SignedAnswers
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def create_app(storage: Storage) -> FastAPI:
     # The interactive pages load scripts from another site.
     app = FastAPI(title="migas collector", version=_version(), docs_url=None, redoc_url=None)
     app.state.storage = storage
-    app.include_router(graphql_router(storage))
+    app.include_router(graphql.router)
     app.include_router(rest.router)
     app.exception_handler(RequestValidationError)(_refuse)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import strawberry
@@ -80,18 +79,13 @@ class Query:
         end: DateTime | None = None,
         unique: bool = False,
     ) -> JSON:
-        """Count breadcrumbs, or users, from `start` to `end`, which is now if nobody says."""
+        """Count breadcrumbs, or users, from `start` on, and until `end` where one is given."""
         storage = _storage(info)
-        hits, message = 0, f'Project "{project}" is not being tracked'
         registered = await storage.is_registered(project)
+        hits, message = 0, f'Project "{project}" is not being tracked'
         if registered:
-            last = end or datetime.now(start.tzinfo)
-            hits, message = (
-                await storage.usage(
-                    project, int(start.timestamp()), int(last.timestamp()), unique=unique
-                ),
-                "",
-            )
+            last = None if end is None else int(end.timestamp())
+            hits, message = await storage.usage(project, int(start.timestamp()), last, unique), ""
         return JSON({"hits": hits, "message": message, "unique": unique, "success": registered})
 
 
@@ -234,20 +228,13 @@ class CollectorRouter(GraphQLRouter[dict[str, Any], None]):
         return response
 
 
-def graphql_router(storage: Storage) -> CollectorRouter:
-    """The route `/graphql` over a storage."""
-
-    async def context() -> dict[str, Any]:
-        return {"storage": storage}
-
-    return CollectorRouter(
-        schema,
-        path="/graphql",
-        graphql_ide=None,
-        allow_queries_via_get=False,
-        subscription_protocols=(),
-        context_getter=context,
-    )
+router = CollectorRouter(
+    schema,
+    path="/graphql",
+    graphql_ide=None,  # it would load scripts from another site
+    allow_queries_via_get=False,
+    subscription_protocols=(),
+)
 
 
 def _with_position(error: GraphQLSyntaxError) -> str:
@@ -256,4 +243,4 @@ def _with_position(error: GraphQLSyntaxError) -> str:
 
 
 def _storage(info: strawberry.Info) -> Storage:
-    return cast("Storage", info.context["storage"])
+    return cast("Storage", info.context["request"].app.state.storage)

@@ -122,19 +122,23 @@ class Storage:
             if flags:
                 await connection.execute(self._insert_new(flagged_versions), flags)
 
-    async def usage(self, project: str, start: int, end: int, *, unique: bool = False) -> int:
+    async def usage(
+        self, project: str, start: int, end: int | None = None, unique: bool = False
+    ) -> int:
         """Count a project's breadcrumbs, or the users who sent them.
 
         Args:
             project: `owner/repo`.
             start: The first second that counts, since 1970 in UTC.
-            end: The last second that counts.
+            end: The last second that counts; all are counted without it.
             unique: Count users; breadcrumbs without a user then count for nothing.
         """
         counted = func.count(distinct(crumbs.c.user_id)) if unique else func.count()
         query = select(counted).where(
-            crumbs.c.project == project, crumbs.c.timestamp.between(start, end)
+            crumbs.c.project == project, crumbs.c.timestamp >= start
         )
+        if end is not None:
+            query = query.where(crumbs.c.timestamp <= end)
         async with self._reading.begin() as connection:
             return int((await connection.execute(query)).scalar_one())
 
