@@ -62,6 +62,9 @@ def _against(harness: Harness, manner: str, options: Options) -> dict[str, Serie
         for rival in usable(RIVALS):
             clients += [rival, bare_twin(rival)]
     with FaultServer(manner) as server:
+        if server.tls:
+            trust = {"SSL_CERT_FILE": server.ca_path}
+            clients = [client.with_settings(client.name, **trust) for client in clients]
         return harness.compare(
             [client.program(server.url) for client in clients],
             rounds=options.rounds,
@@ -158,13 +161,14 @@ def _own(series: dict[str, dict[str, Series]]) -> Table:
         for of, bare, target in pairs:
             judged = verdict(target, of.added(bare), of.added_at_best(bare))
             cells += (_wall(of, bare), "" if of.failures else judged)
-        detached.append(runs[SESSION_DETACHED.name].added(runs[BARE.name]))
+        if not runs[SESSION_DETACHED.name].failures:
+            detached.append(runs[SESSION_DETACHED.name].added(runs[BARE.name]))
         table.add(manner, *cells)
-    spread = max(detached) - min(detached)
-    table.note += (
-        f" A detached session's medians lie within {ms(spread)} ms of one another"
-        f" (middle {ms(statistics.median(detached))} ms)."
-    )
+    if detached:
+        table.note += (
+            f" A detached session's medians lie between {ms(min(detached))} and"
+            f" {ms(max(detached))} ms (middle {ms(statistics.median(detached))} ms)."
+        )
     return table
 
 
@@ -175,5 +179,4 @@ def _bare(runs: dict[str, Series], client: Client) -> Series:
 def _wall(of: Series, bare: Series) -> str:
     if -9 in of.failures:
         return f"> {ms(TIMEOUT)}"
-    failed = f" (exit {of.failures[0]})" if of.failures else ""
-    return ms(of.added(bare)) + failed
+    return f"exit {of.failures[0]}" if of.failures else ms(of.added(bare))

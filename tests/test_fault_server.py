@@ -361,6 +361,11 @@ def test_unknown_manners_are_refused():
         server.behave("expired")
 
 
+def test_a_taken_port_is_refused():
+    with FaultServer() as server, pytest.raises(OSError, match="in use"):
+        FaultServer(port=server.port)
+
+
 def test_it_runs_as_a_program():
     command = [sys.executable, "-m", "tests.support.fault_server", "403"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:

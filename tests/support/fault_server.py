@@ -20,19 +20,18 @@ import socket
 import struct
 import tempfile
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.support.answers import (
     CANNED,
     GRAPHQL_PATH,
-    MIGAS,
     Answer,
     Request,
     answer_well,
     graphql_error,
     redirect,
 )
+from tests.support.sockets import HOST, bound_socket, fill_queue, hung_up, read_request, torment
 
 if TYPE_CHECKING:
     import ssl
@@ -50,9 +49,6 @@ CERTIFICATES = {
     "private-ca": "valid",
 }
 """Manners that speak TLS, and the certificate they show; they answer well to who accepts it."""
-
-HOST = "127.0.0.1"
-_MAX_HEAD_BYTES = 65536
 
 
 _OTHERS = (
@@ -125,7 +121,10 @@ class FaultServer:
         self._check(manner)
         self._manner: str | Callable[[Request], Answer | None] = manner
         # Bound and never listening, this socket keeps the port ours while nobody listens there.
-        self._holder = _bound_socket(port)
+        if port:
+            # Without sharing first: two servers must not answer in turns on one port.
+            bound_socket(port, shared=False).close()
+        self._holder = bound_socket(port)
         self.port: int = self._holder.getsockname()[1]
         if self.tls:
             self._prepare_tls()
@@ -220,11 +219,11 @@ class FaultServer:
         door = self._door(self._manner)
         if door == "refused":
             return
-        self._listener = _bound_socket(self.port)
+        self._listener = bound_socket(self.port)
         if door == "dropped":
             # A listener whose queue is full: the kernel drops every further SYN without a word.
             self._listener.listen(0)
-            self._fillers = _fill_queue(self.port)
+            self._fillers = fill_queue(self.port)
             return
         if self.tls:
             self._context = self._authority.server_context(door)
@@ -312,7 +311,7 @@ class FaultServer:
         rest = b""
         while True:
             connection.settimeout(self.keep_alive)
-            request, rest = _read_request(connection, rest)
+            request, rest = read_request(connection, rest)
             if request is None:
                 return
             connection.settimeout(None)
@@ -340,7 +339,7 @@ class FaultServer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
         if manner in ("endless", "drip"):
-            _torment(connection, turn, drip=manner == "drip")
+            torment(connection, turn, drip=manner == "drip")
             return False
         connection.sendall(self._answer(connection, request, manner, turn).encode())
         return manner not in ("closes", "loses")
@@ -367,7 +366,7 @@ class FaultServer:
             turn.wait(LATE[manner])
             return answer
         turn.wait(LATE[manner])
-        if _hung_up(connection):
+        if hung_up(connection):
             # A real server drops a GraphQL request whose client has gone; REST is stored at once.
             raise ConnectionAbortedError
         return self._serve(request)
@@ -379,77 +378,6 @@ class FaultServer:
                 self.breadcrumbs.append(breadcrumb)
                 self._news.notify_all()
         return answer
-
-
-def _read_request(connection: socket.socket, data: bytes) -> tuple[Request | None, bytes]:
-    """Read one request; return it with the bytes that follow it, or None at the stream's end."""
-    while (end := data.find(b"\r\n\r\n")) < 0:
-        chunk = connection.recv(65536)
-        if not chunk or len(data) > _MAX_HEAD_BYTES:
-            return None, b""
-        data += chunk
-    first, *lines = data[:end].decode("latin-1").split("\r\n")
-    method, path, _ = first.split(" ", 2)
-    pairs = (line.partition(":") for line in lines)
-    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    length = int(headers.get("content-length", 0))
-    body = data[end + 4 :]
-    while len(body) < length:
-        chunk = connection.recv(65536)
-        if not chunk:
-            return None, b""
-        body += chunk
-    return Request(method, path, headers, body[:length], time.time()), body[length:]
-
-
-def _torment(connection: socket.socket, turn: threading.Event, *, drip: bool) -> None:
-    """Answer without an end, or one byte a second, until the client has enough."""
-    if drip:
-        for byte in Answer(200, {"data": {"add_project": {"success": True}}}).encode():
-            connection.sendall(bytes([byte]))
-            if turn.wait(1.0):
-                return
-        return
-    head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Backend-Server: " + MIGAS
-    connection.sendall(head.encode() + b"\r\nTransfer-Encoding: chunked\r\n\r\n")
-    # The pause keeps the flood from taking the CPU that a client under test needs.
-    while not turn.wait(0.001):
-        connection.sendall(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
-
-
-def _hung_up(connection: socket.socket) -> bool:
-    ready, _, _ = select.select([connection], [], [], 0)
-    if not ready:
-        return False
-    # A TLS socket cannot peek; a readable one has nothing to say at this point but goodbye.
-    return hasattr(connection, "context") or not connection.recv(1, socket.MSG_PEEK)
-
-
-def _bound_socket(port: int) -> socket.socket:
-    """A socket that shares its port with others of ours, so that listeners can come and go."""
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        bound.bind((HOST, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-def _fill_queue(port: int) -> list[socket.socket]:
-    """Connect to a listener until it takes nobody any more; the sockets must be kept open."""
-    fillers = []
-    for _ in range(16):
-        filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        filler.setblocking(False)
-        fillers.append(filler)
-        filler.connect_ex((HOST, port))
-        _, ready, _ = select.select([], [filler], [], 0.05)
-        if not ready:
-            return fillers
-    raise RuntimeError("this system's listen queue cannot be filled")
 
 
 def main(arguments: list[str] | None = None) -> None:
