@@ -4,6 +4,38 @@ from __future__ import annotations
 
 from migas.redact.shapes import EXTENSIONS
 
+
+def redact_paths(text: str) -> str:
+    """Put `<path>` in the place of every path in a text, and keep the quotes around it."""
+    import re
+
+    for opening, closing in _QUOTES:
+        if opening in text:
+            inside = f"[^{opening}{closing}\n]+"
+            text = re.sub(
+                rf"(?<![^\W_bBrRuUfF])(?<!\\){opening}({inside}){closing}(?!\w)",
+                lambda match: (
+                    f"{match[0][0]}<path>{match[0][-1]}" if _is_quoted_path(match[1]) else match[0]
+                ),
+                text,
+            )
+    if "/" not in text and "\\" not in text:
+        return text
+    search = re.compile(_PATH).search
+    pieces = []
+    position = 0
+    while match := search(text, position):
+        start, end = match.span()
+        run = match[0].rstrip(_AFTER_A_PATH)
+        if match["relative"] and _is_innocent(run, text[max(start - 30, 0) : start]):
+            pieces.append(text[position:end])
+        else:
+            end = _path_end(text, start + len(run), whole=start + len(run) == end)
+            pieces += (text[position:start], "<path>")
+        position = end
+    return "".join(pieces) + text[position:]
+
+
 # What a path is made of up to a blank: quotes and pipes end it, a placeholder or an escaped
 # blank inside it does not.
 _RUN = r"(?:[^\s'\"<>`|]++|<[a-z]+>|(?<=\w)'(?=\w)|(?<=\\)[ ])*+"
@@ -38,7 +70,10 @@ _LAST_FILE = (
     rf"(?i)(?:[ ](?!{_VERBS}){_NAME_WORD}){{0,4}}?"
     rf"[ ](?!{_VERBS})[^\s/\\'\"<>|:;,=`]{{1,64}}?\.{EXTENSIONS}(?:\.gz)?(?!\w)"
 )
-_LAST_WORDS = rf"(?i)(?:[ ](?!{_VERBS}|{_LINKS})[^\W\d_][\w'-]{{0,40}}(?![^\s.,:;!?)\]'\"])){{1,3}}"
+_LAST_WORDS = (
+    rf"(?i)(?:[ ](?!{_VERBS}|{_LINKS})[^\W\d_][\w'-]{{0,40}}(?:\.\w{{1,9}}){{0,3}}"
+    r"(?![^\s.,:;!?)\]'\"])){1,3}"
+)
 _FILE_END = rf"(?i)\.{EXTENSIONS}(?:\.gz)?$"
 _ANY_FILE_END = r"\.[A-Za-z]\w{0,5}$"
 _QUOTED_FILE_END = rf"(?i)\.(?:{EXTENSIONS}|log|set|par|rec|label|dat|db|md|ya?ml|toml|ini|cfg)$"
@@ -73,37 +108,6 @@ _BEFORE_A_PATH = (
     r"(?i)(?:open(?:ing)?|files?|director(?:y|ies)|dir|folder|path|mkdir|stat|cd|cp|mv|rm|ls|cat)"
     r"[\"']?[ ]?[:=]?[ ]?$"
 )
-
-
-def redact_paths(text: str) -> str:
-    """Put `<path>` in the place of every path in a text, and keep the quotes around it."""
-    import re
-
-    for opening, closing in _QUOTES:
-        if opening in text:
-            inside = f"[^{opening}{closing}\n]+"
-            text = re.sub(
-                rf"(?<![^\W_bBrRuUfF])(?<!\\){opening}({inside}){closing}(?!\w)",
-                lambda match: (
-                    f"{match[0][0]}<path>{match[0][-1]}" if _is_quoted_path(match[1]) else match[0]
-                ),
-                text,
-            )
-    if "/" not in text and "\\" not in text:
-        return text
-    search = re.compile(_PATH).search
-    pieces = []
-    position = 0
-    while match := search(text, position):
-        start, end = match.span()
-        run = match[0].rstrip(_AFTER_A_PATH)
-        if match["relative"] and _is_innocent(run, text[max(start - 30, 0) : start]):
-            pieces.append(text[position:end])
-        else:
-            end = _path_end(text, start + len(run), whole=start + len(run) == end)
-            pieces += (text[position:start], "<path>")
-        position = end
-    return "".join(pieces) + text[position:]
 
 
 def _path_end(text: str, end: int, *, whole: bool) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXTENSIONS = (
     r"(?:nii|mgz|mgh|gii|dcm|ima|hdr|img|bval|bvec|tsv|csv|json|txt|h5|hdf5|mat|npy|npz|pkl|pickle"
     r"|edf|bdf|fif|vhdr|vmrk|eeg|snirf|trk|tck|annot|xlsx?|docx?|pptx?|odt|ods|pdf|zip|tar|tgz|gz"
-    r"|bz2|xz|zst|7z|png|jpe?g|tiff?|svg|html?|xml|sqlite3?|parquet|pth|ckpt|onnx|safetensors"
+    r"|bz2|xz|zst|7z|png|jpe?g|tiff?|svg|html?|xml|sqlite3?|parquet|pth|pt|ckpt|onnx|safetensors"
     r"|mp4|avi|wav|bam|fastq|fasta|vcf|crash|pklz|eml|pem|rtf|sav)"
 )
 """Endings of files that hold data or documents, hence names that people gave."""

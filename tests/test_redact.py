@@ -1,0 +1,171 @@
+"""What leaves the machine in an error's text, and what stays readable of it."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import migas.redact
+from migas.redact import CUT_MARK, MAX_CHARS, Personal, redact
+
+JANE = Personal(homes="/home/jdoe", users=("jdoe", "Jane Doe"), hosts="lab42.example.org")
+MESSAGES = tomllib.loads((Path(__file__).parent / "data" / "redaction.toml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(("text", "expected"), MESSAGES["cut"])
+def test_what_identifies_is_cut(text, expected):
+    assert redact(text, JANE) == expected
+
+
+@pytest.mark.parametrize("text", MESSAGES["kept"])
+def test_innocent_text_stays_as_it_is(text):
+    assert redact(text, JANE) == text
+
+
+@pytest.mark.parametrize("text", [*MESSAGES["kept"], *(text for text, _ in MESSAGES["cut"])])
+def test_redacting_twice_changes_nothing_more(text):
+    once = redact(text, JANE)
+    assert redact(once, JANE) == once
+
+
+def test_lines_are_kept_apart():
+    assert redact("cannot open\n/home/jane/x\nbecause") == "cannot open\n<path>\nbecause"
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_no_text_gives_no_text(text):
+    assert redact(text) == ""
+
+
+def test_a_home_with_blanks_in_it_is_cut_whole():
+    personal = Personal(homes=r"D:\Profiles\Jane Doe")
+    assert redact(r"no space left in D:\Profiles\Jane Doe today", personal) == (
+        "no space left in <path> today"
+    )
+
+
+def test_a_hosts_first_label_is_a_name_of_it_too():
+    assert redact("lab42 is busy", JANE) == "<host> is busy"
+
+
+def test_names_inside_longer_words_are_left_alone():
+    personal = Personal(users="ana")
+    assert redact("banana of ana in bold_ana_wf", personal) == "banana of <user> in bold_<user>_wf"
+
+
+def test_a_user_called_like_a_placeholder_does_not_break_it():
+    personal = Personal(users=("path", "id"))
+    assert redact("path /home/x in sub-01", personal) == "<user> <path> in sub-<id>"
+
+
+@pytest.mark.parametrize("name", ["root", "runner", "test", "j"])
+def test_shared_accounts_are_no_names(name):
+    text = f"{name} mean square error"
+    assert redact(text, Personal(users=name)) == text
+
+
+@pytest.mark.parametrize("names", [None, (), ("", None, "  ")])
+def test_unknown_names_cut_nothing(names):
+    assert redact("a sentence", Personal(names, names, names)) == "a sentence"
+
+
+def test_a_long_text_loses_its_middle():
+    text = "first line\n" + "nothing to see here\n" * 50_000 + "last line"
+    redacted = redact(text)
+    assert len(redacted) <= MAX_CHARS
+    assert redacted.startswith("first line\n")
+    assert redacted.endswith("\nlast line")
+    assert CUT_MARK in redacted
+
+
+SECRET = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQb2"
+
+
+@pytest.mark.parametrize("separator", [" ", "\n"])
+@pytest.mark.parametrize(
+    "key", ["", "password: ", "Authorization: Bearer ", "-----BEGIN KEY-----\n"]
+)
+def test_a_cut_never_leaves_half_a_secret(key, separator):
+    end = "\n-----END KEY-----" if "BEGIN" in key else ""
+    half = MAX_CHARS // 2
+    reach = len(key) + len(SECRET) + 8
+    for shift in range(-reach, reach, 5):
+        for cut_at in (half, 3 * MAX_CHARS - half):
+            before = ("word" + separator) * MAX_CHARS
+            before = before[: cut_at - reach + shift - 1] + separator
+            text = before + key + SECRET + end + separator
+            text += ("tail" + separator) * ((3 * MAX_CHARS - len(text)) // 5)
+            left = redact(text)
+            assert not any(SECRET[i : i + 6] in left for i in range(len(SECRET) - 5))
+
+
+HOSTILE = [
+    "a/", "@", ":", "/ ", "sub-", "sub_", '"', "'", "`", "1", "1.", ".", "\\", "\\a", "a", "/a ",
+    "/a b ", "~", "-", "_", "=", "password=", "token", "a@", "a.", "a.b@", "0x", "::", "1:", "ab:",
+    "<", "<path>/", "$", "-----BEGIN ", "-----BEGIN A-----", "eyJ", "bearer ", "://", "a://",
+    "user ", "2024-", "12 jan ", "日本/", "+1 ", "f0", "A1b2", "a\n", "\n", " ", "\0", "\ud800",
+    "C:\\a ", "../", "a)/", "--participant-label 01 ", "www.", "resolve '", "«", "\\\\a\\", "1-",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_a_megabyte_of_one_pattern_is_read_in_linear_time(unit):
+    text = unit * (1_000_000 // len(unit))
+    redacted = redact(text, JANE)
+    assert len(redacted) <= MAX_CHARS
+    assert redact(redacted, JANE) == redacted
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_no_pattern_relies_on_the_cut_for_its_speed(unit, monkeypatch):
+    monkeypatch.setattr(migas.redact, "MAX_CHARS", 1_000_000)
+    redact(unit * (100_000 // len(unit)), JANE)
+
+
+PIECES = st.sampled_from(
+    [
+        *"/\\ .:;,'\"`()[]{}<>=@~$%-_+^&?#!|\n\t0123456789",
+        "/home/", "C:\\", "\\\\srv\\", "jane", "doe", "sub-01", "ses-", "https://", "file:///",
+        "password", "token: ", "Bearer ", "a@b.org", "10.0.0.1", "::1", "fe80::", "2024-01-05",
+        "T12:30", ".nii.gz", ".json", "and/or", "float32", "<path>", "<user>", "<id>", "host=",
+        "user ", "is", "Émile", "日本",
+        "\ud800", "\0", "eyJhbGciOi", "AKIAIOSFODNN7EXAMPLE", "0x7f",
+        "12345678", "jdoe", "lab42",
+        "--password ", "-----BEGIN A-----", "-----END A-----", "...",
+        "…", "patient: ", "Jan ", "to host ", "www.", "x/y/z", "\u2018", "\u2019", "../", "$HOME/",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(st.lists(PIECES, max_size=25).map("".join), st.text(max_size=200)))
+@example("\\\\srv\\ is '/a b'/c")
+def test_redaction_is_idempotent_and_never_fails(text):
+    once = redact(text, JANE)
+    assert redact(once, JANE) == once
+
+
+NAMES = st.text(st.characters(categories=["Ll", "Lu", "Lo"]), min_size=3, max_size=12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(NAMES, min_size=2, max_size=4), st.sampled_from(["/{}", "C:\\{}", "~/{}", "../{}"]))
+def test_no_part_of_a_quoted_path_is_left(names, root):
+    path = root.format("/".join(f"Zq{name} Xj{name}" for name in names))
+    assert redact(f"cannot open '{path}': denied") == "cannot open '<path>': denied"
+
+
+def test_importing_it_loads_no_regular_expressions():
+    root = str(Path(migas.redact.__file__).parents[2])
+    script = (
+        f"import sys; sys.path.insert(0, {root!r}); import migas.redact;"
+        " migas.redact.redact(''); print('re' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-S", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "False\n"
