@@ -213,9 +213,12 @@ class CollectorRouter(GraphQLRouter[dict[str, Any], None]):
     def decode_json(self, data: str | bytes) -> object:
         """Read a request body; whatever cannot be read is answered as malformed JSON."""
         try:
-            return json.loads(data)
+            decoded: object = json.loads(data)
         except (UnicodeDecodeError, RecursionError) as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
+        if not isinstance(decoded, dict | list):
+            raise json.JSONDecodeError("no object", "", 0)
+        return decoded
 
     async def process_result(
         self, request: Request, result: ExecutionResult

@@ -55,7 +55,6 @@ def serve(database: str, *, host: str, port: int, open_registration: bool) -> No
     Raises:
         CollectorError: The address or the database cannot be used.
     """
-    logging.getLogger("migas.collector").addHandler(logging.StreamHandler())
     with _listen(host, port) as listener:
         asyncio.run(_serve(listener, host, database, open_registration=open_registration))
 
@@ -80,6 +79,7 @@ async def _serve(
             ws="none",
         )
         server = AnnouncedServer(config, announce)
+        logging.getLogger("migas.collector").addHandler(logging.StreamHandler())
         _stop_on_signals(server)
         await server.serve(sockets=[listener])
 

@@ -134,9 +134,7 @@ class Storage:
             unique: Count users; breadcrumbs without a user then count for nothing.
         """
         counted = func.count(distinct(crumbs.c.user_id)) if unique else func.count()
-        query = select(counted).where(
-            crumbs.c.project == project, crumbs.c.timestamp >= start
-        )
+        query = select(counted).where(crumbs.c.project == project, crumbs.c.timestamp >= start)
         if end is not None:
             query = query.where(crumbs.c.timestamp <= end)
         async with self._reading.begin() as connection:

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
@@ -69,7 +69,7 @@ class LiveCollector:
     def add_project(self, **fields: object) -> Any:
         return self.graphql(ADD_PROJECT, p=a_breadcrumb() | fields)
 
-    def rest(self, *, wait: bool = False, **fields: object) -> Reply:
+    def rest(self, *, wait: bool = False, **fields: Any) -> Reply:
         path = "/api/breadcrumb?wait=true" if wait else "/api/breadcrumb"
         return self.send(path, _encode({"project": PROJECT, "project_version": "1.0"} | fields))
 
@@ -114,7 +114,7 @@ class LiveServer:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._app = create_app(None)  # type: ignore[arg-type]  collector() fills the place
+        self._app = create_app(cast("Storage", None))  # collector() fills the place
         config = uvicorn.Config(self._app, log_config=None, lifespan="off", ws="none")
         ready = threading.Event()
         self._server = AnnouncedServer(config, ready.set)

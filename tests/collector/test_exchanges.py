@@ -12,13 +12,15 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
-from migas.collector.storage import Storage
 from tests.collector.live import PROJECT, LiveCollector, LiveServer, Reply
+
+if TYPE_CHECKING:
+    from migas.collector.storage import Storage
 
 FOLDER = Path(__file__).with_name("exchanges")
 EXCHANGES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -43,7 +45,10 @@ LIBRARY_WORDS = {
     "err_version_dirty_add_project_vars": ["Invalid version: '1.2.x-dirty'"],
     "get_usage_bad_date": ["Invalid isoformat string: 'not-a-date'"],
     "get_usage_iso_offset": ["Invalid isoformat string: '2026-11-22T18:54:28+00:00'"],
-    "gql_add_breadcrumb_no_ctx_proc": ["'ContextInput!' is required", "'ProcessInput!' is required"],
+    "gql_add_breadcrumb_no_ctx_proc": [
+        "'ContextInput!' is required",
+        "'ProcessInput!' is required",
+    ],
     "gql_add_project_status_as_string_literal": ['cannot represent non-enum value: "C"'],
     "proto_gql_unknown_input_field": ["'arguments'"],
 }
@@ -91,8 +96,9 @@ def test_recorded_exchange(name: str, live_server: LiveServer, tmp_path: Path) -
     assert reply.headers["X-Backend-Server"].startswith("migas@")
     assert reply.headers["Content-Type"] == recorded["response_headers"].get("content-type")
     if location := recorded["response_headers"].get("location"):
-        assert reply.headers["Location"].partition("//")[2].partition("/")[2] == (
-            location.partition("//")[2].partition("/")[2]
+        assert (
+            reply.headers["Location"].partition("//")[2].partition("/")[2]
+            == (location.partition("//")[2].partition("/")[2])
         )
     assert_same_answer(name, reply, recorded["response_body"])
     assert stored == recorded["stored"]
@@ -152,9 +158,7 @@ def request_bytes(recorded: dict[str, Any]) -> bytes:
     """The request's body; bytes that are no text were recorded as `\\xNN`."""
     body = recorded["request_body"].encode()
     if "Content-Encoding" in recorded["request_headers"]:
-        body = re.sub(
-            rb"\\x([0-9a-f]{2})", lambda escape: bytes.fromhex(escape[1].decode()), body
-        )
+        body = re.sub(rb"\\x([0-9a-f]{2})", lambda escape: bytes.fromhex(escape[1].decode()), body)
     assert len(body) == int(recorded["request_headers"]["Content-Length"])
     return bytes(body)
 

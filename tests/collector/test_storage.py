@@ -1,0 +1,192 @@
+"""The database: what a URL means, and that a record is a commit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migas.collector.database import default_url, describe, engine_url
+from migas.collector.errors import CollectorError, NotStoredError, UnstorableError
+from migas.collector.ingest import Crumb, checked
+from migas.collector.storage import Storage
+from migas.collector.versions import Release
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+
+def a_crumb(project: str = "a/b", **fields: str) -> Crumb:
+    defaults = {"project_version": "1.0", "language": "python", "language_version": "3.11"}
+    return checked(project=project, **(defaults | fields))  # type: ignore[arg-type]
+
+
+def with_storage(
+    path: Path, work: Callable[[Storage], Awaitable[None]], *, open_registration: bool = False
+) -> None:
+    async def run() -> None:
+        url = f"sqlite:///{path}"
+        async with Storage.open(url, open_registration=open_registration) as storage:
+            await work(storage)
+
+    asyncio.run(run())
+
+
+def count(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("SELECT count(*) FROM crumbs").fetchone()[0])
+
+
+def test_a_recorded_breadcrumb_is_seen_by_another_connection(tmp_path: Path) -> None:
+    path = tmp_path / "db.sqlite"
+
+    async def work(storage: Storage) -> None:
+        await storage.register(["a/b"])
+        for expected in range(1, 4):
+            assert await storage.record(a_crumb()) == Release()
+            assert count(path) == expected
+
+    with_storage(path, work)
+
+
+def test_an_unregistered_project_stores_nothing_beside_others_that_do(tmp_path: Path) -> None:
+    async def work(storage: Storage) -> None:
+        await storage.register(["a/b"])
+        answers = await asyncio.gather(
+            *(storage.record(a_crumb(name)) for name in ("a/b", "c/d", "a/b", "no name"))
+        )
+        assert answers == [Release(), None, Release(), None]
+
+    with_storage(tmp_path / "db.sqlite", work)
+    assert count(tmp_path / "db.sqlite") == 2
+
+
+def test_open_registration_keeps_the_order_of_arrival(tmp_path: Path) -> None:
+    names = [f"owner/repo{number}" for number in (3, 1, 2)]
+
+    async def work(storage: Storage) -> None:
+        await asyncio.gather(*(storage.record(a_crumb(name)) for name in (*names, "no name")))
+        assert await storage.projects() == names
+
+    with_storage(tmp_path / "db.sqlite", work, open_registration=True)
+
+
+def test_many_senders_at_once_are_all_stored(tmp_path: Path) -> None:
+    async def work(storage: Storage) -> None:
+        await storage.register(["a/b"])
+        await asyncio.gather(*(storage.record(a_crumb()) for _ in range(1000)))
+
+    with_storage(tmp_path / "db.sqlite", work)
+    assert count(tmp_path / "db.sqlite") == 1000
+
+
+def test_two_collectors_may_write_to_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "db.sqlite"
+
+    async def work(first: Storage) -> None:
+        await first.register(["a/b"])
+        async with Storage.open(f"sqlite:///{path}") as second:
+            for _ in range(20):
+                await asyncio.gather(first.record(a_crumb()), second.record(a_crumb()))
+
+    with_storage(path, work)
+    assert count(path) == 40
+
+
+def test_what_the_database_refuses_is_told_and_the_next_is_stored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "db.sqlite"
+    trigger = "CREATE TRIGGER full BEFORE INSERT ON crumbs BEGIN SELECT RAISE(ABORT, 'no'); END"
+
+    async def work(storage: Storage) -> None:
+        await storage.register(["a/b"])
+        with closing(sqlite3.connect(path)) as other:
+            other.execute(trigger)
+            with pytest.raises(NotStoredError):
+                await storage.record(a_crumb(user_id="35ecdd23-f0b6-593a-8d5b-108982c1126d"))
+            assert other.execute("SELECT count(*) FROM users").fetchone() == (0,)
+            other.execute("DROP TRIGGER full")
+        assert await storage.record(a_crumb()) == Release()
+
+    with_storage(path, work)
+    assert count(path) == 1
+
+
+def test_a_newer_release_replaces_the_older_and_keeps_the_flags(tmp_path: Path) -> None:
+    async def work(storage: Storage) -> None:
+        await storage.set_release("a/b", "1.9", ["1.8"])
+        await storage.set_release("a/b", "1.10", ["1.9", "1.8"])
+        assert await storage.release("a/b") == Release("1.10", ("1.8", "1.9"))
+        assert await storage.release("c/d") == Release("unknown", ())
+
+    with_storage(tmp_path / "db.sqlite", work)
+
+
+def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
+    async def work(storage: Storage) -> None:
+        await storage.register(["a/b"])
+        modes = {stat.S_IMODE(os.stat(entry).st_mode) for entry in os.scandir(tmp_path)}
+        assert modes == {0o600}
+
+    with_storage(tmp_path / "db.sqlite", work)
+
+
+@pytest.mark.parametrize(
+    ("text", "driver", "named"),
+    [
+        ("sqlite:///some/file.db", "sqlite+aiosqlite", os.path.abspath("some/file.db")),
+        ("sqlite:////var/lib/file.db", "sqlite+aiosqlite", "/var/lib/file.db"),
+        ("sqlite+aiosqlite:////var/lib/file.db", "sqlite+aiosqlite", "/var/lib/file.db"),
+        ("postgresql://me:secret@host/db", "postgresql+asyncpg", "host"),
+    ],
+)
+def test_a_url_means_a_driver(text: str, driver: str, named: str) -> None:
+    url = engine_url(text)
+    assert url.drivername == driver
+    assert named in describe(url)
+    assert "secret" not in describe(url)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "file.db",
+        "/var/lib/file.db",
+        "sqlite://",
+        "sqlite:///",
+        "mysql://host/db",
+        "sqlite:///:memory:",
+        "http://host",
+        "postgresql+psycopg2://host/db",
+        "://",
+    ],
+)
+def test_a_url_of_no_usable_database_is_refused(text: str) -> None:
+    with pytest.raises(CollectorError, match="write sqlite:///"):
+        engine_url(text)
+
+
+def test_the_default_database_is_a_file_in_the_users_data_folder() -> None:
+    assert engine_url(default_url()).database == default_url().removeprefix("sqlite:///")
+    assert "migas" in default_url()
+
+
+@given(st.text(st.characters()), st.text(st.characters(), max_size=70))
+def test_a_checked_breadcrumb_is_one_that_a_row_holds(text: str, platform: str) -> None:
+    with contextlib.suppress(UnstorableError):
+        crumb = a_crumb(status_desc=text, platform=platform)
+        assert (crumb.status_desc, crumb.platform) == (text, platform)
+        assert len(platform) <= 64
+        assert "\0" not in text + platform
+        (text + platform).encode()

@@ -1,0 +1,194 @@
+"""What an intruder gets: an answer of the usual kind, and nothing in the database."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+
+import pytest
+
+from tests.collector.live import ADD_PROJECT, LiveCollector, a_breadcrumb
+
+INLINE = (
+    'add_project(p:{project:"nipreps/migas-py",project_version:"1",'
+    'language:"python",language_version:"3"})'
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff\xfe", b"[" * 2500, b'{"a":' * 400, b'{"query": "\xc3\x28"}', b"nul"],
+    ids=["empty", "open", "bytes", "deep list", "deep object", "no utf-8", "no json"],
+)
+def test_a_body_that_is_no_json_is_400(body: bytes, collector: LiveCollector) -> None:
+    reply = collector.send("/graphql", body)
+    assert (reply.status, reply.body) == (400, b"Unable to parse request body as JSON")
+    assert 400 <= collector.send("/api/breadcrumb", body).status < 500
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"5",
+        b"null",
+        b'"query"',
+        b"[]",
+        b"[{}]",
+        b"{}",
+        b'{"query": 5}',
+        b'{"query": null}',
+        b'{"query": ["{get_projects}"]}',
+        b'{"query": "{get_projects}", "variables": 5}',
+        b'{"query": "{get_projects}", "variables": [1]}',
+        b'{"query": "{get_projects}", "variables": "{}"}',
+        b'{"query": "{get_projects}", "operationName": 5}',
+        b'{"query": "{get_projects}", "operationName": "Nothing"}',
+        b'{"query": "{get_projects}", "extensions": 5}',
+        b'{"query": ""}',
+        b'{"query": "\\ud83d"}',
+        b'{"query": "query($a:Int!){get_projects}", "variables": {"a": 1e999}}',
+        b'{"query": "query($a:Int!){get_projects}", "variables": {"a": NaN}}',
+    ],
+)
+def test_json_of_the_wrong_form_is_answered(body: bytes, collector: LiveCollector) -> None:
+    reply = collector.send("/graphql", body)
+    assert reply.status in {200, 400}, reply
+    assert reply.headers["X-Backend-Server"].startswith("migas@")
+    assert 400 <= collector.send("/api/breadcrumb", body).status < 500
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{" + "a{" * 1200,
+        "{get_projects" + "{a" * 100 + "}" * 101,
+        "mutation{" + " ".join(f"a{n}:{INLINE}" for n in range(11)) + "}",
+        "{" + "get_projects " * 160 + "}" + "#" * 10,
+        "query($a:" + "[" * 1100 + "String" + "]" * 1100 + "){get_projects}",
+        "{get_usage(project:" + "[" * 1000 + "]" * 1000 + ",start:5)}",
+        "{...a} fragment a on Query{...b} fragment b on Query{...a}",
+        "{__schema{types{fields{type{fields{type{fields{type{fields{name}}}}}}}}}}",
+        "subscription{get_projects}",
+    ],
+    ids=[
+        "unclosed",
+        "nested",
+        "aliases",
+        "repeated",
+        "list types",
+        "list values",
+        "circular",
+        "introspection",
+        "subscription",
+    ],
+)
+def test_an_unreasonable_document_is_answered_at_once(query: str, collector: LiveCollector) -> None:
+    began = time.monotonic()
+    reply = collector.send("/graphql", json.dumps({"query": query}).encode())
+    assert reply.status in {200, 400, 413}
+    assert time.monotonic() - began < 5
+    assert collector.crumbs() == []
+
+
+@pytest.mark.parametrize(
+    "value", [b"NaN", b"1e999", b'"\\ud83d"', b"[NaN]", b'{"\\ud83d": 1}', b"9" * 2000]
+)
+def test_a_value_that_json_cannot_repeat_is_422(value: bytes, collector: LiveCollector) -> None:
+    body = b'{"project": "nipreps/migas-py", "project_version": ' + value + b', "language": 5}'
+    assert collector.send("/api/breadcrumb", body).status == 422
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/graphql/", "/api/breadcrumb", "/nowhere"])
+def test_a_body_over_the_limit_is_413_however_it_comes(path: str, collector: LiveCollector) -> None:
+    assert collector.send(path, b" " * 2501).status == 413
+    assert collector.send(path, b" " * 2500).status != 413
+
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    chunks = b"".join(b"3e8\r\n" + b" " * 1000 + b"\r\n" for _ in range(3)) + b"0\r\n\r\n"
+    assert talk(collector, head + chunks).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_announced_over_the_limit_is_refused_unread(collector: LiveCollector) -> None:
+    head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n"
+    assert talk(collector, head).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_compressed_body_is_refused(collector: LiveCollector) -> None:
+    reply = collector.send("/api/breadcrumb", b"\x1f\x8b", {"Content-Encoding": "gzip"})
+    assert reply.status == 415
+
+
+@pytest.mark.parametrize(
+    "text", ["'; DROP TABLE crumbs; --", '" OR 1=1 --', "%s %(a)s :a ? $1", "\x1b[31m<script>"]
+)
+def test_text_is_stored_as_it_came(text: str, collector: LiveCollector) -> None:
+    collector.add_project(status_desc=text, error_type=text, error_desc=text, language=text)
+    (crumb,) = collector.crumbs()
+    assert {crumb[f] for f in ("status_desc", "error_type", "error_desc", "language")} == {text}
+
+
+@pytest.fixture
+def broken(collector: LiveCollector) -> LiveCollector:
+    """A collector whose database fails at every question."""
+    for table in ("crumbs", "projects", "releases"):
+        collector.execute(f"DROP TABLE {table}")
+    return collector
+
+
+def test_an_error_of_the_database_stays_inside(
+    broken: LiveCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    for query in ("{get_projects}", "mutation{" + INLINE + "}"):
+        answer = broken.graphql(query)
+        assert answer["data"] is None
+        assert answer["errors"][0]["message"] in {"Internal error.", "Error during ingestion."}
+        assert "sql" not in str(answer).lower()
+    assert "no such table" in caplog.text
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_breadcrumb_that_was_not_committed_is_never_a_success(
+    wait: bool, broken: LiveCollector
+) -> None:
+    reply = broken.rest(wait=wait)
+    assert (reply.status, reply.json()) == (
+        500,
+        {"success": False, "message": "Error during ingestion."},
+    )
+
+
+def test_a_crash_is_answered_with_the_servers_signature(
+    collector: LiveCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector.execute("DROP TABLE projects")
+    reply = collector.rest()
+    assert reply.status == 500
+    assert reply.headers["X-Backend-Server"].startswith("migas@")
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/api/breadcrumb"])
+def test_whoever_hangs_up_after_sending_is_stored_all_the_same(
+    path: str, collector: LiveCollector
+) -> None:
+    message: object = {"query": ADD_PROJECT, "variables": {"p": a_breadcrumb()}}
+    body = json.dumps(message if path == "/graphql" else a_breadcrumb()).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", collector.port)) as connection:
+            connection.sendall(head.encode() + body)
+
+    deadline = time.monotonic() + 10
+    while len(collector.crumbs()) < 20:
+        assert time.monotonic() < deadline, len(collector.crumbs())
+        time.sleep(0.02)
+
+
+def talk(collector: LiveCollector, request: bytes) -> bytes:
+    """Send bytes and read the beginning of what comes back."""
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=10) as connection:
+        connection.sendall(request)
+        return connection.recv(1000)
