@@ -99,7 +99,7 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= 65535:  # noqa: PLR2004  what TCP has
+    if not 0 <= port <= 65535:
         raise CollectorError(f"{port} is no port: give one from 0 (any free one) to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
