@@ -191,13 +191,17 @@ def plain_text(value: object) -> str:
             text = str(value)
         except Exception:  # noqa: BLE001  a foreign __str__ may raise anything
             text = f"<{type(value).__name__}>"
-    if len(text) > _MAX_TEXT_CHARS:
-        half = _MAX_TEXT_CHARS // 2
-        text = text[:half] + _CUT_MARK + text[-half:]
     text = text.replace("\0", "\ufffd")
     if not text.isascii():
         text = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
     return text
+
+
+def field_text(name: str, value: object) -> str:
+    """A field's value as text: an exception given as `error_type` means its class."""
+    if name == "error_type" and isinstance(value, BaseException):
+        value = type(value)
+    return plain_text(value)
 
 
 def _repair(name: str, value: object) -> object:
@@ -205,9 +209,7 @@ def _repair(name: str, value: object) -> object:
         return canonical_uuid(value)
     if name == "is_ci":
         return bool(value)
-    if name == "error_type" and isinstance(value, BaseException):
-        value = type(value)
-    text = plain_text(value)
+    text = field_text(name, value)
     if name == "status":
         return STATUSES.get(text) or STATUSES.get(text.lower())
     if name == "container":
@@ -220,6 +222,9 @@ def _repair(name: str, value: object) -> object:
         return text[:MAX_PLATFORM_CHARS]
     if name in ("project", "project_version", "language_version"):
         return text.strip()
+    if len(text) > _MAX_TEXT_CHARS:
+        half = _MAX_TEXT_CHARS // 2
+        return text[:half] + _CUT_MARK + text[-half:]
     return text
 
 

@@ -1,0 +1,101 @@
+"""Where a run happens: language, platform, container, continuous integration, batch scheduler."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_SCHEDULERS = (
+    ("slurm", "SLURM_JOB_ID"),
+    ("pbs", "PBS_JOBID"),
+    ("lsf", "LSB_JOBID"),
+    ("sge", "JOB_ID"),
+)
+_RELEASE_SUFFIX = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}
+
+
+def telemetry_fields() -> dict[str, object]:
+    """The breadcrumb's fields that describe where this process runs, ready for the wire."""
+    return {
+        "language": "python",
+        "language_version": language_version(),
+        "platform": sys.platform,
+        "container": container(),
+        "is_ci": is_ci(),
+    }
+
+
+def language_version() -> str:
+    """The interpreter's version in the form that servers accept (PEP 440), such as `3.13.0rc1`.
+
+    `platform.python_version()` may end in `+`, which a server refuses.
+    """
+    version = sys.version_info
+    text = f"{version.major}.{version.minor}.{version.micro}"
+    suffix = _RELEASE_SUFFIX[version.releaselevel]
+    return f"{text}{suffix}{version.serial}" if suffix else text
+
+
+def container() -> str:
+    """`docker` (podman and Kubernetes pods too), `apptainer` (singularity too) or `unknown`."""
+    environ = os.environ
+    if (
+        "APPTAINER_CONTAINER" in environ
+        or "SINGULARITY_CONTAINER" in environ
+        or os.path.exists("/.singularity.d")
+    ):
+        return "apptainer"
+    if (
+        os.path.exists("/.dockerenv")
+        or os.path.exists("/run/.containerenv")
+        or "KUBERNETES_SERVICE_HOST" in environ
+        or environ.get("container") in ("docker", "podman", "oci")
+    ):
+        return "docker"
+    return "unknown"
+
+
+def is_ci() -> bool:
+    """Whether this is continuous integration, by the variables that its services set."""
+    import ci_info
+
+    return bool(ci_info.is_ci())
+
+
+def scheduler() -> str:
+    """The batch system that runs this process: `slurm`, `pbs`, `lsf`, `sge`, or an empty text."""
+    environ = os.environ
+    for name, variable in _SCHEDULERS:
+        # JOB_ID alone is too common a name for Grid Engine.
+        if environ.get(variable) and (name != "sge" or "SGE_ROOT" in environ):
+            return name
+    return ""
+
+
+def is_short_lived() -> bool:
+    """Whether nothing may outlive this process here, or nothing on its disk will.
+
+    Then whoever has something to send waits for it a moment instead of leaving it behind: in
+    containers, continuous integration, batch jobs and systemd services.
+    """
+    return (
+        os.getpid() == 1
+        or _is_systemd_service()
+        or bool(scheduler())
+        or container() != "unknown"
+        or is_ci()
+    )
+
+
+def _is_systemd_service() -> bool:
+    """Whether stopping a systemd service would end this process and all it started.
+
+    INVOCATION_ID (systemd.exec(5)) alone says too much: terminals of a desktop inherit it too.
+    """
+    if "INVOCATION_ID" not in os.environ:
+        return False
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as groups:
+            return any(line.rstrip().endswith(".service") for line in groups)
+    except OSError:
+        return False

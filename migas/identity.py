@@ -1,0 +1,86 @@
+"""Who: the random user id, which says that two runs are of one user and nothing else."""
+
+from __future__ import annotations
+
+import os
+
+from migas import log
+from migas.breadcrumb import canonical_uuid
+
+
+def random_uuid() -> str:
+    """A random UUID (RFC 9562, version 4) as text.
+
+    Built here because importing `uuid` costs up to 10 ms and a run needs nothing else of it.
+    """
+    digits = bytearray(os.urandom(16))
+    digits[6] = digits[6] & 0x0F | 0x40
+    digits[8] = digits[8] & 0x3F | 0x80
+    text = digits.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def user_id(folder: str, *, persists: bool) -> str | None:
+    """The id kept in a folder, made there at the first run.
+
+    Args:
+        folder: The user's configuration folder.
+        persists: Whether the folder outlives this run. Where it does not, a new id would count
+            one person as a new one at each run, so none is made.
+
+    Returns:
+        A UUID as text, or None where none can be kept.
+    """
+    path = os.path.join(folder, "user_id")
+    kept = _read(path)
+    if kept is not None or not persists:
+        return kept
+    try:
+        return _write_once(folder, path)
+    except OSError as error:
+        log.debug("no user id can be kept in %s: %s", folder, error)
+        return None
+
+
+def forget_user_id(folder: str) -> bool:
+    """Erase the kept id.
+
+    Returns:
+        Whether there was one.
+    """
+    try:
+        os.unlink(os.path.join(folder, "user_id"))
+    except OSError:
+        return False
+    return True
+
+
+def _read(path: str) -> str | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return None
+    try:
+        return canonical_uuid(os.read(descriptor, 100).decode("ascii", "replace"))
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _write_once(folder: str, path: str) -> str | None:
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    draft = f"{path}.{os.urandom(8).hex()}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, f"{random_uuid()}\n".encode())
+    finally:
+        os.close(descriptor)
+    try:
+        # A link refuses to replace, so of simultaneous first runs one wins and all read its id.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(draft)
+    return _read(path)
