@@ -1,0 +1,196 @@
+"""Dispatching the courier: a process of its own that sends what waits, so that nothing hangs here.
+
+It is `python …/migas/__main__.py flush --courier`, in its own session, with nothing of the
+program's: not its standard streams, not its descriptors, not its folder, and never as its child,
+since a program that waits for its children must not meet one it does not know.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+from migas import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VARIABLE = "_MIGAS_COURIER"
+"""Set in a courier's environment, so that nothing in it is tracked or starts another."""
+
+COURIER_ARGUMENTS = ("flush", "--courier")
+
+_INTERPRETER = re.compile(r"(python|pypy)[\d.]*[a-z]?(\.exe)?", re.IGNORECASE)
+
+# The shell starts the courier and ends at once, so that it becomes nobody's child. A command in the
+# background reads /dev/null unless told otherwise, hence the detour for its standard input.
+_LAUNCH = 'exec 3<&0; "$@" <&3 3<&- 2>/dev/null & echo $!'
+_SHELL = "/bin/sh"
+_KEPT_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
+
+
+class DispatchedCourier:
+    """A courier on its way."""
+
+    def __init__(self, pid: int, output: int | None, child: subprocess.Popen[bytes] | None) -> None:
+        self._pid = pid
+        self._output = output
+        self._child = child
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has ended.
+
+        Args:
+            seconds: At most this long.
+
+        Returns:
+            Whether it has.
+        """
+        if self._child is not None:
+            try:
+                self._child.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return False
+            return True
+        return self._output is None or self._reached_end(time.monotonic() + seconds)
+
+    def kill(self) -> None:
+        """End it now; what it has claimed goes back in time."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+        elif self._output is not None:
+            try:
+                os.kill(self._pid, signal.SIGKILL)
+            except OSError:
+                pass
+        self.forget()
+
+    def forget(self) -> None:
+        """Let it go on alone."""
+        if self._output is not None:
+            output, self._output = self._output, None
+            try:
+                os.close(output)
+            except OSError:
+                pass
+        if self._child is not None and self._child.returncode is None:
+            # It is meant to live on: `-X dev` must not call it a leak.
+            self._child.returncode = 0
+
+    def _reached_end(self, deadline: float) -> bool:
+        """Its standard output is a pipe that nothing is written to: it closes with its life."""
+        import select
+
+        output = self._output
+        while output is not None:
+            left = deadline - time.monotonic()
+            try:
+                readable, _, _ = select.select([output], [], [], max(left, 0))
+                if readable and not os.read(output, 64):
+                    return True
+            except (OSError, ValueError):
+                return True  # the program closed our descriptor
+            if left <= 0:
+                return False
+        return True
+
+
+def can_start() -> bool:
+    """Whether `sys.executable` is a plain interpreter, no frozen program or host."""
+    executable = sys.executable
+    return (
+        bool(executable)
+        and os.path.isabs(executable)
+        and not getattr(sys, "frozen", False)
+        and _INTERPRETER.fullmatch(os.path.basename(executable)) is not None
+        and VARIABLE not in os.environ
+    )
+
+
+def dispatch(
+    payload: bytes | None = None, *, attended_for: float | None = None, by_hand: bool = False
+) -> DispatchedCourier | None:
+    """Start a courier and return at once.
+
+    Args:
+        payload: A record that could not be spooled, handed over through standard input.
+        attended_for: Seconds that somebody will wait for it before killing it; None when it is on
+            its own from now on.
+        by_hand: Whether a person asked for it: then it ignores earlier failures' backoff.
+
+    Returns:
+        The courier, or None when none could be started.
+    """
+    command = [sys.executable, "-P", _main_file(), *COURIER_ARGUMENTS]
+    if by_hand:
+        command.append("--now")
+    if payload is not None:
+        command.append("--stdin")
+    if attended_for is not None:
+        command.append(f"--attended={attended_for:g}")
+    try:
+        return _launch(command, payload, attended=attended_for is not None)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        log.debug("no courier could be started: %s", error)
+        return None
+
+
+def _launch(command: Sequence[str], payload: bytes | None, *, attended: bool) -> DispatchedCourier:
+    has_shell = os.path.exists(_SHELL)
+    is_windows = os.name == "nt"
+    child = subprocess.Popen(
+        [_SHELL, "-c", _LAUNCH, "migas", *command] if has_shell else command,
+        stdin=subprocess.DEVNULL if payload is None else subprocess.PIPE,
+        stdout=subprocess.PIPE if has_shell else subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=os.path.abspath(os.sep),
+        env=_environment(),
+        close_fds=True,
+        start_new_session=not is_windows,
+        creationflags=_windows_flags() if is_windows else 0,
+    )
+    if payload is not None and child.stdin is not None:
+        # Smaller than a pipe's buffer: this never blocks.
+        try:
+            child.stdin.write(payload)
+            child.stdin.close()
+        except OSError as error:
+            log.debug("the courier did not take the breadcrumb: %s", error)
+    if not has_shell or child.stdout is None:
+        courier = DispatchedCourier(child.pid, None, child)
+    else:
+        output = os.dup(child.stdout.fileno())
+        first_line = child.stdout.readline()
+        child.stdout.close()
+        child.wait()
+        courier = DispatchedCourier(int(first_line or b"0"), output, None)
+    if not attended:
+        courier.forget()
+    return courier
+
+
+def _environment() -> dict[str, str]:
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON") or name in _KEPT_VARIABLES
+    }
+    environ[VARIABLE] = "1"
+    return environ
+
+
+def _main_file() -> str:
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+
+
+def _windows_flags() -> int:
+    return int(
+        getattr(subprocess, "DETACHED_PROCESS", 0)
+        | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    )

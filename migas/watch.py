@@ -1,0 +1,114 @@
+"""The one thread of a tracked program: it waits, and now and then does a small thing of ours.
+
+Announcing a long run, touching its open record, starting a courier a little later: none of this
+may happen in the program's own time. The thread exists only while something is due. It is stopped
+and joined before a fork, because a live thread makes `os.fork()` warn on Python 3.12 and later and
+could hold a lock that the child needs; it starts again with the next call.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+from migas import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_JOIN_SECONDS = 1.0
+_POLL_SECONDS = 0.001
+
+
+class Watch:
+    """Calls functions when their time comes, in one daemon thread."""
+
+    def __init__(self) -> None:
+        self._due: dict[object, tuple[float, Callable[[], None]]] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def call_later(self, key: object, seconds: float, function: Callable[[], None]) -> None:
+        """Call a function once, after a while, unless it is cancelled.
+
+        Args:
+            key: Names the appointment; a new one of the same key replaces it.
+            seconds: From now.
+            function: Runs in the thread; what it raises is logged.
+        """
+        with self._changed:
+            self._due[key] = (time.monotonic() + seconds, function)
+            self._ensure_thread()
+            self._changed.notify()
+
+    def cancel(self, key: object) -> None:
+        """Forget an appointment; an unknown key is fine."""
+        with self._changed:
+            self._due.pop(key, None)
+
+    def ensure_running(self) -> None:
+        """Start the thread again after a fork stopped it, when something is due."""
+        if self._due and self._thread is None:
+            with self._changed:
+                self._ensure_thread()
+
+    def pause(self) -> None:
+        """Stop the thread and wait until the system counts it no more."""
+        thread = self._thread
+        if thread is None or thread is threading.current_thread():
+            return
+        with self._changed:
+            self._thread = None
+            self._changed.notify()
+        thread.join(_JOIN_SECONDS)
+        _wait_until_gone(thread.native_id)
+
+    def close(self) -> None:
+        """Stop for good, at the interpreter's end."""
+        self._is_closed = True
+        self.pause()
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None and not self._is_closed:
+            thread = threading.Thread(target=self._serve, name="migas-watch", daemon=True)
+            self._thread = thread
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # The interpreter is shutting down, or the system has no thread left.
+                self._thread = None
+                log.debug("no thread can be started: %s", error)
+
+    def _serve(self) -> None:
+        here = threading.current_thread()
+        while True:
+            with self._changed:
+                if self._thread is not here:
+                    return
+                if not self._due:
+                    self._thread = None
+                    return
+                key, (when, function) = min(self._due.items(), key=lambda item: item[1][0])
+                left = when - time.monotonic()
+                if left > 0:
+                    self._changed.wait(left)
+                    continue
+                del self._due[key]
+            try:
+                function()
+            except Exception as error:  # noqa: BLE001  the thread must outlive our own mistakes
+                log.debug("an appointment failed: %r", error)
+
+
+def _wait_until_gone(native_id: int | None) -> None:
+    """A joined thread may be counted by the kernel a moment longer."""
+    if native_id is None or not sys.platform.startswith("linux"):
+        return
+    for _attempt in range(50):
+        if not os.path.exists(f"/proc/self/task/{native_id}"):
+            return
+        time.sleep(_POLL_SECONDS)
