@@ -1,1 +1,63 @@
-"""Tell the makers of a program how its runs really end, without getting in the way of a run."""
+"""Tell the makers of a program how its runs really end, without getting in the way of a run.
+
+Names load when they are first used: a program that only imports migas pays next to nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from migas.config import setup as setup
+    from migas.operations import add_breadcrumb as add_breadcrumb
+    from migas.operations import add_project as add_project
+    from migas.operations import check_project as check_project
+    from migas.operations import flush as flush
+    from migas.operations import get_projects as get_projects
+    from migas.operations import get_usage as get_usage
+    from migas.runs import Session as Session
+    from migas.runs import session as session
+    from migas.tracking import track as track
+
+__version__ = "0.5.0"
+
+__all__ = [
+    "Session",
+    "__version__",
+    "add_breadcrumb",
+    "add_project",
+    "check_project",
+    "flush",
+    "get_projects",
+    "get_usage",
+    "session",
+    "setup",
+    "track",
+]
+
+_ROOMS = {
+    "Session": "runs",
+    "add_breadcrumb": "operations",
+    "add_project": "operations",
+    "check_project": "operations",
+    "flush": "operations",
+    "get_projects": "operations",
+    "get_usage": "operations",
+    "session": "runs",
+    "setup": "config",
+    "track": "tracking",
+}
+
+
+def __getattr__(name: str) -> object:
+    room = _ROOMS.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{room}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,28 @@
+"""`python -m migas`, and the file that a courier is started from."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if not __package__:
+    # Started by its path, as couriers are: find the package that this very file belongs to, after
+    # everything else, so that nothing beside it hides a module of the standard library.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def main() -> int:
+    """Be a courier, or run the command line."""
+    from migas import dispatch
+
+    if tuple(sys.argv[1:3]) == dispatch.COURIER_ARGUMENTS:
+        from migas import courier
+
+        return courier.main(sys.argv[3:])
+    from migas import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

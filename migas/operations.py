@@ -1,0 +1,358 @@
+"""Explicit calls: each asks the server, waits at most `MIGAS_TIMEOUT`, and answers with a dict.
+
+Nothing here raises for the network's or the server's sake, and nothing prints. A server's answer is
+untrusted: its shape is checked, and what has another one is a failure with a message.
+"""
+
+from __future__ import annotations
+
+from migas import config, delivery, log
+from migas.breadcrumb import MAX_REQUEST_BYTES, nested, plain_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable
+    from typing import Any, TypedDict
+
+    from migas.breadcrumb import Breadcrumb
+    from migas.transport import Client
+
+    class ProjectAnswer(TypedDict, total=False):
+        """What `add_project` answers."""
+
+        success: bool
+        message: str
+        latest_version: str | None
+        bad_versions: list[str]
+        cached: bool
+        errors: list[dict[str, str]]
+
+    class BreadcrumbAnswer(TypedDict, total=False):
+        """What `add_breadcrumb` answers."""
+
+        success: bool
+        message: str
+        errors: list[dict[str, str]]
+
+    class CheckAnswer(TypedDict, total=False):
+        """What `check_project` answers."""
+
+        success: bool
+        flagged: bool
+        latest: str
+        message: str
+        errors: list[dict[str, str]]
+
+    class UsageAnswer(TypedDict, total=False):
+        """What `get_usage` answers."""
+
+        success: bool
+        hits: int
+        unique: bool
+        message: str
+        errors: list[dict[str, str]]
+
+    class ProjectsAnswer(TypedDict, total=False):
+        """What `get_projects` answers."""
+
+        success: bool
+        message: str
+        projects: list[str]
+        errors: list[dict[str, str]]
+
+    Date = str | datetime.date | datetime.datetime
+
+_ADD_BREADCRUMB = (
+    "mutation($project:String!,$project_version:String!,$language:String!,"
+    "$language_version:String!,$ctx:ContextInput!,$proc:ProcessInput!)"
+    "{add_breadcrumb(project:$project,project_version:$project_version,language:$language,"
+    "language_version:$language_version,ctx:$ctx,proc:$proc){success message}}"
+)
+_CHECK_PROJECT = (
+    "query($p:String!,$v:String!){check_project(project:$p,project_version:$v)"
+    "{success flagged latest message}}"
+)
+_GET_USAGE = (
+    "query($p:String!,$s:DateTime!,$e:DateTime,$u:Boolean!)"
+    "{get_usage(project:$p,start:$s,end:$e,unique:$u)}"
+)
+_GET_PROJECTS = "{get_projects}"
+
+_PROJECT_SHAPE: dict[str, Any] = {
+    "bad_versions": [],
+    "cached": False,
+    "latest_version": None,
+    "message": "",
+}
+_CHECK_SHAPE: dict[str, Any] = {"flagged": False, "latest": "", "message": ""}
+_USAGE_SHAPE: dict[str, Any] = {"hits": 0, "message": "", "unique": False}
+
+
+def add_project(project: str, project_version: str, **fields: Any) -> ProjectAnswer:
+    """Store one breadcrumb and learn what the server knows of newer versions.
+
+    Args:
+        project: `owner/repo`, as the server knows it.
+        project_version: The running version, best in the form of PEP 440.
+        **fields: Any of `status`, `status_desc`, `error_type`, `error_desc`, `session_id`,
+            `user_id`, `user_type`, `platform`, `container`, `is_ci`, `language`,
+            `language_version`.
+
+    Returns:
+        `{'bad_versions', 'cached', 'latest_version', 'message', 'success'}`; on failure `success`
+        is false and `message` says why.
+    """
+
+    def ask(client: Client, timeout: float) -> Any:
+        crumb = delivery.compose(project, project_version, fields)
+        answer = client.add_project(crumb, timeout)
+        _note_running(crumb)
+        if not answer["success"] and not answer.get("message"):
+            answer = {**answer, "message": f"The server does not know the project {project!r}."}
+        return answer
+
+    answer: ProjectAnswer = _call(ask, _PROJECT_SHAPE, _project_problem(project, project_version))
+    return answer
+
+
+def add_breadcrumb(
+    project: str,
+    project_version: str,
+    wait: bool = False,
+    **fields: Any,
+) -> BreadcrumbAnswer:
+    """Leave one breadcrumb of a run that reports its own progress.
+
+    Args:
+        project: `owner/repo`, as the server knows it.
+        project_version: The running version.
+        wait: Whether to send it now and wait for the answer. Otherwise it is written to the spool
+            and a courier is sent for it.
+        **fields: As for `add_project`.
+
+    Returns:
+        `{'success', 'message'}`; without `wait`, the message says that it is queued.
+    """
+    problem = _project_problem(project, project_version)
+    if wait:
+
+        def ask(client: Client, timeout: float) -> Any:
+            crumb = delivery.compose(project, project_version, fields)
+            answer = client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
+            _note_running(crumb)
+            return answer
+
+        answer: BreadcrumbAnswer = _call(ask, {"message": ""}, problem)
+        return answer
+    refusal = config.refusal()
+    if refusal is not None:
+        return _refused(refusal)  # type: ignore[return-value]
+    if problem is not None:
+        return {"success": False, "message": problem}
+    try:
+        delivery.current().queue(delivery.compose(project, project_version, fields))
+    except Exception as error:  # noqa: BLE001  telemetry must never break a program
+        log.debug("add_breadcrumb failed: %r", error)
+        return {"success": False, "message": f"The breadcrumb could not be queued: {error!r}"}
+    return {"success": True, "message": "The breadcrumb is queued."}
+
+
+def check_project(project: str, project_version: str, **_ignored: Any) -> CheckAnswer:
+    """Ask whether a newer version exists, or this one has been flagged.
+
+    Args:
+        project: `owner/repo`.
+        project_version: The version to compare.
+
+    Returns:
+        `{'success', 'flagged', 'latest', 'message'}`.
+    """
+
+    def ask(client: Client, timeout: float) -> Any:
+        variables = {"p": project, "v": str(project_version)}
+        return client.query(_CHECK_PROJECT, variables, "check_project", timeout)
+
+    answer: CheckAnswer = _call(ask, _CHECK_SHAPE, _project_problem(project, project_version))
+    return answer
+
+
+def get_usage(
+    project: str,
+    start: Date,
+    end: Date | None = None,
+    unique: bool = False,
+) -> UsageAnswer:
+    """Ask how often a project was used.
+
+    Args:
+        project: `owner/repo`.
+        start: The first moment that counts: a date, a datetime, or a text such as `2026-11-22` or
+            `2026-11-22T10:00:00Z`. A datetime without a time zone is taken as local time.
+        end: The last one; a date means 00:00 UTC of that day. By default now.
+        unique: Whether to count users rather than breadcrumbs.
+
+    Returns:
+        `{'hits', 'message', 'unique', 'success'}`.
+    """
+    problem = _project_problem(project)
+    try:
+        first, last = _date("start", start), None if end is None else _date("end", end)
+    except ValueError as error:
+        problem, first, last = str(error), "", None
+
+    def ask(client: Client, timeout: float) -> Any:
+        variables = {"p": project, "s": first, "e": last, "u": bool(unique)}
+        return client.query(_GET_USAGE, variables, "get_usage", timeout)
+
+    answer: UsageAnswer = _call(ask, _USAGE_SHAPE, problem)
+    return answer
+
+
+def get_projects() -> ProjectsAnswer:
+    """Ask which projects the server tracks.
+
+    Returns:
+        `{'success', 'message', 'projects'}`, the projects as a list of `owner/repo`.
+    """
+
+    def ask(client: Client, timeout: float) -> Any:
+        projects = client.query(_GET_PROJECTS, {}, "get_projects", timeout)
+        is_list = isinstance(projects, list) and all(isinstance(name, str) for name in projects)
+        return {"success": True, "message": "", "projects": projects} if is_list else None
+
+    answer: ProjectsAnswer = _call(ask, {"message": "", "projects": []}, None)
+    return answer
+
+
+def send_composed(crumb: Breadcrumb) -> ProjectAnswer:
+    """Store a breadcrumb that is already composed and wait for the answer.
+
+    Returns:
+        As `add_project`.
+    """
+
+    def ask(client: Client, timeout: float) -> Any:
+        return client.add_project(crumb, timeout)
+
+    answer: ProjectAnswer = _call(ask, _PROJECT_SHAPE, None)
+    return answer
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """Have everything that waits in the spool sent now.
+
+    Args:
+        timeout: Seconds to wait for it.
+
+    Returns:
+        Whether nothing waits any more.
+    """
+    try:
+        return delivery.current().flush(max(float(timeout), 0.0))
+    except Exception as error:  # noqa: BLE001  telemetry must never break a program
+        log.debug("flush failed: %r", error)
+        return False
+
+
+_clients: dict[str, Client] = {}
+
+
+def client_for(endpoint: str) -> Client:
+    """The pooled client of this process for a server."""
+    import os
+
+    from migas.transport import Client
+
+    # A forked child must not speak on its parent's connections.
+    key = f"{os.getpid()} {endpoint}"
+    if key not in _clients:
+        _clients.clear()
+        _clients[key] = Client(endpoint)
+    return _clients[key]
+
+
+def _call(ask: Callable[[Client, float], Any], shape: dict[str, Any], problem: str | None) -> Any:
+    """Ask the server and give its answer the promised shape, whatever comes back."""
+    refusal = config.refusal()
+    if refusal is not None:
+        return _refused(refusal)
+    if problem is not None:
+        return {**shape, "success": False, "message": problem}
+    timeout = config.settings.timeout
+    if timeout <= 0:
+        return {**shape, "success": False, "message": "MIGAS_TIMEOUT is 0: nothing is waited for."}
+    from migas.transport import NoAnswerError
+
+    try:
+        answer = ask(client_for(config.settings.endpoint), timeout)
+    except NoAnswerError as error:
+        log.debug("%s: %s", config.settings.endpoint, error)
+        return {**shape, "success": False, "message": _clean(str(error))}
+    except Exception as error:  # noqa: BLE001  telemetry must never break a program
+        log.debug("an explicit call failed: %r", error)
+        return {**shape, "success": False, "message": _clean(f"The call failed: {error!r}")}
+    if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
+        return {**shape, "success": False, "message": "The answer has another shape."}
+    return _shaped(answer, shape)
+
+
+def _shaped(answer: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
+    shaped = {"success": answer["success"]}
+    for name, default in shape.items():
+        value = answer.get(name, default)
+        if isinstance(value, str):
+            value = _clean(value)
+        elif isinstance(value, list):
+            value = [_clean(member) for member in value if isinstance(member, str)]
+        is_expected = default is None or value is None or isinstance(value, type(default))
+        shaped[name] = value if is_expected else default
+    return shaped
+
+
+def _clean(text: str) -> str:
+    """A server's text without control characters, which could steer a terminal."""
+    return "".join(char for char in text if char.isprintable() or char == "\n")
+
+
+def _refused(reason: str) -> dict[str, Any]:
+    return {"success": False, "errors": [{"message": f"Nothing is sent: {reason}."}]}
+
+
+def _note_running(crumb: Breadcrumb) -> None:
+    if crumb.get("status", "R") == "R":
+        delivery.current().running_was_sent(crumb.get("session_id"))
+
+
+def _project_problem(project: object, version: object = "") -> str | None:
+    if not isinstance(project, str):
+        return f"The project {project!r} is not a text; it must be 'owner/repo'."
+    if "/" not in project.strip("/"):
+        return f"The project {project!r} cannot be known to a server; it must be 'owner/repo'."
+    if not isinstance(version, str):
+        return f"The version {plain_text(version)!r} is not a text; it must be such as '1.2.3'."
+    if len(project) + len(version) > MAX_REQUEST_BYTES // 2:
+        return "The project and its version are longer than a request may be."
+    return None
+
+
+def _date(name: str, value: object) -> str:
+    """A date in the two forms that servers read.
+
+    Raises:
+        ValueError: It is in no such form, and cannot be brought into one.
+    """
+    import datetime
+
+    expected = f"{name} is {value!r}; it must be a date such as '2026-11-22' or a datetime."
+    try:
+        if isinstance(value, str):
+            is_date = len(value) == len("2026-11-22")
+            value = (datetime.date if is_date else datetime.datetime).fromisoformat(value)
+        if isinstance(value, datetime.datetime):
+            return value.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if isinstance(value, datetime.date):
+            return value.isoformat()
+    except (ValueError, OverflowError):
+        raise ValueError(expected) from None
+    raise ValueError(expected)

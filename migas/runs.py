@@ -1,0 +1,521 @@
+"""A run: from the moment it opens to the one breadcrumb that says how it ended.
+
+The session object owns the logic; `track`'s wrappers only enter and leave it. A run inside another
+of the same project and version joins it and says nothing of its own.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import sys
+
+from migas import config, delivery, identity, log, outcome
+from migas.breadcrumb import FIELDS, canonical_uuid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+    from typing import Any, Self
+
+    from migas.breadcrumb import Breadcrumb
+    from migas.error import HandlerSpec
+    from migas.operations import ProjectAnswer
+    from migas.outcome import FindHandler, Outcome
+
+ANNOUNCE_SECONDS = 10.0
+TOUCH_SECONDS = 3600.0
+
+_current: contextvars.ContextVar[Session | None] = contextvars.ContextVar("migas", default=None)
+_open_sessions: set[Session] = set()
+
+
+class Plan:
+    """What was asked of a run when it was decorated or made; it never changes.
+
+    Args:
+        project: `owner/repo`.
+        version: The project's version.
+        error_handlers: A dict of class or class name to function(type, message, traceback) that
+            returns fields, a preset's name (`'nipype'`), or a list of both.
+        init_ping: Whether a run that lasts announces itself.
+        announce_after: Seconds after which it does.
+        signals: Names or numbers of signals whose arrival ends a run as `Terminated`.
+        returns_exit_code: Whether a returned int is the exit code.
+        fields: Further fields of the breadcrumb.
+
+    Raises:
+        TypeError: The project or the version is no text, or another argument of a wrong type.
+        ValueError: An argument has a value that cannot be meant.
+    """
+
+    __slots__ = (
+        "announce_after",
+        "fields",
+        "find_handler",
+        "init_ping",
+        "project",
+        "returns_exit_code",
+        "signals",
+        "version",
+    )
+
+    def __init__(
+        self,
+        project: str,
+        version: str,
+        *,
+        error_handlers: HandlerSpec | Iterable[HandlerSpec] | None = None,
+        init_ping: bool = True,
+        announce_after: float = ANNOUNCE_SECONDS,
+        signals: Iterable[str | int] = (),
+        returns_exit_code: bool = False,
+        fields: dict[str, Any] | None = None,
+    ) -> None:
+        self.project = _text("project", project, "owner/repo")
+        self.version = _text("version", version, "1.2.3")
+        self.init_ping = bool(init_ping)
+        self.announce_after = _seconds(announce_after)
+        self.returns_exit_code = bool(returns_exit_code)
+        self.fields = dict(fields or {})
+        unknown = set(self.fields) - set(FIELDS)
+        if unknown:
+            raise TypeError(
+                f"{min(unknown)!r} is no field of a breadcrumb; "
+                f"it must be one of {', '.join(FIELDS[4:])}."
+            )
+        self.signals: tuple[int, ...] = ()
+        if signals:
+            from migas import signals as signal_registry
+
+            self.signals = signal_registry.numbers(signals)
+        self.find_handler: FindHandler | None = None
+        if error_handlers is not None:
+            self.find_handler = _handler_finder(error_handlers)
+
+
+class Session:
+    """One run of a program or a workflow; a context manager, also with `async with`.
+
+    Make it with `migas.session(…)`. Whatever fails inside stays inside: the program's result,
+    exception and output are those of the bare program.
+    """
+
+    def __init__(self, plan: Plan, *, wait: bool = False) -> None:
+        self.session_id = _session_id(plan.fields)
+        self.response: ProjectAnswer | None = None
+        self._plan = plan
+        self._wait = wait
+        self._pid = 0
+        self._parent: Session | None = None
+        self._outer: Session | None = None
+        self._path: str | None = None
+        self._fields = dict(plan.fields)
+        self._verdict: Outcome | None = None
+        self._arrived_signal: str | None = None
+        self._is_joined = False
+        self._is_ended = False
+        self._is_discarded = False
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop(error)
+
+    async def __aenter__(self) -> Self:
+        return self.start()
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop(error)
+
+    def start(self) -> Self:
+        """Open the run. One that is never stopped ends with the interpreter.
+
+        Returns:
+            The session itself.
+        """
+        try:
+            self._start()
+        except Exception as error:  # noqa: BLE001  telemetry must never break a program
+            log.debug("a run could not be opened: %r", error)
+        return self
+
+    def stop(self, exc: BaseException | None = None) -> None:
+        """End the run; a second call does nothing.
+
+        Args:
+            exc: The exception that ended it, if one did.
+        """
+        try:
+            self.leave()
+            if exc is None:
+                self._end(self._verdict or outcome.completed(self._description()))
+            else:
+                self._end(self._outcome_of(exc))
+        except Exception as error:  # noqa: BLE001  telemetry must never break a program
+            log.debug("a run could not be ended: %r", error)
+
+    def stop_returned(self, result: object) -> None:
+        """End the run of a function that returned, whose result may be its exit code."""
+        if self._plan.returns_exit_code and isinstance(result, int) and self._verdict is None:
+            self.set_exit_code(result)
+        self.stop()
+
+    def update(self, **fields: Any) -> None:
+        """Say more about the run while it lasts; the values are part of what is sent at its end.
+
+        Args:
+            **fields: Fields of the breadcrumb; a `status_desc` describes a completed run's end.
+        """
+        self._fields.update(fields)
+        if self._path is not None and self._speaks():
+            self._guarded(lambda: self._rewrite(str(self._path)))
+
+    def fail(self, desc: str = "Errored") -> None:
+        """Have the run end as failed although no exception leaves it.
+
+        Args:
+            desc: What went wrong.
+        """
+        self._verdict = outcome.failed(desc)
+
+    def complete(self) -> None:
+        """Have the run end as completed; an exception that leaves it still counts."""
+        self._verdict = outcome.completed(self._description())
+
+    def set_exit_code(self, code: int) -> None:
+        """Have the run end as the exit code of its program says.
+
+        Args:
+            code: 0 for a completed run, anything else for a failed one.
+        """
+        self._verdict = outcome.exited(code)
+
+    def discard(self) -> None:
+        """Have nothing sent for this run."""
+        self._is_discarded = True
+        if self._path is not None and self._speaks():
+            path, self._path = self._path, None
+            self._guarded(lambda: delivery.current().erase_run(path))
+
+    def enter(self) -> None:
+        """Make this the current run of the context, as while a generator's body runs."""
+        outer = _current.get()
+        if outer is not self:
+            self._outer = outer
+            _current.set(self)
+
+    def leave(self) -> None:
+        """Make the run that was current before current again."""
+        if _current.get() is self:
+            outer, self._outer = self._outer, None
+            _current.set(outer)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run has begun and not ended."""
+        return self._pid != 0 and not self._is_ended
+
+    @property
+    def signals(self) -> tuple[int, ...]:
+        """The signals whose arrival ends this run."""
+        return self._plan.signals
+
+    def is_same_project(self, plan: Plan) -> bool:
+        """Whether another run would be one of the same project and version."""
+        return (self._plan.project, self._plan.version) == (plan.project, plan.version)
+
+    def signal_arrived(self, name: str) -> None:
+        """Note a signal that the program is handling; an exception that follows is its doing."""
+        self._arrived_signal = name
+
+    def end_by_signal(self, name: str) -> None:
+        """End the run by a signal that is about to end the process."""
+        from migas import environment
+
+        self._guarded(lambda: self._end(outcome.terminated(name, environment.scheduler())))
+
+    def end_with_interpreter(self) -> None:
+        """End a run that was started and never stopped."""
+        error = outcome.last_unhandled()
+        self.stop(error)
+
+    def _start(self) -> None:
+        if self._pid:
+            return
+        self._pid = os.getpid()
+        parent = _open_parent(_current.get())
+        self._parent = parent
+        self.enter()
+        self._is_joined = _has_speaker(parent, self._plan)
+        if self._is_joined and parent is not None:
+            self.session_id = parent.session_id
+        if not self._speaks() or (config.settings.is_set_up and config.refusal() is not None):
+            return
+        if config.refusal(environment_only=True) is not None:
+            return
+        _open_sessions.add(self)
+        _watch_over_open_sessions()
+        if self._plan.signals:
+            from migas import signals as signal_registry
+
+            signal_registry.serve(self)
+        self._open()
+
+    def _open(self) -> None:
+        """Write the open record and make the appointments; again after a late `setup()`."""
+        if config.refusal() is not None or self._path is not None or not self.is_open:
+            return
+        if config.settings.session_id is not None and "session_id" not in self._plan.fields:
+            self.session_id = config.settings.session_id
+        here = delivery.current()
+        self._path = here.open_run(self._compose({}))
+        if self._plan.init_ping:
+            here.watch.call_later((id(self), "announce"), self._plan.announce_after, self._announce)
+        if self._path is not None:
+            here.watch.call_later((id(self), "touch"), TOUCH_SECONDS, self._touch)
+
+    def _end(self, ended: Outcome) -> None:
+        if not self.is_open:
+            return
+        self._is_ended = True
+        _open_sessions.discard(self)
+        if not self._speaks():
+            return
+        if self._plan.signals:
+            from migas import signals as signal_registry
+
+            signal_registry.release(self)
+        refusal = config.refusal()
+        if refusal is not None and self._path is None:
+            return
+        here = delivery.current()
+        for appointment in ("announce", "touch"):
+            here.watch.cancel((id(self), appointment))
+        if refusal is not None or self._is_discarded:
+            here.erase_run(self._path)
+            return
+        crumb = self._compose(ended)
+        if self._wait and config.delivery() not in ("log", "spool"):
+            self._send_and_wait(here, crumb)
+        else:
+            here.end_run(self._path, crumb)
+
+    def _send_and_wait(self, here: delivery.Delivery, crumb: Breadcrumb) -> None:
+        from migas import operations
+
+        self.response = answer = operations.send_composed(crumb)
+        if answer.get("success"):
+            here.erase_run(self._path)
+        else:
+            here.end_run(self._path, crumb)
+
+    def _outcome_of(self, error: BaseException) -> Outcome:
+        if self._arrived_signal is not None:
+            from migas import environment
+
+            return outcome.terminated(self._arrived_signal, environment.scheduler())
+        found = outcome.from_exception(error, self._plan.find_handler)
+        verdict = self._verdict
+        if verdict is None:
+            return found
+        if found["status"] == "C" or verdict["status"] == "F":
+            return {**found, **verdict} if found["status"] == "F" else verdict
+        return found
+
+    def _compose(self, fields: dict[str, Any]) -> Breadcrumb:
+        return delivery.compose(
+            self._plan.project,
+            self._plan.version,
+            {**self._fields, "session_id": self.session_id, **fields},
+        )
+
+    def _description(self) -> str:
+        given = self._fields.get("status_desc")
+        return "Completed" if given is None else str(given)
+
+    def _announce(self) -> None:
+        if self.is_open and self._speaks() and not self._is_discarded:
+            delivery.current().announce(self._compose({"status": "R"}))
+
+    def _touch(self) -> None:
+        if self.is_open and self._path is not None:
+            here = delivery.current()
+            here.touch_run(self._path)
+            here.watch.call_later((id(self), "touch"), TOUCH_SECONDS, self._touch)
+
+    def _rewrite(self, path: str) -> None:
+        delivery.current().update_run(path, self._compose({}))
+
+    def _speaks(self) -> bool:
+        """Whether this process may say anything about this run."""
+        return self._pid == os.getpid() and not self._is_joined
+
+    def _guarded(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001  telemetry must never break a program
+            log.debug("a run could not be noted: %r", error)
+
+
+def session(
+    project: str,
+    version: str,
+    *,
+    error_handlers: HandlerSpec | Iterable[HandlerSpec] | None = None,
+    init_ping: bool = True,
+    announce_after: float = ANNOUNCE_SECONDS,
+    signals: Iterable[str | int] = (),
+    wait: bool = False,
+    **fields: Any,
+) -> Session:
+    """Have a block reported as a run: `with migas.session("owner/repo", "1.2.0") as run: …`.
+
+    Args:
+        project: `owner/repo`, as the server knows it.
+        version: The project's version.
+        error_handlers: As for `track`.
+        init_ping: Whether a run that lasts `announce_after` seconds announces itself once.
+        announce_after: Seconds.
+        signals: Signals, by name or number, whose arrival ends the run as `Terminated`.
+        wait: Whether to send the end before the block is left, waiting at most `MIGAS_TIMEOUT`
+            seconds; `response` then holds the server's answer.
+        **fields: Further fields of the breadcrumb, such as `user_type='dev'`.
+
+    Returns:
+        A session for one run.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that cannot be meant.
+    """
+    plan = Plan(
+        project,
+        version,
+        error_handlers=error_handlers,
+        init_ping=init_ping,
+        announce_after=announce_after,
+        signals=signals,
+        fields=fields,
+    )
+    return Session(plan, wait=wait)
+
+
+def current() -> Session | None:
+    """The run that this context is inside of, or None."""
+    return _open_parent(_current.get())
+
+
+def open_sessions() -> list[Session]:
+    """The runs of this process that have begun and not ended."""
+    here = os.getpid()
+    return [session for session in list(_open_sessions) if session._pid == here]  # noqa: SLF001
+
+
+def _open_parent(session: Session | None) -> Session | None:
+    """The nearest run that is still open: an ended one is no parent."""
+    while session is not None and not session.is_open:
+        session = session._parent  # noqa: SLF001
+    return session
+
+
+def _has_speaker(parent: Session | None, plan: Plan) -> bool:
+    """Whether another run already speaks for what this one would."""
+    while parent is not None:
+        if parent.is_same_project(plan):
+            return True
+        parent = _open_parent(parent._parent)  # noqa: SLF001
+    return _is_pool_worker() or _ancestor_speaks_for(plan)
+
+
+def _is_pool_worker() -> bool:
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    return multiprocessing is not None and multiprocessing.parent_process() is not None
+
+
+def _ancestor_speaks_for(plan: Plan) -> bool:
+    """Whether a program that started this one has an open run of the same project."""
+    from migas import inheritance
+
+    if not os.environ.get(inheritance.VARIABLE) or inheritance.from_ancestor() is None:
+        return False
+    from migas import process
+    from migas.spool import InvalidRecordError, Spool
+
+    ancestors = dict(process.ancestors())
+    spool = Spool(config.state_folder())
+    for path in spool.open_paths():
+        _millis, pid, _id = os.path.basename(path).split("-", 2)
+        if not pid.isdigit() or int(pid) not in ancestors:
+            continue
+        try:
+            record = spool.read(path)
+        except (OSError, InvalidRecordError):
+            continue
+        owner = record.get("process")
+        if (
+            owner is not None
+            and ancestors.get(owner["pid"]) == owner["started"]
+            and record["breadcrumb"]["project"] == plan.project
+        ):
+            return True
+    return False
+
+
+_is_watching = False
+
+
+def _watch_over_open_sessions() -> None:
+    """Once per process: runs that were open before `setup()`, and those that nobody stops."""
+    global _is_watching  # noqa: PLW0603  hooks are installed once
+    if not _is_watching:
+        _is_watching = True
+        config.call_after_setup(_open_late)
+        delivery.current()
+        delivery.call_before_exit(_end_with_interpreter)
+
+
+def _open_late() -> None:
+    for session in open_sessions():
+        session._open()  # noqa: SLF001
+
+
+def _end_with_interpreter() -> None:
+    for session in open_sessions():
+        session.end_with_interpreter()
+
+
+def _handler_finder(error_handlers: HandlerSpec | Iterable[HandlerSpec]) -> FindHandler:
+    from migas.error import find_handler, resolve_error_handlers
+
+    handlers = resolve_error_handlers(error_handlers)  # type: ignore[arg-type]
+    return lambda exception_type: find_handler(handlers, exception_type)
+
+
+def _session_id(fields: dict[str, Any]) -> str:
+    given = canonical_uuid(fields.get("session_id", ""))
+    return given or config.settings.session_id or identity.random_uuid()
+
+
+def _text(name: str, value: object, example: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError(f"The {name} is {value!r}; it must be a text such as {example!r}.")
+    return value.strip()
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise TypeError(f"announce_after is {value!r}; it must be a number of seconds, 0 or more.")
+    return float(value)

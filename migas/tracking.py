@@ -1,0 +1,323 @@
+"""`track` and `session`: how a program says which part of it is a run.
+
+Decorating wraps and does nothing else; each call makes a session of its own. What reaches the
+caller is what the bare function gives, our own frame taken out of the traceback.
+"""
+
+from __future__ import annotations
+
+import inspect
+from types import CoroutineType
+
+import wrapt
+
+from migas import config, log
+from migas.runs import ANNOUNCE_SECONDS, Plan, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+    from types import TracebackType
+    from typing import Any, TypeVar
+
+    from migas.error import HandlerSpec
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Tracker:
+    """What `track(…)` returns: a decorator, and a context manager for a block of its own.
+
+    Args:
+        plan: What is asked of each run.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._is_used = False
+        self._sessions: list[Session] = []
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function, method, coroutine function or (async) generator function.
+
+        Returns:
+            A wrapper that behaves as the function does; where the environment opts out, the
+            function itself.
+
+        Raises:
+            TypeError: It is nothing that can be called, or a class.
+        """
+        self._is_used = True
+        is_method = isinstance(function, classmethod | staticmethod)
+        if isinstance(function, type) or not (callable(function) or is_method):
+            raise TypeError(f"migas.track decorates functions and methods; {function!r} is none.")
+        if config.refusal(environment_only=True) is not None:
+            return function
+        return TrackedFunction(function, _runner_for(function, self._plan))  # type: ignore[return-value]
+
+    def __enter__(self) -> Session:
+        self._is_used = True
+        session = Session(self._plan)
+        self._sessions.append(session)
+        return session.start()
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._sessions.pop().stop(error)
+
+    async def __aenter__(self) -> Session:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(error_type, error, traceback)
+
+    def __del__(self) -> None:
+        if not getattr(self, "_is_used", True):
+            log.warning(
+                "migas.track(%r, …) was made and never used: decorate a function with it, or enter "
+                "it with a with statement.",
+                self._plan.project,
+            )
+
+
+def track(
+    project: str,
+    version: str,
+    *,
+    error_handlers: HandlerSpec | Iterable[HandlerSpec] | None = None,
+    init_ping: bool = True,
+    announce_after: float = ANNOUNCE_SECONDS,
+    signals: Iterable[str | int] = (),
+    returns_exit_code: bool = False,
+    **fields: Any,
+) -> Tracker:
+    """Have each call of a function, or a block, reported as a run of a project.
+
+    Args:
+        project: `owner/repo`, as the server knows it.
+        version: The project's version.
+        error_handlers: What describes certain exceptions: a dict of class or class name to
+            function(type, message, traceback) that returns fields, a preset's name (`'nipype'`),
+            or a list of both.
+        init_ping: Whether a run that lasts `announce_after` seconds announces itself once.
+        announce_after: Seconds.
+        signals: Signals, by name or number, whose arrival ends the run as `Terminated`.
+        returns_exit_code: Whether an int that the function returns is its exit code.
+        **fields: Further fields of the breadcrumb, such as `user_type='dev'`.
+
+    Returns:
+        A decorator that is a context manager, too.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that cannot be meant.
+    """
+    return Tracker(
+        Plan(
+            project,
+            version,
+            error_handlers=error_handlers,
+            init_ping=init_ping,
+            announce_after=announce_after,
+            signals=signals,
+            returns_exit_code=returns_exit_code,
+            fields=fields,
+        )
+    )
+
+
+class _TrackedBound(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
+    """A tracked method taken from its instance or class; it pickles as a plain method does."""
+
+    def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
+        owner = getattr(self.__wrapped__, "__self__", None)
+        return getattr, (self._self_owner if owner is None else owner, self.__wrapped__.__name__)
+
+
+class TrackedFunction(wrapt.FunctionWrapper):  # type: ignore[type-arg]
+    """A function whose calls are runs; to everything that looks at it, the function itself."""
+
+    __bound_function_wrapper__ = _TrackedBound
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        return str(self.__wrapped__.__qualname__)
+
+
+class _Unawaited:
+    """Holds a coroutine whose tracked wrapper may never be awaited.
+
+    Python then warns about the wrapper, under the function's name; closing the coroutine itself
+    keeps it from warning a second time.
+    """
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.coroutine = coroutine
+
+    def __del__(self) -> None:
+        self.coroutine.close()
+
+
+def _runner_for(function: Any, plan: Plan) -> Callable[..., Any]:
+    """The wrapper in wrapt's form that fits what a function returns."""
+    plain = getattr(function, "__func__", function)
+    called = plain if inspect.isroutine(plain) else type(plain).__call__
+    for is_kind, make in (
+        (inspect.iscoroutinefunction, _coroutine_runner),
+        (inspect.isgeneratorfunction, _generator_runner),
+        (inspect.isasyncgenfunction, _async_generator_runner),
+    ):
+        if is_kind(plain) or is_kind(called):
+            return make(plan)
+    return _function_runner(plan)
+
+
+def _function_runner(plan: Plan) -> Callable[..., Any]:
+    def run(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
+        session = Session(plan).start()
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as error:
+            session.stop(error)
+            _drop_own_frame(error)
+            raise
+        if isinstance(result, CoroutineType):
+            # A plain function around a coroutine function: the run lasts until it was awaited.
+            session.leave()
+            return _named_like(_drive_coroutine(session, _Unawaited(result)), result)
+        session.stop_returned(result)
+        return result
+
+    return run
+
+
+def _coroutine_runner(plan: Plan) -> Callable[..., Any]:
+    def run(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
+        coroutine = wrapped(*args, **kwargs)
+        return _named_like(_drive_coroutine(Session(plan), _Unawaited(coroutine)), coroutine)
+
+    return run
+
+
+def _generator_runner(plan: Plan) -> Callable[..., Any]:
+    def run(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
+        generator = wrapped(*args, **kwargs)
+        return _named_like(_drive_generator(Session(plan), generator), generator)
+
+    return run
+
+
+def _async_generator_runner(plan: Plan) -> Callable[..., Any]:
+    def run(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
+        generator = wrapped(*args, **kwargs)
+        return _named_like(_drive_async_generator(Session(plan), generator), generator)
+
+    return run
+
+
+async def _drive_coroutine(session: Session, held: _Unawaited) -> Any:
+    session.start()
+    session.enter()
+    try:
+        result = await held.coroutine
+    except BaseException as error:
+        session.stop(error)
+        _drop_own_frame(error)
+        raise
+    session.stop_returned(result)
+    return result
+
+
+def _drive_generator(
+    session: Session, generator: Generator[Any, Any, Any]
+) -> Generator[Any, Any, Any]:
+    """Pass everything through; the run is current only while the generator's own body runs."""
+    resume: Callable[[Any], Any] = generator.send
+    sent: Any = None
+    session.start()
+    while True:
+        session.enter()
+        try:
+            value = resume(sent)
+        except StopIteration as stop:
+            session.stop_returned(stop.value)
+            return stop.value
+        except BaseException as error:
+            session.stop(error)
+            _drop_own_frame(error)
+            raise
+        session.leave()
+        try:
+            sent, resume = (yield value), generator.send
+        except GeneratorExit as closing:
+            session.enter()
+            try:
+                generator.close()
+            except BaseException as error:
+                session.stop(error)
+                _drop_own_frame(error)
+                raise
+            session.stop(closing)
+            raise
+        except BaseException as error:  # noqa: BLE001  whatever is thrown in is passed on
+            _drop_own_frame(error)
+            sent, resume = error, generator.throw
+
+
+async def _drive_async_generator(
+    session: Session, generator: AsyncGenerator[Any, Any]
+) -> AsyncGenerator[Any, Any]:
+    """As `_drive_generator`, for asynchronous generators."""
+    resume: Callable[[Any], Any] = generator.asend
+    sent: Any = None
+    session.start()
+    while True:
+        session.enter()
+        try:
+            value = await resume(sent)
+        except StopAsyncIteration:
+            session.stop()
+            return
+        except BaseException as error:
+            session.stop(error)
+            _drop_own_frame(error)
+            raise
+        session.leave()
+        try:
+            sent, resume = (yield value), generator.asend
+        except GeneratorExit as closing:
+            session.enter()
+            try:
+                await generator.aclose()
+            except BaseException as error:
+                session.stop(error)
+                _drop_own_frame(error)
+                raise
+            session.stop(closing)
+            raise
+        except BaseException as error:  # noqa: BLE001  whatever is thrown in is passed on
+            _drop_own_frame(error)
+            sent, resume = error, generator.athrow
+
+
+def _drop_own_frame(error: BaseException) -> None:
+    """Take the frame that has just caught an exception out of its traceback."""
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+
+
+def _named_like(wrapper: Any, inner: Any) -> Any:
+    """Give a coroutine or generator the name that warnings and debuggers show."""
+    wrapper.__name__ = inner.__name__
+    wrapper.__qualname__ = inner.__qualname__
+    return wrapper
