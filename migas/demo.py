@@ -1,0 +1,255 @@
+"""`migas demo`: real programs end in six ways, and a collector on this machine tells of each."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from migas import config, courier, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = "demo/program"
+START_SECONDS = 30.0
+STORE_SECONDS = 6.0
+
+_PREAMBLE = """\
+import sys, time
+import migas
+
+migas.setup(endpoint=sys.argv[1], session_id=sys.argv[2])
+
+"""
+_TRACK = f'@migas.track("{PROJECT}", "1.0.0")'
+
+
+class Program:
+    """One program and what is expected of it.
+
+    Args:
+        title: What it does, in a few words.
+        source: Its text, after the lines that all share.
+        exit_status: What its parent sees; minus a signal's number when one ended it.
+        stored: Status, description and error that a server is to have stored.
+        sent_signal: The signal it gets once it says that it is ready.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        source: str,
+        exit_status: int,
+        stored: tuple[str, str, str],
+        sent_signal: signal.Signals | None = None,
+    ) -> None:
+        self.title = title
+        self.source = _PREAMBLE + source
+        self.exit_status = exit_status
+        self.stored = stored
+        self.sent_signal = sent_signal
+        self.session_id = identity.random_uuid()
+
+
+_WAITING = 'def main():\n    print("ready", flush=True)\n    time.sleep(30)\n\nmain()\n'
+
+
+def programs() -> list[Program]:
+    """The programs in the order of the table."""
+    return [
+        Program(
+            "returns",
+            f"{_TRACK}\ndef main():\n    return 42\n\nmain()\n",
+            0,
+            ("C", "Completed", ""),
+        ),
+        Program(
+            "raises ValueError",
+            f'{_TRACK}\ndef main():\n    raise ValueError("7 is no even number")\n\nmain()\n',
+            1,
+            ("F", "Errored", "ValueError: 7 is no even number"),
+        ),
+        Program(
+            "calls sys.exit(3)",
+            f"{_TRACK}\ndef main():\n    sys.exit(3)\n\nmain()\n",
+            3,
+            ("F", "Exited with code 3", "SystemExit"),
+        ),
+        Program(
+            "is interrupted (Ctrl-C)",
+            f"{_TRACK}\n{_WAITING}",
+            -int(signal.SIGINT),
+            ("S", "Suspended", ""),
+            signal.SIGINT,
+        ),
+        Program(
+            "is terminated (SIGTERM)",
+            f'@migas.track("{PROJECT}", "1.0.0", signals=["SIGTERM"])\n{_WAITING}',
+            -int(signal.SIGTERM),
+            ("S", "Terminated (SIGTERM)", ""),
+            signal.SIGTERM,
+        ),
+        Program(
+            "fails in an async def",
+            f"import asyncio\n\n{_TRACK}\nasync def main():\n    await asyncio.sleep(0)\n"
+            '    raise KeyError("bold")\n\nasyncio.run(main())\n',
+            1,
+            ("F", "Errored", "KeyError: 'bold'"),
+        ),
+    ]
+
+
+def run() -> int:
+    """Run the demonstration and print what happened.
+
+    Returns:
+        0 when every program was reported as it ended, 1 when one was not, 2 when the demonstration
+        could not take place.
+    """
+    refusal = config.refusal(environment_only=True)
+    if refusal is not None:
+        print(
+            f"migas: {refusal}, so there is nothing to show. Unset it and try again.",
+            file=sys.stderr,
+        )
+        return 2
+    with tempfile.TemporaryDirectory(prefix="migas-demo-") as folder:
+        try:
+            with _collector(folder) as url:
+                return _show(folder, url)
+        except OSError as error:
+            print(f"migas: {error}", file=sys.stderr)
+            return 2
+
+
+def _show(folder: str, url: str) -> int:
+    print("Six programs run, each with two lines of migas in it. They report to a collector on")
+    print(f"this machine ({url}); nothing leaves it.\n")
+    row = "{:2} {:25} {:>14}   {:1}  {:21} {}"
+    print(row.format("", "the program", "exit status", "", "what the server stored", "").rstrip())
+    shown = programs()
+    statuses = _run_all(shown, folder, url)
+    stored = _stored(shown, folder)
+    all_right = True
+    for program, status in zip(shown, statuses, strict=True):
+        found = stored.get(program.session_id, ("", "nothing", ""))
+        is_right = status == program.exit_status and found == program.stored
+        all_right = all_right and is_right
+        print(
+            row.format("ok" if is_right else "NO", program.title, _named(status), *found).rstrip()
+        )
+    usage = _usage(url)
+    print(f"\nget_usage({PROJECT!r}) says: {usage}")
+    return 0 if all_right and usage.get("hits") == len(shown) else 1
+
+
+def _run_all(shown: list[Program], folder: str, url: str) -> list[int]:
+    """Run the programs side by side and wait for them all."""
+    running = []
+    for number, program in enumerate(shown):
+        path = os.path.join(folder, f"program{number}.py")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(program.source)
+        running.append(
+            subprocess.Popen(
+                [sys.executable, path, url, program.session_id],
+                env=_environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # their tracebacks are not what is shown here
+            )
+        )
+    statuses = []
+    for program, process in zip(shown, running, strict=True):
+        with process:
+            if program.sent_signal is not None and process.stdout is not None:
+                process.stdout.readline()
+                process.send_signal(program.sent_signal)
+            statuses.append(process.wait())
+    return statuses
+
+
+def _stored(shown: list[Program], folder: str) -> dict[str, tuple[str, str, str]]:
+    """What the collector's database says of each session, once all are in or time is up."""
+    deadline = time.monotonic() + STORE_SECONDS
+    while True:
+        with closing(sqlite3.connect(_database(folder))) as connection:
+            rows = connection.execute(
+                "SELECT session_id, status, status_desc, error_type, error_desc FROM crumbs"
+            ).fetchall()
+        if len(rows) >= len(shown) or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    stored = {}
+    for session_id, status, description, error_type, error_desc in rows:
+        error = ": ".join(text for text in (error_type, error_desc) if text)
+        stored[str(session_id)] = (status, description or "", error)
+    return stored
+
+
+def _usage(url: str) -> dict[str, object]:
+    import datetime as dt
+
+    from migas import get_usage, setup
+
+    setup(endpoint=url)
+    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    return dict(get_usage(PROJECT, yesterday))
+
+
+@contextmanager
+def _collector(folder: str) -> Iterator[str]:
+    """A collector of its own on a free port over a database in the folder."""
+    database = f"sqlite:///{_database(folder)}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "migas", "serve", "--port", "0", "--open", "--db", database],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            found = re.search(r"http://\S+", process.stdout.readline())
+            if found is None:
+                complaint = process.stderr.read().strip().removeprefix("migas: ")
+                raise OSError(complaint or "the collector did not start")
+            yield found[0]
+        finally:
+            _let_couriers_end(folder)
+            process.terminate()
+
+
+def _let_couriers_end(folder: str) -> None:
+    """Nothing may be left behind: a courier could still be using the temporary folder."""
+    try:
+        courier.flush(STORE_SECONDS, _state(folder))
+    except (OSError, RuntimeError) as error:
+        print(f"migas: the spool of the demonstration: {error}", file=sys.stderr)
+
+
+def _environment(folder: str) -> dict[str, str]:
+    kept = {name: text for name, text in os.environ.items() if "MIGAS" not in name}
+    return {**kept, "MIGAS_STATE_DIR": _state(folder), "MIGAS_DELIVERY": "detached"}
+
+
+def _state(folder: str) -> str:
+    return os.path.join(folder, "state")
+
+
+def _database(folder: str) -> str:
+    return os.path.join(folder, "collector.sqlite")
+
+
+def _named(status: int) -> str:
+    return str(status) if status >= 0 else f"{status} ({signal.Signals(-status).name})"
