@@ -95,7 +95,7 @@ def _cut(text: str) -> str:
     if not line_start:
         # "Authorization: Bearer xyz" may begin just before the cut: four words are given up.
         words = tail.split(None, 4)
-        tail = words[4] if len(words) == 5 else ""  # noqa: PLR2004  the four and the rest
+        tail = words[4] if len(words) == 5 else ""
     tail = tail[line_start:]
     key_end, key_start = tail.find("-----END "), tail.find("-----BEGIN ")
     if key_end >= 0 and not 0 <= key_start < key_end:

@@ -150,7 +150,7 @@ def _is_quoted_path(text: str) -> bool:
     words = text.split()
     if len(words) > 1:
         # A sentence in quotes may mention a path; a path with blanks has few words and no verb.
-        if len(words) > 8 or re.search(rf"(?i)[:;,] | [/~-]|(?<!\S){_VERBS}", text):  # noqa: PLR2004
+        if len(words) > 8 or re.search(rf"(?i)[:;,] | [/~-]|(?<!\S){_VERBS}", text):
             return False
         return is_file or not all(_is_innocent(word, "") for word in words)
     return is_file or not _is_innocent(text, "file: ")
@@ -163,14 +163,14 @@ def _is_innocent(run: str, before: str) -> bool:
     if "\\" in run:
         # In a quoted message "\n" is a line break; a Windows path has longer names between.
         names = run.split("\\")
-        return len(names) < 3 or any(re.match(r"[nrtx0u'\"]|$", name) for name in names[1:])  # noqa: PLR2004
+        return len(names) < 3 or any(re.match(r"[nrtx0u'\"]|$", name) for name in names[1:])
     parts = run.split("/")
     if all(re.fullmatch(f"(?i){_SAFE_PART}", part) for part in parts):
         return True
     if re.fullmatch(f"{_MEDIA_TYPE}|{_NAME_AND_VERSION}", run):
         return True
     return (
-        len(parts) == 2  # noqa: PLR2004
+        len(parts) == 2
         and all(re.fullmatch(f"(?i)[a-z]+|{_SAFE_PART}", part) for part in parts)
         and all(part and part.lower() not in _FOLDERS for part in parts)
         and not re.search(_BEFORE_A_PATH, before)
