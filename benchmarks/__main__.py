@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("table", nargs="*", help="which tables; all without any")
-    parser.add_argument("--rounds", type=int, default=7, help="runs of each program (7)")
+    parser.add_argument("--rounds", type=int, default=9, help="runs of each program (9)")
     parser.add_argument("--budget", type=float, default=40.0, help="seconds a comparison (40)")
     parser.add_argument("--breadcrumbs", type=int, default=5000, help="to be drained (5,000)")
     parser.add_argument("--output", default=report.RESULTS, help="where the tables are written")

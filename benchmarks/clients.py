@@ -136,8 +136,5 @@ def usable(clients: tuple[Client, ...]) -> list[Client]:
 
 def missing(clients: tuple[Client, ...]) -> dict[str, str]:
     """The others, with the reason to be told in the table."""
-    return {
-        client.name: f"skipped: {client.environment.problem}"
-        for client in clients
-        if client.environment.problem
-    }
+    problems = {client.name: client.environment.problem for client in clients}
+    return {name: f"skipped: {problem}" for name, problem in problems.items() if problem}

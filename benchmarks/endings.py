@@ -30,6 +30,7 @@ COMMON = ("ok", "300ms", "2s", "refused", "dropped", "silent", "drip")
 DETACHED_TARGET = 0.050
 DECORATOR_TARGET = 0.025
 INLINE_TARGET = 1.2
+IMPORTING = Client("import wrapt", WRAPT.environment, "wrapt")
 TIMEOUT = 10.0
 """Seconds after which a program that still hangs at its end is killed."""
 
@@ -53,10 +54,8 @@ def _manners() -> tuple[str, ...]:
 
 
 def _against(harness: Harness, manner: str, options: Options) -> dict[str, Series]:
-    clients = [BARE, *usable(OURS)]
-    importing = Client("import wrapt", WRAPT.environment, "wrapt")
-    if not importing.environment.problem:
-        clients.append(importing)
+    # Programs that are compared follow one another: the less time between them, the less noise.
+    clients = usable((IMPORTING, TRACK_DETACHED, SESSION_DETACHED, BARE, SESSION_INLINE))
     if manner in COMMON:
         for rival in usable(RIVALS):
             clients += [rival, bare_twin(rival)]
@@ -133,7 +132,7 @@ def _own(series: dict[str, dict[str, Series]]) -> Table:
         "endings",
         "Every manner of the server",
         (
-            "wall ms added",
+            "wall ms added: median (best)",
             "@track over import wrapt",
             "",
             "session",
@@ -152,14 +151,15 @@ def _own(series: dict[str, dict[str, Series]]) -> Table:
     detached: list[tuple[float, float]] = []
     for manner, runs in series.items():
         pairs = (
-            (runs[TRACK_DETACHED.name], runs["import wrapt"], DECORATOR_TARGET),
+            (runs[TRACK_DETACHED.name], runs[IMPORTING.name], DECORATOR_TARGET),
             (runs[SESSION_DETACHED.name], runs[BARE.name], DETACHED_TARGET),
             (runs[SESSION_INLINE.name], runs[BARE.name], INLINE_TARGET),
         )
         cells: list[str] = []
         for of, bare, target in pairs:
             judged = verdict(target, of.added(bare), of.added_at_best(bare))
-            cells += (_wall(of, bare), "" if of.failures else judged)
+            best = "" if of.failures else f" ({ms(of.added_at_best(bare))})"
+            cells += (_wall(of, bare) + best, "" if of.failures else judged)
         if not runs[SESSION_DETACHED.name].failures:
             of, bare = runs[SESSION_DETACHED.name], runs[BARE.name]
             detached.append((of.added(bare), of.added_at_best(bare)))
@@ -174,7 +174,7 @@ def _own(series: dict[str, dict[str, Series]]) -> Table:
 
 
 def _bare(runs: dict[str, Series], client: Client) -> Series:
-    return runs.get(bare_twin(client).name, runs[BARE.name])
+    return runs.get(bare_twin(client).name) or runs[BARE.name]
 
 
 def _wall(of: Series, bare: Series) -> str:

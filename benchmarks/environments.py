@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -24,11 +25,13 @@ class Environment:
         name: Its folder's name.
         requirements: What pip installs into it.
         paths: Folders that are importable there as well.
+        modules: What the running interpreter must have to stand in when no index is reachable.
     """
 
     name: str
     requirements: tuple[str, ...]
     paths: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
 
     @property
     def directory(self) -> str:
@@ -38,11 +41,23 @@ class Environment:
     @property
     def python(self) -> str:
         """Its interpreter."""
+        if self._stands_in:
+            return sys.executable
         return os.path.join(self.directory, "bin", "python")
 
     @cached_property
     def problem(self) -> str:
         """Why it cannot be used; empty when it can. Makes it when it is not there yet."""
+        return "" if self._stands_in else self._failure
+
+    @cached_property
+    def _stands_in(self) -> bool:
+        """Whether the interpreter that runs the benchmarks has to do, and does."""
+        here = bool(self.modules) and all(importlib.util.find_spec(name) for name in self.modules)
+        return here and bool(self._failure)
+
+    @cached_property
+    def _failure(self) -> str:
         stamp = os.path.join(self.directory, "requirements.txt")
         wanted = "\n".join((sys.version, *self.requirements, *self.paths))
         try:
@@ -54,15 +69,23 @@ class Environment:
         shutil.rmtree(self.directory, ignore_errors=True)
         print(f"making the environment {self.name} …", file=sys.stderr, flush=True)
         venv.create(self.directory, with_pip=True, symlinks=True)
-        pip = [self.python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        pip = [os.path.join(self.directory, "bin", "python"), "-m", "pip", "install", "--quiet"]
         result = subprocess.run(
-            [*pip, "--retries=1", "--timeout=15", *self.requirements],
+            [
+                *pip,
+                "--disable-pip-version-check",
+                "--retries=1",
+                "--timeout=15",
+                *self.requirements,
+            ],
             capture_output=True,
             text=True,
             check=False,
         )
         if result.returncode:
-            return (result.stderr.strip().splitlines() or ["pip failed"])[-1]
+            shutil.rmtree(self.directory, ignore_errors=True)
+            print(result.stderr.strip(), file=sys.stderr, flush=True)
+            return f"no {self.requirements[0]} to be had"
         self._add_paths()
         with open(stamp, "w", encoding="utf-8") as file:
             file.write(wanted)
@@ -96,7 +119,12 @@ def own_dependencies() -> tuple[str, ...]:
 
 # This migas is not built but found by its path: what is measured is always the working tree.
 # click and numpy are there for the programs that are measured with them loaded.
-OURS = Environment("ours", (*own_dependencies(), "click", "numpy"), (ROOT,))
+OURS = Environment(
+    "ours",
+    (*own_dependencies(), "click", "numpy"),
+    (ROOT,),
+    ("migas", "wrapt", "urllib3", "ci_info", "platformdirs"),
+)
 RELEASED = Environment("migas-0.4.0", ("migas==0.4.0",))
 SENTRY = Environment("sentry-sdk", ("sentry-sdk",))
 POSTHOG = Environment("posthog", ("posthog",))

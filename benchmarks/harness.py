@@ -193,7 +193,7 @@ class Harness:
         """
         samples: dict[str, list[Sample]] = {program.name: [] for program in programs}
         start = time.monotonic()
-        for number in range(-1, rounds):
+        for number in range(-1, rounds if programs else -1):
             for program in _rotated(programs, number):
                 sample = self.run(program, timeout=timeout, grace=grace)
                 # A program that takes seconds is not warmed up: it would double the time it eats.

@@ -94,15 +94,14 @@ def _uses(harness: Harness, url: str, options: Options) -> Table:
             idle = client.with_settings(_idle(client))
             programs.append(idle.program(url, called=False))
     # A decorated function that is not called does not sleep either: its own baseline.
-    programs.append(BARE.with_settings("idle").program(called=False))
+    programs += [one.program(called=False) for one in usable((BARE.with_settings("idle"),))]
     series = harness.compare(programs, rounds=options.rounds, budget=options.budget * 2)
-    bare, idle_bare = series[BARE.name], series["idle"]
     for client in clients:
         if client in (BARE, importing):
             continue
-        own = series.get(bare_twin(client).name, bare)
-        if client.decorator:
-            table.add(_idle(client), *costs(series[_idle(client)], idle_bare))
+        own = series.get(bare_twin(client).name) or series[BARE.name]
+        if client.decorator and "idle" in series:
+            table.add(_idle(client), *costs(series[_idle(client)], series["idle"]))
         target = {
             SESSION_DETACHED.name: SESSION_TARGET,
             **{one.name: OPTED_OUT_TARGET for one in OPTED_OUT},
