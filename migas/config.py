@@ -129,7 +129,7 @@ def _setup(  # noqa: PLR0917  the public names, handed on in their order
     settings.enabled = settings.enabled and bool(enabled)
     settings.exit_timeout = _seconds("exit_timeout", exit_timeout, DEFAULT_EXIT_TIMEOUT)
     settings.timeout = _timeout(timeout)
-    if refusal() is not None:
+    if refusal(environment_only=True) is not None or not settings.enabled:
         return  # opted out: no file is read, nothing is inherited
     kept = _read_file(filename) if filename is not None else {}
     parent = inheritance.from_ancestor()
