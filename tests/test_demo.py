@@ -1,0 +1,73 @@
+"""`migas demo` shows a newcomer real programs and what a server stored of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run_demo(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        name: text for name, text in os.environ.items() if "MIGAS" not in name and name != "HOME"
+    }
+    environment |= {"TMPDIR": str(folder), "HOME": str(folder / "home"), **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "migas", "demo"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    folder = tmp_path_factory.mktemp("demo")
+    return run_demo(folder), folder
+
+
+def test_the_demo_shows_six_endings_as_expected(
+    demo: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    ran, _folder = demo
+    assert (ran.returncode, ran.stderr) == (0, "")
+    rows = [line for line in ran.stdout.splitlines() if line.startswith("ok ")]
+    assert len(rows) == 6
+    assert "'hits': 6" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("returns", "0", "C  Completed"),
+        ("raises ValueError", "1", "F  Errored"),
+        ("calls sys.exit(3)", "3", "F  Exited with code 3"),
+        ("is interrupted", "-2 (SIGINT)", "S  Suspended"),
+        ("is terminated", "-15 (SIGTERM)", "S  Terminated (SIGTERM)"),
+        ("fails in an async def", "1", "KeyError: 'bold'"),
+    ],
+)
+def test_a_row_tells_the_exit_status_beside_what_was_stored(
+    demo: tuple[subprocess.CompletedProcess[str], Path], row: tuple[str, ...]
+) -> None:
+    ran, _folder = demo
+    assert any(all(text in line for text in row) for line in ran.stdout.splitlines())
+
+
+def test_the_demo_leaves_nothing_behind(
+    demo: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    _ran, folder = demo
+    assert list(folder.rglob("*")) == []
+
+
+def test_the_demo_respects_an_opt_out(tmp_path: Path) -> None:
+    ran = run_demo(tmp_path, MIGAS_OPTOUT="1")
+    assert ran.returncode == 2
+    assert "MIGAS_OPTOUT is set" in ran.stderr
+    assert list(tmp_path.rglob("*")) == []

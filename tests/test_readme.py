@@ -1,0 +1,91 @@
+"""The README says what is true: its examples run, its tables are whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from migas import cli, config
+from tests.support.collector import running_collector
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def examples() -> str:
+    return "\n".join(re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
+
+
+def commands() -> set[str]:
+    parser = cli.build_parser()
+    actions = [action for action in parser._actions if hasattr(action, "choices")]
+    return {
+        name for action in actions if isinstance(action.choices, dict) for name in action.choices
+    }
+
+
+def test_the_examples_run_and_are_stored(tmp_path: Path) -> None:
+    with running_collector() as collector:
+        program = tmp_path / "program.py"
+        program.write_text(examples().replace("http://127.0.0.1:8080", collector.url))
+        environment = {
+            **os.environ,
+            "MIGAS_STATE_DIR": str(tmp_path / "state"),
+            "MIGAS_DELIVERY": "spool",
+        }
+        ran = subprocess.run(
+            [sys.executable, program], env=environment, capture_output=True, text=True, check=False
+        )
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert ran.stdout.splitlines()[0] == "working"
+        assert ran.stdout.splitlines()[1].startswith("True ")
+        subprocess.run(
+            [sys.executable, "-m", "migas", "flush"],
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        stored = {(crumb["status"], crumb["status_desc"]) for crumb in collector.crumbs()}
+    assert ("C", "Completed") in stored
+    assert ("R", "workflow start") in stored
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    missing = [name for name in config.VARIABLES if f"`{name}`" not in README]
+    assert missing == []
+
+
+def test_every_command_is_in_the_readme() -> None:
+    missing = [name for name in sorted(commands()) if f"migas {name}" not in README]
+    assert missing == []
+
+
+def test_the_readme_does_not_claim_the_name_on_the_index() -> None:
+    assert "pip install migas" not in README
+    assert "NiPreps" in README
+
+
+def test_the_readme_names_both_commands_as_they_are_tested() -> None:
+    assert "pip install -e '.[collector]' && migas demo" in README
+    assert "pip install -e '.[test]' && pytest" in README
+    assert "pip install -e '.[test]' && pytest\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    import migas
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert migas.__version__ == project["version"]
+    assert f"## [{migas.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("word", ["http://", "https://"])
+def test_the_changelog_and_readme_name_no_package_host(word: str) -> None:
+    hosts = set(re.findall(rf"{word}([\w.-]+)", README))
+    assert hosts <= {"127.0.0.1", "migas.nipreps.org", "www.nipreps.org"}
