@@ -97,11 +97,15 @@ class Storage:
 
     async def is_registered(self, project: str) -> bool:
         """Whether breadcrumbs of this project are taken."""
+        if not is_project_name(project):
+            return False
         async with self._reading.begin() as connection:
             return project in await _registered(connection, {project})
 
     async def release(self, project: str) -> Release:
         """What is known about a project's versions; the project need not be registered."""
+        if not is_project_name(project):
+            return Release()
         async with self._reading.begin() as connection:
             return (await _releases(connection, {project}))[project]
 

@@ -128,6 +128,17 @@ def test_text_is_stored_as_it_came(text: str, collector: LiveCollector) -> None:
     assert {crumb[f] for f in ("status_desc", "error_type", "error_desc", "language")} == {text}
 
 
+@pytest.mark.parametrize("name", ["a/\0", "a/\ud83d", "a/" + "b" * 1000, "' OR 1=1 --/a"])
+def test_a_question_about_an_impossible_project_is_answered(
+    name: str, collector: LiveCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    check = 'query($p:String!){check_project(project:$p,project_version:"1"){success}}'
+    usage = 'query($p:String!){get_usage(project:$p,start:"2026-01-01")}'
+    assert collector.graphql(check, p=name)["data"]["check_project"] == {"success": False}
+    assert collector.graphql(usage, p=name)["data"]["get_usage"]["success"] is False
+    assert caplog.records == []
+
+
 @pytest.fixture
 def broken(collector: LiveCollector) -> LiveCollector:
     """A collector whose database fails at every question."""
