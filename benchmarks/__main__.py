@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks import report
-from benchmarks.environments import ENVIRONMENTS
+from benchmarks.environments import ENVIRONMENTS, ROOT
 
 if TYPE_CHECKING:
     from benchmarks.report import Table
@@ -41,7 +42,7 @@ class Options:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure what was asked for; the status is 1 when a target was missed."""
+    """Measure what was asked for; the status is 1 when a target was missed, 2 when a table failed."""
     listing = "\n".join(f"  {name:<14}{text}" for name, text in TABLES.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
@@ -58,17 +59,24 @@ def main(arguments: list[str] | None = None) -> int:
         if name not in TABLES:
             parser.error(f"no such table: {name}")
     measured: list[Table] = []
+    failed = False
     chosen = Options(options.rounds, options.budget, options.breadcrumbs)
     for name in options.table or TABLES:
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
         start = time.monotonic()
-        for table in module.measure(chosen):
+        try:
+            tables = module.measure(chosen)
+        except RuntimeError as error:
+            print(f"{name}: {error}", file=sys.stderr, flush=True)
+            failed = True
+            continue
+        for table in tables:
             print(table.markdown(), flush=True)
             measured.append(table)
             # After every table: what was measured survives an interruption.
             report.write([table], _versions(), options.output)
         print(f"({name}: {time.monotonic() - start:.0f} s)\n", file=sys.stderr, flush=True)
-    return int(any(_missed(table) for table in measured))
+    return 2 if failed else int(any(_missed(table) for table in measured))
 
 
 def _missed(table: Table) -> bool:
@@ -78,7 +86,7 @@ def _missed(table: Table) -> bool:
 def _versions() -> str:
     """The versions of the clients that were there."""
     wanted = ("wrapt", "urllib3", "migas", "sentry-sdk", "posthog", "click", "numpy")
-    found = []
+    found = [f"this tree {_commit()}"]
     for environment in ENVIRONMENTS:
         if not environment.problem:
             found += [
@@ -87,6 +95,15 @@ def _versions() -> str:
                 if name in wanted
             ]
     return ", ".join(dict.fromkeys(found))
+
+
+def _commit() -> str:
+    """Which working tree was measured, as far as git knows."""
+    command = ["git", "-C", ROOT, "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return ""
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from benchmarks.clients import (
     usable,
 )
 from benchmarks.harness import Harness
+from benchmarks.proof import reporting
 from benchmarks.report import COSTS, Table, costs
 from tests.support.fault_server import FaultServer
 
@@ -45,7 +46,8 @@ def measure(options: Options) -> list[Table]:
             programs = [
                 client.program(server.url, host=host) for client in (BARE, IMPORTING, *CLIENTS)
             ]
-            series = harness.compare(programs, rounds=options.rounds, budget=options.budget)
+            with reporting(harness, CLIENTS, host):
+                series = harness.compare(programs, rounds=options.rounds, budget=options.budget)
             bare, importing = series[BARE.name], series[IMPORTING.name]
             table.add(f"{host}: import wrapt", *costs(importing, bare))
             for client in CLIENTS:

@@ -19,6 +19,7 @@ from benchmarks.clients import (
     usable,
 )
 from benchmarks.harness import Harness, Program
+from benchmarks.proof import reporting
 from benchmarks.report import COSTS, Table, costs
 from tests.support.fault_server import FaultServer
 
@@ -34,6 +35,7 @@ CLIENTS = (
     SENTRY_MONITOR,
     POSTHOG_CAPTURE,
 )
+REPORTING = tuple(client for client in CLIENTS if client not in (WRAPT, WRAPT_117))
 IMPORT_TARGET = 0.005
 DECORATOR_TARGET = 0.025
 SESSION_TARGET = 0.050
@@ -95,7 +97,8 @@ def _uses(harness: Harness, url: str, options: Options) -> Table:
             programs.append(idle.program(url, called=False))
     # A decorated function that is not called does not sleep either: its own baseline.
     programs += [one.program(called=False) for one in usable((BARE.with_settings("idle"),))]
-    series = harness.compare(programs, rounds=options.rounds, budget=options.budget * 2)
+    with reporting(harness, usable(REPORTING)):
+        series = harness.compare(programs, rounds=options.rounds, budget=options.budget * 2)
     for client in clients:
         if client in (BARE, importing):
             continue

@@ -1,0 +1,44 @@
+"""Proof that a client does its work at all: one that sends nothing would win every table."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tests.support.fault_server import FaultServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.clients import Client
+    from benchmarks.harness import Harness
+
+
+@contextlib.contextmanager
+def reporting(harness: Harness, clients: Sequence[Client], host: str = "plain") -> Iterator[None]:
+    """Check before and after a measurement that each client reaches a good server.
+
+    After it as well, since the working tree may change under our hands.
+
+    Args:
+        harness: Where to run them.
+        clients: Clients that can be used here and are not opted out.
+        host: The program to watch.
+
+    Raises:
+        RuntimeError: A client sent nothing.
+    """
+    _check(harness, clients, host)
+    yield
+    _check(harness, clients, host)
+
+
+def _check(harness: Harness, clients: Sequence[Client], host: str) -> None:
+    for client in clients:
+        with FaultServer() as server:
+            sample = harness.run(client.program(server.url, host=host), timeout=20.0)
+            # A program that fails says so in its table.
+            if not server.requests and sample.status == 0:
+                raise RuntimeError(
+                    f"{client.name} sent nothing to a good server: its figures would mean nothing"
+                )
