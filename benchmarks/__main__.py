@@ -42,7 +42,7 @@ class Options:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure what was asked for; the status is 1 when a target was missed, 2 when a table failed."""
+    """Measure what was asked for; the status is 1 for a missed target, 2 for a failed table."""
     listing = "\n".join(f"  {name:<14}{text}" for name, text in TABLES.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
