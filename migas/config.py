@@ -7,64 +7,45 @@ a file, a thread or a process asks it first.
 from __future__ import annotations
 
 import os
-import sys
 
-from migas import identity, inheritance, log
-from migas.breadcrumb import canonical_uuid
+from migas import identity, inheritance, log, policy
+from migas.places import config_folder, persists, state_folder
+from migas.policy import DELIVERIES
+from migas.settings import (
+    DEFAULT_ENDPOINT,
+    DEFAULT_EXIT_TIMEOUT,
+    DEFAULT_TIMEOUT,
+    OFFICIAL_HOST,
+    VARIABLES,
+    as_uuid,
+    choice,
+    seconds,
+    settings,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEFAULT_ENDPOINT = "https://migas.nipreps.org"
-DEFAULT_TIMEOUT = 5.0
-DEFAULT_EXIT_TIMEOUT = 1.0
-DELIVERIES = ("auto", "detached", "inline", "spool", "log")
+    from migas.released import Config, clear_user_id, gen_uuid, print_config, telemetry_enabled
+    from migas.settings import BeforeSend
 
-VARIABLES = {
-    "MIGAS_OPTOUT": "Any non-empty value: nothing is sent, written or started.",
-    "DO_NOT_TRACK": "Any non-empty value but 0, false, no and off: the same.",
-    "MIGAS_ENDPOINT": "Base URL of the server, with or without /graphql.",
-    "MIGAS_TIMEOUT": "Seconds to wait for a server's answer, in total. Default 5; 0 never waits.",
-    "MIGAS_DELIVERY": "auto (default), detached, inline, spool or log.",
-    "MIGAS_STATE_DIR": "Folder for what waits to be sent.",
-    "MIGAS_LOG_LEVEL": "Log to stderr at this level: DEBUG, INFO, WARNING, ERROR.",
-}
-"""Every environment variable that the client reads, and what it means."""
+__all__ = [
+    "DEFAULT_ENDPOINT",
+    "DELIVERIES",
+    "VARIABLES",
+    "Config",
+    "clear_user_id",
+    "config_folder",
+    "gen_uuid",
+    "print_config",
+    "settings",
+    "setup",
+    "state_folder",
+    "telemetry_enabled",
+]
 
 _FALSE_WORDS = ("0", "false", "no", "off")
-
-
-class Settings:
-    """What this process was told by `setup()`; one object, changed in place."""
-
-    __slots__ = (
-        "enabled",
-        "endpoint",
-        "endpoint_error",
-        "exit_timeout",
-        "given_user_id",
-        "is_set_up",
-        "session_id",
-        "timeout",
-    )
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything, as before the first `setup()`."""
-        self.is_set_up = False
-        self.enabled = True
-        self.endpoint: str = DEFAULT_ENDPOINT
-        self.endpoint_error: str | None = None
-        self.given_user_id: str | None = None
-        self.session_id: str | None = None
-        self.timeout: float = DEFAULT_TIMEOUT
-        self.exit_timeout: float = DEFAULT_EXIT_TIMEOUT
-
-
-settings = Settings()
 _after_setup: list[Callable[[], None]] = []
 
 
@@ -78,16 +59,23 @@ def setup(
     enabled: bool = True,
     timeout: float | None = None,
     exit_timeout: float = DEFAULT_EXIT_TIMEOUT,
+    error_text: str | None = None,
+    redact: Callable[[str], str] | None = None,
+    before_send: BeforeSend | None = None,
+    first_run_notice: bool = False,
+    ranks: str | None = None,
 ) -> None:
     """Tell this process where to report, once, before anything is sent.
 
     Nothing here raises: a value that cannot be used is a warning in the `migas` log, and an
     endpoint that cannot be used switches sending off rather than falling back to another server.
+    What a site's policy file says beats what is said here.
 
     Args:
         endpoint: Base URL of a migas server, with or without `/graphql`. By default what
             `MIGAS_ENDPOINT` says, else the parent's when this is a child of a process that was
-            set up, else what an earlier call said, else the official server.
+            set up, else the user's policy file's, else what an earlier call said, else the
+            official server.
         user_id: UUID of the user. By default a random one kept in the user's configuration.
         session_id: UUID shared by all runs of this process. By default the parent's, else each
             run has its own.
@@ -100,9 +88,31 @@ def setup(
             `MIGAS_TIMEOUT` says, else 5. 0 means never to wait.
         exit_timeout: Seconds that the end of the process waits for delivery where nothing may
             outlive the process.
+        error_text: What is said of an error: `none`, `type` (of the exception, without its
+            message) or `redacted`, the default. Of several wishes the one for less wins.
+        redact: A function of an already redacted text that returns it with more taken out. A text
+            for which it fails does not leave.
+        before_send: A function of the whole breadcrumb, a dict, that returns it, changed or not,
+            or None to drop it. When it fails, the breadcrumb is dropped.
+        first_run_notice: Whether a user is told once, on a terminal, in one line that names the
+            opt-out, before anything is sent.
+        ranks: `first`, the default: of an MPI job only rank 0 speaks. `all`: every one does.
     """
     try:
-        _setup(endpoint, user_id, session_id, filename, save_config, enabled, timeout, exit_timeout)
+        settings.is_set_up = True
+        settings.enabled = settings.enabled and bool(enabled)
+        settings.exit_timeout = seconds("exit_timeout", exit_timeout, DEFAULT_EXIT_TIMEOUT)
+        settings.timeout = _timeout(timeout)
+        _set_privacy(error_text, redact, before_send)
+        if ranks is not None:
+            settings.ranks = choice("ranks", ranks, ("first", "all"), settings.ranks)
+        # Opted out: no file is read or written, nothing is inherited.
+        if settings.enabled and refusal(environment_only=True) is None:
+            _setup(endpoint, (user_id, session_id), filename, save_config)
+            if first_run_notice and refusal() is None:
+                from migas import notices
+
+                notices.tell_first_run(config_folder())
         for hook in _after_setup:
             hook()
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
@@ -115,124 +125,147 @@ def call_after_setup(hook: Callable[[], None]) -> None:
     _after_setup.append(hook)
 
 
-def _setup(  # noqa: PLR0917  the public names, handed on in their order
+def _setup(
     endpoint: str | None,
-    user_id: str | None,
-    session_id: str | None,
+    given_ids: tuple[str | None, str | None],
     filename: str | os.PathLike[str] | None,
     save_config: bool,
-    enabled: bool,
-    timeout: float | None,
-    exit_timeout: float,
 ) -> None:
-    settings.is_set_up = True
-    settings.enabled = settings.enabled and bool(enabled)
-    settings.exit_timeout = _seconds("exit_timeout", exit_timeout, DEFAULT_EXIT_TIMEOUT)
-    settings.timeout = _timeout(timeout)
-    if refusal(environment_only=True) is not None or not settings.enabled:
-        return  # opted out: no file is read, nothing is inherited
-    kept = _read_file(filename) if filename is not None else {}
-    parent = inheritance.from_ancestor()
+    kept: dict[str, str] = {}
+    if filename is not None:
+        from migas import ownfile
 
-    chosen = (
-        endpoint
-        or kept.get("endpoint")
-        or os.environ.get("MIGAS_ENDPOINT")
-        or (parent.endpoint if parent else None)
-    )
-    if chosen is not None:
+        kept = ownfile.read(filename)
+    parent = inheritance.from_ancestor()
+    named = endpoint_named(endpoint or kept.get("endpoint"), parent.endpoint if parent else None)
+    if named is not None:
         settings.endpoint_error = None
         try:
-            settings.endpoint = base_url(chosen)
+            settings.endpoint = base_url(named)
         except ValueError as error:
             settings.endpoint_error = str(error)
             log.warning("%s Nothing will be sent.", error)
 
-    settings.given_user_id = _uuid("user_id", user_id or kept.get("user_id"))
+    given_user, given_session = given_ids
+    settings.given_user_id = as_uuid("user_id", given_user or kept.get("user_id"))
     settings.session_id = (
-        _uuid("session_id", session_id or kept.get("session_id"))
+        as_uuid("session_id", given_session or kept.get("session_id"))
         or (parent.session_id if parent else None)
         or settings.session_id
     )
     inheritance.offer_to_children(settings.endpoint, settings.session_id)
     if filename is not None and save_config:
-        _write_file(filename)
+        values = {"endpoint": settings.endpoint, "session_id": settings.session_id}
+        ownfile.write(filename, {**values, "user_id": user_id()})
+
+
+def endpoint_named(argument: str | None = None, inherited: str | None = None) -> str | None:
+    """The server that reports are to go to, of all that name one.
+
+    Args:
+        argument: What the program says.
+        inherited: What a parent that was set up uses.
+
+    Returns:
+        What was named first in the order of precedence, unchecked, or None when nothing was.
+    """
+    return (
+        policy.site("endpoint")
+        or argument
+        or os.environ.get("MIGAS_ENDPOINT")
+        or inherited
+        or policy.user("endpoint")
+    )
+
+
+def _set_privacy(
+    error_text: str | None, redact: Callable[[str], str] | None, before_send: BeforeSend | None
+) -> None:
+    wishes = [settings.error_text, policy.site("error_text"), policy.user("error_text")]
+    if error_text is not None:
+        wishes.append(choice("error_text", error_text, policy.ERROR_TEXTS, "none"))
+    order = policy.ERROR_TEXTS.index
+    settings.error_text = min((wish for wish in wishes if wish is not None), key=order)
+    if redact is not None:
+        settings.redact = redact
+    if before_send is not None:
+        settings.before_send = before_send
 
 
 def refusal(*, environment_only: bool = False) -> str | None:
     """Why nothing may be sent, or None when sending is permitted: the one gate.
 
     Args:
-        environment_only: Ask only what cannot change later in this process, as a decorator does
-            before `setup()` had its chance.
+        environment_only: Ask only what this process has no say in, the environment and the
+            policy files, as a decorator does before `setup()` had its chance.
 
     Returns:
         A phrase such as `MIGAS_OPTOUT is set`, or None.
     """
-    if os.environ.get("MIGAS_OPTOUT"):
-        return "MIGAS_OPTOUT is set"
-    do_not_track = os.environ.get("DO_NOT_TRACK", "")
-    if do_not_track and do_not_track.strip().lower() not in _FALSE_WORDS:
-        return "DO_NOT_TRACK is set"
-    if environment_only:
-        return None
+    decided = _people_refuse()
+    if decided is not None or environment_only:
+        return decided
     if not settings.is_set_up:
         return "setup() was not called"
     if not settings.enabled:
         return "setup(enabled=False) was called"
     if settings.endpoint_error is not None:
         return settings.endpoint_error
-    if settings.endpoint == DEFAULT_ENDPOINT and "PYTEST_VERSION" in os.environ:
+    if _is_under_pytest() and OFFICIAL_HOST in settings.endpoint and not settings.is_captured:
         return "a test must not reach the official server"
-    return None
+    rank = _silent_rank()
+    return f"this is MPI rank {rank}; rank 0 speaks for all" if rank else None
+
+
+def _people_refuse() -> str | None:
+    if os.environ.get("MIGAS_OPTOUT"):
+        return "MIGAS_OPTOUT is set"
+    do_not_track = os.environ.get("DO_NOT_TRACK", "")
+    if do_not_track and do_not_track.strip().lower() not in _FALSE_WORDS:
+        return "DO_NOT_TRACK is set"
+    return None if settings.is_captured else policy.refusal()
+
+
+def _silent_rank() -> int | None:
+    if settings.ranks == "all":
+        return None
+    from migas import environment
+
+    return environment.mpi_rank()
+
+
+def _is_under_pytest() -> bool:
+    return "PYTEST_VERSION" in os.environ or "PYTEST_CURRENT_TEST" in os.environ
 
 
 def delivery() -> str:
     """The chosen way of delivery, one of `DELIVERIES`."""
+    decided = policy.site("delivery")
+    if decided is not None:
+        return str(decided)
     asked = os.environ.get("MIGAS_DELIVERY", "").strip().lower()
     if asked and asked not in DELIVERIES:
         log.warning("MIGAS_DELIVERY is %r; it must be one of %s.", asked, ", ".join(DELIVERIES))
         return "spool"
-    return asked or "auto"
+    return asked or policy.user("delivery") or "auto"
 
 
-def state_folder() -> str:
-    """Where breadcrumbs wait to be sent: `MIGAS_STATE_DIR`, else the user's state directory.
-
-    Raises:
-        RuntimeError: No home directory is known for this user.
-    """
-    chosen = os.environ.get("MIGAS_STATE_DIR")
-    if chosen:
-        return os.path.abspath(chosen)
-    # On Linux platformdirs says the same (a test compares), at 22 ms of import time in every run.
-    if sys.platform.startswith("linux"):
-        return os.path.join(_xdg_folder("XDG_STATE_HOME", ".local", "state"), "migas")
-    import platformdirs
-
-    return platformdirs.user_state_dir("migas", appauthor=False)
-
-
-def config_folder() -> str:
-    """Where the user's own choices and id are kept.
-
-    Raises:
-        RuntimeError: No home directory is known for this user.
-    """
-    if sys.platform.startswith("linux"):
-        return os.path.join(_xdg_folder("XDG_CONFIG_HOME", ".config"), "migas")
-    import platformdirs
-
-    return platformdirs.user_config_dir("migas", appauthor=False)
+def session_id() -> str:
+    """The session of what this process says outside any run: the given one, else one of its own."""
+    if settings.session_id is not None:
+        return settings.session_id
+    if settings.own_session_id is None:
+        settings.own_session_id = identity.random_uuid()
+    return settings.own_session_id
 
 
 def user_id() -> str | None:
     """The user's id for a breadcrumb: the one given to `setup()`, else the kept one."""
-    if settings.given_user_id is not None:
+    if settings.given_user_id is not None or settings.is_captured:
         return settings.given_user_id
     try:
         folder = config_folder()
-        return identity.user_id(folder, persists=_persists(folder))
+        return identity.user_id(folder, persists=persists(folder))
     except (OSError, RuntimeError) as error:
         log.debug("no user id: %s", error)
         return None
@@ -244,105 +277,37 @@ def base_url(endpoint: object) -> str:
     Raises:
         ValueError: It is no http or https URL with a host.
     """
-    from urllib.parse import urlsplit
-
     text = str(endpoint).strip()
-    expected = "it must be an http:// or https:// URL such as https://migas.example.org."
-    try:
-        parts = urlsplit(text)
-        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        is_usable = is_usable and (parts.port is None or parts.port > 0)
-    except ValueError:
-        is_usable = False
-    if not is_usable or any(ord(char) <= 32 for char in text) or "?" in text or "#" in text:
-        raise ValueError(f"The endpoint {text!r} cannot be used: {expected}")
+    if not policy.is_url(text):
+        raise ValueError(
+            f"The endpoint {text!r} cannot be used: it must be an http:// or https:// URL such as "
+            "https://migas.example.org."
+        )
     return text.rstrip("/").removesuffix("/graphql").rstrip("/")
 
 
-def _xdg_folder(variable: str, *below_home: str) -> str:
-    # The XDG Base Directory Specification: a relative value is to be ignored.
-    value = os.environ.get(variable, "").strip()
-    if value and os.path.isabs(value):
-        return value
-    home = os.path.expanduser("~")
-    if not os.path.isabs(home):
-        raise RuntimeError("no home directory is known for this user")
-    return os.path.join(home, *below_home)
-
-
-def _persists(folder: str) -> bool:
-    """Whether a folder outlives this run: not one on a throw-away container's own root."""
-    from migas import environment
-
-    if environment.container() == "unknown":
-        return True
-    existing = folder
-    while existing != os.path.dirname(existing) and not os.path.isdir(existing):
-        existing = os.path.dirname(existing)
-    return os.stat(existing).st_dev != os.stat("/").st_dev
-
-
-def _uuid(name: str, value: object) -> str | None:
-    if value is None:
-        return None
-    canonical = canonical_uuid(value)
-    if canonical is None:
-        log.warning("setup(%s=%r) is ignored: it must be a UUID.", name, value)
-    return canonical
-
-
-def _seconds(name: str, value: object, default: float) -> float:
-    try:
-        seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        log.warning("%s is %r; it must be a number of seconds, 0 or more.", name, value)
-        return default
-    return seconds
-
-
 def _timeout(argument: float | None) -> float:
+    decided = policy.site("timeout")
+    if decided is not None:
+        return float(decided)
     if argument is not None:
-        return _seconds("timeout", argument, DEFAULT_TIMEOUT)
+        return seconds("timeout", argument, DEFAULT_TIMEOUT)
     from_environment = os.environ.get("MIGAS_TIMEOUT", "").strip()
     if from_environment:
-        return _seconds("MIGAS_TIMEOUT", from_environment, DEFAULT_TIMEOUT)
-    return DEFAULT_TIMEOUT
+        return seconds("MIGAS_TIMEOUT", from_environment, DEFAULT_TIMEOUT)
+    by_user = policy.user("timeout")
+    return DEFAULT_TIMEOUT if by_user is None else float(by_user)
 
 
-def _read_file(filename: str | os.PathLike[str]) -> dict[str, str]:
-    import json
-
-    try:
-        with open(filename, encoding="utf-8") as file:
-            kept = json.load(file)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        log.warning("%s cannot be read as settings: %s", filename, error)
-        return {}
-    if not isinstance(kept, dict):
-        log.warning("%s holds no JSON object; it is ignored.", filename)
-        return {}
-    return {name: value for name, value in kept.items() if isinstance(value, str)}
+_RELEASED = ("Config", "clear_user_id", "gen_uuid", "print_config", "telemetry_enabled")
 
 
-def _write_file(filename: str | os.PathLike[str]) -> None:
-    import json
+def __getattr__(name: str) -> object:
+    """Names that released programs import from here, made on first use."""
+    if name == "logger":
+        return log.logger()
+    if name in _RELEASED:
+        from migas import released
 
-    path = os.fspath(filename)
-    draft = f"{path}.{os.urandom(8).hex()}"
-    values = {
-        "endpoint": settings.endpoint,
-        "user_id": user_id(),
-        "session_id": settings.session_id,
-    }
-    try:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({name: value for name, value in values.items() if value}, file)
-        os.replace(draft, path)
-    except OSError as error:
-        log.warning("The settings cannot be saved in %s: %s", path, error)
+        return getattr(released, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,15 +37,18 @@ def compose(project: object, version: object, fields: Mapping[str, Any]) -> Brea
         project: `owner/repo`.
         version: The project's version.
         fields: Names from `breadcrumb.FIELDS`; they win over the facts of this process.
+
+    Raises:
+        privacy.DroppedError: The program's own `before_send` keeps it back.
     """
     from migas import environment, privacy
 
     facts = environment.telemetry_fields()
     facts["user_id"] = config.user_id()
-    facts["session_id"] = config.settings.session_id
+    facts["session_id"] = config.session_id()
     given = {name: value for name, value in fields.items() if value is not None}
     facts.update(privacy.redacted(given), project=project, project_version=version)
-    return breadcrumb.fit(breadcrumb.compose(facts))
+    return privacy.leaving(breadcrumb.compose(facts))
 
 
 class Delivery:

@@ -11,6 +11,15 @@ _SCHEDULERS = (
     ("lsf", "LSB_JOBID"),
     ("sge", "JOB_ID"),
 )
+_ARRAY_VARIABLES = (
+    "SLURM_ARRAY_TASK_ID",
+    "PBS_ARRAY_INDEX",
+    "PBS_ARRAYID",
+    "LSB_JOBINDEX",
+    "SGE_TASK_ID",
+)
+_MPI_VARIABLES = ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+_PMI_VARIABLES = ("PMIX_RANK", "PMI_RANK")
 _RELEASE_SUFFIX = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}
 
 
@@ -70,6 +79,54 @@ def scheduler() -> str:
         if environ.get(variable) and (name != "sge" or "SGE_ROOT" in environ):
             return name
     return ""
+
+
+def is_array_task() -> bool:
+    """Whether the scheduler started this together with many like it, all at one moment."""
+    environ = os.environ
+    return any(
+        # LSF says 0 and Grid Engine "undefined" in a job that is no array.
+        environ.get(variable, "") not in ("", "0", "undefined")
+        for variable in _ARRAY_VARIABLES
+    )
+
+
+def mpi_rank() -> int | None:
+    """The rank of this process in a running MPI job, or None where MPI does not run.
+
+    The variables of an MPI launcher say so. `srun` sets PMI's variables for whatever it starts, a
+    farm of independent tasks too: there MPI runs only where its library is in the process.
+    """
+    environ = os.environ
+    rank = _number(_MPI_VARIABLES)
+    if rank is not None:
+        return rank
+    rank = _number(_PMI_VARIABLES)
+    by_srun = "SLURM_STEP_ID" in environ and environ.get("SLURM_PROCID") is not None
+    if not by_srun:
+        return rank
+    task = _number(("SLURM_PROCID",))
+    if rank is not None and rank != task:
+        return rank  # another launcher's: srun gives both the same number
+    return task if task and _has_mpi_library() else None
+
+
+def _number(variables: tuple[str, ...]) -> int | None:
+    for variable in variables:
+        text = os.environ.get(variable, "")
+        if text.isdecimal():
+            return int(text)
+    return None
+
+
+def _has_mpi_library() -> bool:
+    if "mpi4py.MPI" in sys.modules:
+        return True
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            return any(os.path.basename(line.strip()).startswith(b"libmpi") for line in maps)
+    except OSError:
+        return False
 
 
 def is_short_lived() -> bool:

@@ -26,11 +26,18 @@ def warning(message: str, *values: object) -> None:
     _emit(_LEVELS["WARNING"], message, values)
 
 
+def logger() -> logging.Logger:
+    """The `migas` logger itself, for those who configure logging."""
+    import logging
+
+    return _logger() or logging.getLogger("migas")
+
+
 def _emit(level: int, message: str, values: tuple[object, ...]) -> None:
     try:
-        logger = _logger()
-        if logger is not None and logger.isEnabledFor(level):
-            logger.log(level, message, *values)
+        listening = _logger()
+        if listening is not None and listening.isEnabledFor(level):
+            listening.log(level, message, *values)
     except Exception:  # noqa: BLE001  a log that cannot be written must not end a run
         return
 
@@ -41,15 +48,15 @@ def _logger() -> logging.Logger | None:
         return None
     import logging
 
-    logger = logging.getLogger("migas")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
+    found = logging.getLogger("migas")
+    if not found.handlers:
+        found.addHandler(logging.NullHandler())
         if asked:
             name = asked.strip().upper()
             level = int(name) if name.isdigit() else _LEVELS.get(name, logging.WARNING)
             handler = logging.StreamHandler()
             handler.setFormatter(logging.Formatter("migas %(levelname)s: %(message)s"))
             handler.setLevel(level)
-            logger.addHandler(handler)
-            logger.setLevel(level)
-    return logger
+            found.addHandler(handler)
+            found.setLevel(level)
+    return found

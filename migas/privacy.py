@@ -1,25 +1,36 @@
-"""What leaves of a breadcrumb's texts: redaction with the names that are personal here."""
+"""What leaves of a breadcrumb: its texts redacted, and as much as people want to be said."""
 
 from __future__ import annotations
 
 import os
+import re
 
-from migas import log
-from migas.breadcrumb import TEXT_FIELDS, field_text
+from migas import config, log
+from migas.breadcrumb import TEXT_FIELDS, compose, field_text, fit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from migas.breadcrumb import Breadcrumb
     from migas.redact import Personal
 
 OWN_TEXTS = frozenset({"Completed", "Errored", "Suspended", "Lost", "SystemExit", "ExceptionGroup"})
 """Texts of ours that say nothing of anybody; most runs need no more than these."""
 
+_OWN_DESCRIPTION = re.compile(
+    r"Completed|Errored|Suspended|Exited with code -?\d+|Lost( \(.*\))?"
+    r"|(Terminated|Crashed) \([\w ,]+\)|Killed \(out of memory\)"
+)
+
+
+class DroppedError(Exception):
+    """A breadcrumb that the program's own `before_send` keeps back."""
+
 
 def redacted(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a breadcrumb with their texts redacted.
+    """Fields of a breadcrumb with their texts redacted, as far as `error_text` lets them be said.
 
     This comes before anything is cut: half a secret is no longer recognised as one.
 
@@ -34,14 +45,54 @@ def redacted(fields: Mapping[str, Any]) -> dict[str, Any]:
         text = field_text(name, value)
         is_own = not text or text in OWN_TEXTS
         changed[name] = text if is_own else _redact(text)
-    return changed
+    return _silenced(changed)
+
+
+def leaving(breadcrumb: Breadcrumb) -> Breadcrumb:
+    """A breadcrumb as it leaves: the program's `before_send` has seen it whole.
+
+    Returns:
+        A fitted breadcrumb; what `before_send` changed is repaired like anything else.
+
+    Raises:
+        DroppedError: `before_send` wants it dropped, or failed.
+    """
+    before_send = config.settings.before_send
+    if before_send is None:
+        return fit(breadcrumb)
+    try:
+        changed = before_send(dict(breadcrumb))
+        if changed is None:
+            raise DroppedError("before_send dropped the breadcrumb")
+        return fit(compose(changed))
+    except DroppedError:
+        raise
+    except Exception as error:  # noqa: BLE001  the program's own function may raise anything
+        raise DroppedError(f"before_send failed: {error!r}") from None
+
+
+def _silenced(fields: dict[str, Any]) -> dict[str, Any]:
+    """Without what `error_text` forbids to say of an error."""
+    wish = config.settings.error_text
+    if wish == "redacted":
+        return fields
+    fields.pop("error_desc", None)
+    if wish == "none":
+        fields.pop("error_type", None)
+    # A handler may have put the error's text into the description.
+    is_own = _OWN_DESCRIPTION.fullmatch(str(fields.get("status_desc") or "Errored")) is not None
+    if not is_own and fields.get("status") not in ("R", "C"):
+        fields["status_desc"] = "Errored"
+    return fields
 
 
 def _redact(text: str) -> str | None:
     from migas.redact import redact
 
     try:
-        return redact(text, personal_names())
+        redacted_text = redact(text, personal_names())
+        more = config.settings.redact
+        return redacted_text if more is None else str(more(redacted_text))
     except Exception as error:  # noqa: BLE001  what cannot be redacted must not leave
         log.debug("a text could not be redacted: %r", error)
         return None

@@ -1,0 +1,42 @@
+"""The settings file of a program's own, which `setup(filename=…)` names: JSON, mode 0600."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from migas import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def read(filename: str | os.PathLike[str]) -> dict[str, str]:
+    """The texts that a file holds, empty when there is none or it makes no sense."""
+    try:
+        with open(filename, encoding="utf-8") as file:
+            kept = json.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        log.warning("%s cannot be read as settings: %s", filename, error)
+        return {}
+    if not isinstance(kept, dict):
+        log.warning("%s holds no JSON object; it is ignored.", filename)
+        return {}
+    return {name: value for name, value in kept.items() if isinstance(value, str)}
+
+
+def write(filename: str | os.PathLike[str], values: Mapping[str, str | None]) -> None:
+    """Replace a file in one step; where that cannot be, the log says so."""
+    path = os.fspath(filename)
+    draft = f"{path}.{os.urandom(8).hex()}"
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump({name: value for name, value in values.items() if value}, file)
+        os.replace(draft, path)
+    except OSError as error:
+        log.warning("The settings cannot be saved in %s: %s", path, error)

@@ -1,0 +1,184 @@
+"""What people decided for all programs, in files: a site's policy, the user's, and a plain no.
+
+`config.toml` lies in the user's configuration folder and, for a whole site, below the folders of
+`XDG_CONFIG_DIRS`. A file that cannot be read, understood or trusted switches sending off. The no of
+`migas optout` is a file that only has to exist, so that no parser is loaded to respect it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from migas import places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FILE_NAME = "config.toml"
+MARKER_NAME = "optout"
+DELIVERIES = ("auto", "detached", "inline", "spool", "log")
+ERROR_TEXTS = ("none", "type", "redacted")
+"""What is said of an error, the least first."""
+
+KEYS = {
+    "optout": "true: nothing is sent, written or started.",
+    "endpoint": "Base URL of the server.",
+    "proxy": "URL of the proxy that leads to it.",
+    "delivery": "auto, detached, inline, spool or log.",
+    "timeout": "Seconds to wait for a server's answer, in total.",
+    "error_text": "What is said of an error: none, type or redacted.",
+}
+"""Every key of `config.toml`, and what it means."""
+
+_MAX_BYTES = 64 * 1024
+
+
+class PolicyFile:
+    """One `config.toml`: what it says, or why it cannot be believed."""
+
+    __slots__ = ("path", "problem", "values")
+
+    def __init__(self, path: str, values: dict[str, Any], problem: str | None) -> None:
+        self.path = path
+        self.values = values
+        self.problem = problem
+
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing may be sent because of this file, or None."""
+        if self.problem is not None:
+            return f"{self.path} cannot be used: {self.problem}"
+        return f"{self.path} says optout = true" if self.values.get("optout") else None
+
+
+_read: dict[str, tuple[tuple[int, ...], PolicyFile]] = {}
+
+
+def refusal() -> str | None:
+    """Why the files on this machine permit no sending, or None."""
+    marker = marker_path()
+    if marker is not None and os.path.lexists(marker):
+        return f"{marker} exists, as `migas optout` makes it"
+    for file in (*site_files(), *user_files()):
+        if file.refusal is not None:
+            return file.refusal
+    return None
+
+
+def marker_path() -> str | None:
+    """The file whose existence is the user's no, or None where no home is known."""
+    try:
+        return os.path.join(places.config_folder(), MARKER_NAME)
+    except RuntimeError:
+        return None
+
+
+def site_files() -> list[PolicyFile]:
+    """The site's policies that exist, the most important first."""
+    paths = [os.path.join(folder, FILE_NAME) for folder in places.site_folders()]
+    absent = (errno.ENOENT, errno.ENOTDIR)
+    return [file for path in paths if (file := _file(path, absent)) is not None]
+
+
+def user_files() -> list[PolicyFile]:
+    """The user's policy, if there is one."""
+    # What this user cannot even see was not written by them: a home that is another's.
+    absent = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
+    try:
+        file = _file(os.path.join(places.config_folder(), FILE_NAME), absent)
+    except RuntimeError:
+        return []
+    return [] if file is None else [file]
+
+
+def site(key: str) -> Any:
+    """What the site says, which beats a program's arguments; None when it says nothing."""
+    return _first(site_files(), key)
+
+
+def user(key: str) -> Any:
+    """What the user says, which beats only the default; None when that is nothing."""
+    return _first(user_files(), key)
+
+
+def _first(files: list[PolicyFile], key: str) -> Any:
+    return next((file.values[key] for file in files if key in file.values), None)
+
+
+def _file(path: str, absent: tuple[int, ...]) -> PolicyFile | None:
+    try:
+        facts = os.stat(path)
+    except OSError as error:
+        if error.errno in absent and not os.path.islink(path):
+            return None
+        return PolicyFile(path, {}, error.strerror or repr(error))
+    signature = (facts.st_mtime_ns, facts.st_size, facts.st_ino, facts.st_mode, facts.st_uid)
+    known = _read.get(path)
+    if known is None or known[0] != signature:
+        known = _read[path] = (signature, _parsed(path))
+    return known[1]
+
+
+def _parsed(path: str) -> PolicyFile:
+    import tomllib
+
+    try:
+        values = tomllib.loads(_text(path))
+        for key, value in values.items():
+            problem = _problem(key, value)
+            if problem is not None:
+                return PolicyFile(path, {}, problem)
+    except (OSError, ValueError, RecursionError) as error:
+        return PolicyFile(path, {}, getattr(error, "strerror", None) or str(error))
+    return PolicyFile(path, values, None)
+
+
+def _text(path: str) -> str:
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise ValueError("it is no regular file")
+        if hasattr(os, "geteuid") and facts.st_uid not in (0, os.geteuid()):
+            raise ValueError("it belongs to another user")
+        if os.name == "posix" and facts.st_mode & 0o022:
+            raise ValueError("other users can write to it (chmod go-w)")
+        if facts.st_size > _MAX_BYTES:
+            raise ValueError(f"it holds more than {_MAX_BYTES} bytes")
+        return os.read(descriptor, _MAX_BYTES).decode()
+    finally:
+        os.close(descriptor)
+
+
+def _problem(key: str, value: object) -> str | None:
+    """What is wrong with a key and its value, in a sentence that says what would be right."""
+    if key not in KEYS:
+        return f"there is no key {key!r}; it must be one of {', '.join(KEYS)}"
+    if key == "optout":
+        return None if isinstance(value, bool) else f"optout is {value!r}; it must be true or false"
+    if key == "timeout":
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_right = is_number and 0 <= value < float("inf")  # type: ignore[operator]
+        return None if is_right else f"timeout is {value!r}; it must be seconds, 0 or more"
+    choices = {"delivery": DELIVERIES, "error_text": ERROR_TEXTS}.get(key)
+    if choices is not None:
+        return None if value in choices else f"{key} is {value!r}; it must be one of {choices}"
+    if not isinstance(value, str) or not is_url(value):
+        return f"{key} is {value!r}; it must be an http:// or https:// URL"
+    return None
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is an http or https URL with a host and without a query."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_usable = is_usable and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    return is_usable and all(ord(char) > 32 for char in text) and not set("?#") & set(text)
