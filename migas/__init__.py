@@ -8,12 +8,15 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from migas.config import setup as setup
+    from migas.exits import track_exit as track_exit
     from migas.operations import add_breadcrumb as add_breadcrumb
     from migas.operations import add_project as add_project
     from migas.operations import check_project as check_project
     from migas.operations import flush as flush
     from migas.operations import get_projects as get_projects
     from migas.operations import get_usage as get_usage
+    from migas.released import clear_user_id as clear_user_id
+    from migas.released import print_config as print_config
     from migas.runs import Session as Session
     from migas.runs import session as session
     from migas.tracking import track as track
@@ -26,12 +29,15 @@ __all__ = [
     "add_breadcrumb",
     "add_project",
     "check_project",
+    "clear_user_id",
     "flush",
     "get_projects",
     "get_usage",
+    "print_config",
     "session",
     "setup",
     "track",
+    "track_exit",
 ]
 
 _ROOMS = {
@@ -39,12 +45,15 @@ _ROOMS = {
     "add_breadcrumb": "operations",
     "add_project": "operations",
     "check_project": "operations",
+    "clear_user_id": "released",
     "flush": "operations",
     "get_projects": "operations",
     "get_usage": "operations",
+    "print_config": "released",
     "session": "runs",
     "setup": "config",
     "track": "tracking",
+    "track_exit": "exits",
 }
 
 

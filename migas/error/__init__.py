@@ -92,6 +92,49 @@ def status_from_signal(signum: int) -> dict[str, str]:
     return {"status": "S", "status_desc": f"Terminated ({name})"}
 
 
+def inspect_error(
+    error_funcs: HandlerSpec | Sequence[HandlerSpec] | None = None,
+) -> dict[str, Any]:
+    """The fields that say how the program stands: by the exception at hand, if there is one.
+
+    That is the exception being handled, else the one that the interpreter reported last.
+
+    Args:
+        error_funcs: As for `resolve_error_handlers`.
+
+    Returns:
+        `status` and `status_desc`, and for failures `error_type` and `error_desc`.
+    """
+    import sys
+
+    from migas.outcome import last_unhandled
+
+    return status_from_exception(sys.exception() or last_unhandled(), error_funcs)
+
+
+def status_from_exception(
+    exc: BaseException | None,
+    error_funcs: HandlerSpec | Sequence[HandlerSpec] | None = None,
+) -> dict[str, Any]:
+    """The fields that say that an exception ended the run, or that none did.
+
+    Args:
+        exc: The exception, or None.
+        error_funcs: As for `resolve_error_handlers`.
+
+    Returns:
+        `status` and `status_desc`, and for failures `error_type` and `error_desc`.
+    """
+    from migas import outcome
+
+    if exc is None:
+        return outcome.completed()
+    handlers = resolve_error_handlers(error_funcs)
+    return outcome.from_exception(
+        exc, lambda exception_type: find_handler(handlers, exception_type)
+    )
+
+
 def strip_filenames(text: str) -> str:
     """Take the paths out of a text, as handlers written for released clients ask for it.
 

@@ -1,0 +1,7 @@
+"""The explicit calls under the names by which newer clients' programs import them."""
+
+from __future__ import annotations
+
+from migas.operations import add_breadcrumb, add_project, check_project, get_projects, get_usage
+
+__all__ = ["add_breadcrumb", "add_project", "check_project", "get_projects", "get_usage"]

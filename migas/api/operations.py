@@ -1,0 +1,7 @@
+"""What newer clients ask by GraphQL."""
+
+from __future__ import annotations
+
+from migas.operations import add_project, check_project, get_projects, get_usage
+
+__all__ = ["add_project", "check_project", "get_projects", "get_usage"]

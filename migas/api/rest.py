@@ -1,0 +1,7 @@
+"""What newer clients send by REST."""
+
+from __future__ import annotations
+
+from migas.operations import add_breadcrumb
+
+__all__ = ["add_breadcrumb"]
