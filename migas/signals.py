@@ -14,7 +14,7 @@ from migas import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from types import FrameType
     from typing import Any
 
@@ -31,15 +31,54 @@ _NOT_ENDING = (
     "SIGURG",
 )
 
-_serving: dict[int, list[Session]] = {}
-_previous: dict[int, Any] = {}
+
+class _Handler:
+    """What we set for a signal, over what was set before.
+
+    A program may set its own over it and call it from there, also when its runs have ended: so
+    each knows for good what came before it.
+    """
+
+    def __init__(self, number: int, previous: Any) -> None:
+        self.number = number
+        self.previous = previous
+        self.sessions: list[Session] = []
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not callable(self.previous):
+            self._die()
+            return
+        try:
+            self.previous(number, frame)
+        except BaseException as error:
+            # The program ends itself because of the signal; a run that survives reports its end.
+            name = signal.Signals(number).name
+            for session in _served_by(number):
+                session.signal_arrived(name, error)
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next  # our own frame
+            raise
+
+    def _die(self) -> None:
+        name = signal.Signals(self.number).name
+        for session in _served_by(self.number):
+            session.end_by_signal(name)
+        from migas import delivery
+
+        delivery.send_before_death()
+        signal.signal(self.number, signal.SIG_DFL)
+        os.kill(os.getpid(), self.number)
+
+
+_handlers: dict[int, list[_Handler]] = {}
+"""By signal what we have set and not taken back; more than one where the program set its own."""
 
 
 def numbers(wanted: Iterable[str | int]) -> tuple[int, ...]:
     """The numbers of signals given by name or number.
 
     Raises:
-        TypeError: It is a single text, or holds something that names no signal.
+        TypeError: It is nothing that holds signals.
         ValueError: This system has no such signal, or it cannot end a process or be handled.
     """
     if isinstance(wanted, str | int):
@@ -55,7 +94,7 @@ def numbers(wanted: Iterable[str | int]) -> tuple[int, ...]:
         if number.name in _NOT_ENDING:
             raise ValueError(f"signals holds {number.name}, which ends no process by a handler.")
         found.append(int(number))
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def serve(session: Session) -> None:
@@ -64,69 +103,47 @@ def serve(session: Session) -> None:
         log.debug("signals can only be served for runs that open in the main thread")
         return
     for number in session.signals:
-        if number not in _serving and not _install(number):
-            continue
-        _serving[number].append(session)
+        handler = _handler_for(number)
+        if handler is not None:
+            handler.sessions.append(session)
 
 
 def release(session: Session) -> None:
-    """Stop serving a run; the last one restores what is still ours."""
+    """Stop serving a run; what no run needs any more is taken back where it is still ours."""
     for number in session.signals:
-        sessions = _serving.get(number)
-        if not sessions or session not in sessions:
-            continue
-        sessions.remove(session)
-        if not sessions and threading.current_thread() is threading.main_thread():
-            _restore(number)
+        for handler in _handlers.get(number, ()):
+            if session in handler.sessions:
+                handler.sessions.remove(session)
+        if threading.current_thread() is threading.main_thread():
+            _take_back(number)
 
 
-def _install(number: int) -> bool:
-    previous = signal.getsignal(number)
+def _handler_for(number: int) -> _Handler | None:
+    """Our handler, set now unless it is what the signal finds already."""
+    previous: Any = signal.getsignal(number)
+    ours = _handlers.setdefault(number, [])
+    if ours and previous is ours[-1]:
+        return ours[-1]
     # None: a handler that was not set from Python and could not be called from it.
     if previous is None or previous == signal.SIG_IGN:
-        return False
+        return None
     if previous == signal.SIG_DFL and os.getpid() == 1:
-        return False  # the kernel ignores it for process 1; a handler would make it deadly
-    _previous[number] = previous
-    _serving[number] = []
-    signal.signal(number, _handle)
-    return True
+        return None  # the kernel ignores it for process 1; a handler would make it deadly
+    handler = _Handler(number, previous)
+    signal.signal(number, handler)
+    ours.append(handler)
+    return handler
 
 
-def _restore(number: int) -> None:
-    previous = _previous.pop(number)
-    del _serving[number]
-    if signal.getsignal(number) is _handle:
-        signal.signal(number, previous)
+def _take_back(number: int) -> None:
+    ours = _handlers.get(number, [])
+    while ours and not ours[-1].sessions:
+        handler = ours.pop()
+        present: Any = signal.getsignal(number)
+        if present is handler:
+            signal.signal(number, handler.previous)
 
 
-def _handle(number: int, frame: FrameType | None) -> None:
-    name = signal.Signals(number).name
-    sessions = [session for session in _serving.get(number, ()) if session.is_open]
-    previous = _previous.get(number, signal.SIG_DFL)
-    if callable(previous):
-        _call_previous(previous, number, frame, sessions, name)
-        return
-    for session in sessions:
-        session.end_by_signal(name)
-    from migas import delivery
-
-    delivery.send_before_death()
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-
-
-def _call_previous(
-    previous: Callable[[int, FrameType | None], object],
-    number: int,
-    frame: FrameType | None,
-    sessions: list[Session],
-    name: str,
-) -> None:
-    try:
-        previous(number, frame)
-    except BaseException:
-        # The program ends itself because of the signal; a run that survives reports its real end.
-        for session in sessions:
-            session.signal_arrived(name)
-        raise
+def _served_by(number: int) -> list[Session]:
+    handlers = list(_handlers.get(number, ()))
+    return [session for handler in handlers for session in handler.sessions if session.is_open]
