@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from migas.breadcrumb import plain_text
+from migas.breadcrumb import PROCESS_FIELDS, STATUSES, plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ _SUSPENSIONS = {
     ("typer", "Abort"),
     ("asyncio", "CancelledError"),
 }
+_STATUS_WORDS = {word.lower() for word in STATUSES}
+_MAX_EXITS = 8
+"""How many exits made of exits are looked through for what was behind the first."""
 
 
 def completed(description: str = "Completed") -> Outcome:
@@ -84,70 +87,129 @@ def from_exception(error: BaseException, find_handler: FindHandler | None = None
         return completed()
     if isinstance(error, SystemExit):
         return _from_system_exit(error, find_handler)
-    described = _ask_handler(error, find_handler)
-    if described is not None:
-        return described
-    if _is_suspension(error):
-        return suspended()
     code = _exit_code(error)
     if code == 0:
-        return completed()
-    return {
-        "status": "F",
-        "status_desc": "Errored" if code is None else f"Exited with code {code}",
-        "error_type": type(error).__name__,
-        "error_desc": _message(error),
-    }
+        outcome = completed()
+    elif _is_suspension(error) or (code is not None and _is_suspension_behind(error)):
+        outcome = suspended()
+    else:
+        outcome = {
+            "status": "F",
+            "status_desc": "Errored" if code is None else f"Exited with code {code}",
+            "error_type": type(error).__name__,
+            "error_desc": _message(error),
+        }
+    return _as_handler_says(error, find_handler, outcome)
 
 
 def _from_system_exit(error: SystemExit, find_handler: FindHandler | None) -> Outcome:
     outcome = exited(error.code)
     if outcome["status"] == "C":
         return outcome
-    handled = error.__cause__ or error.__context__
+    if _is_suspension_behind(error) or _is_left_by_click(error):
+        return suspended()
+    handled = _handled_by(error)
     if handled is None or isinstance(handled, SystemExit | GeneratorExit):
         return outcome
-    if _is_suspension(handled):
-        return suspended()
-    described = _ask_handler(handled, find_handler)
-    if described is not None:
-        return {**described, "status": "F", "status_desc": outcome["status_desc"]}
-    return {**outcome, "error_type": type(handled).__name__, "error_desc": _message(handled)}
+    if isinstance(error.code, int):
+        outcome |= {"error_type": type(handled).__name__, "error_desc": _message(handled)}
+    described = _as_handler_says(handled, find_handler, outcome)
+    return {**described, "status": "F", "status_desc": outcome["status_desc"]}
 
 
-def _ask_handler(error: BaseException, find_handler: FindHandler | None) -> Outcome | None:
+def _as_handler_says(
+    error: BaseException, find_handler: FindHandler | None, outcome: Outcome
+) -> Outcome:
+    """The outcome as the program's own handler describes it, if one is meant for this error."""
     if find_handler is None:
-        return None
-    handler = find_handler(type(error))
+        return outcome
+    kind = type(error)
+    handler = find_handler(kind)
     if handler is None:
-        return None
+        return outcome
+    if outcome["status"] != "F" and handler is find_handler(kind.__mro__[1]):
+        return outcome  # it describes errors in general: a click Exit(0) is none
     try:
-        described = dict(handler(type(error), plain_text(error), error.__traceback__))
-    except Exception:  # noqa: BLE001  the program's own handler may raise anything
-        return None
-    outcome: Outcome = {
-        "status": "F",
-        "status_desc": "Errored",
-        "error_type": type(error).__name__,
-    }
-    return {**outcome, **described}
+        told = dict(handler(kind, plain_text(error), error.__traceback__))
+        described = {name: told[name] for name in PROCESS_FIELDS if told.get(name) is not None}
+        if str(described.get("status", "F")).lower() not in _STATUS_WORDS:
+            del described["status"]
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  a handler may even call sys.exit()
+        return outcome
+    # A message that the handler leaves out may be left out for a reason.
+    return {**{name: outcome[name] for name in outcome if name != "error_desc"}, **described}
+
+
+def _handled_by(error: BaseException) -> BaseException | None:
+    """The exception during whose handling this one was raised."""
+    return error.__context__ if error.__cause__ is None else error.__cause__
+
+
+def _is_left_by_click(error: SystemExit) -> bool:
+    """Whether click turned a Ctrl-C or an Abort into this exit.
+
+    Since its version 8.5 it exits when the exception is handled already and has left no trace but
+    this: which function was to report it.
+    """
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None or traceback.tb_frame.f_globals.get("__name__") != "click.core":
+        return False
+    report = traceback.tb_frame.f_locals.get("report")
+    return getattr(report, "__name__", None) == "_echo_aborted"
 
 
 def _is_suspension(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(_is_suspension(member) for member in error.exceptions)
     return any(
-        (ancestor.__module__.partition(".")[0], ancestor.__name__) in _SUSPENSIONS
+        (str(ancestor.__module__).partition(".")[0], ancestor.__name__) in _SUSPENSIONS
         for ancestor in type(error).__mro__
     )
+
+
+def _is_suspension_behind(error: BaseException) -> bool:
+    """Whether a suspension was turned into exits, as typer makes an `Exit(130)` of a Ctrl-C."""
+    behind = _handled_by(error)
+    for _step in range(_MAX_EXITS):
+        if behind is None:
+            return False
+        if _is_suspension(behind):
+            return True
+        if not isinstance(behind, SystemExit) and _exit_code(behind) is None:
+            return False
+        behind = _handled_by(behind)
+    return False
 
 
 def _exit_code(error: BaseException) -> int | None:
     try:
         code = error.exit_code  # type: ignore[attr-defined]
-    except Exception:  # noqa: BLE001  a property of a foreign class may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  a property of a foreign class may raise anything
         return None
     return int(code) if isinstance(code, int) else None
+
+
+def fingerprint(error: BaseException) -> tuple[int, str, str]:
+    """What recognises an exception later without keeping a reference to it."""
+    return id(error), type(error).__name__, plain_text(error)
+
+
+def is_made_of(error: BaseException, mark: tuple[int, str, str]) -> bool:
+    """Whether an exception is a certain one, or was raised while that one was handled."""
+    made_of: BaseException | None = error
+    for _step in range(_MAX_EXITS):
+        if made_of is None:
+            return False
+        if fingerprint(made_of) == mark:
+            return True
+        made_of = _handled_by(made_of)
+    return False
 
 
 def _message(error: BaseException) -> str:
