@@ -15,7 +15,7 @@ from migas.breadcrumb import FIELDS, canonical_uuid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from types import TracebackType
     from typing import Any, Self
 
@@ -113,7 +113,7 @@ class Session:
         self._path: str | None = None
         self._fields = dict(plan.fields)
         self._verdict: Outcome | None = None
-        self._arrived_signal: str | None = None
+        self._arrived_signal: tuple[str, tuple[int, str, str]] | None = None
         self._is_joined = False
         self._is_ended = False
         self._is_discarded = False
@@ -160,10 +160,8 @@ class Session:
         """
         try:
             self.leave()
-            if exc is None:
-                self._end(self._verdict or outcome.completed(self._description()))
-            else:
-                self._end(self._outcome_of(exc))
+            self._outer = None
+            self._end(self._outcome_of(exc))
         except Exception as error:  # noqa: BLE001  telemetry must never break a program
             log.debug("a run could not be ended: %r", error)
 
@@ -206,9 +204,8 @@ class Session:
     def discard(self) -> None:
         """Have nothing sent for this run."""
         self._is_discarded = True
-        if self._path is not None and self._speaks():
-            path, self._path = self._path, None
-            self._guarded(lambda: delivery.current().erase_run(path))
+        if self._speaks():
+            self._guarded(self._erase)
 
     def enter(self) -> None:
         """Make this the current run of the context, as while a generator's body runs."""
@@ -237,9 +234,9 @@ class Session:
         """Whether another run would be one of the same project and version."""
         return (self._plan.project, self._plan.version) == (plan.project, plan.version)
 
-    def signal_arrived(self, name: str) -> None:
-        """Note a signal that the program is handling; an exception that follows is its doing."""
-        self._arrived_signal = name
+    def signal_arrived(self, name: str, error: BaseException) -> None:
+        """Note what a signal's handler raised: if that ends the run, the signal ended it."""
+        self._guarded(lambda: self._note_signal(name, error))
 
     def end_by_signal(self, name: str) -> None:
         """End the run by a signal that is about to end the process."""
@@ -252,12 +249,22 @@ class Session:
         error = outcome.last_unhandled()
         self.stop(error)
 
+    def obey_settings(self) -> None:
+        """Do what a late `setup()` means for a run: open its record, or leave no trace of it."""
+        if config.refusal() is None:
+            self._open()
+        else:
+            self._guarded(self._erase)
+            self._release_signals()
+
     def _start(self) -> None:
         if self._pid:
             return
         self._pid = os.getpid()
-        parent = _open_parent(_current.get())
-        self._parent = parent
+        self._parent = parent = _open_parent(_current.get())
+        if parent is not None:
+            # Runs that overlap without end must not keep all that ever were.
+            parent._parent = _open_parent(parent._parent)  # noqa: SLF001
         self.enter()
         self._is_joined = _has_speaker(parent, self._plan)
         if self._is_joined and parent is not None:
@@ -276,7 +283,7 @@ class Session:
 
     def _open(self) -> None:
         """Write the open record and make the appointments; again after a late `setup()`."""
-        if config.refusal() is not None or self._path is not None or not self.is_open:
+        if config.refusal() is not None or self._path is not None or self._is_discarded:
             return
         if config.settings.session_id is not None and "session_id" not in self._plan.fields:
             self.session_id = config.settings.session_id
@@ -294,24 +301,33 @@ class Session:
         _open_sessions.discard(self)
         if not self._speaks():
             return
-        if self._plan.signals:
-            from migas import signals as signal_registry
-
-            signal_registry.release(self)
-        refusal = config.refusal()
-        if refusal is not None and self._path is None:
+        self._release_signals()
+        if config.refusal() is not None or self._is_discarded:
+            self._erase()
             return
-        here = delivery.current()
-        for appointment in ("announce", "touch"):
-            here.watch.cancel((id(self), appointment))
-        if refusal is not None or self._is_discarded:
-            here.erase_run(self._path)
-            return
+        here = self._cancel_appointments()
         crumb = self._compose(ended)
         if self._wait and config.delivery() not in ("log", "spool"):
             self._send_and_wait(here, crumb)
         else:
             here.end_run(self._path, crumb)
+
+    def _erase(self) -> None:
+        if self._path is not None:
+            path, self._path = self._path, None
+            self._cancel_appointments().erase_run(path)
+
+    def _cancel_appointments(self) -> delivery.Delivery:
+        here = delivery.current()
+        for appointment in ("announce", "touch"):
+            here.watch.cancel((id(self), appointment))
+        return here
+
+    def _release_signals(self) -> None:
+        if self._plan.signals:
+            from migas import signals as signal_registry
+
+            signal_registry.release(self)
 
     def _send_and_wait(self, here: delivery.Delivery, crumb: Breadcrumb) -> None:
         from migas import operations
@@ -322,18 +338,32 @@ class Session:
         else:
             here.end_run(self._path, crumb)
 
-    def _outcome_of(self, error: BaseException) -> Outcome:
-        if self._arrived_signal is not None:
-            from migas import environment
+    def _note_signal(self, name: str, error: BaseException) -> None:
+        self._arrived_signal = (name, outcome.fingerprint(error))
 
-            return outcome.terminated(self._arrived_signal, environment.scheduler())
-        found = outcome.from_exception(error, self._plan.find_handler)
+    def _outcome_of(self, error: BaseException | None) -> Outcome:
         verdict = self._verdict
+        if error is None:
+            return verdict or outcome.completed(self._description())
+        try:
+            found = self._found_in(error)
+        except Exception as failure:  # noqa: BLE001  a hostile class must not cost us the end
+            log.debug("an exception could not be read: %r", failure)
+            found = outcome.failed("Errored")
         if verdict is None:
             return found
         if found["status"] == "C" or verdict["status"] == "F":
             return {**found, **verdict} if found["status"] == "F" else verdict
         return found
+
+    def _found_in(self, error: BaseException) -> Outcome:
+        if self._arrived_signal is not None:
+            name, mark = self._arrived_signal
+            if outcome.is_made_of(error, mark):
+                from migas import environment
+
+                return outcome.terminated(name, environment.scheduler())
+        return outcome.from_exception(error, self._plan.find_handler)
 
     def _compose(self, fields: dict[str, Any]) -> Breadcrumb:
         return delivery.compose(
@@ -418,6 +448,14 @@ def current() -> Session | None:
     return _open_parent(_current.get())
 
 
+def innermost(sessions: Collection[Session]) -> Session | None:
+    """The one of some runs that this context is inside of, the innermost if of several."""
+    session = _current.get()
+    while session is not None and session not in sessions:
+        session = session._outer  # noqa: SLF001
+    return session
+
+
 def open_sessions() -> list[Session]:
     """The runs of this process that have begun and not ended."""
     here = os.getpid()
@@ -482,14 +520,14 @@ def _watch_over_open_sessions() -> None:
     global _is_watching  # noqa: PLW0603  hooks are installed once
     if not _is_watching:
         _is_watching = True
-        config.call_after_setup(_open_late)
+        config.call_after_setup(_after_setup)
         delivery.current()
         delivery.call_before_exit(_end_with_interpreter)
 
 
-def _open_late() -> None:
+def _after_setup() -> None:
     for session in open_sessions():
-        session._open()  # noqa: SLF001
+        session.obey_settings()
 
 
 def _end_with_interpreter() -> None:

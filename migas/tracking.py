@@ -7,16 +7,17 @@ caller is what the bare function gives, our own frame taken out of the traceback
 from __future__ import annotations
 
 import inspect
+import sys
 from types import CoroutineType
 
 import wrapt
 
-from migas import config, log
+from migas import config, log, runs
 from migas.runs import ANNOUNCE_SECONDS, Plan, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
     from types import TracebackType
     from typing import Any, TypeVar
 
@@ -67,7 +68,10 @@ class Tracker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._sessions.pop().stop(error)
+        # Blocks of several threads or tasks may be open at once: this context's is meant.
+        session = runs.innermost(self._sessions) or self._sessions[-1]
+        self._sessions.remove(session)
+        session.stop(error)
 
     async def __aenter__(self) -> Session:
         return self.__enter__()
@@ -136,11 +140,22 @@ def track(
 
 
 class _TrackedBound(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
-    """A tracked method taken from its instance or class; it pickles as a plain method does."""
+    """A tracked method taken from its instance or class; it pickles and copies as a plain one."""
 
     def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
+        return getattr, (self._owner(), self.__wrapped__.__name__)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        from copy import deepcopy
+
+        return getattr(deepcopy(self._owner(), memo), self.__wrapped__.__name__)
+
+    def _owner(self) -> object:
         owner = getattr(self.__wrapped__, "__self__", None)
-        return getattr, (self._self_owner if owner is None else owner, self.__wrapped__.__name__)
+        return self._self_owner if owner is None else owner
 
 
 class TrackedFunction(wrapt.FunctionWrapper):  # type: ignore[type-arg]
@@ -148,8 +163,25 @@ class TrackedFunction(wrapt.FunctionWrapper):  # type: ignore[type-arg]
 
     __bound_function_wrapper__ = _TrackedBound
 
-    def __reduce_ex__(self, protocol: object) -> str:
-        return str(self.__wrapped__.__qualname__)
+    def __reduce_ex__(self, protocol: object) -> str | tuple[object, ...]:
+        name = getattr(self.__wrapped__, "__qualname__", "")
+        found: Any = sys.modules.get(getattr(self.__wrapped__, "__module__", ""))
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is self:
+            return str(name)
+        # Nothing is called as we are: only what we wrap can be found from elsewhere.
+        return _identity, (self.__wrapped__,)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+
+def _identity(function: Any) -> Any:
+    return function
 
 
 class _Unawaited:
@@ -165,20 +197,22 @@ class _Unawaited:
         self.coroutine = coroutine
 
     def __del__(self) -> None:
-        self.coroutine.close()
+        close = getattr(self.coroutine, "close", None)
+        if close is not None:
+            close()
 
 
 def _runner_for(function: Any, plan: Plan) -> Callable[..., Any]:
     """The wrapper in wrapt's form that fits what a function returns."""
     plain = getattr(function, "__func__", function)
     called = plain if inspect.isroutine(plain) else type(plain).__call__
-    for is_kind, make in (
-        (inspect.iscoroutinefunction, _coroutine_runner),
-        (inspect.isgeneratorfunction, _generator_runner),
-        (inspect.isasyncgenfunction, _async_generator_runner),
+    for is_kind, drive in (
+        (inspect.iscoroutinefunction, _drive_coroutine),
+        (inspect.isgeneratorfunction, _drive_generator),
+        (inspect.isasyncgenfunction, _drive_async_generator),
     ):
         if is_kind(plain) or is_kind(called):
-            return make(plan)
+            return _later_runner(plan, drive)
     return _function_runner(plan)
 
 
@@ -194,38 +228,34 @@ def _function_runner(plan: Plan) -> Callable[..., Any]:
         if isinstance(result, CoroutineType):
             # A plain function around a coroutine function: the run lasts until it was awaited.
             session.leave()
-            return _named_like(_drive_coroutine(session, _Unawaited(result)), result)
+            return _named_like(_drive_coroutine(session, result), result)
         session.stop_returned(result)
         return result
 
     return run
 
 
-def _coroutine_runner(plan: Plan) -> Callable[..., Any]:
+def _later_runner(plan: Plan, drive: Callable[[Session, Any], Any]) -> Callable[..., Any]:
+    """For functions whose body runs after the call, in the coroutine or generator they return."""
+
     def run(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
-        coroutine = wrapped(*args, **kwargs)
-        return _named_like(_drive_coroutine(Session(plan), _Unawaited(coroutine)), coroutine)
+        try:
+            inner = wrapped(*args, **kwargs)
+        except BaseException as error:
+            _drop_own_frame(error)
+            raise
+        return _named_like(drive(Session(plan), inner), inner)
 
     return run
 
 
-def _generator_runner(plan: Plan) -> Callable[..., Any]:
-    def run(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
-        generator = wrapped(*args, **kwargs)
-        return _named_like(_drive_generator(Session(plan), generator), generator)
-
-    return run
+def _drive_coroutine(
+    session: Session, coroutine: Coroutine[Any, Any, Any]
+) -> Coroutine[Any, Any, Any]:
+    return _await(session, _Unawaited(coroutine))
 
 
-def _async_generator_runner(plan: Plan) -> Callable[..., Any]:
-    def run(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
-        generator = wrapped(*args, **kwargs)
-        return _named_like(_drive_async_generator(Session(plan), generator), generator)
-
-    return run
-
-
-async def _drive_coroutine(session: Session, held: _Unawaited) -> Any:
+async def _await(session: Session, held: _Unawaited) -> Any:
     session.start()
     session.enter()
     try:
@@ -241,14 +271,18 @@ async def _drive_coroutine(session: Session, held: _Unawaited) -> Any:
 def _drive_generator(
     session: Session, generator: Generator[Any, Any, Any]
 ) -> Generator[Any, Any, Any]:
-    """Pass everything through; the run is current only while the generator's own body runs."""
+    """Pass everything through; the run is current only while the generator's own body runs.
+
+    What is thrown in, `close()`'s GeneratorExit included, is thrown on, so whether it ends the
+    generator is decided inside. A list hands values over, so that none is kept from dying.
+    """
     resume: Callable[[Any], Any] = generator.send
-    sent: Any = None
+    handed: list[Any] = [None]
     session.start()
     while True:
         session.enter()
         try:
-            value = resume(sent)
+            handed.append(resume(handed.pop()))
         except StopIteration as stop:
             session.stop_returned(stop.value)
             return stop.value
@@ -258,33 +292,24 @@ def _drive_generator(
             raise
         session.leave()
         try:
-            sent, resume = (yield value), generator.send
-        except GeneratorExit as closing:
-            session.enter()
-            try:
-                generator.close()
-            except BaseException as error:
-                session.stop(error)
-                _drop_own_frame(error)
-                raise
-            session.stop(closing)
-            raise
-        except BaseException as error:  # noqa: BLE001  whatever is thrown in is passed on
+            handed.append((yield handed.pop()))
+            resume = generator.send
+        except BaseException as error:  # noqa: BLE001  whatever is thrown in is thrown on
             _drop_own_frame(error)
-            sent, resume = error, generator.throw
+            handed.append(error)
+            resume = generator.throw
 
 
 async def _drive_async_generator(
     session: Session, generator: AsyncGenerator[Any, Any]
 ) -> AsyncGenerator[Any, Any]:
     """As `_drive_generator`, for asynchronous generators."""
-    resume: Callable[[Any], Any] = generator.asend
-    sent: Any = None
     session.start()
+    handed: list[Any] = [_first_step(generator)]
     while True:
         session.enter()
         try:
-            value = await resume(sent)
+            handed.append(await handed.pop())
         except StopAsyncIteration:
             session.stop()
             return
@@ -294,20 +319,24 @@ async def _drive_async_generator(
             raise
         session.leave()
         try:
-            sent, resume = (yield value), generator.asend
-        except GeneratorExit as closing:
-            session.enter()
-            try:
-                await generator.aclose()
-            except BaseException as error:
-                session.stop(error)
-                _drop_own_frame(error)
-                raise
-            session.stop(closing)
-            raise
-        except BaseException as error:  # noqa: BLE001  whatever is thrown in is passed on
+            handed.append(generator.asend((yield handed.pop())))
+        except BaseException as error:  # noqa: BLE001  whatever is thrown in is thrown on
             _drop_own_frame(error)
-            sent, resume = error, generator.athrow
+            handed.append(generator.athrow(error))
+
+
+def _first_step(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """Begin a generator unseen by the event loop, which would close it beside its wrapper.
+
+    A loop that shuts down closes all generators that it knows, side by side. It knows those that
+    began with its hooks in place.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 def _drop_own_frame(error: BaseException) -> None:
@@ -318,6 +347,6 @@ def _drop_own_frame(error: BaseException) -> None:
 
 def _named_like(wrapper: Any, inner: Any) -> Any:
     """Give a coroutine or generator the name that warnings and debuggers show."""
-    wrapper.__name__ = inner.__name__
-    wrapper.__qualname__ = inner.__qualname__
+    for name in ("__name__", "__qualname__"):
+        setattr(wrapper, name, getattr(inner, name, getattr(wrapper, name)))
     return wrapper
