@@ -134,6 +134,7 @@ def _stand_in() -> None:
 
     stand_in.__name__ = stand_in.__qualname__ = "exit"
     stand_in.__module__ = "sys"
+    stand_in.__annotations__ = {}  # as the real one's signature
     stand_in.__doc__ = sys.exit.__doc__
     sys.exit = stand_in
 
