@@ -9,12 +9,17 @@ import platformdirs
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from . import migrate
 from .errors import CollectorError
-from .tables import metadata
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _WRITES = "migas_writes"
+_PATIENT = "migas_patient"
+_BUSY_MS = 5000
+_PATIENT_MS = 3_600_000
+"""How long SQLite waits for another's transaction; for one that changes all tables, an hour."""
 
 
 def default_url() -> str:
@@ -53,30 +58,45 @@ def describe(url: URL) -> str:
 
 
 async def open_engine(url: URL) -> AsyncEngine:
-    """Connect to a database, make it if there is none, and make the tables that it lacks.
+    """Connect to a database, make it if there is none, and bring its tables up to date.
 
     Returns:
         An engine whose plain transactions read; see `for_writing`.
 
     Raises:
-        CollectorError: The database cannot be opened or is no database.
+        CollectorError: The database cannot be opened, is no database or too new a one.
     """
     if url.get_backend_name() == "sqlite":
         _make_private_file(cast("str", url.database))
     try:
-        engine = create_async_engine(url)
+        # A connection that the server has closed since, in a restart say, is replaced unseen.
+        engine = create_async_engine(
+            url, poolclass=AsyncAdaptedQueuePool, pool_pre_ping=url.get_backend_name() != "sqlite"
+        )
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise CollectorError(f"{url.drivername} needs a driver that is missing: {error}") from error
     if url.get_backend_name() == "sqlite":
         _prepare_sqlite(engine)
     try:
-        async with for_writing(engine).begin() as connection:
-            await connection.run_sync(metadata.create_all)
-    except (DBAPIError, OSError) as error:
+        await upgrade(engine)
+    except (DBAPIError, OSError, migrate.UnknownStepError) as error:
         await engine.dispose()
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise CollectorError(f"cannot use the database {describe(url)}: {reason}") from error
     return engine
+
+
+async def upgrade(engine: AsyncEngine) -> str | None:
+    """Bring a database's tables up to date, once however many processes try.
+
+    Returns:
+        The step it was at, "" for an empty one, or None when nothing was to be done.
+    """
+    async with engine.connect() as connection:
+        if await connection.run_sync(migrate.current_step) == migrate.HEAD:
+            return None
+    async with for_writing(engine).execution_options(**{_PATIENT: True}).begin() as connection:
+        return await connection.run_sync(migrate.upgrade)
 
 
 def for_writing(engine: AsyncEngine) -> AsyncEngine:
@@ -107,7 +127,7 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     # The driver would begin transactions by itself, late and only for some statements.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 5000")
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")
     # NORMAL would lose the newest commits when the power fails, after success was answered.
     cursor.execute("PRAGMA synchronous = FULL")
@@ -115,5 +135,9 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if options.get(_PATIENT, False):
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_PATIENT_MS}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES, False) else "BEGIN")
+    if options.get(_PATIENT, False):
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_MS}")

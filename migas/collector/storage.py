@@ -5,20 +5,23 @@ Every breadcrumb is written in one place, `Storage.record`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import time
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import Insert, Table, delete, distinct, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, distinct, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .database import describe, engine_url, for_writing, open_engine
 from .errors import NotStoredError
 from .ingest import Crumb, is_project_name
-from .tables import crumbs, flagged_versions, projects, releases, users
+from .recording import Recorder
+from .reports import Reports
+from .tables import crumbs, flagged_versions, projects, releases
+from .tokens import Tokens
 from .versions import UNKNOWN, Release, in_order
 from .writer import GroupWriter
 
@@ -29,10 +32,12 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _log = logging.getLogger("migas.collector")
-_USER_FIELDS = ("user_id", "user_type", "platform", "container")
-_CRUMB_FIELDS = tuple(
-    column.name for column in crumbs.columns if column.name not in ("idx", "timestamp")
-)
+
+SHARDS = 32
+"""Among so many rows the processes on PostgreSQL divide each daily count."""
+
+MAX_ATTEMPTS = 5
+_COLLISIONS = ("40P01", "40001")  # deadlock_detected, serialization_failure
 
 
 class Storage:
@@ -42,13 +47,23 @@ class Storage:
         engine: An engine from `open_engine`.
         url: Where it is, for people.
         open_registration: Register an unknown `owner/repo` at its first breadcrumb.
+
+    Attributes:
+        description: Where it is, for people.
+        tokens: Who may read it.
+        reports: What can be read from it.
     """
 
     def __init__(self, engine: AsyncEngine, url: URL, *, open_registration: bool = False) -> None:
         self.description = describe(url)
         self._reading = engine
         self._writing = for_writing(engine)
-        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        # Two transactions of this process would wait for SQLite's one lock by trying again.
+        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        shard = 0 if engine.dialect.name == "sqlite" else os.getpid() % SHARDS
+        self._recorder = Recorder(engine.dialect.name, shard)
+        self.tokens = Tokens(self)
+        self.reports = Reports(self)
         self._open_registration = open_registration
         self._writer: GroupWriter[Crumb, Release | None] = GroupWriter(self._commit)
 
@@ -69,6 +84,18 @@ class Storage:
             await storage._writer.close()
             await engine.dispose()
 
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that may write, committed at the end of the block."""
+        async with self._turn, self._writing.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that reads."""
+        async with self._reading.begin() as connection:
+            yield connection
+
     async def record(self, crumb: Crumb) -> Release | None:
         """Store a breadcrumb, stamped with the present time.
 
@@ -86,12 +113,12 @@ class Storage:
 
     async def register(self, names: Iterable[str]) -> None:
         """Take breadcrumbs of these projects from now on; known ones stay as they are."""
-        async with self._writing.begin() as connection:
+        async with self.writing() as connection:
             await self._register(connection, list(names))
 
     async def projects(self) -> list[str]:
         """The registered projects, in the order in which they were registered."""
-        async with self._reading.begin() as connection:
+        async with self.reading() as connection:
             found = await connection.scalars(select(projects.c.project).order_by(projects.c.idx))
             return list(found)
 
@@ -99,14 +126,14 @@ class Storage:
         """Whether breadcrumbs of this project are taken."""
         if not is_project_name(project):
             return False
-        async with self._reading.begin() as connection:
+        async with self.reading() as connection:
             return project in await _registered(connection, {project})
 
     async def release(self, project: str) -> Release:
         """What is known about a project's versions; the project need not be registered."""
         if not is_project_name(project):
             return Release()
-        async with self._reading.begin() as connection:
+        async with self.reading() as connection:
             return (await _releases(connection, {project}))[project]
 
     async def set_release(self, project: str, latest: str, flagged: Iterable[str] = ()) -> None:
@@ -118,13 +145,13 @@ class Storage:
             flagged: Versions with known faults, as PEP 440 writes them.
         """
         flags = [{"project": project, "version": version} for version in flagged]
-        async with self._writing.begin() as connection:
+        async with self.writing() as connection:
             await connection.execute(delete(releases).where(releases.c.project == project))
             await connection.execute(
                 releases.insert(), {"project": project, "latest": latest, "recorded": _now()}
             )
             if flags:
-                await connection.execute(self._insert_new(flagged_versions), flags)
+                await connection.execute(self._recorder.insert_new(flagged_versions), flags)
 
     async def usage(
         self, project: str, start: int, end: int | None = None, unique: bool = False
@@ -141,52 +168,46 @@ class Storage:
         query = select(counted).where(crumbs.c.project == project, crumbs.c.timestamp >= start)
         if end is not None:
             query = query.where(crumbs.c.timestamp <= end)
-        async with self._reading.begin() as connection:
+        async with self.reading() as connection:
             return int((await connection.execute(query)).scalar_one())
 
     async def _commit(self, batch: Sequence[Crumb]) -> list[Release | None]:
         """Write breadcrumbs in one transaction, those of registered projects, and say which."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return await self._commit_once(batch)
+            except (SQLAlchemyError, OSError) as error:
+                if attempt < MAX_ATTEMPTS and _collided(error):
+                    continue
+                _log.exception("a batch of %d breadcrumbs was not stored", len(batch))
+                raise
+        raise AssertionError("unreachable")
+
+    async def _commit_once(self, batch: Sequence[Crumb]) -> list[Release | None]:
         now = _now()
         names = {crumb.project for crumb in batch}
-        try:
-            async with self._writing.begin() as connection:
-                known = await _registered(connection, names)
-                if self._open_registration:
-                    # In the order of arrival, which is the order of `projects()`.
-                    newcomers = [
-                        name
-                        for name in dict.fromkeys(crumb.project for crumb in batch)
-                        if name not in known and is_project_name(name)
-                    ]
-                    await self._register(connection, newcomers)
-                    known.update(newcomers)
-                accepted = [asdict(crumb) for crumb in batch if crumb.project in known]
-                await self._insert_crumbs(connection, accepted, now)
-                found = await _releases(connection, known)
-        except (SQLAlchemyError, OSError):
-            _log.exception("a batch of %d breadcrumbs was not stored", len(batch))
-            raise
+        async with self.writing() as connection:
+            known = await _registered(connection, names)
+            if self._open_registration:
+                # In the order of arrival, which is the order of `projects()`.
+                newcomers = [
+                    name
+                    for name in dict.fromkeys(crumb.project for crumb in batch)
+                    if name not in known and is_project_name(name)
+                ]
+                await self._register(connection, newcomers)
+                known.update(newcomers)
+            accepted = [crumb for crumb in batch if crumb.project in known]
+            if accepted:
+                await self._recorder.store(connection, accepted, now)
+            found = await _releases(connection, known)
         return [found.get(crumb.project) for crumb in batch]
-
-    async def _insert_crumbs(
-        self, connection: AsyncConnection, rows: list[dict[str, object]], now: int
-    ) -> None:
-        senders = [_pick(row, _USER_FIELDS) for row in rows if row["user_id"] is not None]
-        if senders:
-            await connection.execute(self._insert_new(users), senders)
-        if rows:
-            stamped = [_pick(row, _CRUMB_FIELDS) | {"timestamp": now} for row in rows]
-            await connection.execute(crumbs.insert(), stamped)
 
     async def _register(self, connection: AsyncConnection, names: list[str]) -> None:
         if names:
             now = _now()
             rows = [{"project": name, "registered": now} for name in names]
-            await connection.execute(self._insert_new(projects), rows)
-
-    def _insert_new(self, table: Table) -> Insert:
-        """An INSERT that leaves rows alone which are there already."""
-        return self._insert(table).on_conflict_do_nothing()
+            await connection.execute(self._recorder.insert_new(projects), rows)
 
 
 async def _registered(connection: AsyncConnection, names: set[str]) -> set[str]:
@@ -212,8 +233,10 @@ async def _releases(connection: AsyncConnection, names: set[str]) -> dict[str, R
     }
 
 
-def _pick(row: dict[str, object], names: tuple[str, ...]) -> dict[str, object]:
-    return {name: row[name] for name in names}
+def _collided(error: Exception) -> bool:
+    """Whether PostgreSQL ended a transaction for another's sake: one of two may go on."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return state in _COLLISIONS
 
 
 def _now() -> int:

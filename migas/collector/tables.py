@@ -13,7 +13,9 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -23,6 +25,10 @@ from sqlalchemy import (
 from migas.breadcrumb import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
 
 from .ingest import MAX_PROJECT_CHARS
+
+MAX_PACKAGE_CHARS = 100
+MAX_VALUE_CHARS = 100
+"""What a count may be about; longer texts are cut, for an index holds only so much."""
 
 metadata = MetaData()
 
@@ -35,8 +41,14 @@ projects = Table(
     Column("idx", _ROW_ID, primary_key=True),
     Column("project", String(MAX_PROJECT_CHARS), nullable=False, unique=True),
     Column("registered", BigInteger, nullable=False),
+    Column("package", String(MAX_PACKAGE_CHARS)),
+    Column("asked", BigInteger),
 )
-"""The projects whose breadcrumbs are taken, in the order in which they were registered."""
+"""The projects whose breadcrumbs are taken, in the order in which they were registered.
+
+`package` is the name under which a package index knows the project, `asked` when that index was
+last asked for its newest version.
+"""
 
 releases = Table(
     "releases",
@@ -81,7 +93,105 @@ crumbs = Table(
     Column("error_type", Text),
     Column("error_desc", Text),
     Column("is_ci", Boolean, nullable=False),
+    Column("platform", String(MAX_PLATFORM_CHARS), nullable=False, server_default="unknown"),
+    Column("container", String(32), nullable=False, server_default="unknown"),
+    Column("digest", BigInteger),
     Index("ix_crumbs_project_timestamp", "project", "timestamp"),
-    Index("ix_crumbs_session_id", "session_id"),
+    Index("ix_crumbs_session_digest", "session_id", "digest", unique=True),
 )
-"""Every breadcrumb, one row each, in the order in which they were committed."""
+"""Every breadcrumb, one row each, in the order in which they were committed.
+
+`digest` tells a repeated breadcrumb of a session from a new one; without a session it is NULL, and
+two NULLs never equal each other in a unique index.
+"""
+
+_HAS_USER = crumbs.c.user_id.isnot(None)
+Index("ix_crumbs_user_id", crumbs.c.user_id, sqlite_where=_HAS_USER, postgresql_where=_HAS_USER)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", _UUID, primary_key=True),
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("began", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("last_idx", BigInteger, nullable=False),
+    Column("version", String(MAX_VERSION_CHARS), nullable=False),
+    Column("status", String(1), nullable=False),
+    Column("language", String(MAX_LANGUAGE_CHARS), nullable=False),
+    Column("language_version", String(MAX_VERSION_CHARS), nullable=False),
+    Column("platform", String(MAX_PLATFORM_CHARS), nullable=False),
+    Column("container", String(32), nullable=False),
+    Column("is_ci", Boolean, nullable=False),
+    Column("error_type", String(MAX_VALUE_CHARS)),
+    Index("ix_sessions_began", "began"),
+)
+"""Each session as its last breadcrumb, `last_idx`, has it; `began` is the first one's time."""
+
+_RUNNING = sessions.c.status == "R"
+Index(
+    "ix_sessions_running",
+    sessions.c.project,
+    sessions.c.seen,
+    sqlite_where=_RUNNING,
+    postgresql_where=_RUNNING,
+)
+
+daily = Table(
+    "daily",
+    metadata,
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("value", String(MAX_VALUE_CHARS), primary_key=True),
+    Column("detail", String(MAX_VERSION_CHARS), primary_key=True),
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("sessions", BigInteger, nullable=False),
+    Column("example", BigInteger, nullable=False),
+)
+"""How many sessions that began on a day (days since 1970) have a value; see `counted`.
+
+A count is the sum over its shards: processes that commit at the same time add to different rows,
+and none waits for another. `example` is the newest breadcrumb that was counted here.
+"""
+
+project_users = Table(
+    "project_users",
+    metadata,
+    Column("user_id", _UUID, primary_key=True),
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("first_day", Integer, nullable=False),
+    Column("last_day", Integer, nullable=False),
+    Index("ix_project_users_days", "project", "last_day", "first_day"),
+)
+"""On which day each user was first and last seen in a project."""
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("project", String(MAX_PROJECT_CHARS)),
+    Column("hash", LargeBinary, nullable=False),
+    Column("description", Text),
+    Column("issued", BigInteger, nullable=False),
+    Column("last_used", BigInteger),
+    Column("revoked", BigInteger),
+)
+"""Who may read: for one project, or for all without one. The secret itself is nowhere."""
+
+salts = Table(
+    "salts",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("salt", LargeBinary, nullable=False),
+)
+"""The key under which a day's addresses are hashed; older ones are deleted."""
+
+request_counts = Table(
+    "request_counts",
+    metadata,
+    Column("address", LargeBinary, primary_key=True),
+    Column("window", Integer, primary_key=True, autoincrement=False),
+    Column("used", Integer, nullable=False),
+)
+"""How many requests a hashed address has made, or reserved, in a window of the rate limit."""

@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import json
 import socket
-import sqlite3
 import threading
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -20,10 +19,24 @@ from migas.collector.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
-    from pathlib import Path
+
+    from tests.collector.databases import Database
 
 PROJECTS = ("nipreps/nipreps", "mgxd/migas-py", "nipreps/migas-py")
 PROJECT = "nipreps/migas-py"
+RECORDED_COLUMNS = (
+    "project",
+    "version",
+    "language",
+    "language_version",
+    "session_id",
+    "user_id",
+    "status",
+    "status_desc",
+    "error_type",
+    "error_desc",
+    "is_ci",
+)
 ADD_PROJECT = "mutation($p: ProjectInput!){add_project(p:$p)}"
 
 
@@ -44,7 +57,7 @@ class LiveCollector:
     """A running collector and its database."""
 
     port: int
-    database: Path
+    database: Database
 
     def send(
         self,
@@ -74,26 +87,18 @@ class LiveCollector:
         return self.send(path, _encode({"project": PROJECT, "project_version": "1.0"} | fields))
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        with closing(sqlite3.connect(self.database)) as connection:
-            connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(sql)]
+        return self.database.rows(sql)
 
     def crumbs(self) -> list[dict[str, Any]]:
         """The stored breadcrumbs, in the form that the recorded exchanges have."""
-        rows = self.rows("SELECT * FROM crumbs ORDER BY idx")
-        unrecorded = ("idx", "timestamp")
-        return [
-            {k: v for k, v in row.items() if k not in unrecorded} | {"is_ci": bool(row["is_ci"])}
-            for row in rows
-        ]
+        rows = self.rows(f"SELECT {', '.join(RECORDED_COLUMNS)} FROM crumbs ORDER BY idx")
+        return [row | {"is_ci": bool(row["is_ci"])} for row in rows]
 
     def users(self) -> list[dict[str, Any]]:
         return self.rows("SELECT * FROM users")
 
     def execute(self, sql: str) -> None:
-        with closing(sqlite3.connect(self.database, timeout=10)) as connection:
-            connection.execute(sql)
-            connection.commit()
+        self.database.execute(sql)
 
 
 def a_breadcrumb() -> dict[str, object]:
@@ -125,7 +130,7 @@ class LiveServer:
     @contextmanager
     def collector(
         self,
-        database: Path,
+        database: Database,
         *,
         open_registration: bool = False,
         prepare: Callable[[Storage], Any] | None = None,
@@ -134,7 +139,7 @@ class LiveServer:
 
         `prepare` is a coroutine function that puts more into it before it is served.
         """
-        opening = Storage.open(f"sqlite:///{database}", open_registration=open_registration)
+        opening = Storage.open(database.url, open_registration=open_registration)
 
         async def open_it() -> None:
             storage = await opening.__aenter__()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from tests.collector.live import PROJECT, LiveCollector, LiveServer, Reply
 
 if TYPE_CHECKING:
     from migas.collector.storage import Storage
+    from tests.collector.databases import Database
 
 FOLDER = Path(__file__).with_name("exchanges")
 EXCHANGES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -72,7 +71,7 @@ REWORDED = {
 
 
 @pytest.mark.parametrize("name", EXCHANGES)
-def test_recorded_exchange(name: str, live_server: LiveServer, tmp_path: Path) -> None:
+def test_recorded_exchange(name: str, live_server: LiveServer, database: Database) -> None:
     recorded = json.loads((FOLDER / f"{name}.json").read_text())
 
     async def prepare(storage: Storage) -> None:
@@ -80,7 +79,7 @@ def test_recorded_exchange(name: str, live_server: LiveServer, tmp_path: Path) -
         await storage.set_release(PROJECT, "0.0.4", ["0.0.3"] if has_bad_version else [])
         await storage.set_release("foo/bar", "9.9")
 
-    with live_server.collector(tmp_path / "collector.sqlite", prepare=prepare) as collector:
+    with live_server.collector(database, prepare=prepare) as collector:
         if name.startswith("get_usage"):
             seed_usage(collector)
         seeded = len(collector.crumbs())
@@ -167,10 +166,8 @@ def seed_usage(collector: LiveCollector) -> None:
     """The 120 breadcrumbs of 24 users that the recorded server had got that day."""
     noon = int(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp())
     people = [str(uuid4()) for _ in range(24)]
-    with closing(sqlite3.connect(collector.database)) as connection:
-        connection.executemany(
-            "INSERT INTO crumbs (project, version, language, language_version, timestamp, user_id,"
-            " status, is_ci) VALUES (?, '0.4.0', 'python', '3.11.7', ?, ?, 'C', 0)",
-            [(PROJECT, noon, people[number % 24]) for number in range(120)],
-        )
-        connection.commit()
+    collector.database.executemany(
+        "INSERT INTO crumbs (project, version, language, language_version, timestamp, user_id,"
+        " status, is_ci) VALUES (?, '0.4.0', 'python', '3.11.7', ?, ?, 'C', false)",
+        [(PROJECT, noon, people[number % 24]) for number in range(120)],
+    )

@@ -11,9 +11,8 @@ import pytest
 from tests.collector.live import ADD_PROJECT, PROJECT, LiveCollector, LiveServer, a_breadcrumb
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from migas.collector.storage import Storage
+    from tests.collector.databases import Database
 
 ADD_BREADCRUMB = (
     "mutation($project:String!,$version:String!,$ctx:ContextInput!){add_breadcrumb("
@@ -172,12 +171,12 @@ def test_check_project_says_when_no_version_is_known(collector: LiveCollector) -
 
 @pytest.mark.parametrize("asked", ["1.1.0", "1.1", "v1.1.0"])
 def test_a_flagged_version_is_recognised_in_any_spelling(
-    asked: str, live_server: LiveServer, tmp_path: Path
+    asked: str, live_server: LiveServer, database: Database
 ) -> None:
     async def prepare(storage: Storage) -> None:
         await storage.set_release(PROJECT, "1.2.0", ["1.10.0", "1.1.0", "1.9.0"])
 
-    with live_server.collector(tmp_path / "db.sqlite", prepare=prepare) as collector:
+    with live_server.collector(database, prepare=prepare) as collector:
         answer = collector.graphql(CHECK_PROJECT, p=PROJECT, v=asked)
         added = collector.add_project(project_version=asked)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sqlite3
 import stat
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,10 +17,12 @@ from migas.collector.errors import CollectorError, NotStoredError, UnstorableErr
 from migas.collector.ingest import Crumb, checked
 from migas.collector.storage import Storage
 from migas.collector.versions import Release
+from tests.collector.databases import with_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from tests.collector.databases import Database
 
 
 def a_crumb(project: str = "a/b", **fields: str) -> Crumb:
@@ -30,35 +30,21 @@ def a_crumb(project: str = "a/b", **fields: str) -> Crumb:
     return checked(project=project, **(defaults | fields))  # type: ignore[arg-type]
 
 
-def with_storage(
-    path: Path, work: Callable[[Storage], Awaitable[None]], *, open_registration: bool = False
-) -> None:
-    async def run() -> None:
-        url = f"sqlite:///{path}"
-        async with Storage.open(url, open_registration=open_registration) as storage:
-            await work(storage)
-
-    asyncio.run(run())
+def count(database: Database) -> int:
+    return int(database.value("SELECT count(*) FROM crumbs"))
 
 
-def count(path: Path) -> int:
-    with closing(sqlite3.connect(path)) as connection:
-        return int(connection.execute("SELECT count(*) FROM crumbs").fetchone()[0])
-
-
-def test_a_recorded_breadcrumb_is_seen_by_another_connection(tmp_path: Path) -> None:
-    path = tmp_path / "db.sqlite"
-
+def test_a_recorded_breadcrumb_is_seen_by_another_connection(database: Database) -> None:
     async def work(storage: Storage) -> None:
         await storage.register(["a/b"])
         for expected in range(1, 4):
             assert await storage.record(a_crumb()) == Release()
-            assert count(path) == expected
+            assert count(database) == expected
 
-    with_storage(path, work)
+    with_storage(database.url, work)
 
 
-def test_an_unregistered_project_stores_nothing_beside_others_that_do(tmp_path: Path) -> None:
+def test_an_unregistered_project_stores_nothing_beside_others_that_do(database: Database) -> None:
     async def work(storage: Storage) -> None:
         await storage.register(["a/b"])
         answers = await asyncio.gather(
@@ -66,70 +52,65 @@ def test_an_unregistered_project_stores_nothing_beside_others_that_do(tmp_path: 
         )
         assert answers == [Release(), None, Release(), None]
 
-    with_storage(tmp_path / "db.sqlite", work)
-    assert count(tmp_path / "db.sqlite") == 2
+    with_storage(database.url, work)
+    assert count(database) == 2
 
 
-def test_open_registration_keeps_the_order_of_arrival(tmp_path: Path) -> None:
+def test_open_registration_keeps_the_order_of_arrival(database: Database) -> None:
     names = [f"owner/repo{number}" for number in (3, 1, 2)]
 
     async def work(storage: Storage) -> None:
         await asyncio.gather(*(storage.record(a_crumb(name)) for name in (*names, "no name")))
         assert await storage.projects() == names
 
-    with_storage(tmp_path / "db.sqlite", work, open_registration=True)
+    with_storage(database.url, work, open_registration=True)
 
 
-def test_many_senders_at_once_are_all_stored(tmp_path: Path) -> None:
+def test_many_senders_at_once_are_all_stored(database: Database) -> None:
     async def work(storage: Storage) -> None:
         await storage.register(["a/b"])
         await asyncio.gather(*(storage.record(a_crumb()) for _ in range(1000)))
 
-    with_storage(tmp_path / "db.sqlite", work)
-    assert count(tmp_path / "db.sqlite") == 1000
+    with_storage(database.url, work)
+    assert count(database) == 1000
 
 
-def test_two_collectors_may_write_to_one_file(tmp_path: Path) -> None:
-    path = tmp_path / "db.sqlite"
-
+def test_two_collectors_may_write_to_one_database(database: Database) -> None:
     async def work(first: Storage) -> None:
         await first.register(["a/b"])
-        async with Storage.open(f"sqlite:///{path}") as second:
+        async with Storage.open(database.url) as second:
             for _ in range(20):
                 await asyncio.gather(first.record(a_crumb()), second.record(a_crumb()))
 
-    with_storage(path, work)
-    assert count(path) == 40
+    with_storage(database.url, work)
+    assert count(database) == 40
 
 
 def test_what_the_database_refuses_is_told_and_the_next_is_stored(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "db.sqlite"
-    trigger = "CREATE TRIGGER full BEFORE INSERT ON crumbs BEGIN SELECT RAISE(ABORT, 'no'); END"
-
     async def work(storage: Storage) -> None:
         await storage.register(["a/b"])
-        with closing(sqlite3.connect(path)) as other:
-            other.execute(trigger)
-            with pytest.raises(NotStoredError):
-                await storage.record(a_crumb(user_id="35ecdd23-f0b6-593a-8d5b-108982c1126d"))
-            assert other.execute("SELECT count(*) FROM users").fetchone() == (0,)
-            other.execute("DROP TRIGGER full")
+        database.execute("ALTER TABLE daily RENAME TO away")
+        with pytest.raises(NotStoredError):
+            await storage.record(a_crumb(user_id="35ecdd23-f0b6-593a-8d5b-108982c1126d"))
+        assert database.value("SELECT count(*) FROM users") == 0
+        assert count(database) == 0
+        database.execute("ALTER TABLE away RENAME TO daily")
         assert await storage.record(a_crumb()) == Release()
 
-    with_storage(path, work)
-    assert count(path) == 1
+    with_storage(database.url, work)
+    assert count(database) == 1
 
 
-def test_a_newer_release_replaces_the_older_and_keeps_the_flags(tmp_path: Path) -> None:
+def test_a_newer_release_replaces_the_older_and_keeps_the_flags(database: Database) -> None:
     async def work(storage: Storage) -> None:
         await storage.set_release("a/b", "1.9", ["1.8"])
         await storage.set_release("a/b", "1.10", ["1.9", "1.8"])
         assert await storage.release("a/b") == Release("1.10", ("1.8", "1.9"))
         assert await storage.release("c/d") == Release("unknown", ())
 
-    with_storage(tmp_path / "db.sqlite", work)
+    with_storage(database.url, work)
 
 
 def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
@@ -138,7 +119,7 @@ def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
         modes = {stat.S_IMODE(os.stat(entry).st_mode) for entry in os.scandir(tmp_path)}
         assert modes == {0o600}
 
-    with_storage(tmp_path / "db.sqlite", work)
+    with_storage(f"sqlite:///{tmp_path}/db.sqlite", work)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-COMMAND = (sys.executable, "-m", "migas.cli")
+COMMAND = (sys.executable, "-m", "migas")
 """How the `migas` command is run."""
 
 STARTUP_SECONDS = 60.0
@@ -116,11 +116,11 @@ class CollectorProcess:
             `user_id`, `status` (R, C, F or S), `status_desc`, `error_type`, `error_desc`,
             `is_ci` (a bool) and `timestamp` (seconds since 1970 in UTC).
         """
-        rows = self.query("SELECT * FROM crumbs ORDER BY idx")
-        for row in rows:
-            del row["idx"]
-            row["is_ci"] = bool(row["is_ci"])
-        return rows
+        rows = self.query(
+            "SELECT project, version, language, language_version, session_id, user_id, status,"
+            " status_desc, error_type, error_desc, is_ci, timestamp FROM crumbs ORDER BY idx"
+        )
+        return [row | {"is_ci": bool(row["is_ci"])} for row in rows]
 
     def users(self) -> list[dict[str, Any]]:
         """The stored users: `user_id`, `user_type`, `platform` and `container`."""

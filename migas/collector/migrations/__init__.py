@@ -1,0 +1,1 @@
+"""The steps that make a database of any age one of today."""

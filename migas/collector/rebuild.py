@@ -1,0 +1,188 @@
+"""Sessions, users and daily counts from the breadcrumbs alone, and whether they were the same.
+
+Ingestion keeps all three up to date by differences. Here they are made anew in another way, by
+sorting and grouping every breadcrumb there is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import (
+    Select,
+    Uuid,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    text,
+)
+
+from .sessions import ERROR, SECONDS_A_DAY, Count, Session, counted
+from .tables import MAX_VALUE_CHARS, crumbs, daily, project_users, sessions
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sqlalchemy import ColumnElement, Connection, Table
+
+_STATE = [
+    name for name in Session._fields if name not in ("session_id", "began", "seen", "last_idx")
+]
+
+
+class Difference(NamedTuple):
+    """How many rows there are, and how many of those kept by ingestion were not the same."""
+
+    sessions: int
+    users: int
+    counts: int
+    wrong_sessions: int
+    wrong_users: int
+    wrong_counts: int
+
+    @property
+    def none(self) -> bool:
+        """Whether everything was as it had to be."""
+        return not (self.wrong_sessions or self.wrong_users or self.wrong_counts)
+
+
+def rebuild(connection: Connection) -> Difference:
+    """Make sessions, users and daily counts anew, and compare them with what was there.
+
+    Args:
+        connection: In a transaction that may write; nobody else may write before it ends.
+
+    Returns:
+        What there is now, and how much of it was different before.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE crumbs IN SHARE MODE"))
+        connection.execute(text("LOCK TABLE sessions, daily, project_users IN EXCLUSIVE MODE"))
+    wrong_sessions = _replace(connection, sessions, derived_sessions(connection.dialect.name))
+    wrong_users = _replace(connection, project_users, derived_users())
+    expected, examples = _daily_counts(connection)
+    stored = _stored_counts(connection)
+    wrong_counts = sum(expected[key] != stored[key] for key in expected.keys() | stored.keys())
+    connection.execute(delete(daily))
+    if expected:
+        rows = [
+            count._asdict() | {"shard": 0, "sessions": number, "example": examples.get(count, 0)}
+            for count, number in expected.items()
+        ]
+        connection.execute(insert(daily), rows)
+    return Difference(
+        _size(connection, sessions),
+        _size(connection, project_users),
+        len(expected),
+        wrong_sessions,
+        wrong_users,
+        wrong_counts,
+    )
+
+
+def derived_sessions(dialect: str, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """Sessions as their breadcrumbs have them, in the order of the table's columns.
+
+    Args:
+        dialect: `sqlite` or `postgresql`.
+        conditions: Which breadcrumbs to look at; all of them without any.
+    """
+    ids = session_id_of(dialect)
+    last = (
+        select(
+            ids.label("session_id"),
+            func.min(crumbs.c.timestamp).label("began"),
+            func.max(crumbs.c.idx).label("last_idx"),
+        )
+        .where(*conditions)
+        .group_by(ids, crumbs.c.project)
+        .subquery()
+    )
+    error = func.substr(crumbs.c.error_type, 1, MAX_VALUE_CHARS)
+    columns: dict[str, ColumnElement[Any]] = {
+        "session_id": last.c.session_id,
+        "project": crumbs.c.project,
+        "began": last.c.began,
+        "seen": crumbs.c.timestamp,
+        "last_idx": last.c.last_idx,
+        "error_type": case((crumbs.c.error_type.is_(None), None), else_=error),
+    }
+    return select(
+        *(
+            columns.get(column.name, crumbs.c.get(column.name, column)).label(column.name)
+            for column in sessions.columns
+        )
+    ).join_from(last, crumbs, crumbs.c.idx == last.c.last_idx)
+
+
+def derived_users(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """When each user was first and last seen in a project, from breadcrumbs."""
+    day = crumbs.c.timestamp // SECONDS_A_DAY
+    return (
+        select(crumbs.c.user_id, crumbs.c.project, func.min(day), func.max(day))
+        .where(crumbs.c.user_id.isnot(None), *conditions)
+        .group_by(crumbs.c.user_id, crumbs.c.project)
+    )
+
+
+def session_id_of(dialect: str) -> ColumnElement[Any]:
+    """A breadcrumb's session, or what stands for it: `anonymous_session` in SQL."""
+    day = crumbs.c.timestamp // SECONDS_A_DAY
+    if dialect == "postgresql":
+        zeros = literal("00000000-0000-0000-0000-")
+        anonymous = cast(zeros.concat(func.lpad(func.to_hex(day), 12, "0")), Uuid(as_uuid=False))
+        return func.coalesce(crumbs.c.session_id, anonymous)
+    return func.coalesce(crumbs.c.session_id, func.printf("00000000-0000-0000-0000-%012x", day))
+
+
+def _replace(connection: Connection, table: Table, derived: Select[Any]) -> int:
+    """Put derived rows in the place of a table's; return how many were not among them."""
+    name = f"kept_{table.name}"
+    connection.execute(text(f"CREATE TEMPORARY TABLE {name} AS SELECT * FROM {table.name}"))  # noqa: S608  a name of ours
+    connection.execute(delete(table))
+    connection.execute(insert(table).from_select(table.columns.keys(), derived))
+    columns = [column.name for column in table.columns]
+    kept: Any = select(*(literal_column(column) for column in columns)).select_from(text(name))
+    wrong = max(
+        int(connection.execute(select(func.count()).select_from(only.subquery())).scalar_one())
+        for only in (kept.except_(select(table)), select(table).except_(kept))
+    )
+    connection.execute(text(f"DROP TABLE {name}"))
+    return wrong
+
+
+def _daily_counts(connection: Connection) -> tuple[Counter[Count], dict[Count, int]]:
+    """What `daily` must hold, and an example for each count of errors."""
+    day = sessions.c.began // SECONDS_A_DAY
+    state = [sessions.c[name] for name in _STATE]
+    query = select(
+        day.label("day"), func.count().label("number"), func.max(sessions.c.last_idx), *state
+    ).group_by(day, *state)
+    total: Counter[Count] = Counter()
+    examples: dict[Count, int] = {}
+    for began, number, last_idx, *values in connection.execute(query):
+        described = dict(zip(_STATE, values, strict=True))
+        alike = Session(
+            session_id="", began=began * SECONDS_A_DAY, seen=0, last_idx=last_idx, **described
+        )
+        for count in counted(alike):
+            total[count] += number
+            if count.kind == ERROR:
+                examples[count] = max(examples.get(count, 0), last_idx)
+    return total, examples
+
+
+def _stored_counts(connection: Connection) -> Counter[Count]:
+    columns = [daily.c[name] for name in Count._fields]
+    query = select(*columns, func.sum(daily.c.sessions)).group_by(*columns)
+    return Counter({Count(*values): int(total) for *values, total in connection.execute(query)})
+
+
+def _size(connection: Connection, table: Table) -> int:
+    return int(connection.execute(select(func.count()).select_from(table)).scalar_one())

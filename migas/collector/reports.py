@@ -1,0 +1,331 @@
+"""What can be read about projects: the questions of the usage call and of the page.
+
+All of it comes from daily counts and other small tables, so that an answer takes the same time
+over ten million breadcrumbs as over ten. Days are those of UTC. Texts are what senders wrote:
+whoever shows them treats them as hostile.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from sqlalchemy import ColumnElement, func, select
+
+from .sessions import CI, CONTAINER, ERROR, LANGUAGE, OUTCOME, PLATFORM, SECONDS_A_DAY
+from .tables import crumbs, daily, project_users, projects, sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .storage import Storage
+    from .tokens import Access
+
+Step = Literal["day", "week"]
+Facet = Literal["platform", "container", "language", "ci"]
+
+SILENT_SECONDS = SECONDS_A_DAY
+"""After so long without a word a run that has not ended counts as never heard of again."""
+
+_EPOCH = date(1970, 1, 1)
+_FACETS: dict[Facet, str] = {
+    "platform": PLATFORM,
+    "container": CONTAINER,
+    "language": LANGUAGE,
+    "ci": CI,
+}
+
+
+class Period(NamedTuple):
+    """The days from `first` to `last`, both among them."""
+
+    first: date
+    last: date
+
+    @classmethod
+    def weeks(cls, number: int, today: date | None = None) -> Period:
+        """The last so many weeks, today being their last day."""
+        last = today or datetime.now(UTC).date()
+        return cls(last - timedelta(days=7 * number - 1), last)
+
+
+class ProjectSummary(NamedTuple):
+    """A project, and how many of its sessions began in a period."""
+
+    project: str
+    sessions: int
+
+
+class StatusCount(NamedTuple):
+    """How many sessions that began in a day or week, on `start` or after, have a status.
+
+    `status` is a letter: R has not ended, C completed, F failed, S was suspended.
+    """
+
+    start: date
+    status: str
+    sessions: int
+
+
+class UsageCount(NamedTuple):
+    """How many sessions of a version that began on a day have a status."""
+
+    day: date
+    version: str
+    status: str
+    sessions: int
+
+
+class VersionOutcome(NamedTuple):
+    """How the sessions of a version ended."""
+
+    version: str
+    completed: int
+    failed: int
+    suspended: int
+    running: int
+
+    @property
+    def sessions(self) -> int:
+        """All of them, those that have not ended too."""
+        return self.completed + self.failed + self.suspended + self.running
+
+    @property
+    def completion_rate(self) -> float | None:
+        """Which part of those that ended has completed; None when none has ended."""
+        ended = self.completed + self.failed + self.suspended
+        return self.completed / ended if ended else None
+
+
+class ErrorSummary(NamedTuple):
+    """A type of error: how many sessions failed with it, in which versions, and one message.
+
+    `versions` are pairs of a version and its sessions, the most frequent first. `message` is
+    from the newest of them, as its sender redacted it; None when it had none or was deleted.
+    """
+
+    error_type: str
+    sessions: int
+    versions: tuple[tuple[str, int], ...]
+    message: str | None
+
+
+class UserCounts(NamedTuple):
+    """How many users were seen in a period, and how many of them for the first time."""
+
+    active: int
+    new: int
+
+
+class Share(NamedTuple):
+    """How many sessions have a value: a platform, a container, `python 3.11`, `yes` or `no`."""
+
+    value: str
+    sessions: int
+
+
+class LostRun(NamedTuple):
+    """A run that has not ended and of which nothing was heard; times are in UTC."""
+
+    session_id: str
+    version: str
+    began: datetime
+    seen: datetime
+
+
+class LostRuns(NamedTuple):
+    """How many runs were never heard of again, and the latest of them."""
+
+    number: int
+    latest: tuple[LostRun, ...]
+
+
+class Reports:
+    """Answers from one database.
+
+    Args:
+        storage: Where it is.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    async def visible_projects(self, access: Access | None) -> list[str]:
+        """The registered projects that a token may read, in the order of their registration.
+
+        Args:
+            access: What the token opens; None for whoever may read everything without one.
+        """
+        query = select(projects.c.project).order_by(projects.c.idx)
+        if access is not None and not access.is_root:
+            query = query.where(projects.c.project == access.project)
+        return [row.project for row in await self._rows(query)]
+
+    async def summaries(self, access: Access | None, period: Period) -> list[ProjectSummary]:
+        """The projects that a token may read, with their sessions in a period."""
+        names = await self.visible_projects(access)
+        query = (
+            select(daily.c.project, func.sum(daily.c.sessions).label("total"))
+            .where(daily.c.project.in_(names), daily.c.kind == CI, *_within(period))
+            .group_by(daily.c.project)
+        )
+        totals = {row.project: int(row.total) for row in await self._rows(query)}
+        return [ProjectSummary(name, totals.get(name, 0)) for name in names]
+
+    async def usage(self, project: str, period: Period) -> list[UsageCount]:
+        """Sessions by the day they began, and by their version and status."""
+        rows = await self._counts(project, OUTCOME, period, "day", "value", "detail")
+        return [UsageCount(_date(row[0]), *row[1:]) for row in rows]
+
+    async def sessions(self, project: str, period: Period, step: Step = "day") -> list[StatusCount]:
+        """Sessions by the day, or by the week from Monday on, they began; and by their status.
+
+        Returns:
+            The counts above zero, in the order of time. Weeks are whole ones of the calendar:
+            the first and the last of a period may have fewer days in it.
+        """
+        found: dict[tuple[date, str], int] = {}
+        for day, status, number in await self._counts(project, OUTCOME, period, "day", "detail"):
+            start = _date(day)
+            if step == "week":
+                start -= timedelta(days=start.weekday())
+            found[start, status] = found.get((start, status), 0) + number
+        return [StatusCount(*key, number) for key, number in sorted(found.items())]
+
+    async def outcomes(self, project: str, period: Period) -> list[VersionOutcome]:
+        """How the sessions of each version ended, the versions with most sessions first."""
+        found: dict[str, dict[str, int]] = {}
+        for version, status, number in await self._counts(
+            project, OUTCOME, period, "value", "detail"
+        ):
+            found.setdefault(version, {})[status] = number
+        outcomes = [
+            VersionOutcome(version, *(by_status.get(status, 0) for status in "CFSR"))
+            for version, by_status in found.items()
+        ]
+        return sorted(outcomes, key=lambda outcome: (-outcome.sessions, outcome.version))
+
+    async def errors(self, project: str, period: Period, limit: int = 10) -> list[ErrorSummary]:
+        """The types of errors with which most sessions failed."""
+        columns = (daily.c.value, daily.c.detail)
+        query = (
+            select(*columns, func.sum(daily.c.sessions), func.max(daily.c.example))
+            .where(daily.c.project == project, daily.c.kind == ERROR, *_within(period))
+            .group_by(*columns)
+            .having(func.sum(daily.c.sessions) > 0)
+        )
+        versions: dict[str, list[tuple[str, int]]] = {}
+        examples: dict[str, int] = {}
+        for error_type, version, number, example in await self._rows(query):
+            versions.setdefault(error_type, []).append((version, int(number)))
+            examples[error_type] = max(example, examples.get(error_type, 0))
+        totals = {name: sum(number for _, number in found) for name, found in versions.items()}
+        top = sorted(totals, key=lambda name: (-totals[name], name))[:limit]
+        messages = await self._messages(project, [examples[name] for name in top])
+        return [
+            ErrorSummary(
+                name,
+                totals[name],
+                tuple(sorted(versions[name], key=lambda pair: (-pair[1], pair[0]))),
+                messages.get(examples[name]),
+            )
+            for name in top
+        ]
+
+    async def users(self, project: str, period: Period) -> UserCounts:
+        """How many users were last seen in a period or later, and how many first seen then.
+
+        For a period that ends today these are its users.
+        """
+        first = _day(period.first)
+        is_new = (project_users.c.first_day >= first) & (
+            project_users.c.first_day <= _day(period.last)
+        )
+        query = select(
+            func.count().label("active"), func.count().filter(is_new).label("new")
+        ).where(project_users.c.project == project, project_users.c.last_day >= first)
+        (row,) = await self._rows(query)
+        return UserCounts(row.active, row.new)
+
+    async def shares(
+        self, project: str, period: Period, facet: Facet, limit: int = 20
+    ) -> list[Share]:
+        """How sessions divide among platforms, containers, languages, or CI (`yes`) or not (`no`).
+
+        Returns:
+            The most frequent first. What is beyond `limit` is left out.
+        """
+        rows = await self._counts(project, _FACETS[facet], period, "value")
+        shares = sorted((Share(*row) for row in rows), key=lambda s: (-s.sessions, s.value))
+        return shares[:limit]
+
+    async def lost_runs(
+        self, project: str, period: Period, limit: int = 10, now: float | None = None
+    ) -> LostRuns:
+        """Runs last heard of in a period, not ended, and silent for a day or longer."""
+        before = int(now or time.time()) - SILENT_SECONDS
+        first, last = _day(period.first) * SECONDS_A_DAY, (_day(period.last) + 1) * SECONDS_A_DAY
+        lost = (
+            sessions.c.project == project,
+            sessions.c.status == "R",
+            sessions.c.seen >= first,
+            sessions.c.seen < min(before, last),
+        )
+        ((number,),) = await self._rows(select(func.count()).where(*lost))
+        latest = (
+            select(sessions.c.session_id, sessions.c.version, sessions.c.began, sessions.c.seen)
+            .where(*lost)
+            .order_by(sessions.c.seen.desc(), sessions.c.session_id)
+            .limit(limit)
+        )
+        rows = await self._rows(latest)
+        return LostRuns(
+            number,
+            tuple(
+                LostRun(row.session_id, row.version, _moment(row.began), _moment(row.seen))
+                for row in rows
+            ),
+        )
+
+    async def _counts(
+        self, project: str, kind: str, period: Period, *names: str
+    ) -> list[tuple[Any, ...]]:
+        """Sums of one kind, by some columns of `daily` and in their order, those above zero."""
+        columns = [daily.c[name] for name in names]
+        total = func.sum(daily.c.sessions)
+        query = (
+            select(*columns, total)
+            .where(daily.c.project == project, daily.c.kind == kind, *_within(period))
+            .group_by(*columns)
+            .having(total > 0)
+        )
+        # Sorted here: the databases disagree about the order of texts.
+        found = [(*row[:-1], int(row[-1])) for row in await self._rows(query)]
+        return sorted(found)
+
+    async def _messages(self, project: str, indices: Sequence[int]) -> dict[int, str | None]:
+        query = select(crumbs.c.idx, crumbs.c.error_desc).where(
+            crumbs.c.idx.in_(indices), crumbs.c.project == project
+        )
+        return {row.idx: row.error_desc for row in await self._rows(query)}
+
+    async def _rows(self, query: Any) -> Sequence[Any]:
+        async with self._storage.reading() as connection:
+            return (await connection.execute(query)).all()
+
+
+def _within(period: Period) -> tuple[ColumnElement[bool], ...]:
+    return (daily.c.day >= _day(period.first), daily.c.day <= _day(period.last))
+
+
+def _day(day: date) -> int:
+    return (day - _EPOCH).days
+
+
+def _date(day: int) -> date:
+    return _EPOCH + timedelta(days=day)
+
+
+def _moment(timestamp: int) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC)

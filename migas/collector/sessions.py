@@ -1,0 +1,118 @@
+"""What a session is, and what it counts for: pure functions over its breadcrumbs.
+
+A session is counted once, on the day it began, as its last breadcrumb describes it. Breadcrumbs
+without a session are one session per project and day, as nothing tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from .tables import MAX_VALUE_CHARS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SECONDS_A_DAY = 86400
+
+OUTCOME = "outcome"
+PLATFORM = "platform"
+CONTAINER = "container"
+LANGUAGE = "language"
+CI = "ci"
+ERROR = "error"
+"""Kinds of counts. An outcome's value is a version and its detail a status; an error's value is
+its type and its detail a version; the others have no detail."""
+
+
+class Session(NamedTuple):
+    """A session as its last breadcrumb describes it, with the time of its first one."""
+
+    session_id: str
+    project: str
+    began: int
+    seen: int
+    last_idx: int
+    version: str
+    status: str
+    language: str
+    language_version: str
+    platform: str
+    container: str
+    is_ci: bool
+    error_type: str | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes it this session: an id may be used in several projects."""
+        return self.session_id, self.project
+
+
+class Count(NamedTuple):
+    """What a row of `daily` counts."""
+
+    project: str
+    kind: str
+    day: int
+    value: str
+    detail: str
+
+
+def anonymous_session(timestamp: int) -> str:
+    """The id that stands for a day's breadcrumbs without one: zeros, and the day at the end."""
+    return f"00000000-0000-0000-0000-{timestamp // SECONDS_A_DAY:012x}"
+
+
+def joined(one: Session, other: Session) -> Session:
+    """One session from two parts of it: the later breadcrumb speaks, the earlier one dates it."""
+    last = one if one.last_idx > other.last_idx else other
+    return last._replace(began=min(one.began, other.began))
+
+
+def merged(parts: Iterable[Session]) -> dict[tuple[str, str], Session]:
+    """The sessions that some breadcrumbs belong to, by their keys and in the keys' order."""
+    found: dict[tuple[str, str], Session] = {}
+    for part in parts:
+        known = found.get(part.key)
+        found[part.key] = part if known is None else joined(known, part)
+    return dict(sorted(found.items()))
+
+
+def counted(session: Session) -> tuple[Count, ...]:
+    """The rows of `daily` in which a session is counted, once in each."""
+    project, day, version = session.project, session.began // SECONDS_A_DAY, session.version
+    counts: tuple[Count, ...] = (
+        Count(project, OUTCOME, day, version, session.status),
+        Count(project, PLATFORM, day, session.platform, ""),
+        Count(project, CONTAINER, day, session.container, ""),
+        Count(project, LANGUAGE, day, language_name(session), ""),
+        Count(project, CI, day, "yes" if session.is_ci else "no", ""),
+    )
+    if session.status == "F" and session.error_type:
+        counts += (Count(project, ERROR, day, session.error_type, version),)
+    return counts
+
+
+def language_name(session: Session) -> str:
+    """A language with the two numbers that matter of its version, as in `python 3.11`."""
+    short = ".".join(session.language_version.split(".")[:2])
+    return f"{session.language} {short}"[:MAX_VALUE_CHARS]
+
+
+def differences(changes: Iterable[tuple[Session | None, Session | None]]) -> Counter[Count]:
+    """How counts change when sessions do.
+
+    Args:
+        changes: Pairs of what a session was and what it is; None where there is none.
+
+    Returns:
+        What to add to each count; those that stay as they are do not appear.
+    """
+    total: Counter[Count] = Counter()
+    for before, after in changes:
+        if after is not None:
+            total.update(counted(after))
+        if before is not None:
+            total.subtract(counted(before))
+    return Counter({count: number for count, number in total.items() if number})

@@ -1,0 +1,157 @@
+"""Tokens: who may read what.
+
+A token is shown once, when it is issued. The database keeps a hash of its secret, which is random
+and long, so that no stolen copy of the database opens anything, and no search finds the secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import or_, select, update
+
+from .tables import tokens
+
+if TYPE_CHECKING:
+    from .storage import Storage
+
+PREFIX = "migas"
+"""How a token begins, so that people and scanners of repositories know one when they see it."""
+
+MAX_TOKEN_CHARS = 200
+USE_SECONDS = 60
+"""A use is noted at most so often: reading should not cost a write each time."""
+
+_NO_HASH = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a valid token opens.
+
+    Args:
+        token_id: The token's public part.
+        project: The only project it may read; None for a root token, which may read all of them
+            and administer.
+    """
+
+    token_id: str
+    project: str | None
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it may read everything and administer."""
+        return self.project is None
+
+    def allows(self, project: str) -> bool:
+        """Whether it may read a project."""
+        return self.is_root or self.project == project
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """A token as it may be shown to an administrator; times are seconds since 1970 in UTC."""
+
+    id: str
+    project: str | None
+    description: str | None
+    issued: int
+    last_used: int | None
+    revoked: int | None
+
+
+class Tokens:
+    """The tokens of one database.
+
+    Args:
+        storage: Where they are kept.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    async def issue(self, project: str | None, description: str | None = None) -> str:
+        """Make a token.
+
+        Args:
+            project: What it may read; None makes a root token.
+            description: Whose it is, for people.
+
+        Returns:
+            The token, which nobody can find out again.
+        """
+        token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+        row = {
+            "id": token_id,
+            "project": project,
+            "hash": _hash(secret),
+            "description": description,
+            "issued": int(time.time()),
+        }
+        async with self._storage.writing() as connection:
+            await connection.execute(tokens.insert(), row)
+        return f"{PREFIX}_{token_id}_{secret}"
+
+    async def verify(self, token: str) -> Access | None:
+        """What a token opens, and a note that it was used; None if it opens nothing."""
+        token_id, secret = _parts(token)
+        query = select(tokens.c.hash, tokens.c.project, tokens.c.last_used).where(
+            tokens.c.id == token_id, tokens.c.revoked.is_(None)
+        )
+        async with self._storage.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        # The same work whether there is such a token or not.
+        fits = hmac.compare_digest(_NO_HASH if row is None else row.hash, _hash(secret))
+        if row is None or not fits:
+            return None
+        await self._note_use(token_id, row.last_used)
+        return Access(token_id, row.project)
+
+    async def revoke(self, token: str) -> bool:
+        """End a token, given whole or by its id.
+
+        Returns:
+            Whether there was such a token, still valid.
+        """
+        token_id, secret = _parts(token) if "_" in token else (token, None)
+        async with self._storage.writing() as connection:
+            query = select(tokens.c.hash).where(tokens.c.id == token_id, tokens.c.revoked.is_(None))
+            kept = (await connection.execute(query)).scalar()
+            if kept is None:
+                return False
+            if secret is not None and not hmac.compare_digest(kept, _hash(secret)):
+                return False
+            ended = update(tokens).where(tokens.c.id == token_id).values(revoked=int(time.time()))
+            await connection.execute(ended)
+            return True
+
+    async def records(self) -> list[TokenRecord]:
+        """All tokens ever issued, the oldest first, without what would open anything."""
+        columns = [tokens.c[name] for name in TokenRecord.__dataclass_fields__]
+        query = select(*columns).order_by(tokens.c.issued, tokens.c.id)
+        async with self._storage.reading() as connection:
+            return [TokenRecord(*row) for row in await connection.execute(query)]
+
+    async def _note_use(self, token_id: str, last_used: int | None) -> None:
+        now = int(time.time())
+        if last_used is None or last_used <= now - USE_SECONDS:
+            is_older = or_(tokens.c.last_used.is_(None), tokens.c.last_used < now)
+            noted = update(tokens).where(tokens.c.id == token_id, is_older).values(last_used=now)
+            async with self._storage.writing() as connection:
+                await connection.execute(noted)
+
+
+def _parts(token: str) -> tuple[str, str]:
+    prefix, _, rest = token[:MAX_TOKEN_CHARS].partition("_")
+    token_id, _, secret = rest.partition("_")
+    is_ours = prefix == PREFIX and token.isascii() and token.isprintable()
+    return (token_id, secret) if is_ours else ("", "")
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
