@@ -8,82 +8,39 @@ must know is in its name, because a rename keeps the file's old times.
 
 from __future__ import annotations
 
-import binascii
-import json
 import os
-import stat
 import time
 
-from migas import process
+from migas import private, process
+from migas.record import (
+    MAX_RECORD_BYTES,
+    Claim,
+    Entry,
+    InvalidRecordError,
+    OpenEntry,
+    encode,
+    parse,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import TypedDict
+    from migas.record import Record
 
-    from migas.breadcrumb import Breadcrumb
-    from migas.process import ProcessFacts
-
-    class Record(TypedDict, total=False):
-        """What one file holds."""
-
-        endpoint: str
-        breadcrumb: Breadcrumb
-        not_before: float
-        """Seconds since the epoch before which a server would confuse it with its `R`."""
-        process: ProcessFacts
-        """The process whose run this is; only while it lies in `open/`."""
-        oom_kills: dict[str, int]
-        """Out-of-memory kills by control group when the run opened; only in `open/`."""
-
+__all__ = ["InvalidRecordError", "Spool"]
 
 MAX_FILES = 20_000
 MAX_BYTES = 16 * 1024 * 1024
 MAX_AGE = 30 * 24 * 3600.0
 """Seconds after which a breadcrumb is no news to anyone."""
 
-CLAIM_SECONDS = 600.0
-"""Seconds after which a claim that nobody finished goes back."""
-
-MAX_RECORD_BYTES = 16 * 1024
-DRAFT_SECONDS = 3600.0
-
-# A writer lists the folder only once in 64 times, so a full spool costs it microseconds on average;
-# it then makes room for so many more that the caps hold all the same (63/64 to the 1000th: 1e-7).
+# A writer lists the folders only once in 64 times, so a full spool costs it microseconds on
+# average; it then makes room for so many more that the caps hold all the same (63/64 to the 1000th:
+# 1e-7).
 _TRIM_CHANCE = 64
 _TRIM_SLACK = 1000
 _SLACK_BYTES = 3072
-_ID_BYTES = 8
+_MAX_COUNT_BYTES = 256 * 1024
 _FOLDERS = ("open", "ready", "sending", "aside", "marks")
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_CLAIM_MARK = "~"
-
-
-class InvalidRecordError(ValueError):
-    """A file that is not ours or holds no breadcrumb."""
-
-
-class Entry:
-    """A waiting breadcrumb as its file name tells it, without opening the file."""
-
-    __slots__ = ("is_running", "millis", "name", "server", "session", "size")
-
-    def __init__(self, name: str) -> None:
-        millis, size, kind, server, session, _id = name.partition(".")[0].split("-")
-        self.name = name
-        self.millis = int(millis)
-        self.size = int(size)
-        self.is_running = kind == "R"
-        self.server = server
-        self.session = session
-
-    @classmethod
-    def parse(cls, name: str) -> Entry | None:
-        """The entry of a file name, or None for a name that is not one of ours."""
-        try:
-            return cls(name)
-        except ValueError:
-            return None
 
 
 class Spool:
@@ -100,15 +57,26 @@ class Spool:
     def prepare(self) -> None:
         """Make the folders, or see that those that exist can be trusted.
 
+        One of ours that cannot be is set aside and made anew.
+
         Raises:
-            OSError: A folder cannot be made, is a link, belongs to somebody else, or others may
-                write in it.
+            OSError: A folder cannot be made, or the root is a link, belongs to somebody else, or
+                others may write in it.
         """
         if self._prepared_by == os.getpid():
             return
-        _make_private(self.root, parents=True)
-        for folder in _FOLDERS:
-            _make_private(os.path.join(self.root, folder))
+        os.makedirs(os.path.dirname(self.root), mode=0o700, exist_ok=True)
+        try:
+            private.make_folder(self.root)
+        except private.UntrustedFileError as error:
+            raise PermissionError(str(error)) from None
+        for name in _FOLDERS:
+            path = self.folder(name)
+            try:
+                private.make_folder(path)
+            except private.UntrustedFileError:
+                os.rename(path, f"{path}.aside-{os.urandom(4).hex()}")
+                private.make_folder(path)
         self._prepared_by = os.getpid()
 
     def exists(self) -> bool:
@@ -128,10 +96,9 @@ class Spool:
         Raises:
             OSError: It cannot be written.
         """
-        self.prepare()
-        name = f"{_now_millis():013d}-{os.getpid()}-{os.urandom(_ID_BYTES).hex()}.json"
-        path = self.folder("open", name)
-        _write_new(path, _encode(record))
+        text = encode(record)
+        path = self.folder("open", OpenEntry.name_for(record, len(text)))
+        os.rename(self._draft(text), path)
         return path
 
     def replace_open(self, path: str, record: Record) -> None:
@@ -140,8 +107,7 @@ class Spool:
         Raises:
             OSError: It cannot be written.
         """
-        draft = self._draft(record)
-        os.replace(draft, path)
+        os.replace(self._draft(encode(record)), path)
 
     def finish(self, path: str, record: Record) -> None:
         """Replace an open record by how the run ended and put it among what waits.
@@ -151,9 +117,10 @@ class Spool:
         Raises:
             OSError: It cannot be written; the open record then still stands.
         """
-        self.replace_open(path, record)
+        text = encode(record)
+        os.replace(self._draft(text), path)
         try:
-            os.rename(path, self.folder("ready", _entry_name(record)))
+            os.rename(path, self.folder("ready", Entry.name_for(record, len(text))))
         except FileNotFoundError:
             return  # a courier saw the final text and was faster
         self._trim_sometimes()
@@ -164,8 +131,8 @@ class Spool:
         Raises:
             OSError: It cannot be written.
         """
-        self.prepare()
-        os.rename(self._draft(record), self.folder("ready", _entry_name(record)))
+        text = encode(record)
+        os.rename(self._draft(text), self.folder("ready", Entry.name_for(record, len(text))))
         self._trim_sometimes()
 
     def discard(self, path: str) -> None:
@@ -181,47 +148,26 @@ class Spool:
         Raises:
             InvalidRecordError: It is a link, somebody else's, writable by others, too large, or
                 holds no breadcrumb.
-            FileNotFoundError: It is gone.
+            OSError: It is gone, or the system cannot read it now.
         """
         try:
-            descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0))
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise InvalidRecordError(f"{path} cannot be opened: {error}") from None
-        try:
-            facts = os.fstat(descriptor)
-            if not stat.S_ISREG(facts.st_mode) or not _is_private(facts):
-                raise InvalidRecordError(f"{path} is not a private file of this user")
-            if facts.st_size > MAX_RECORD_BYTES:
-                raise InvalidRecordError(f"{path} holds {facts.st_size} bytes, too many")
-            text = os.read(descriptor, MAX_RECORD_BYTES + 1)
-        finally:
-            os.close(descriptor)
-        return parse(text)
+            return parse(private.read(path, MAX_RECORD_BYTES))
+        except private.UntrustedFileError as error:
+            raise InvalidRecordError(str(error)) from None
 
     def entries(self) -> list[Entry]:
         """What waits to be sent, oldest first."""
-        entries = []
-        for name in self._names("ready"):
-            entry = Entry.parse(name)
-            if entry is not None:
-                entries.append(entry)
-        entries.sort(key=lambda entry: entry.name)
-        return entries
+        found = (Entry.parse(name) for name in self.names("ready"))
+        return sorted((entry for entry in found if entry is not None), key=_name)
 
-    def foreign_names(self) -> list[str]:
-        """Names among what waits that are not ours, drafts in the making aside."""
-        names = self._names("ready")
-        return [name for name in names if not name.startswith(".") and Entry.parse(name) is None]
+    def open_entries(self) -> list[OpenEntry]:
+        """The open records of all runs, oldest first."""
+        found = (OpenEntry.parse(name) for name in self.names("open"))
+        return sorted((entry for entry in found if entry is not None), key=_name)
 
     def open_paths(self) -> list[str]:
-        """The open records of all runs, oldest first."""
-        return [
-            self.folder("open", name)
-            for name in sorted(self._names("open"))
-            if not name.startswith(".")
-        ]
+        """The files of the open records of all runs, oldest first."""
+        return [self.folder("open", entry.name) for entry in self.open_entries()]
 
     def claim(self, name: str) -> str | None:
         """Take a waiting breadcrumb for this process.
@@ -237,7 +183,7 @@ class Spool:
         Returns:
             Its path from now on, or None when another courier was faster.
         """
-        return self._claim(path, _entry_name(record))
+        return self._claim(path, Entry.name_for(record, len(encode(record))))
 
     def rewrite_claimed(self, claimed: str, record: Record) -> None:
         """Replace what a claimed record says.
@@ -245,43 +191,22 @@ class Spool:
         Raises:
             OSError: It cannot be written.
         """
-        os.replace(self._draft(record), claimed)
+        os.replace(self._draft(encode(record)), claimed)
 
     def give_back(self, claimed: str) -> None:
         """Put a claimed breadcrumb back among what waits; one that is gone already is fine."""
-        name = os.path.basename(claimed).partition(_CLAIM_MARK)[0]
+        claim = Claim.parse(os.path.basename(claimed))
+        if claim is None:
+            return
         try:
-            os.rename(claimed, self.folder("ready", name))
+            os.rename(claimed, self.folder("ready", claim.name))
         except FileNotFoundError:
             pass
-
-    def give_back_abandoned(self, *, dead_owners: bool = False) -> None:
-        """Put back what couriers claimed and never finished.
-
-        Args:
-            dead_owners: Do not wait `CLAIM_SECONDS` where the owner is known to be dead.
-        """
-        here = process.facts()
-        for name in self._names("sending"):
-            try:
-                _entry, millis, place, pid, started = name.split(_CLAIM_MARK)
-                claimed_at, owner = int(millis) / 1000, int(pid)
-            except ValueError:
-                self.set_aside(self.folder("sending", name))
-                continue
-            is_old = not 0 <= time.time() - claimed_at < CLAIM_SECONDS
-            is_dead = (
-                dead_owners
-                and place == process.place(here)
-                and not process.is_alive({**here, "pid": owner, "started": started})
-            )
-            if is_old or is_dead:
-                self.give_back(self.folder("sending", name))
 
     def set_aside(self, path: str) -> None:
         """Move what is not ours or not valid out of the way, unread."""
         try:
-            os.rename(path, self.folder("aside", f"{_now_millis()}-{os.urandom(4).hex()}"))
+            os.rename(path, self.folder("aside", f"{time.time_ns()}-{os.urandom(4).hex()}"))
             self.count_dropped("set aside", 1)
         except OSError:
             return
@@ -289,53 +214,38 @@ class Spool:
     def trim(self, *, slack: int = 0) -> int:
         """Keep the caps on number, bytes and age: the oldest go first, and are counted.
 
+        Open records count, too, but go last, and never for their age: a live run may be old.
+
         Args:
             slack: How many files to stay below the caps, so that the next check may wait.
 
         Returns:
             How many breadcrumbs went.
         """
-        entries = self.entries()
+        waiting, open_ = self.entries(), self.open_entries()
         oldest_allowed = (time.time() - MAX_AGE) * 1000
-        excess_files = len(entries) - (MAX_FILES - slack)
-        excess_bytes = sum(entry.size for entry in entries) - (MAX_BYTES - slack * _SLACK_BYTES)
+        files = len(waiting) + len(open_) - (MAX_FILES - slack)
+        size = sum(entry.size for entry in waiting) + sum(entry.size for entry in open_)
+        size -= MAX_BYTES - slack * _SLACK_BYTES
         dropped = 0
-        for entry in entries:
-            if excess_files <= 0 and excess_bytes <= 0 and entry.millis >= oldest_allowed:
-                break
-            self.discard(self.folder("ready", entry.name))
-            excess_files -= 1
-            excess_bytes -= entry.size
-            dropped += 1
+        for folder, entries in (("ready", waiting), ("open", open_)):
+            for entry in entries:
+                is_old = folder == "ready" and entry.millis < oldest_allowed
+                if files <= 0 and size <= 0 and not is_old:
+                    break
+                self.discard(self.folder(folder, entry.name))
+                files -= 1
+                size -= entry.size
+                dropped += 1
         if dropped:
             self.count_dropped("over the caps", dropped)
         return dropped
-
-    def tidy(self) -> None:
-        """Remove drafts whose writers died, and what was set aside long ago."""
-        for folder in ("ready", "open", "aside", "marks"):
-            limit = MAX_AGE if folder in ("aside", "marks") else DRAFT_SECONDS
-            for name in self._names(folder):
-                path = self.folder(folder, name)
-                if name.startswith(".") or folder in ("aside", "marks"):
-                    try:
-                        if time.time() - os.lstat(path).st_mtime > limit:
-                            os.unlink(path)
-                    except OSError:
-                        continue
 
     def count_dropped(self, reason: str, number: int) -> None:
         """Note that breadcrumbs were given up, so that nobody takes them for delivered."""
         line = f"{int(time.time())} {number} {reason}\n".encode()
         try:
-            descriptor = os.open(
-                self.folder("dropped"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW, 0o600
-            )
-            try:
-                if os.fstat(descriptor).st_size < MAX_BYTES // 64:
-                    os.write(descriptor, line)
-            finally:
-                os.close(descriptor)
+            private.append(self.folder("dropped"), line, _MAX_COUNT_BYTES)
         except OSError:
             return
 
@@ -343,10 +253,10 @@ class Spool:
         """How many breadcrumbs were given up, by reason."""
         counts: dict[str, int] = {}
         try:
-            with open(self.folder("dropped"), encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    _when, number, reason = line.rstrip("\n").split(" ", 2)
-                    counts[reason] = counts.get(reason, 0) + int(number)
+            lines = private.read(self.folder("dropped"), 2 * _MAX_COUNT_BYTES).decode().splitlines()
+            for line in lines:
+                _when, number, reason = line.split(" ", 2)
+                counts[reason] = counts.get(reason, 0) + int(number)
         except (OSError, ValueError):
             return counts
         return counts
@@ -354,31 +264,36 @@ class Spool:
     def count(self) -> dict[str, int]:
         """How many files lie in each folder."""
         return {
-            folder: sum(not name.startswith(".") for name in self._names(folder))
+            folder: sum(not name.startswith(".") for name in self.names(folder))
             for folder in ("open", "ready", "sending", "aside")
         }
 
+    def names(self, folder: str) -> list[str]:
+        """The names in one of the folders, in no order; none where it cannot be read."""
+        try:
+            return os.listdir(self.folder(folder))
+        except OSError:
+            return []
+
     def _claim(self, path: str, name: str) -> str | None:
-        here = process.facts()
-        owner = (str(_now_millis()), process.place(here), str(here["pid"]), here["started"])
-        claimed = self.folder("sending", _CLAIM_MARK.join((name, *owner)))
+        claimed = self.folder("sending", Claim.name_for(name, process.facts()))
         try:
             os.rename(path, claimed)
         except OSError:
             return None
         return claimed
 
-    def _names(self, folder: str) -> Iterator[str]:
+    def _draft(self, text: bytes) -> str:
+        """Write a file that nobody reads until it is renamed."""
+        self.prepare()
+        path = self.folder("ready", f".{os.urandom(8).hex()}")
         try:
-            with os.scandir(self.folder(folder)) as found:
-                names = [entry.name for entry in found]
-        except OSError:
-            return iter(())
-        return iter(names)
-
-    def _draft(self, record: Record) -> str:
-        path = self.folder("ready", f".{os.urandom(_ID_BYTES).hex()}")
-        _write_new(path, _encode(record))
+            private.write_new(path, text)
+        except FileNotFoundError:
+            # Somebody has cleaned up since: a state folder in /tmp may vanish under a long run.
+            self._prepared_by = 0
+            self.prepare()
+            private.write_new(path, text)
         return path
 
     def _trim_sometimes(self) -> None:
@@ -386,79 +301,5 @@ class Spool:
             self.trim(slack=_TRIM_SLACK)
 
 
-def _entry_name(record: Record) -> str:
-    crumb = record["breadcrumb"]
-    kind = "R" if crumb.get("status", "R") == "R" else "E"
-    session = crumb.get("session_id", "").replace("-", "") or "none"
-    size = len(_encode(record))
-    server = server_key(record["endpoint"])
-    unique = os.urandom(_ID_BYTES).hex()
-    return f"{_now_millis():013d}-{size:05d}-{kind}-{server}-{session}-{unique}.json"
-
-
-def server_key(endpoint: str) -> str:
-    """A server's short name inside file names, so that a silenced one's files stay unopened."""
-    return f"{binascii.crc32(endpoint.encode('utf-8', 'replace')):08x}"
-
-
-def _encode(record: Record) -> bytes:
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def parse(text: bytes) -> Record:
-    """The record that a text holds.
-
-    Raises:
-        InvalidRecordError: It holds none.
-    """
-    try:
-        record = json.loads(text)
-        crumb = record["breadcrumb"]
-        is_valid = (
-            isinstance(record["endpoint"], str)
-            and all(isinstance(value, str | bool) for value in crumb.values())
-            and isinstance(crumb["project"], str)
-            and isinstance(record.get("not_before", 0.0), float | int)
-            and isinstance(record.get("oom_kills", {}), dict)
-            and isinstance(record.get("process", {}), dict)
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        is_valid = False
-    if not is_valid:
-        raise InvalidRecordError("The text holds no breadcrumb")
-    return record  # type: ignore[no-any-return]
-
-
-def _now_millis() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _write_new(path: str, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600)
-    try:
-        if os.write(descriptor, content) != len(content):
-            raise OSError(f"{path} could not be written whole")
-    except BaseException:
-        os.unlink(path)
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def _make_private(folder: str, *, parents: bool = False) -> None:
-    if parents:
-        os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        facts = os.lstat(folder)
-        if not stat.S_ISDIR(facts.st_mode) or not _is_private(facts):
-            raise PermissionError(
-                f"{folder} must be a folder of this user in which nobody else may write"
-            ) from None
-
-
-def _is_private(facts: os.stat_result) -> bool:
-    if not hasattr(os, "geteuid"):
-        return True
-    return facts.st_uid == os.geteuid() and not facts.st_mode & 0o022
+def _name(entry: Entry | OpenEntry) -> str:
+    return entry.name

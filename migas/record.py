@@ -1,0 +1,208 @@
+"""What one file of the spool holds, and what its name tells without opening it.
+
+A courier passes over thousands of files of others on each visit, so whatever it must know to leave
+one alone stands in the name: when, how large, whose, which process, which machine.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+import time
+
+from migas import breadcrumb
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self, TypedDict
+
+    from migas.breadcrumb import Breadcrumb
+    from migas.process import ProcessFacts
+
+    class Record(TypedDict, total=False):
+        """What one file holds."""
+
+        endpoint: str
+        breadcrumb: Breadcrumb
+        not_before: float
+        """Seconds since the epoch before which a server would confuse it with its `R`."""
+        process: ProcessFacts
+        """The process whose run this is; only while it lies in `open/`."""
+        oom_kills: dict[str, int]
+        """Out-of-memory kills by control group when the run opened; only in `open/`."""
+
+
+MAX_RECORD_BYTES = 16 * 1024
+
+LOST = "Lost"
+"""What is said of a run of which nothing more was heard."""
+
+_NO_SESSION = "none"
+_CLAIM_MARK = "~"
+_FACTS = ("started", "boot", "namespace", "machine")
+
+
+class InvalidRecordError(ValueError):
+    """A text that holds no breadcrumb."""
+
+
+class Entry:
+    """A waiting breadcrumb, as its file name tells it."""
+
+    __slots__ = ("is_running", "millis", "name", "server", "session", "size")
+
+    def __init__(self, name: str) -> None:
+        millis, size, kind, server, session, _unique = name.removesuffix(".json").split("-")
+        self.name = name
+        self.millis = int(millis)
+        self.size = int(size)
+        self.is_running = kind == "R"
+        self.server = server
+        self.session = session
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """The entry of a file name, or None for a name that is not one of ours."""
+        try:
+            return cls(name)
+        except ValueError:
+            return None
+
+    @staticmethod
+    def name_for(record: Record, size: int) -> str:
+        """A new name for a record of that many bytes.
+
+        A breadcrumb without a session announces nothing that an end would follow, so it counts as
+        an end.
+        """
+        crumb = record["breadcrumb"]
+        session = crumb.get("session_id", "").replace("-", "") or _NO_SESSION
+        is_running = crumb.get("status", "R") == "R" and session != _NO_SESSION
+        return (
+            f"{_now_millis():013d}-{size:05d}-{'R' if is_running else 'E'}-"
+            f"{server_key(record['endpoint'])}-{session}-{os.urandom(8).hex()}.json"
+        )
+
+
+class OpenEntry:
+    """The open record of a run, as its file name tells it."""
+
+    __slots__ = ("machine", "millis", "name", "pid", "place", "size", "started")
+
+    def __init__(self, name: str) -> None:
+        fields = name.removesuffix(".json").split("-")
+        millis, pid, size, self.started, self.place, self.machine, _unique = fields
+        self.name = name
+        self.millis = int(millis)
+        self.pid = int(pid)
+        self.size = int(size)
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """The entry of a file name, or None for a name that is not one of ours."""
+        try:
+            return cls(name)
+        except ValueError:
+            return None
+
+    @staticmethod
+    def name_for(record: Record, size: int) -> str:
+        """A new name for the open record of a run of some process."""
+        owner = record["process"]
+        return (
+            f"{_now_millis():013d}-{owner['pid']}-{size:05d}-{owner['started'] or '0'}-"
+            f"{place_key(owner)}-{key(owner['machine'])}-{os.urandom(8).hex()}.json"
+        )
+
+
+class Claim:
+    """A breadcrumb that a courier has taken, as its file name tells it."""
+
+    __slots__ = ("millis", "name", "pid", "place", "started")
+
+    def __init__(self, name: str) -> None:
+        self.name, millis, self.place, pid, self.started = name.split(_CLAIM_MARK)
+        self.millis = int(millis)
+        self.pid = int(pid)
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """The claim of a file name, or None for a name that is not one of ours."""
+        try:
+            claim = cls(name)
+        except ValueError:
+            return None
+        return claim if Entry.parse(claim.name) is not None else None
+
+    @staticmethod
+    def name_for(name: str, owner: ProcessFacts) -> str:
+        """The name under which a courier takes an entry."""
+        courier = (str(_now_millis()), place_key(owner), str(owner["pid"]), owner["started"])
+        return _CLAIM_MARK.join((name, *courier))
+
+
+def encode(record: Record) -> bytes:
+    """The text of a record."""
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def parse(text: bytes) -> Record:
+    """The record that a text holds, every field of a type that its readers expect.
+
+    Raises:
+        InvalidRecordError: It holds none.
+    """
+    try:
+        found = json.loads(text)
+        record: Record = {
+            "endpoint": _endpoint(found["endpoint"]),
+            "breadcrumb": breadcrumb.compose(dict(found["breadcrumb"])),
+        }
+        if not record["breadcrumb"]["project"]:
+            raise InvalidRecordError("The breadcrumb names no project")
+        if "not_before" in found:
+            record["not_before"] = float(found["not_before"])
+        if "process" in found:
+            record["process"] = _process(found["process"])
+        if "oom_kills" in found:
+            record["oom_kills"] = {
+                path: int(count) for path, count in dict(found["oom_kills"]).items()
+            }
+    except InvalidRecordError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise InvalidRecordError("The text holds no breadcrumb") from None
+    return record
+
+
+def server_key(endpoint: str) -> str:
+    """A server's short name inside file names, so that a silenced one's files stay unopened."""
+    return key(endpoint)
+
+
+def place_key(process: ProcessFacts) -> str:
+    """The short name of where a pid means something: a boot of a machine, a pid namespace."""
+    return key(" ".join((process["boot"], process["namespace"], process["machine"])))
+
+
+def key(text: str) -> str:
+    """A short name for any text, fit for a file name."""
+    return f"{binascii.crc32(text.encode('utf-8', 'replace')):08x}"
+
+
+def _endpoint(value: object) -> str:
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        raise InvalidRecordError("The record names no server")
+    return value
+
+
+def _process(value: dict[str, object]) -> ProcessFacts:
+    pid, texts = value["pid"], [value[name] for name in _FACTS]
+    if not isinstance(pid, int) or not all(isinstance(text, str) for text in texts):
+        raise InvalidRecordError("The record names no process")
+    return {"pid": pid, **dict(zip(_FACTS, texts, strict=True))}  # type: ignore[typeddict-item]
+
+
+def _now_millis() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,89 @@
+"""Putting a spool in order, as each courier does first: what others left behind or planted."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from migas import process, record
+from migas.record import Claim, Entry, OpenEntry
+from migas.spool import MAX_AGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from migas.spool import Spool
+
+CLAIM_SECONDS = 600.0
+"""Seconds after which a claim that nobody finished goes back."""
+
+DRAFT_SECONDS = 3600.0
+"""Seconds after which a file that was being written never will be."""
+
+RUNNING_SECONDS = 600.0
+"""Seconds after which nobody is told any more that a run has begun."""
+
+_PARSERS = {"ready": Entry.parse, "open": OpenEntry.parse, "sending": Claim.parse}
+
+
+def tidy(spool: Spool, *, by_hand: bool = False) -> None:
+    """Set aside what is not ours, give back abandoned claims, keep the caps.
+
+    Args:
+        spool: What to put in order.
+        by_hand: A person asked: what dead couriers had claimed goes back at once.
+    """
+    for folder, parse in _PARSERS.items():
+        for name in spool.names(folder):
+            if not name.startswith(".") and parse(name) is None:
+                spool.set_aside(spool.folder(folder, name))
+    give_back_abandoned(spool, dead_owners=by_hand)
+    _drop_stale_running(spool)
+    spool.trim()
+    _remove_old(spool)
+
+
+def give_back_abandoned(spool: Spool, *, dead_owners: bool = False) -> None:
+    """Put back what couriers claimed and never finished.
+
+    An `R` is not put back: its session's end may have been sent meanwhile, and would be hidden.
+
+    Args:
+        spool: Where.
+        dead_owners: Do not wait `CLAIM_SECONDS` where the owner is known to be dead.
+    """
+    here = record.place_key(process.facts())
+    for name in spool.names("sending"):
+        claim = Claim.parse(name)
+        if claim is None:
+            continue
+        # A clock that was set back, or another host's that is ahead, makes an age negative.
+        is_old = abs(time.time() - claim.millis / 1000) >= CLAIM_SECONDS
+        is_dead = (
+            dead_owners and claim.place == here and not process.is_alive(claim.pid, claim.started)
+        )
+        if is_old or is_dead:
+            path = spool.folder("sending", name)
+            if Entry(claim.name).is_running:
+                spool.discard(path)
+            else:
+                spool.give_back(path)
+
+
+def _drop_stale_running(spool: Spool) -> None:
+    limit = (time.time() - RUNNING_SECONDS) * 1000
+    for entry in spool.entries():
+        if entry.is_running and entry.millis < limit:
+            spool.discard(spool.folder("ready", entry.name))
+
+
+def _remove_old(spool: Spool) -> None:
+    """Remove drafts whose writers died, and what was set aside long ago."""
+    for folder, limit in (("ready", DRAFT_SECONDS), ("aside", MAX_AGE)):
+        for name in spool.names(folder):
+            if folder == "aside" or name.startswith("."):
+                path = spool.folder(folder, name)
+                try:
+                    if time.time() - os.lstat(path).st_mtime > limit:
+                        os.unlink(path)
+                except OSError:
+                    continue
