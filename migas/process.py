@@ -1,13 +1,14 @@
 """Which process on which machine: enough to tell a live one from a dead one, later or elsewhere.
 
 A pid alone is reused within hours. With the moment the process started, the boot it belongs to and
-its pid namespace it names one process for ever. Where there is no /proc these facts are empty and
-nothing is concluded from them.
+its pid namespace it names one process for ever. Where there is no /proc, or it shows another pid
+namespace than the process's own, these facts are empty and nothing is concluded from them.
 """
 
 from __future__ import annotations
 
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,51 +27,65 @@ if TYPE_CHECKING:
 
 _MAX_ANCESTORS = 64
 
+# wait4 and waitid, and the first argument with which they wait for any child at all.
+_WAITS = {
+    "x86_64": {"61": (-1, 0), "247": (0, 2)},
+    "aarch64": {"260": (-1, 0), "95": (0, 2)},
+}
 
-def facts(pid: int | None = None) -> ProcessFacts:
-    """What names a process of this machine and pid namespace; by default this one."""
-    pid = os.getpid() if pid is None else pid
-    return {
-        "pid": pid,
-        "started": _stat_fields(pid)[1],
-        "boot": _first_line("/proc/sys/kernel/random/boot_id"),
-        "namespace": _namespace(),
-        "machine": _machine(),
-    }
+_own: ProcessFacts | None = None
 
 
-def place(process: ProcessFacts) -> str:
-    """The boot and pid namespace that a pid belongs to, fit for a file name."""
-    namespace = "".join(char for char in process["namespace"] if char.isdigit())
-    return f"{process['boot'].replace('-', '')}.{namespace}"
+def facts() -> ProcessFacts:
+    """What names this process."""
+    global _own  # noqa: PLW0603  they never change, and reading them takes a tenth of a millisecond
+    pid = os.getpid()
+    if _own is None or _own["pid"] != pid:
+        is_shown = _link("/proc/self") == str(pid)
+        _own = {
+            "pid": pid,
+            "started": _stat(pid)[1] if is_shown else "",
+            "boot": _first_line("/proc/sys/kernel/random/boot_id") if is_shown else "",
+            "namespace": _link("/proc/self/ns/pid") if is_shown else "",
+            "machine": _machine(),
+        }
+    return _own
 
 
 def is_same_place(process: ProcessFacts) -> bool:
     """Whether a pid means the same here: same boot of the same machine, same pid namespace."""
     here = facts()
-    return bool(here["boot"]) and all(
-        process[name] == here[name] for name in ("boot", "namespace", "machine")
+    return all(here[name] and process[name] == here[name] for name in ("boot", "namespace")) and (
+        process["machine"] == here["machine"]
     )
 
 
-def restarted_since(process: ProcessFacts) -> bool:
-    """Whether this is the machine of that process, but a later boot of it."""
-    boot = _first_line("/proc/sys/kernel/random/boot_id")
+def restarted_since(process: ProcessFacts, last_seen: float) -> bool:
+    """Whether this is the machine of that process, but a later boot of it.
+
+    Args:
+        process: The process.
+        last_seen: When it last gave a sign of life, in seconds since the epoch. One that did so
+            after this boot began runs on another machine, which is a copy of this one.
+    """
+    here = facts()
+    if not here["boot"] or not process["boot"] or process["machine"] != here["machine"]:
+        return False
+    uptime = _first_line("/proc/uptime").partition(" ")[0]
     return (
-        bool(boot)
-        and bool(process["machine"])
-        and process["machine"] == _machine()
-        and process["boot"] != boot
+        bool(uptime)
+        and process["boot"] != here["boot"]
+        and (last_seen < time.time() - float(uptime))
     )
 
 
-def is_alive(process: ProcessFacts) -> bool:
-    """Whether that very process still runs; only meaningful where `is_same_place` holds.
+def is_alive(pid: int, started: str) -> bool:
+    """Whether that very process still runs; only meaningful for one of this place.
 
     A zombie counts as dead: its program has ended, only its parent has not looked yet.
     """
-    state, started, _parent = _stat(process["pid"])
-    return state not in ("", "Z", "X") and started == process["started"]
+    state, really_started, _parent = _stat(pid)
+    return state not in ("", "Z", "X") and really_started == started
 
 
 def ancestors() -> Iterator[tuple[int, str]]:
@@ -84,43 +99,76 @@ def ancestors() -> Iterator[tuple[int, str]]:
         pid = parent
 
 
-def _stat_fields(pid: int) -> tuple[str, str]:
-    state, started, _parent = _stat(pid)
-    return state, started
+def caught_signals() -> set[int] | None:
+    """The signals for which this process has a handler of any kind, C's too; None if unknown."""
+    for line in _text("/proc/self/status").splitlines():
+        if line.startswith("SigCgt:"):
+            mask = int(line.partition(":")[2], 16)
+            return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+    return None
+
+
+def is_waiting_for_any_child() -> bool:
+    """Whether a thread of this process waits, as `os.wait()` does, for whichever child ends next.
+
+    It would meet a child that we start. Where the kernel does not say, nothing is assumed.
+    """
+    waits = _WAITS.get(os.uname().machine if hasattr(os, "uname") else "", {})
+    try:
+        threads = os.listdir("/proc/self/task")
+    except OSError:
+        return False
+    for thread in threads:
+        number, *arguments = _first_line(f"/proc/self/task/{thread}/syscall").split(" ") or [""]
+        if (
+            number in waits
+            and arguments
+            and int(arguments[0], 16) & 0xFFFFFFFF
+            in {first & 0xFFFFFFFF for first in waits[number]}
+        ):
+            return True
+    return False
 
 
 def _stat(pid: int) -> tuple[str, str, int]:
     """State letter, start time in clock ticks since boot, and parent (proc_pid_stat(5))."""
-    line = _first_line(f"/proc/{pid}/stat")
     # The second field, the command's name, may itself hold spaces and parentheses.
-    fields = line.rpartition(")")[2].split()
+    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
     if len(fields) < 20:
         return "", "", 0
-    return fields[0], fields[19], int(fields[1])
-
-
-def _namespace() -> str:
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
+    state = fields[0]
+    if state == "Z" and int(fields[17]) > 1:
+        state = "S"  # only the first thread has ended, the others run on
+    return state, fields[19], int(fields[1])
 
 
 def _machine() -> str:
-    return _first_line("/etc/machine-id") or _hostname()
+    # Machines that boot one image often share the id, so the name belongs to it.
+    return f"{_first_line('/etc/machine-id')}@{_hostname()}"
 
 
 def _hostname() -> str:
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
 def _first_line(path: str) -> str:
+    return _text(path).partition("\n")[0].strip()
+
+
+def _text(path: str) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return ""
     try:
-        return os.read(descriptor, 4096).decode("utf-8", "replace").partition("\n")[0].strip()
+        return os.read(descriptor, 4096).decode("utf-8", "replace")
     except OSError:
         return ""
     finally:
