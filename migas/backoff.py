@@ -10,7 +10,7 @@ import json
 import os
 import time
 
-from migas import log
+from migas import log, private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
         """What is known of one server; times are seconds since the epoch."""
 
         until: float
+        """When it may be tried again."""
+        silent_until: float
+        """The same for what it asked for itself (429), which people respect, too."""
         failures: int
         kind: str
         reason: str
@@ -32,6 +35,7 @@ FIRST_SECONDS = 60.0
 LONGEST_SECONDS = 3600.0
 _MAX_STATE_BYTES = 64 * 1024
 _MAX_SERVERS = 100
+_NUMBERS = ("until", "silent_until", "failures", "last_success", "last_failure")
 
 
 class Backoff:
@@ -51,7 +55,7 @@ class Backoff:
     ) -> None:
         self._path = os.path.join(root, "servers.json")
         self._now = now
-        self._jitter = jitter
+        self._jitter = jitter or _unit_random
 
     def seconds_left(self, endpoint: str, *, by_hand: bool = False) -> float:
         """For how many seconds a server must still be left alone.
@@ -61,88 +65,82 @@ class Backoff:
             by_hand: A person asks: only a server's own plea for silence (429) counts.
         """
         state = self.states().get(endpoint, {})
-        if by_hand and state.get("kind") != "silenced":
-            return 0.0
-        left = state.get("until", 0.0) - self._now()
+        until = state.get("silent_until", 0.0)
+        left = (until if by_hand else max(until, state.get("until", 0.0))) - self._now()
         # A clock that was set back must not silence a server for years.
         return left if 0 < left <= 2 * LONGEST_SECONDS else 0.0
 
-    def failed(self, endpoint: str, kind: str, reason: str) -> None:
+    def failed(
+        self, endpoint: str, kind: str, reason: str, retry_after: float | None = None
+    ) -> None:
         """Note that a server could not be used.
 
         Args:
             endpoint: The server.
-            kind: As in `transport.NoAnswerError`.
+            kind: As in `answers.NoAnswerError`.
             reason: A sentence for people.
+            retry_after: Seconds of silence that it asked for.
         """
+        now = self._now()
         states = self.states()
-        state = states.get(endpoint, {})
+        state = states.pop(endpoint, {})
         failures = min(int(state.get("failures", 0)), 30)
         longest = min(FIRST_SECONDS * 2**failures, LONGEST_SECONDS)
+        silence = state.get("silent_until", 0.0)
         if kind == "no route":
             wait = longest
         elif kind == "silenced":
-            wait = FIRST_SECONDS + self._draw() * longest
+            # All who were refused at the same moment must not come back at the same moment.
+            asked = min(max(retry_after or 0.0, FIRST_SECONDS), LONGEST_SECONDS)
+            silence = now + asked
+            wait = asked + self._jitter() * longest
         else:
-            wait = self._draw() * longest
+            wait = self._jitter() * longest
         states[endpoint] = {
-            "until": self._now() + wait,
+            "until": now + wait,
+            "silent_until": silence,
             "failures": failures + 1,
             "kind": kind,
             "reason": reason[:200],
             "last_success": state.get("last_success", 0.0),
-            "last_failure": self._now(),
+            "last_failure": now,
         }
         self._write(states)
 
     def succeeded(self, endpoint: str) -> None:
         """Note that a server took a breadcrumb."""
         states = self.states()
+        state = states.pop(endpoint, {})
         states[endpoint] = {
             "last_success": self._now(),
-            "last_failure": states.get(endpoint, {}).get("last_failure", 0.0),
+            "last_failure": state.get("last_failure", 0.0),
         }
         self._write(states)
 
     def states(self) -> dict[str, ServerState]:
         """What is known of each server, empty when nothing is or the file makes no sense."""
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        except OSError:
-            return {}
-        try:
-            states = json.loads(os.read(descriptor, _MAX_STATE_BYTES))
+            states = json.loads(private.read(self._path, _MAX_STATE_BYTES))
         except (OSError, ValueError, RecursionError):
             return {}
-        finally:
-            os.close(descriptor)
         if not isinstance(states, dict):
             return {}
         return {name: state for name, state in states.items() if _is_valid(state)}
 
-    def _draw(self) -> float:
-        if self._jitter is not None:
-            return self._jitter()
-        import random  # 5 ms that a program which only asks does not pay
-
-        return random.random()  # noqa: S311  no secret is drawn
-
     def _write(self, states: dict[str, ServerState]) -> None:
         newest = dict(list(states.items())[-_MAX_SERVERS:])
-        draft = f"{self._path}.{os.urandom(8).hex()}"
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                os.write(descriptor, json.dumps(newest).encode())
-            finally:
-                os.close(descriptor)
-            os.replace(draft, self._path)
+            private.replace(self._path, json.dumps(newest).encode())
         except OSError as error:
             log.debug("what was learned of the servers cannot be kept: %s", error)
 
 
+def _unit_random() -> float:
+    """A number below 1; the `random` module would take 5 ms to import."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
+
+
 def _is_valid(state: object) -> bool:
     return isinstance(state, dict) and all(
-        isinstance(state.get(name, 0), float | int)
-        for name in ("until", "failures", "last_success", "last_failure")
+        isinstance(state.get(name, 0), float | int) for name in _NUMBERS
     )

@@ -11,51 +11,77 @@ import sys
 import time
 
 from migas import breadcrumb, config, log
+from migas.answers import NoAnswerError
 from migas.backoff import Backoff
-from migas.drain import Drain, Sender
-from migas.spool import Spool, parse
-from migas.transport import NoAnswerError
+from migas.drain import Drain
+from migas.record import MAX_RECORD_BYTES, InvalidRecordError, parse
+from migas.sender import Sender
+from migas.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STALL_SECONDS = 60
-LIFE_SECONDS = 20 * 60
+    from migas.record import Record
+
+STALL_SECONDS = 60.0
+LIFE_SECONDS = 20 * 60.0
 ANSWER_SECONDS = 10.0
 """Seconds for one answer; nobody waits for a courier, so it can be patient."""
 
-_MAX_PAYLOAD_BYTES = 16 * 1024
 _NICENESS = 5
 
 
-def main(arguments: Sequence[str]) -> int:
+class Life:
+    """The alarm that ends a courier which hangs; its default action needs no Python.
+
+    Args:
+        stall: Seconds without progress after which it rings.
+        life: Seconds after which it rings in any case.
+    """
+
+    def __init__(self, stall: float = STALL_SECONDS, life: float = LIFE_SECONDS) -> None:
+        self._stall = stall
+        self.ends = time.monotonic() + life
+        if hasattr(signal, "setitimer"):
+            # Both are inherited, and the program may have blocked or ignored it.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def go_on(self) -> None:
+        """Put the alarm off: there is progress."""
+        if hasattr(signal, "setitimer"):
+            left = max(self.ends - time.monotonic(), 0.001)
+            signal.setitimer(signal.ITIMER_REAL, min(self._stall, left))
+
+
+def main(
+    arguments: Sequence[str], *, stall: float = STALL_SECONDS, life: float = LIFE_SECONDS
+) -> int:
     """Be a courier.
 
     Args:
         arguments: Of `--now` (a person asked), `--stdin` (a record comes through standard input)
-            and `--attended=SECONDS` (somebody waits that long and then kills).
+            and `--until=MOMENT` (of the monotonic clock, at which somebody who waits will kill).
+        stall: Seconds without progress after which this process dies.
+        life: Seconds after which it dies in any case.
 
     Returns:
         Always 0: nobody looks.
     """
-    began = time.monotonic()
-    attended_for = next(
-        (float(word.partition("=")[2]) for word in arguments if word.startswith("--attended=")),
-        None,
-    )
     if config.refusal(environment_only=True) is not None:
         return 0
-    _still_alive()
-    if attended_for is None and hasattr(os, "nice"):
+    alarm = Life(stall, life)
+    alarm.go_on()
+    moments = [word.partition("=")[2] for word in arguments if word.startswith("--until=")]
+    hurry_until = float(moments[0]) if moments else None
+    if hurry_until is None and hasattr(os, "nice"):
         os.nice(_NICENESS)
-    sender = Sender(
-        ANSWER_SECONDS, hurry_until=None if attended_for is None else began + attended_for
-    )
+    sender = Sender(ANSWER_SECONDS, hurry_until)
     try:
         if "--stdin" in arguments:
             _send_payload(sender)
-        _drain(sender, by_hand="--now" in arguments)
+        _drain(sender, alarm, by_hand="--now" in arguments)
     except (OSError, RuntimeError) as error:
         log.debug("the courier cannot use the spool: %s", error)
     finally:
@@ -99,25 +125,33 @@ def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
     return delivered, refused, counts["ready"] + counts["sending"]
 
 
-def _drain(sender: Sender, *, by_hand: bool) -> None:
+def _drain(sender: Sender, alarm: Life, *, by_hand: bool) -> None:
     spool = Spool(config.state_folder())
     if not spool.exists():
         return
     spool.prepare()
-    drain = Drain(spool, Backoff(spool.root), sender, by_hand=by_hand, on_progress=_still_alive)
-    drain.run(time.time() + LIFE_SECONDS)
+    drain = Drain(spool, Backoff(spool.root), sender, by_hand=by_hand, on_progress=alarm.go_on)
+    drain.run(time.time() + alarm.ends - time.monotonic())
 
 
 def _send_payload(sender: Sender) -> None:
-    """A breadcrumb that no disk took has this one chance."""
-    record = parse(sys.stdin.buffer.read(_MAX_PAYLOAD_BYTES))
+    """Send a breadcrumb that no disk took; where that fails, the disk gets another chance."""
     try:
-        sender(record["endpoint"], breadcrumb.fit(record["breadcrumb"]))
+        record = parse(sys.stdin.buffer.read(MAX_RECORD_BYTES))
+        record["breadcrumb"] = breadcrumb.fit(record["breadcrumb"])
+    except InvalidRecordError as error:
+        log.debug("%s", error)
+        return
+    try:
+        sender(record["endpoint"], record["breadcrumb"])
     except NoAnswerError as error:
+        log.debug("%s: %s", record["endpoint"], error)
+        if error.kind != "refused":
+            _spool_payload(record)
+
+
+def _spool_payload(record: Record) -> None:
+    try:
+        Spool(config.state_folder()).put(record)
+    except (OSError, RuntimeError) as error:
         log.debug("a breadcrumb that could not be spooled is lost: %s", error)
-
-
-def _still_alive() -> None:
-    """Put off the alarm that ends a courier which hangs; its default action needs no Python."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, STALL_SECONDS)

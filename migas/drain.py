@@ -1,17 +1,19 @@
 """Emptying the spool: what a courier does, and what each answer of a server decides.
 
 Stored: the file goes. Refused for good by a migas server: it goes and is counted. Anything else:
-it stays, and the server is left alone for a while.
+it stays, and the server is left alone for a while. A server that asks for silence (429) gets it;
+who may live that long waits and goes on more slowly.
 """
 
 from __future__ import annotations
 
 import time
 
-from migas import log, recovery
+from migas import log, recovery, upkeep
+from migas.answers import NoAnswerError
 from migas.lease import Lease
-from migas.spool import InvalidRecordError, server_key
-from migas.transport import Client, NoAnswerError
+from migas.pace import Pace
+from migas.record import InvalidRecordError, server_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
     from migas.backoff import Backoff
     from migas.breadcrumb import Breadcrumb
-    from migas.spool import Entry, Record, Spool
+    from migas.record import Entry, Record
+    from migas.spool import Spool
 
     Send = Callable[[str, Breadcrumb], None]
 
@@ -28,7 +31,7 @@ SECOND_AFTER_RUNNING = 1.05
 the same second the `R` would win for ever."""
 
 _FAILURES_IN_A_ROW = 2
-_PATIENT_SHARE = 0.6
+_STEP_SECONDS = 5.0
 
 
 class Clock:
@@ -41,48 +44,6 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
-
-
-class Sender:
-    """Sends breadcrumbs over one kept connection per server.
-
-    Args:
-        timeout: Seconds for each.
-        hurry_until: The moment of the monotonic clock at which somebody kills this process. What
-            cannot wait for `add_project`'s answer then goes by the REST call, which a server stores
-            even when the client is gone.
-    """
-
-    def __init__(self, timeout: float, hurry_until: float | None = None) -> None:
-        self._timeout = timeout
-        self._hurry_until = hurry_until
-        self._clients: dict[str, Client] = {}
-
-    def __call__(self, endpoint: str, crumb: Breadcrumb) -> None:
-        """Send one.
-
-        Raises:
-            NoAnswerError: It is not known to be stored.
-        """
-        client = self._clients.setdefault(endpoint, Client(endpoint))
-        patience = self._timeout
-        if self._hurry_until is not None:
-            left = self._hurry_until - time.monotonic()
-            patience = min(patience, max(left * _PATIENT_SHARE, 0.0))
-        try:
-            answer = client.add_project(crumb, patience)
-        except NoAnswerError as error:
-            if error.kind != "timeout" or self._hurry_until is None:
-                raise
-            client.add_breadcrumb_rest(crumb, self._timeout)
-            return
-        if not answer["success"]:
-            raise NoAnswerError("The server does not know the project", "refused")
-
-    def close(self) -> None:
-        """Close all connections."""
-        for client in self._clients.values():
-            client.close()
 
 
 class Drain:
@@ -119,11 +80,12 @@ class Drain:
         self._lease = Lease(spool.root)
         self._silenced: dict[str, str] = {}
         self._failures: dict[str, int] = {}
+        self._paces: dict[str, Pace] = {}
         self._tried: set[str] = set()
         self._running_sent: dict[str, float] = {}
 
     def run(self, deadline: float) -> bool:
-        """Send what waits until nothing does that may be sent now.
+        """Send what waits until nothing does that may be sent before the deadline.
 
         Args:
             deadline: The clock's time at which to stop at the latest.
@@ -141,21 +103,20 @@ class Drain:
             finally:
                 self._lease.release()
             # Whoever came while the lease was held has left again: look once more.
-            if self._clock.now() >= deadline or not self._sendable():
+            if self._clock.now() >= deadline:
+                break
+            if not self._sendable() and not self._outlast_silence(deadline):
                 break
         return held
 
     def _prepare(self) -> None:
-        self._spool.give_back_abandoned(dead_owners=self._by_hand)
-        recovery.recover(self._spool)
-        recovery.erase_marks_without_runs(self._spool)
-        for name in self._spool.foreign_names():
-            self._spool.set_aside(self._spool.folder("ready", name))
-        self._spool.trim()
-        self._spool.tidy()
+        self._on_progress()
         for endpoint in self._backoff.states():
             if self._backoff.seconds_left(endpoint, by_hand=self._by_hand) > 0:
                 self._silenced[server_key(endpoint)] = endpoint
+        upkeep.tidy(self._spool, by_hand=self._by_hand)
+        self._on_progress()
+        recovery.recover(self._spool, by_hand=self._by_hand, on_progress=self._on_progress)
 
     def _sendable(self) -> list[Entry]:
         return [
@@ -168,10 +129,10 @@ class Drain:
         while entries := self._sendable():
             ended = {entry.session for entry in entries if not entry.is_running}
             for entry in entries:
-                if self._clock.now() >= deadline:
-                    return
                 if entry.server in self._silenced:
                     continue
+                if self._clock.now() >= deadline:
+                    return
                 self._on_progress()
                 self._lease.keep()
                 self._tried.add(entry.name)
@@ -181,44 +142,85 @@ class Drain:
         claimed = self._spool.claim(entry.name)
         if claimed is None:
             return
-        if entry.is_running and is_over and entry.session != "none":
+        if entry.is_running and is_over:
             self._spool.discard(claimed)  # the end is news enough
             return
         try:
             record = self._spool.read(claimed)
-        except FileNotFoundError:
-            return
         except InvalidRecordError as error:
             log.debug("%s", error)
             self._spool.set_aside(claimed)
-            return
-        self._wait_until_distinct(record, entry)
-        self._deliver(record, entry, claimed)
+        except OSError as error:
+            log.debug("%s cannot be read now: %s", claimed, error)
+            self._spool.give_back(claimed)
+        else:
+            self._wait_until_due(record, entry)
+            self._deliver(record, entry, claimed)
 
-    def _wait_until_distinct(self, record: Record, entry: Entry) -> None:
-        """An end is never stamped with the second of its `R`; waiting is the courier's part."""
+    def _wait_until_due(self, record: Record, entry: Entry) -> None:
+        """Keep the server's pace, and never have an end stamped with the second of its `R`."""
         now = self._clock.now()
-        earliest = record.get("not_before", 0.0)
+        earliest = now + self._pace(entry.server).seconds_to_wait(now)
         if not entry.is_running:
-            earliest = max(earliest, self._running_sent.get(entry.session, 0.0))
-        if 0 < earliest - now <= 2 * SECOND_AFTER_RUNNING:
-            self._clock.sleep(earliest - now)
+            running = self._running_sent.get(entry.session, 0.0)
+            earliest = max(earliest, running, _near(record.get("not_before", 0.0), now))
+        self._sleep_until(earliest)
 
     def _outlast_running(self) -> None:
         """Keep the lease until no other courier could send an end in the second of our last `R`."""
-        left = max(self._running_sent.values(), default=0.0) - self._clock.now()
-        if 0 < left <= SECOND_AFTER_RUNNING:
-            self._clock.sleep(left)
+        self._sleep_until(_near(max(self._running_sent.values(), default=0.0), self._clock.now()))
+
+    def _outlast_silence(self, deadline: float) -> bool:
+        """Wait while servers ask for silence, without the lease: a person may come and flush.
+
+        Returns:
+            Whether there may be something to send now.
+        """
+        waiting = {entry.server for entry in self._spool.entries()}
+        asked = {
+            endpoint: self._backoff.seconds_left(endpoint, by_hand=self._by_hand)
+            for server, endpoint in self._silenced.items()
+            if server in waiting and self._is_silent_by_request(endpoint)
+        }
+        if not asked:
+            return False
+        until = self._clock.now() + min(asked.values())
+        patience = Lease(self._spool.root, "patience")  # of many couriers, one stays
+        if until >= deadline or not patience.acquire():
+            return False
+        try:
+            self._sleep_until(until, patience)
+        finally:
+            patience.release()
+        for endpoint in asked:
+            if self._backoff.seconds_left(endpoint, by_hand=self._by_hand) <= 0:
+                del self._silenced[server_key(endpoint)]
+        self._tried.clear()
+        return True
+
+    def _is_silent_by_request(self, endpoint: str) -> bool:
+        return self._backoff.states().get(endpoint, {}).get("kind") == "silenced"
+
+    def _sleep_until(self, moment: float, lease: Lease | None = None) -> None:
+        """Wait in steps: who waits on purpose does not hang."""
+        while (left := moment - self._clock.now()) > 0:
+            self._on_progress()
+            (lease or self._lease).keep()
+            self._clock.sleep(min(left, _STEP_SECONDS))
+
+    def _pace(self, server: str) -> Pace:
+        return self._paces.setdefault(server, Pace())
 
     def _deliver(self, record: Record, entry: Entry, claimed: str) -> None:
         endpoint = record["endpoint"]
+        self._pace(entry.server).sent(self._clock.now())
         try:
             self._send(endpoint, record["breadcrumb"])
         except NoAnswerError as error:
             log.debug("%s: %s", endpoint, error)
             self._keep_or_drop(entry, claimed, error)
             if error.kind != "refused":
-                self._note_failure(endpoint, error)
+                self._note_failure(entry, endpoint, error)
             return
         self._spool.discard(claimed)
         self.delivered += 1
@@ -237,9 +239,16 @@ class Drain:
         else:
             self._spool.give_back(claimed)
 
-    def _note_failure(self, endpoint: str, error: NoAnswerError) -> None:
+    def _note_failure(self, entry: Entry, endpoint: str, error: NoAnswerError) -> None:
         self._failures[endpoint] = self._failures.get(endpoint, 0) + 1
-        self._backoff.failed(endpoint, error.kind, str(error))
+        self._backoff.failed(endpoint, error.kind, str(error), error.retry_after)
+        if error.kind == "silenced":
+            self._pace(entry.server).refused(self._clock.now())
         # One breadcrumb that upsets the server must not keep the others waiting.
         if error.kind != "failed" or self._failures[endpoint] >= _FAILURES_IN_A_ROW:
             self._silenced[server_key(endpoint)] = endpoint
+
+
+def _near(moment: float, now: float) -> float:
+    """A moment of the next two seconds; a clock that was set must not have us wait for years."""
+    return moment if moment - now <= 2 * SECOND_AFTER_RUNNING else now

@@ -9,84 +9,117 @@ from __future__ import annotations
 import os
 import time
 
-from migas import process
+from migas import log, private, process
 
 LEASE_SECONDS = 90.0
 """Seconds without a sign of life after which the lease of another host's courier is void."""
 
+_KEEP_SECONDS = 10.0
+_MAX_BYTES = 1000
+
 
 class Lease:
-    """The right to empty the spool below a root."""
+    """A right that one process at a time has in a state folder.
 
-    def __init__(self, root: str) -> None:
-        self._path = os.path.join(root, "lease")
+    Args:
+        root: The state folder.
+        name: The right's.
+    """
+
+    def __init__(self, root: str, name: str = "lease") -> None:
+        self._path = os.path.join(root, name)
+        self._content = b""
+        self._kept = 0.0
 
     def acquire(self) -> bool:
         """Take the lease, also from a holder that is dead.
 
-        Returns:
-            Whether this process holds it now.
+        Where it cannot be written, as on a full disk, this process goes on without: a breadcrumb
+        is claimed by a rename, which needs no space.
 
-        Raises:
-            OSError: It cannot be written.
+        Returns:
+            Whether to go on.
         """
         here = process.facts()
-        content = f"{here['pid']} {here['started']} {here['boot']} {here['namespace']}".encode()
+        facts = (str(here["pid"]), here["started"], here["boot"], here["namespace"])
+        # The last word tells this very lease from an earlier one of the same process.
+        content = "\n".join((*facts, os.urandom(8).hex())).encode()
         for _attempt in range(2):
             try:
-                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                private.write_new(self._path, content)
             except FileExistsError:
-                if not self._is_void():
+                if not self._remove_void():
                     return False
-                self._remove_void()
                 continue
-            try:
-                os.write(descriptor, content)
-            finally:
-                os.close(descriptor)
+            except OSError as error:
+                log.debug("working without a lease: %s", error)
+                return True
+            self._content = content
+            self._kept = time.monotonic()
             return True
         return False
 
     def keep(self) -> None:
-        """Give a sign of life."""
-        try:
-            os.utime(self._path)
-        except OSError:
-            return
+        """Give a sign of life now and then."""
+        if self._content and time.monotonic() - self._kept > _KEEP_SECONDS:
+            self._kept = time.monotonic()
+            try:
+                os.utime(self._path)
+            except OSError:
+                return
 
     def release(self) -> None:
-        """Let go."""
+        """Let go of what is still ours."""
+        content, self._content = self._content, b""
         try:
-            os.unlink(self._path)
-        except OSError:
+            if content and private.read(self._path, _MAX_BYTES) == content:
+                os.unlink(self._path)
+        except (OSError, private.UntrustedFileError):
             return
 
-    def _is_void(self) -> bool:
+    def is_held(self) -> bool:
+        """Whether anybody alive holds it."""
         try:
-            with open(self._path, encoding="ascii", errors="replace") as lease:
-                pid, started, boot, namespace = lease.read(1000).split(" ", 3)
-                age = time.time() - os.fstat(lease.fileno()).st_mtime
+            facts = os.lstat(self._path)
+            content = private.read(self._path, _MAX_BYTES)
+        except FileNotFoundError:
+            return False
+        except (OSError, private.UntrustedFileError):
+            return True
+        return not _is_void(content, facts.st_mtime)
+
+    def _remove_void(self) -> bool:
+        """Remove the lease of a holder that is gone; whether the way is free now."""
+        try:
+            facts = os.lstat(self._path)
+            content = private.read(self._path, _MAX_BYTES)
         except FileNotFoundError:
             return True
-        except (OSError, ValueError):
-            pid, started, boot, namespace = "0", "", "", ""
-            age = self._age()
-        here = process.facts()
-        if boot and (boot, namespace) == (here["boot"], here["namespace"]) and pid.isdigit():
-            return not process.is_alive({**here, "pid": int(pid), "started": started})
-        return abs(age) > LEASE_SECONDS
-
-    def _age(self) -> float:
-        try:
-            return time.time() - os.lstat(self._path).st_mtime
+        except private.UntrustedFileError:
+            content = b""
         except OSError:
-            return 0.0
-
-    def _remove_void(self) -> None:
+            return False
+        if not _is_void(content, facts.st_mtime):
+            return False
         # By a rename, so that of several couriers that saw it one removes it.
         grave = f"{self._path}.{os.urandom(8).hex()}"
         try:
             os.rename(self._path, grave)
+            if os.lstat(grave).st_ino != facts.st_ino:
+                os.rename(grave, self._path)  # another courier was faster, and this is its lease
+                return False
             os.unlink(grave)
         except OSError:
-            return
+            return False
+        return True
+
+
+def _is_void(content: bytes, touched: float) -> bool:
+    here = process.facts()
+    try:
+        pid, started, boot, namespace, _unique = content.decode("ascii", "replace").split("\n")
+        if here["boot"] and (boot, namespace) == (here["boot"], here["namespace"]):
+            return not process.is_alive(int(pid), started)
+    except ValueError:
+        pass  # it is being written, or its writer died over it
+    return abs(time.time() - touched) > LEASE_SECONDS
