@@ -2,7 +2,8 @@
 
 A Python-level handler would delay death for as long as a C call lasts. `faulthandler` writes from
 inside the signal handler and passes the signal on at once, and `signal.getsignal` still shows the
-default. Each signal writes into a file of its own, whose name says which process and which signal.
+default. All signals of a process write into one file, each at a distance of its own from the file's
+beginning, so that the size tells which one it was.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from __future__ import annotations
 import os
 import signal
 
-from migas.process import place
+from migas import private, process
+from migas.descriptors import out_of_the_way
+from migas.record import place_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from migas.process import ProcessFacts
 
-TERMINATING = ("SIGTERM", "SIGHUP", "SIGXCPU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM")
+SIGNALS = ("SIGTERM", "SIGHUP", "SIGXCPU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM")
 """Signals whose default action ends a process and which people and batch systems send."""
-
-CRASH = "crash"
 
 _CRASHES = {
     b"Segmentation fault": "SIGSEGV",
@@ -30,21 +31,34 @@ _CRASHES = {
     b"Aborted": "SIGABRT",
 }
 
+_STRIDE = 128 * 1024
+"""More than `faulthandler` writes about one thread, in bytes; the file has holes."""
+
+# What this process, or the one it was forked from, has registered: a handler stays through a fork.
+_registered: set[int] = set()
+
+
+class Mark:
+    """What is known of a dead process's last moment: `signal`, and whether it was a crash."""
+
+    __slots__ = ("is_crash", "signal")
+
+    def __init__(self, name: str, *, is_crash: bool) -> None:
+        self.signal = name
+        self.is_crash = is_crash
+
 
 class Marks:
-    """The marks of this process, waiting to be written by a signal.
+    """The mark of this process, waiting to be written by a signal.
 
     Args:
-        folder: Where they lie.
-        process: The facts of this process.
+        folder: Where it lies.
+        owner: The facts of this process.
     """
 
-    def __init__(self, folder: str, process: ProcessFacts) -> None:
-        self._folder = folder
-        self._process = process
-        self._files: dict[str, int] = {}
-        self._registered: list[int] = []
-        self._has_enabled = False
+    def __init__(self, folder: str, owner: ProcessFacts) -> None:
+        self._path = os.path.join(folder, file_name(owner))
+        self._descriptors: list[int] = []
 
     def arm(self) -> None:
         """Have signals with their default action, and crashes, leave a mark from now on.
@@ -55,93 +69,94 @@ class Marks:
         import faulthandler
 
         # Process 1 ignores a signal with its default action: the mark would tell of no death.
-        if self._files or os.getpid() == 1 or not hasattr(faulthandler, "register"):
+        if self._descriptors or os.getpid() == 1 or not hasattr(faulthandler, "register"):
             return
-        for name in TERMINATING:
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-                faulthandler.register(number, file=self._open(name), all_threads=False, chain=True)
-                self._registered.append(number)
+        try:
+            private.write_new(self._path, b"")
+        except (
+            FileExistsError
+        ):  # of an earlier process that had the same pid, where no more is known
+            os.unlink(self._path)
+            private.write_new(self._path, b"")
+        for distance, number in _markable():
+            faulthandler.register(number, file=self._open(distance), all_threads=False, chain=True)
+            _registered.add(number)
         if not faulthandler.is_enabled():
-            faulthandler.enable(file=self._open(CRASH), all_threads=False)
-            self._has_enabled = True
+            faulthandler.enable(file=self._open(0), all_threads=False)
 
-    def disarm(self, *, erase: bool = True) -> None:
-        """Take everything back.
+    def erase(self) -> None:
+        """Remove the file, at the process's end.
 
-        Args:
-            erase: Whether the files go too; a forked child leaves them to its parent.
+        Nothing is unregistered: that would put the default action in the place of a handler that
+        the program may have set since.
         """
-        import faulthandler
-
-        for number in self._registered:
-            faulthandler.unregister(number)
-        if self._has_enabled:
-            faulthandler.disable()
-        for name, descriptor in self._files.items():
+        if self._descriptors:
             try:
-                os.close(descriptor)
-                if erase:
-                    os.unlink(self._path(name))
+                os.unlink(self._path)
             except OSError:
-                continue
-        self._files, self._registered, self._has_enabled = {}, [], False
+                return
 
-    def _open(self, name: str) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        self._files[name] = os.open(self._path(name), flags, 0o600)
-        return self._files[name]
+    def leave_to_parent(self) -> None:
+        """In a forked child, whose signals must not mark the parent: have them write nowhere."""
+        if not self._descriptors:
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in self._descriptors:
+            os.dup2(nowhere, descriptor, inheritable=False)
+        os.close(nowhere)
 
-    def _path(self, name: str) -> str:
-        return os.path.join(self._folder, mark_name(self._process, name))
-
-
-def mark_name(process: ProcessFacts, name: str) -> str:
-    """The file name of one process's mark."""
-    return f"{process['pid']}-{process['started']}-{place(process)}.{name}"
-
-
-def read(folder: str, process: ProcessFacts) -> str | None:
-    """Which mark a dead process left last.
-
-    Returns:
-        A signal's name such as `SIGTERM`, `crash:SIGSEGV` for a crash, or None.
-    """
-    found: list[tuple[int, str]] = []
-    for name in (*TERMINATING, CRASH):
-        path = os.path.join(folder, mark_name(process, name))
-        try:
-            facts = os.lstat(path)
-        except OSError:
-            continue
-        if facts.st_size > 0:
-            found.append((facts.st_mtime_ns, name))
-    if not found:
-        return None
-    _when, name = max(found)
-    return (
-        name
-        if name != CRASH
-        else f"crash:{_crash_signal(os.path.join(folder, mark_name(process, CRASH)))}"
-    )
+    def _open(self, distance: int) -> int:
+        flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = out_of_the_way(os.open(self._path, flags))
+        os.lseek(descriptor, distance, os.SEEK_SET)
+        self._descriptors.append(descriptor)
+        return descriptor
 
 
-def erase(folder: str, process: ProcessFacts) -> None:
-    """Remove the marks of a process whose death has been told."""
-    for name in (*TERMINATING, CRASH):
-        try:
-            os.unlink(os.path.join(folder, mark_name(process, name)))
-        except OSError:
-            continue
+def file_name(owner: ProcessFacts) -> str:
+    """The name of a process's mark."""
+    return name_of(owner["pid"], owner["started"], place_key(owner))
 
 
-def _crash_signal(path: str) -> str:
+def name_of(pid: int, started: str, place: str) -> str:
+    """The same from the parts that stand in the name of an open record."""
+    return f"{pid}-{started or '0'}-{place}"
+
+
+def read(folder: str, name: str) -> Mark | None:
+    """The mark of that name, or None when there is none, or none was left."""
+    path = os.path.join(folder, name)
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        size = os.lstat(path).st_size
     except OSError:
-        return "unknown"
+        return None
+    if size == 0:
+        return None
+    index = (size - 1) // _STRIDE
+    if 0 < index <= len(SIGNALS):
+        return Mark(SIGNALS[index - 1], is_crash=False)
     try:
-        head = os.read(descriptor, 200)
-    finally:
-        os.close(descriptor)
-    return next((name for text, name in _CRASHES.items() if text in head), "unknown")
+        head = private.read(path, _STRIDE)[:200]
+    except (OSError, private.UntrustedFileError):
+        return None
+    crash = next((name for text, name in _CRASHES.items() if text in head), None)
+    return None if crash is None else Mark(crash, is_crash=True)
+
+
+def _markable() -> list[tuple[int, int]]:
+    """Distances and numbers of the signals whose default action is really in place.
+
+    `signal.getsignal` does not see the handlers of C code, nor that a program has told
+    `faulthandler` to dump its stack at SIGUSR1, which must go on living.
+    """
+    caught = process.caught_signals()
+    names = SIGNALS if caught is not None else SIGNALS[:4]
+    found = []
+    for index, name in enumerate(names, 1):
+        number = getattr(signal, name, None)
+        if number is None or signal.getsignal(number) != signal.SIG_DFL:
+            continue
+        if number in (caught or ()) and number not in _registered:
+            continue
+        found.append((index * _STRIDE, int(number)))
+    return found

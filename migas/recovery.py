@@ -1,7 +1,7 @@
 """Deaths that nobody reported: open records whose process is gone become the end of a run.
 
 SIGKILL, `os._exit`, a crash or a power cut leave the open record behind. Whoever finds it on the
-same machine can see that the process is gone; from elsewhere only long silence tells.
+same machine can see that the process is gone; from elsewhere a mark tells, or long silence.
 """
 
 from __future__ import annotations
@@ -9,83 +9,103 @@ from __future__ import annotations
 import os
 import time
 
-from migas import breadcrumb, log, marks, outcome, process
-from migas.spool import InvalidRecordError
+from migas import breadcrumb, log, marks, memory, outcome, process
+from migas.record import LOST, InvalidRecordError, key, place_key
+from migas.upkeep import CLAIM_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-    from migas.process import ProcessFacts
-    from migas.spool import Record, Spool
-
-TOUCH_SECONDS = 3600.0
-"""How often a living run touches its open record."""
+    from migas.record import OpenEntry, Record
+    from migas.spool import Spool
 
 SILENT_SECONDS = 48 * 3600.0
 """Seconds after the last touch at which a run on another host counts as lost."""
 
-LOST = "Lost"
+ELSEWHERE_SECONDS = CLAIM_SECONDS
+"""How often, in seconds, couriers look after the runs of other hosts: each costs a look at a file,
+and ten thousand may be open."""
 
-_OWN_GROUP = "/proc/self/cgroup"
-_GROUP_ROOT = "/sys/fs/cgroup"
+_MARKS_KEPT_SECONDS = 30 * 24 * 3600.0
 
 
-def recover(spool: Spool) -> int:
+def recover(
+    spool: Spool, *, by_hand: bool = False, on_progress: Callable[[], None] = lambda: None
+) -> int:
     """Report every run whose process is known to be gone.
+
+    Args:
+        spool: Where.
+        by_hand: A person asked: look after the runs of other hosts, too, however recently
+            somebody has.
+        on_progress: Called before each step that may take long.
 
     Returns:
         How many were found.
     """
+    here = process.facts()
+    place = place_key(here) if here["boot"] and here["started"] else ""
+    looks_elsewhere = _is_time_to_look_elsewhere(spool, by_hand=by_hand)
     found = 0
-    for path in spool.open_paths():
-        try:
-            record = spool.read(path)
-            verdict = _verdict(spool, path, record)
-        except FileNotFoundError:
+    open_entries = spool.open_entries()
+    for entry in open_entries:
+        if entry.place == place:
+            if process.is_alive(entry.pid, entry.started):
+                continue
+        elif not looks_elsewhere and entry.machine != key(here["machine"]):
             continue
-        except InvalidRecordError as error:
-            log.debug("%s", error)
-            spool.set_aside(path)
-            continue
-        if verdict is not None:
-            found += _report(spool, path, record, verdict)
+        on_progress()
+        found += _recover(spool, entry)
+    _erase_marks_without_runs(spool, place)
     return found
 
 
-def oom_kills() -> dict[str, int]:
-    """How often the kernel has killed for want of memory in this process's control groups."""
-    counts: dict[str, int] = {}
-    for path in _event_files():
-        count = _oom_count(path)
-        if count is not None:
-            counts[path] = count
-    return counts
+def _recover(spool: Spool, entry: OpenEntry) -> int:
+    path = spool.folder("open", entry.name)
+    try:
+        record = spool.read(path)
+        verdict = _verdict(spool, path, entry, record)
+    except InvalidRecordError as error:
+        log.debug("%s", error)
+        spool.set_aside(path)
+        return 0
+    except OSError as error:
+        log.debug("%s cannot be looked at: %s", path, error)
+        return 0
+    return 0 if verdict is None else _report(spool, path, record, verdict)
 
 
-def _verdict(spool: Spool, path: str, record: Record) -> dict[str, Any] | None:
+def _verdict(spool: Spool, path: str, entry: OpenEntry, record: Record) -> dict[str, Any] | None:
     """How the run ended: empty when the record says so itself, None while it may live."""
     owner = record.get("process")
+    last_seen = os.lstat(path).st_mtime
+    is_near = owner is not None and process.is_same_place(owner)
     if owner is None:
-        return {}  # its text is final: the process died just before moving it
-    if process.is_same_place(owner):
-        return None if process.is_alive(owner) else _cause_of_death(spool, record, owner)
-    if process.restarted_since(owner):
+        # Its text is final: the process was about to move it, and maybe is still.
+        is_near = entry.place == place_key(process.facts())
+        is_over = is_near or time.time() - last_seen > CLAIM_SECONDS
+        return {} if is_over else None
+    if is_near and process.is_alive(owner["pid"], owner["started"]):
+        return None
+    mark = marks.read(spool.folder("marks"), marks.file_name(owner))
+    if mark is not None and not mark.is_crash:
+        # Its default action was about to follow, so this is a death, seen from anywhere.
+        return dict(outcome.terminated(mark.signal))
+    is_silent = time.time() - last_seen > SILENT_SECONDS
+    if is_near or is_silent:
+        if mark is not None:
+            return {"status": "F", "status_desc": f"Crashed ({mark.signal})"}
+        return _lost(record, is_near=is_near)
+    if process.restarted_since(owner, last_seen):
         return {"status": "F", "status_desc": f"{LOST} (the host restarted)"}
-    if time.time() - os.lstat(path).st_mtime > SILENT_SECONDS:
-        return {"status": "F", "status_desc": LOST}
     return None
 
 
-def _cause_of_death(spool: Spool, record: Record, owner: ProcessFacts) -> dict[str, Any]:
-    mark = marks.read(spool.folder("marks"), owner)
-    if mark is not None:
-        crash = mark.removeprefix("crash:")
-        if crash != mark:
-            return {"status": "F", "status_desc": f"Crashed ({crash})"}
-        return outcome.terminated(mark)
-    for path, before in record.get("oom_kills", {}).items():
-        count = _oom_count(path)
+def _lost(record: Record, *, is_near: bool) -> dict[str, Any]:
+    for path, before in record.get("oom_kills", {}).items() if is_near else ():
+        count = memory.oom_count(path)
         if count is not None and count > before:
             return {"status": "F", "status_desc": "Killed (out of memory)"}
     return {"status": "F", "status_desc": LOST}
@@ -96,6 +116,8 @@ def _report(spool: Spool, path: str, record: Record, verdict: dict[str, Any]) ->
         "endpoint": record["endpoint"],
         "breadcrumb": breadcrumb.fit(breadcrumb.compose({**record["breadcrumb"], **verdict})),
     }
+    if "not_before" in record:
+        final["not_before"] = record["not_before"]
     claimed = spool.claim_open(path, final)
     if claimed is None:
         return 0
@@ -107,55 +129,47 @@ def _report(spool: Spool, path: str, record: Record, verdict: dict[str, Any]) ->
     return 1
 
 
-def erase_marks_without_runs(spool: Spool) -> None:
+def _is_time_to_look_elsewhere(spool: Spool, *, by_hand: bool) -> bool:
+    """Whether nobody has for a while; the next one then finds that we do."""
+    stamp = spool.folder("looked")
+    try:
+        age = time.time() - os.lstat(stamp).st_mtime
+    except OSError:
+        age = ELSEWHERE_SECONDS
+    if not by_hand and abs(age) < ELSEWHERE_SECONDS:
+        return False
+    try:
+        os.close(os.open(stamp, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+        os.utime(stamp)
+    except OSError as error:
+        log.debug("%s cannot be touched: %s", stamp, error)
+    return True
+
+
+def _erase_marks_without_runs(spool: Spool, place: str) -> None:
     """Remove what dead processes left in the folder of marks, once none of their runs is open."""
-    owners = set()
-    for path in spool.open_paths():
-        try:
-            owner = spool.read(path).get("process")
-        except (OSError, InvalidRecordError):
-            continue
-        if owner is not None:
-            owners.add(f"{owner['pid']}-{owner['started']}")
-    folder = spool.folder("marks")
-    here = process.facts()
-    for name in os.listdir(folder):
+    names = spool.names("marks")
+    if not names:
+        return
+    owners = {
+        marks.name_of(entry.pid, entry.started, entry.place) for entry in spool.open_entries()
+    }
+    for name in names:
+        path = spool.folder("marks", name)
         pid, _, rest = name.partition("-")
-        started, _, rest = rest.partition("-")
-        if rest.rpartition(".")[0] != process.place(here) or f"{pid}-{started}" in owners:
-            continue  # another host's or container's are left to time
-        if pid.isdigit() and not process.is_alive({**here, "pid": int(pid), "started": started}):
-            spool.discard(os.path.join(folder, name))
+        started, _, its_place = rest.partition("-")
+        if name in owners:
+            continue
+        if its_place == place and pid.isdigit():
+            is_over = not process.is_alive(int(pid), started)
+        else:
+            is_over = _age(path) > _MARKS_KEPT_SECONDS
+        if is_over:
+            spool.discard(path)
 
 
-def _event_files() -> list[str]:
-    """Where the kernel counts: `memory.events` (cgroup v2), `memory.oom_control` (v1)."""
+def _age(path: str) -> float:
     try:
-        with open(_OWN_GROUP, encoding="utf-8", errors="replace") as groups:
-            lines = groups.read(65536).splitlines()
+        return time.time() - os.lstat(path).st_mtime
     except OSError:
-        return []
-    files = []
-    for line in lines:
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            files.append(f"{_GROUP_ROOT}{path.rstrip('/')}/memory.events")
-        elif "memory" in controllers.split(","):
-            files.append(f"{_GROUP_ROOT}/memory{path.rstrip('/')}/memory.oom_control")
-    return files
-
-
-def _oom_count(path: str) -> int | None:
-    # The path comes from a record: only the kernel's own counters are read.
-    if not path.startswith(_GROUP_ROOT + "/") or ".." in path:
-        return None
-    try:
-        with open(path, encoding="ascii", errors="replace") as events:
-            for line in events.read(4096).splitlines():
-                name, _, count = line.partition(" ")
-                if name == "oom_kill" and count.isdigit():
-                    return int(count)
-    except OSError:
-        return None
-    return None
+        return 0.0
