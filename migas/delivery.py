@@ -13,7 +13,9 @@ import threading
 import time
 
 from migas import breadcrumb, config, log, process
+from migas.couriers import Couriers
 from migas.spool import Spool
+from migas.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,13 +23,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from migas.breadcrumb import Breadcrumb
-    from migas.dispatch import DispatchedCourier
     from migas.marks import Marks
-    from migas.spool import Record
-    from migas.watch import Watch
+    from migas.record import Record
 
-COURIER_SECONDS = 10.0
-"""A process starts at most one courier in this time, and one more at its end."""
+_UNHEARD_SECONDS = 30 * 24 * 3600.0
+"""How far ahead a run is touched that cannot touch its record again for now."""
 
 
 def compose(project: object, version: object, fields: Mapping[str, Any]) -> Breadcrumb:
@@ -55,16 +55,13 @@ class Delivery:
     """The delivery of this process; there is one, and a forked child has its own."""
 
     def __init__(self) -> None:
-        self.watch = _make_watch()
+        self.watch = Watch()
+        self._couriers = Couriers(self.watch)
         # Reentrant: a signal's handler may end a run while this very thread holds it.
         self._lock = threading.RLock()
         self._spool: Spool | None = None
         self._marks: Marks | None = None
         self._open: set[str] = set()
-        self._courier: DispatchedCourier | None = None
-        self._courier_started = float("-inf")
-        self._is_waiting = False
-        self._is_exiting = False
         self._last_running: dict[str, float] = {}
 
     def open_run(self, crumb: Breadcrumb) -> str | None:
@@ -107,7 +104,7 @@ class Delivery:
         elif config.delivery() == "log":
             _print(crumb)
         else:
-            self._send_courier(self._write(path, crumb))
+            self._couriers.send(self._write(path, crumb))
             self._closed(path)
 
     def erase_run(self, path: str | None) -> None:
@@ -129,8 +126,8 @@ class Delivery:
             return
         if config.delivery() == "log":
             _print(crumb)
-        elif self._may_start_courier():
-            self._start_courier(self._write(None, crumb))
+        elif self._couriers.may_start():
+            self._couriers.send(self._write(None, crumb))
 
     def running_was_sent(self, session_id: str | None) -> None:
         """Remember that a session's `R` has just left: its end keeps a second's distance."""
@@ -148,50 +145,37 @@ class Delivery:
         """
         if config.refusal() is not None:
             return False
-        from migas import dispatch
-
         try:
             spool = self._usable_spool()
         except (OSError, RuntimeError) as error:
             log.debug("the spool cannot be used: %s", error)
             return False
-        started = time.monotonic()
-        if dispatch.can_start():
-            attended = dispatch.dispatch(attended_for=timeout, by_hand=True)
-            if attended is not None:
-                attended.wait(timeout)
-                attended.forget()
-        while time.monotonic() - started < timeout:
-            counts = spool.count()
-            if not counts["ready"] and not counts["sending"]:
-                return True
-            if not os.path.exists(os.path.join(spool.root, "lease")):
-                return False
-            time.sleep(0.02)
-        counts = spool.count()
-        return not counts["ready"] and not counts["sending"]
+        return self._couriers.flush(spool, timeout)
 
     def at_exit(self) -> None:
         """Send a courier for what still waits, and give it its moment where it has only that."""
-        self._is_exiting = True
         self.watch.close()
         try:
-            if self._is_waiting:
-                self._start_courier(None)
-            if self._courier is not None:
-                if not self._courier.wait(config.settings.exit_timeout):
-                    self._courier.kill()
-                self._courier.forget()
+            self._couriers.at_exit()
         finally:
             if self._marks is not None and not self._open:
-                self._marks.disarm()
+                self._marks.erase()
+
+    def prepare_fork(self) -> None:
+        """Stop the thread; until it runs again, nobody can touch the open records."""
+        if self.watch.pause():
+            then = time.time() + _UNHEARD_SECONDS
+            for path in list(self._open):
+                try:
+                    os.utime(path, (then, then))
+                except OSError as error:
+                    log.debug("an open record could not be touched: %s", error)
 
     def leave_to_parent(self) -> None:
         """In a forked child: what the parent opened is the parent's."""
         if self._marks is not None:
-            self._marks.disarm(erase=False)
-        if self._courier is not None:
-            self._courier.forget()
+            self._marks.leave_to_parent()
+        self._couriers.leave_to_parent()
 
     def _write(self, path: str | None, crumb: Breadcrumb) -> Record | None:
         """Put a breadcrumb among what waits.
@@ -225,14 +209,15 @@ class Delivery:
         return record
 
     def _open_record(self, crumb: Breadcrumb) -> Record:
-        from migas import recovery
+        from migas import memory
+        from migas.record import LOST
 
-        lost = breadcrumb.compose({**crumb, "status": "F", "status_desc": recovery.LOST})
+        lost = breadcrumb.compose({**crumb, "status": "F", "status_desc": LOST})
         return {
             "endpoint": config.settings.endpoint,
             "breadcrumb": breadcrumb.fit(lost),
             "process": process.facts(),
-            "oom_kills": recovery.oom_kills(),
+            "oom_kills": memory.oom_kills(),
         }
 
     def _arm_marks(self, spool: Spool) -> None:
@@ -250,65 +235,6 @@ class Delivery:
         if path is not None:
             with self._lock:
                 self._open.discard(path)
-
-    def _send_courier(self, payload: Record | None) -> None:
-        """Start a courier now, or a little later when one was started a moment ago."""
-        if payload is not None:
-            self._start_courier(payload)
-            return
-        left = self._courier_started + COURIER_SECONDS - time.monotonic()
-        if left <= 0 or self._is_exiting:
-            self._start_courier(None)
-        elif not self._is_waiting:
-            self._is_waiting = True
-            self.watch.call_later(self, left, self._start_late)
-
-    def _start_late(self) -> None:
-        if self._is_waiting:
-            self._start_courier(None)
-
-    def _may_start_courier(self) -> bool:
-        from migas import dispatch
-        from migas.backoff import Backoff
-
-        if config.delivery() == "spool" or not dispatch.can_start():
-            return False
-        try:
-            root = self._usable_spool().root
-        except (OSError, RuntimeError):
-            return True  # what cannot be written down can only be handed over
-        return Backoff(root).seconds_left(config.settings.endpoint) <= 0
-
-    def _start_courier(self, payload: Record | None) -> None:
-        if not self._may_start_courier():
-            return
-        import json
-
-        from migas import dispatch, environment
-
-        mode = config.delivery()
-        attended = mode == "inline" or (mode == "auto" and environment.is_short_lived())
-        with self._lock:
-            self._is_waiting = False
-            self._courier_started = time.monotonic()
-            if self._courier is not None:
-                self._courier.forget()
-            started = dispatch.dispatch(
-                None if payload is None else json.dumps(payload).encode(),
-                attended_for=config.settings.exit_timeout if attended else None,
-            )
-            self._courier = started if attended else None
-            if attended and self._is_exiting and started is not None:
-                # Whoever ends a run this late has no later moment for us to wait in.
-                if not started.wait(config.settings.exit_timeout):
-                    started.kill()
-                started.forget()
-
-
-def _make_watch() -> Watch:
-    from migas.watch import Watch
-
-    return Watch()
 
 
 def _print(crumb: Breadcrumb) -> None:
@@ -368,7 +294,7 @@ def _at_exit() -> None:
 def _before_fork() -> None:
     if _current is not None:
         try:
-            _current.watch.pause()
+            _current.prepare_fork()
         except Exception as error:  # noqa: BLE001  an error here would be printed by the interpreter
             log.debug("the thread could not be stopped before a fork: %r", error)
 

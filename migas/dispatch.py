@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 
-from migas import log
+from migas import children, log
+from migas.descriptors import OwnDescriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,9 +36,11 @@ _KEPT_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSI
 
 
 class DispatchedCourier:
-    """A courier on its way."""
+    """A courier on its way, whose standard output is a pipe that closes with its life."""
 
-    def __init__(self, pid: int, output: int | None, child: subprocess.Popen[bytes] | None) -> None:
+    def __init__(
+        self, pid: int, output: OwnDescriptor | None, child: subprocess.Popen[bytes] | None
+    ) -> None:
         self._pid = pid
         self._output = output
         self._child = child
@@ -49,56 +52,36 @@ class DispatchedCourier:
             seconds: At most this long.
 
         Returns:
-            Whether it has.
+            Whether it has, or nothing can be known of it any more.
         """
         if self._child is not None:
             try:
-                self._child.wait(seconds)
+                self._child.wait(max(seconds, 0.0))
             except subprocess.TimeoutExpired:
                 return False
             return True
-        return self._output is None or self._reached_end(time.monotonic() + seconds)
+        return self._output is None or _reached_end(self._output, time.monotonic() + seconds)
 
     def kill(self) -> None:
         """End it now; what it has claimed goes back in time."""
         if self._child is not None:
             self._child.kill()
             self._child.wait()
-        elif self._output is not None:
+        elif not self.wait(0.0):
             try:
                 os.kill(self._pid, signal.SIGKILL)
-            except OSError:
-                pass
+            except OSError as error:
+                log.debug("a courier could not be killed: %s", error)
         self.forget()
 
     def forget(self) -> None:
         """Let it go on alone."""
         if self._output is not None:
             output, self._output = self._output, None
-            try:
-                os.close(output)
-            except OSError:
-                pass
+            output.close()
         if self._child is not None and self._child.returncode is None:
             # It is meant to live on: `-X dev` must not call it a leak.
             self._child.returncode = 0
-
-    def _reached_end(self, deadline: float) -> bool:
-        """Its standard output is a pipe that nothing is written to: it closes with its life."""
-        import select
-
-        output = self._output
-        while output is not None:
-            left = deadline - time.monotonic()
-            try:
-                readable, _, _ = select.select([output], [], [], max(left, 0))
-                if readable and not os.read(output, 64):
-                    return True
-            except (OSError, ValueError):
-                return True  # the program closed our descriptor
-            if left <= 0:
-                return False
-        return True
 
 
 def can_start() -> bool:
@@ -125,7 +108,7 @@ def dispatch(
         by_hand: Whether a person asked for it: then it ignores earlier failures' backoff.
 
     Returns:
-        The courier, or None when none could be started.
+        The courier, or None when none could be started, or not without the program's noticing.
     """
     command = [sys.executable, "-P", _main_file(), *COURIER_ARGUMENTS]
     if by_hand:
@@ -133,12 +116,16 @@ def dispatch(
     if payload is not None:
         command.append("--stdin")
     if attended_for is not None:
-        command.append(f"--attended={attended_for:g}")
+        # This clock is the whole machine's.
+        command.append(f"--until={time.monotonic() + attended_for:.3f}")
     try:
-        return _launch(command, payload, attended=attended_for is not None)
+        with children.unnoticed() as may_have_one:
+            if may_have_one:
+                return _launch(command, payload, attended=attended_for is not None)
+        log.debug("no courier was started: the program would have noticed a child")
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         log.debug("no courier could be started: %s", error)
-        return None
+    return None
 
 
 def _launch(command: Sequence[str], payload: bytes | None, *, attended: bool) -> DispatchedCourier:
@@ -165,14 +152,33 @@ def _launch(command: Sequence[str], payload: bytes | None, *, attended: bool) ->
     if not has_shell or child.stdout is None:
         courier = DispatchedCourier(child.pid, None, child)
     else:
-        output = os.dup(child.stdout.fileno())
         first_line = child.stdout.readline()
+        output = OwnDescriptor(os.dup(child.stdout.fileno())) if attended else None
         child.stdout.close()
         child.wait()
         courier = DispatchedCourier(int(first_line or b"0"), output, None)
     if not attended:
         courier.forget()
     return courier
+
+
+def _reached_end(output: OwnDescriptor, deadline: float) -> bool:
+    """Wait for a pipe's end; a deadline of the monotonic clock."""
+    import select
+
+    while (number := output.number) is not None:
+        left = max(deadline - time.monotonic(), 0.0)
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(number, select.POLLIN)
+            is_ready = bool(poll.poll(left * 1000))
+        else:
+            is_ready = bool(select.select([number], [], [], left)[0])
+        if is_ready and not os.read(number, 64):
+            return True
+        if left <= 0:
+            return False
+    return True  # the program has closed it
 
 
 def _environment() -> dict[str, str]:

@@ -3,24 +3,21 @@
 Announcing a long run, touching its open record, starting a courier a little later: none of this
 may happen in the program's own time. The thread exists only while something is due. It is stopped
 and joined before a fork, because a live thread makes `os.fork()` warn on Python 3.12 and later and
-could hold a lock that the child needs; it starts again with the next call.
+could hold a lock that the child needs.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 
-from migas import log
+from migas import log, threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _JOIN_SECONDS = 1.0
-_POLL_SECONDS = 0.001
 
 
 class Watch:
@@ -30,6 +27,7 @@ class Watch:
         self._due: dict[object, tuple[float, Callable[[], None]]] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._wakes_at = float("inf")
         self._is_closed = False
 
     def call_later(self, key: object, seconds: float, function: Callable[[], None]) -> None:
@@ -40,10 +38,12 @@ class Watch:
             seconds: From now.
             function: Runs in the thread; what it raises is logged.
         """
+        when = time.monotonic() + seconds
         with self._changed:
-            self._due[key] = (time.monotonic() + seconds, function)
+            self._due[key] = (when, function)
             self._ensure_thread()
-            self._changed.notify()
+            if when < self._wakes_at:
+                self._changed.notify()
 
     def cancel(self, key: object) -> None:
         """Forget an appointment; an unknown key is fine."""
@@ -56,16 +56,16 @@ class Watch:
             with self._changed:
                 self._ensure_thread()
 
-    def pause(self) -> None:
-        """Stop the thread and wait until the system counts it no more."""
+    def pause(self) -> bool:
+        """Stop the thread and wait until the system counts it no more; whether there was one."""
         thread = self._thread
         if thread is None or thread is threading.current_thread():
-            return
+            return False
         with self._changed:
             self._thread = None
             self._changed.notify()
-        thread.join(_JOIN_SECONDS)
-        _wait_until_gone(thread.native_id)
+        threads.join(thread, _JOIN_SECONDS)
+        return True
 
     def close(self) -> None:
         """Stop for good, at the interpreter's end."""
@@ -73,14 +73,11 @@ class Watch:
         self.pause()
 
     def _ensure_thread(self) -> None:
-        if self._thread is None and not self._is_closed:
-            thread = threading.Thread(target=self._serve, name="migas-watch", daemon=True)
-            self._thread = thread
+        if self._thread is None and not self._is_closed and self._due:
             try:
-                thread.start()
+                self._thread = threads.start(self._serve, "migas-watch")
             except RuntimeError as error:
                 # The interpreter is shutting down, or the system has no thread left.
-                self._thread = None
                 log.debug("no thread can be started: %s", error)
 
     def _serve(self) -> None:
@@ -95,20 +92,12 @@ class Watch:
                 key, (when, function) = min(self._due.items(), key=lambda item: item[1][0])
                 left = when - time.monotonic()
                 if left > 0:
+                    self._wakes_at = when
                     self._changed.wait(left)
+                    self._wakes_at = float("inf")
                     continue
                 del self._due[key]
             try:
                 function()
             except Exception as error:  # noqa: BLE001  the thread must outlive our own mistakes
                 log.debug("an appointment failed: %r", error)
-
-
-def _wait_until_gone(native_id: int | None) -> None:
-    """A joined thread may be counted by the kernel a moment longer."""
-    if native_id is None or not sys.platform.startswith("linux"):
-        return
-    for _attempt in range(50):
-        if not os.path.exists(f"/proc/self/task/{native_id}"):
-            return
-        time.sleep(_POLL_SECONDS)

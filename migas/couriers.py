@@ -1,0 +1,145 @@
+"""When this process sends a courier, and how long it waits for one at its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from migas import config, log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from migas.dispatch import DispatchedCourier
+    from migas.record import Record
+    from migas.spool import Spool
+    from migas.watch import Watch
+
+COURIER_SECONDS = 10.0
+"""A process starts at most one courier in this time, and one more at its end."""
+
+
+class Couriers:
+    """The couriers of this process.
+
+    Args:
+        watch: Starts the one that must wait a little.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        # Reentrant: a signal's handler may end a run while this very thread holds it.
+        self._lock = threading.RLock()
+        self._attended: list[DispatchedCourier] = []
+        self._started = float("-inf")
+        self._is_owed = False
+        self._is_exiting = False
+
+    def send(self, payload: Record | None = None) -> None:
+        """Start one now, or a little later when one was started a moment ago.
+
+        Args:
+            payload: A record that could not be written down, to be handed over.
+        """
+        with self._lock:
+            left = self._started + COURIER_SECONDS - time.monotonic()
+            if payload is not None or left <= 0 or self._is_exiting:
+                self._start(payload)
+                if self._is_exiting:
+                    self._wait()  # whoever ends a run this late has no later moment
+            elif not self._is_owed:
+                self._is_owed = True
+                self._watch.call_later(self, left, self._start_owed)
+
+    def may_start(self, payload: Record | None = None) -> bool:
+        """Whether one could do anything now: none is started for a server that was unreachable."""
+        from migas import dispatch
+        from migas.backoff import Backoff
+
+        if config.delivery() == "spool" or not dispatch.can_start():
+            return False
+        try:
+            root = config.state_folder()
+        except RuntimeError:
+            return True  # what cannot be written down can only be handed over
+        # For what no disk took this is the only chance: it respects a plea for silence, no more.
+        by_hand = payload is not None
+        return Backoff(root).seconds_left(config.settings.endpoint, by_hand=by_hand) <= 0
+
+    def flush(self, spool: Spool, timeout: float) -> bool:
+        """Have everything that waits sent now.
+
+        Args:
+            spool: Where it waits.
+            timeout: Seconds to wait.
+
+        Returns:
+            Whether nothing of this user's waits any more.
+        """
+        from migas import dispatch
+        from migas.lease import Lease
+
+        deadline = time.monotonic() + timeout
+        courier = None
+        if dispatch.can_start():
+            courier = dispatch.dispatch(attended_for=timeout, by_hand=True)
+        if courier is not None:
+            courier.wait(timeout)
+            courier.forget()
+        lease = Lease(spool.root)
+        while lease.is_held() and time.monotonic() < deadline:
+            time.sleep(0.02)  # another one is at work, and will not stop before the end
+        counts = spool.count()
+        return not counts["ready"] and not counts["sending"]
+
+    def at_exit(self) -> None:
+        """Start the one that is still owed, and give all their moment where they have only that."""
+        with self._lock:
+            self._is_exiting = True
+            if self._is_owed:
+                self._start(None)
+            self._wait()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: let go of the parent's."""
+        for courier in self._attended:
+            courier.forget()
+
+    def _start_owed(self) -> None:
+        with self._lock:
+            if self._is_owed:
+                self._start(None)
+
+    def _start(self, payload: Record | None) -> None:
+        if not self.may_start(payload):
+            return
+        from migas import dispatch, environment
+        from migas.record import encode
+
+        mode = config.delivery()
+        attended = mode == "inline" or (mode == "auto" and environment.is_short_lived())
+        self._is_owed = False
+        self._started = time.monotonic()
+        courier = dispatch.dispatch(
+            None if payload is None else encode(payload),
+            attended_for=config.settings.exit_timeout if attended else None,
+        )
+        if courier is None:
+            log.debug("what waits is left to a later courier")
+            self._is_owed = not self._is_exiting
+        elif attended:
+            self._forget_ended()
+            self._attended.append(courier)
+
+    def _forget_ended(self) -> None:
+        for courier in [one for one in self._attended if one.wait(0.0)]:
+            courier.forget()
+            self._attended.remove(courier)
+
+    def _wait(self) -> None:
+        """Give each its moment, one for all together, and end it then."""
+        deadline = time.monotonic() + config.settings.exit_timeout
+        couriers, self._attended = self._attended, []
+        for courier in couriers:
+            if not courier.wait(deadline - time.monotonic()):
+                courier.kill()
+            courier.forget()
