@@ -74,6 +74,12 @@ TEXT_FIELDS = ("status_desc", "error_type", "error_desc")
 
 ADD_PROJECT_QUERY = "mutation($p:ProjectInput!){add_project(p:$p)}"
 
+_CHOICES = {"container": CONTAINERS, "user_type": USER_TYPES}
+_MAX_CHARS = {
+    "language": MAX_LANGUAGE_CHARS,
+    "language_version": MAX_VERSION_CHARS,
+    "platform": MAX_PLATFORM_CHARS,
+}
 _CUT_ORDER = ("error_desc", "status_desc", "error_type", "project_version", "project")
 _CUT_MARK = " … "
 _MAX_TEXT_CHARS = 8 * MAX_REQUEST_BYTES
@@ -93,7 +99,10 @@ def compose(fields: Mapping[str, Any]) -> Breadcrumb:
     for name in FIELDS:
         value = fields.get(name)
         if value is not None:
-            repaired = _repair(name, value)
+            try:
+                repaired = _repair(name, value)
+            except Exception:  # noqa: BLE001  a foreign value may refuse anything
+                repaired = None
             if repaired is not None:
                 composed[name] = repaired
     return composed  # type: ignore[return-value]
@@ -170,7 +179,9 @@ def cut_middle(text: str, budget: int) -> str:
 
 def canonical_uuid(value: object) -> str | None:
     """The hyphenated lower-case form of a UUID given as text or `uuid.UUID`, or None."""
-    digits = str(value).strip().lower().removeprefix("urn:uuid:").strip("{}").replace("-", "")
+    digits = (
+        plain_text(value).strip().lower().removeprefix("urn:uuid:").strip("{}").replace("-", "")
+    )
     if len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):
         return None
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
@@ -182,14 +193,15 @@ def plain_text(value: object) -> str:
     A value whose own `__str__` fails becomes `<TypeName>`: a report about a broken object must
     not break in turn.
     """
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, type):
+    if isinstance(value, type):
         text = value.__name__
     else:
         try:
-            text = str(value)
-        except Exception:  # noqa: BLE001  a foreign __str__ may raise anything
+            # A subclass of str may have methods of its own: only its characters count.
+            text = str.__str__(value if isinstance(value, str) else str(value))
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001  a foreign __str__ may raise anything
             text = f"<{type(value).__name__}>"
     text = text.replace("\0", "\ufffd")
     if not text.isascii():
@@ -212,16 +224,10 @@ def _repair(name: str, value: object) -> object:
     text = field_text(name, value)
     if name == "status":
         return STATUSES.get(text) or STATUSES.get(text.lower())
-    if name == "container":
-        return text if text in CONTAINERS else None
-    if name == "user_type":
-        return text if text in USER_TYPES else None
-    if name == "language":
-        return text[:MAX_LANGUAGE_CHARS]
-    if name == "platform":
-        return text[:MAX_PLATFORM_CHARS]
-    if name in ("project", "project_version", "language_version"):
-        return text.strip()
+    if name in _CHOICES:
+        return text if text in _CHOICES[name] else None
+    if name not in TEXT_FIELDS:
+        return text.strip()[: _MAX_CHARS.get(name)]
     if len(text) > _MAX_TEXT_CHARS:
         half = _MAX_TEXT_CHARS // 2
         return text[:half] + _CUT_MARK + text[-half:]
