@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from migas import config, delivery, runs
 from tests.support.collector import running_collector
+from tests.support.fault_server import FaultServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.collector import CollectorProcess
+
+for _name in [name for name in os.environ if "MIGAS" in name or name == "DO_NOT_TRACK"]:
+    # What the person who runs the tests has decided is for real programs.
+    del os.environ[_name]
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +28,58 @@ def shared_collector() -> Iterator[CollectorProcess]:
     """A collector that registers whom it does not know, one for the whole session."""
     with running_collector() as collector:
         yield collector
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A server that behaves well until told otherwise."""
+    with FaultServer() as running:
+        yield running
+
+
+class Spool:
+    """What this process has left to be sent: the real files of a state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def crumbs(self) -> list[dict[str, Any]]:
+        """The breadcrumbs that wait, in the order in which they were written."""
+        return self._read("ready")
+
+    def open_crumbs(self) -> list[dict[str, Any]]:
+        """What would be sent if this process died now."""
+        return self._read("open")
+
+    def endings(self) -> list[tuple[str, str]]:
+        """Status and description of each breadcrumb that waits."""
+        return [(crumb["status"], crumb["status_desc"]) for crumb in self.crumbs()]
+
+    def _read(self, name: str) -> list[dict[str, Any]]:
+        files = sorted(self.folder.glob(f"{name}/*.json"), key=lambda file: file.stat().st_mtime_ns)
+        return [json.loads(file.read_text(encoding="utf-8"))["breadcrumb"] for file in files]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """This very process as if migas had just been imported; gives its state folder."""
+    monkeypatch.setenv("MIGAS_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("_MIGAS_PARENT", "")
+    monkeypatch.setattr(delivery, "_current", None)
+    config.settings.reset()
+    yield tmp_path / "state"
+    for session in runs.open_sessions():
+        session.discard()
+        session.stop()
+    delivery.current().at_exit()
+    config.settings.reset()
+
+
+@pytest.fixture
+def spool(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
+    """This very process, set up and tracked; nothing is sent, everything waits in files."""
+    monkeypatch.setenv("MIGAS_DELIVERY", "spool")
+    config.setup(endpoint="http://127.0.0.1:9")
+    return Spool(fresh)
