@@ -44,7 +44,7 @@ class Spool:
         self.folder = folder
 
     def crumbs(self) -> list[dict[str, Any]]:
-        """The breadcrumbs that wait, in the order in which they were written."""
+        """The breadcrumbs that wait."""
         return self._read("ready")
 
     def open_crumbs(self) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ class Spool:
         return [(crumb["status"], crumb["status_desc"]) for crumb in self.crumbs()]
 
     def _read(self, name: str) -> list[dict[str, Any]]:
-        files = sorted(self.folder.glob(f"{name}/*.json"), key=lambda file: file.stat().st_mtime_ns)
+        files = self.folder.glob(f"{name}/*.json")
         return [json.loads(file.read_text(encoding="utf-8"))["breadcrumb"] for file in files]
 
 
