@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server of this session's own."""
-    with running_postgres() as server:
+    with running_postgres(durable=False) as server:
         yield server
 
 

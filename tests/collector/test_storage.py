@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.collector.databases import Database
 
 
-def a_crumb(project: str = "a/b", **fields: str) -> Crumb:
+def a_crumb(project: str = "a/b", **fields: str | None) -> Crumb:
     defaults = {"project_version": "1.0", "language": "python", "language_version": "3.11"}
     return checked(project=project, **(defaults | fields))  # type: ignore[arg-type]
 

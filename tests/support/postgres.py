@@ -29,9 +29,11 @@ class Postgres:
 
     Args:
         folder: An empty folder; its path is short, for a socket's may have a hundred characters.
+        durable: Whether a commit waits for the disk, as it does wherever data matters.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+        self._durable = durable
         with warnings.catch_warnings():
             # It complains about XDG_RUNTIME_DIR, which it then does without.
             warnings.simplefilter("ignore")
@@ -81,7 +83,7 @@ class Postgres:
         with (self.folder / "log").open("ab") as log:
             # A child of ours: a dead one that nobody collects would keep its lock.
             self._process = subprocess.Popen(
-                [*command, "-c", "listen_addresses="],
+                [*command, "-c", "listen_addresses=", "-c", f"fsync={self._durable}"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -117,11 +119,11 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(*, durable: bool = True) -> Iterator[Postgres]:
     """Run a PostgreSQL server for a `with` block."""
     folder = Path(tempfile.mkdtemp(prefix="migas-pg-", dir="/tmp"))
     try:
-        server = Postgres(folder)
+        server = Postgres(folder, durable=durable)
         server.start()
         try:
             yield server

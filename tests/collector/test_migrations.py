@@ -1,0 +1,164 @@
+"""Databases of any age become today's, once, whoever starts first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from migas.collector import migrate
+from migas.collector.database import engine_url
+from migas.collector.errors import CollectorError
+from migas.collector.tables import metadata
+from tests.collector.databases import make_tables, with_storage
+from tests.support.collector import plain_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from migas.collector.storage import Storage
+    from tests.collector.databases import Database
+
+USER = "35ecdd23-f0b6-593a-8d5b-108982c1126d"
+RUN = "0c9f5a5e-5a68-4b53-9d3c-3f6dfd8a3f10"
+
+
+def on_connection(database: Database, work: Callable[[Connection], Any]) -> Any:
+    """The result of a function of a connection that has no part in migas' own opening."""
+    import asyncio
+
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    async def run() -> Any:
+        engine = create_async_engine(engine_url(database.url))
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(work)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())
+
+
+def test_the_steps_lead_to_the_tables_of_the_code(database: Database) -> None:
+    def differences(connection: Connection) -> Any:
+        return compare_metadata(MigrationContext.configure(connection), metadata)
+
+    assert on_connection(database, differences) == []
+
+
+def test_the_newest_step_is_the_one_that_is_looked_for() -> None:
+    config = Config()
+    config.set_main_option("script_location", "migas:collector/migrations")
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]
+
+
+def make_oldest(database: Database) -> None:
+    """The tables that the first collectors made, who noted no step, and some rows in them."""
+
+    def make(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", "migas:collector/migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("DROP TABLE alembic_version"))
+
+    on_connection(database, make)
+    database.execute("INSERT INTO projects (project, registered) VALUES ('a/b', 5)")
+    database.execute("INSERT INTO users VALUES (?, 'general', 'linux', 'docker')", USER)
+    for second, status in enumerate("RF"):
+        for _ in range(2):  # stored twice, as it was then
+            database.execute(
+                "INSERT INTO crumbs (project, version, language, language_version, timestamp,"
+                " session_id, user_id, status, error_type, is_ci)"
+                " VALUES ('a/b', '1.0', 'python', '3.11.7', ?, ?, ?, ?, 'ValueError', false)",
+                86400 + second,
+                RUN,
+                USER,
+                status,
+            )
+
+
+def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> None:
+    make_oldest(empty_database)
+    make_tables(empty_database.url)
+
+    assert empty_database.value("SELECT count(*) FROM crumbs") == 4
+    crumb = "SELECT DISTINCT platform, container FROM crumbs"
+    assert empty_database.rows(crumb) == [{"platform": "linux", "container": "docker"}]
+    session = "SELECT session_id, began, seen, status, platform FROM sessions"
+    assert empty_database.rows(session) == [
+        {"session_id": RUN, "began": 86400, "seen": 86401, "status": "F", "platform": "linux"}
+    ]
+    counts = "SELECT kind, day, value, detail, sessions FROM daily ORDER BY kind, value"
+    assert [tuple(row.values()) for row in empty_database.rows(counts)] == [
+        ("ci", 1, "no", "", 1),
+        ("container", 1, "docker", "", 1),
+        ("error", 1, "ValueError", "1.0", 1),
+        ("language", 1, "python 3.11", "", 1),
+        ("outcome", 1, "1.0", "F", 1),
+        ("platform", 1, "linux", "", 1),
+    ]
+    assert empty_database.rows("SELECT project, first_day, last_day FROM project_users") == [
+        {"project": "a/b", "first_day": 1, "last_day": 1}
+    ]
+
+
+def test_an_upgraded_database_takes_breadcrumbs(empty_database: Database) -> None:
+    from tests.collector.test_storage import a_crumb
+
+    async def work(storage: Storage) -> None:
+        assert await storage.projects() == ["a/b"]
+        assert await storage.record(a_crumb(session_id=RUN, status="C")) is not None
+
+    make_oldest(empty_database)
+    with_storage(empty_database.url, work)
+    assert empty_database.value("SELECT status FROM sessions") == "C"
+
+
+def test_several_processes_may_start_at_once(empty_database: Database) -> None:
+    make_oldest(empty_database)
+    script = (
+        "import sys; from tests.collector.databases import make_tables; make_tables(sys.argv[1])"
+    )
+    starting = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, empty_database.url],
+            stderr=subprocess.PIPE,
+            env=plain_environment(),
+        )
+        for _ in range(3)
+    ]
+    for process in starting:
+        _, said = process.communicate(timeout=60)
+        assert (process.returncode, said) == (0, b"")
+    assert empty_database.value("SELECT sum(sessions) FROM daily WHERE kind = 'ci'") == 1
+
+
+def test_a_step_that_fails_leaves_everything_as_it_was(empty_database: Database) -> None:
+    make_oldest(empty_database)
+    empty_database.execute("CREATE TABLE tokens (name text)")  # in the way of ours
+    with pytest.raises(CollectorError, match="tokens"):
+        make_tables(empty_database.url)
+
+    empty_database.execute("DROP TABLE tokens")
+    assert "platform" not in empty_database.rows("SELECT * FROM crumbs")[0]
+    make_tables(empty_database.url)
+    assert empty_database.value("SELECT count(*) FROM sessions") == 1
+
+
+def test_a_database_of_a_newer_migas_is_left_alone(database: Database) -> None:
+    database.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(CollectorError, match="a newer migas made it"):
+        make_tables(database.url)
+    assert database.value("SELECT version_num FROM alembic_version") == "9999"
