@@ -7,7 +7,6 @@ whoever shows them treats them as hostile.
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -260,11 +259,9 @@ class Reports:
         shares = sorted((Share(*row) for row in rows), key=lambda s: (-s.sessions, s.value))
         return shares[:limit]
 
-    async def lost_runs(
-        self, project: str, period: Period, limit: int = 10, now: float | None = None
-    ) -> LostRuns:
+    async def lost_runs(self, project: str, period: Period, limit: int = 10) -> LostRuns:
         """Runs last heard of in a period, not ended, and silent for a day or longer."""
-        before = int(now or time.time()) - SILENT_SECONDS
+        before = self._storage.now() - SILENT_SECONDS
         first, last = _day(period.first) * SECONDS_A_DAY, (_day(period.last) + 1) * SECONDS_A_DAY
         lost = (
             sessions.c.project == project,

@@ -26,7 +26,7 @@ from .versions import UNKNOWN, Release, in_order
 from .writer import GroupWriter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from sqlalchemy import URL
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -47,14 +47,23 @@ class Storage:
         engine: An engine from `open_engine`.
         url: Where it is, for people.
         open_registration: Register an unknown `owner/repo` at its first breadcrumb.
+        clock: Tells the seconds since 1970 that breadcrumbs are stamped with.
 
     Attributes:
         description: Where it is, for people.
+        open_registration: Whether an unknown project is registered at its first breadcrumb.
         tokens: Who may read it.
         reports: What can be read from it.
     """
 
-    def __init__(self, engine: AsyncEngine, url: URL, *, open_registration: bool = False) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        url: URL,
+        *,
+        open_registration: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.description = describe(url)
         self._reading = engine
         self._writing = for_writing(engine)
@@ -64,12 +73,19 @@ class Storage:
         self._recorder = Recorder(engine.dialect.name, shard)
         self.tokens = Tokens(self)
         self.reports = Reports(self)
-        self._open_registration = open_registration
+        self.open_registration = open_registration
+        self._clock = clock
         self._writer: GroupWriter[Crumb, Release | None] = GroupWriter(self._commit)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, *, open_registration: bool = False) -> AsyncIterator[Self]:
+    async def open(
+        cls,
+        url: str,
+        *,
+        open_registration: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> AsyncIterator[Self]:
         """Open a database for the time of an `async with` block; it is made when there is none.
 
         Raises:
@@ -77,12 +93,16 @@ class Storage:
         """
         parsed = engine_url(url)
         engine = await open_engine(parsed)
-        storage = cls(engine, parsed, open_registration=open_registration)
+        storage = cls(engine, parsed, open_registration=open_registration, clock=clock)
         try:
             yield storage
         finally:
             await storage._writer.close()
             await engine.dispose()
+
+    def now(self) -> int:
+        """The present second."""
+        return int(self._clock())
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -148,7 +168,7 @@ class Storage:
         async with self.writing() as connection:
             await connection.execute(delete(releases).where(releases.c.project == project))
             await connection.execute(
-                releases.insert(), {"project": project, "latest": latest, "recorded": _now()}
+                releases.insert(), {"project": project, "latest": latest, "recorded": self.now()}
             )
             if flags:
                 await connection.execute(self._recorder.insert_new(flagged_versions), flags)
@@ -184,11 +204,11 @@ class Storage:
         raise AssertionError("unreachable")
 
     async def _commit_once(self, batch: Sequence[Crumb]) -> list[Release | None]:
-        now = _now()
+        now = self.now()
         names = {crumb.project for crumb in batch}
         async with self.writing() as connection:
             known = await _registered(connection, names)
-            if self._open_registration:
+            if self.open_registration:
                 # In the order of arrival, which is the order of `projects()`.
                 newcomers = [
                     name
@@ -205,7 +225,7 @@ class Storage:
 
     async def _register(self, connection: AsyncConnection, names: list[str]) -> None:
         if names:
-            now = _now()
+            now = self.now()
             rows = [{"project": name, "registered": now} for name in names]
             await connection.execute(self._recorder.insert_new(projects), rows)
 
@@ -237,7 +257,3 @@ def _collided(error: Exception) -> bool:
     """Whether PostgreSQL ended a transaction for another's sake: one of two may go on."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     return state in _COLLISIONS
-
-
-def _now() -> int:
-    return int(time.time())

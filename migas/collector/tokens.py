@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,7 +90,7 @@ class Tokens:
             "project": project,
             "hash": _hash(secret),
             "description": description,
-            "issued": int(time.time()),
+            "issued": self._storage.now(),
         }
         async with self._storage.writing() as connection:
             await connection.execute(tokens.insert(), row)
@@ -126,7 +125,9 @@ class Tokens:
                 return False
             if secret is not None and not hmac.compare_digest(kept, _hash(secret)):
                 return False
-            ended = update(tokens).where(tokens.c.id == token_id).values(revoked=int(time.time()))
+            ended = (
+                update(tokens).where(tokens.c.id == token_id).values(revoked=self._storage.now())
+            )
             await connection.execute(ended)
             return True
 
@@ -138,7 +139,7 @@ class Tokens:
             return [TokenRecord(*row) for row in await connection.execute(query)]
 
     async def _note_use(self, token_id: str, last_used: int | None) -> None:
-        now = int(time.time())
+        now = self._storage.now()
         if last_used is None or last_used <= now - USE_SECONDS:
             is_older = or_(tokens.c.last_used.is_(None), tokens.c.last_used < now)
             noted = update(tokens).where(tokens.c.id == token_id, is_older).values(last_used=now)

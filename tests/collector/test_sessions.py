@@ -1,0 +1,222 @@
+"""Sessions and daily counts: always what the breadcrumbs say, however those arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+import pytest
+
+from migas.collector.rebuild import rebuild
+from migas.collector.storage import Storage
+from tests.collector.databases import with_storage
+from tests.collector.test_storage import a_crumb, count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migas.collector.ingest import Crumb
+    from migas.collector.rebuild import Difference
+    from tests.collector.databases import Database
+
+DAY = 86400
+
+
+class Clock:
+    """The time that a test says it is."""
+
+    def __init__(self, now: float = 20_000 * DAY) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def record(database: Database, *crumbs: Crumb, clock: Callable[[], float] | None = None) -> None:
+    """Store breadcrumbs, each in a transaction of its own."""
+
+    async def run() -> None:
+        opening = Storage.open(database.url, open_registration=True, clock=clock or Clock())
+        async with opening as storage:
+            for crumb in crumbs:
+                await storage.record(crumb)
+
+    asyncio.run(run())
+
+
+def recounted(database: Database) -> Difference:
+    found: list[Difference] = []
+
+    async def work(storage: Storage) -> None:
+        async with storage.writing() as connection:
+            found.append(await connection.run_sync(rebuild))
+
+    with_storage(database.url, work)
+    return found[0]
+
+
+def outcomes(database: Database) -> list[tuple[object, ...]]:
+    """Day, version, status and sessions, where there are any."""
+    rows = database.rows(
+        "SELECT day, value, detail, sum(sessions) AS n FROM daily WHERE kind = 'outcome'"
+        " GROUP BY day, value, detail HAVING sum(sessions) <> 0 ORDER BY day, value, detail"
+    )
+    return [(row["day"], row["value"], row["detail"], int(row["n"])) for row in rows]
+
+
+def test_a_repeated_breadcrumb_of_a_session_is_stored_once(database: Database) -> None:
+    session = str(uuid4())
+    again = a_crumb(session_id=session)
+    record(database, again, again, a_crumb(session_id=session, status="C"), again)
+    assert count(database) == 2
+
+
+def test_repeated_in_one_batch_it_is_stored_once_too(database: Database) -> None:
+    async def work(storage: Storage) -> None:
+        crumb = a_crumb(session_id=str(uuid4()))
+        answers = await asyncio.gather(*(storage.record(crumb) for _ in range(20)))
+        assert None not in answers
+
+    with_storage(database.url, work, open_registration=True)
+    assert count(database) == 1
+    assert recounted(database).none
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"project": "c/d"},
+        {"project_version": "2.0"},
+        {"status_desc": "x"},
+        {"error_desc": ""},
+        {"user_id": str(UUID(int=1))},
+        {"platform": "linux"},
+        {"session_id": str(UUID(int=2))},
+    ],
+)
+def test_a_breadcrumb_that_differs_in_anything_is_another(
+    other: dict[str, str], database: Database
+) -> None:
+    common = {"session_id": str(UUID(int=3)), "status_desc": "", "error_type": "x"}
+    record(database, a_crumb(**common), a_crumb(**common | other))
+    assert count(database) == 2
+
+
+def test_without_a_session_nothing_is_a_repetition(database: Database) -> None:
+    record(database, a_crumb(), a_crumb())
+    assert count(database) == 2
+
+
+def test_a_session_counts_once_as_its_last_breadcrumb_says(database: Database) -> None:
+    session = str(uuid4())
+    record(
+        database,
+        a_crumb(session_id=session),
+        a_crumb(session_id=session, status="F", project_version="1.1"),
+        a_crumb(session_id=str(uuid4()), status="C"),
+    )
+    assert outcomes(database) == [(20_000, "1.0", "C", 1), (20_000, "1.1", "F", 1)]
+
+
+def test_a_session_counts_on_the_day_it_began(database: Database) -> None:
+    session = str(uuid4())
+    record(database, a_crumb(session_id=session), clock=Clock(20_000 * DAY + 86399))
+    record(database, a_crumb(session_id=session, status="C"), clock=Clock(20_003 * DAY))
+    assert outcomes(database) == [(20_000, "1.0", "C", 1)]
+    assert recounted(database).none
+
+
+def test_an_id_used_in_two_projects_is_two_sessions(database: Database) -> None:
+    session = str(uuid4())
+    record(database, a_crumb("a/b", session_id=session), a_crumb("c/d", session_id=session))
+    assert outcomes(database) == [(20_000, "1.0", "R", 2)]
+
+
+def test_breadcrumbs_without_a_session_are_one_a_day(database: Database) -> None:
+    record(database, a_crumb(), a_crumb(status="C"), a_crumb("c/d"))
+    record(database, a_crumb(status="F"), clock=Clock(20_001 * DAY))
+    assert outcomes(database) == [
+        (20_000, "1.0", "C", 1),
+        (20_000, "1.0", "R", 1),
+        (20_001, "1.0", "F", 1),
+    ]
+    assert recounted(database).none
+
+
+def test_a_clock_that_goes_back_dates_a_session_anew(database: Database) -> None:
+    session = str(uuid4())
+    record(database, a_crumb(session_id=session), clock=Clock(20_001 * DAY))
+    record(database, a_crumb(session_id=session, status="C"), clock=Clock(20_000 * DAY))
+    assert outcomes(database) == [(20_000, "1.0", "C", 1)]
+    assert recounted(database).none
+
+
+def some_crumbs(seed: int, number: int) -> list[Crumb]:
+    """Breadcrumbs of few projects, sessions and users, so that they meet."""
+    chosen = random.Random(seed)
+    ids = [str(UUID(int=chosen.getrandbits(128))) for _ in range(20)]
+    return [
+        a_crumb(
+            chosen.choice(["a/b", "c/d"]),
+            session_id=chosen.choice([*ids, None]),
+            user_id=chosen.choice([*ids[:5], None]),
+            status=chosen.choice("RCFS"),
+            project_version=chosen.choice(["1.0", "2.0"]),
+            language_version=chosen.choice(["3.11.7", "3.12", "unknown"]),
+            platform=chosen.choice(["linux", "darwin"]),
+            error_type=chosen.choice([None, "ValueError", "x" * 300]),
+        )
+        for _ in range(number)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_arrives_the_counts_are_those_of_the_breadcrumbs(
+    seed: int, database: Database
+) -> None:
+    """Two collectors at work on the same sessions, for several days."""
+    clock = Clock()
+
+    async def work(first: Storage) -> None:
+        opening = Storage.open(database.url, open_registration=True, clock=clock)
+        async with opening as second:
+            crumbs = some_crumbs(seed, 300)
+            for start in range(0, 300, 60):
+                clock.now += 40_000
+                await asyncio.gather(
+                    *(
+                        chosen.record(crumb)
+                        for crumb, chosen in zip(
+                            crumbs[start : start + 60], [first, second] * 30, strict=True
+                        )
+                    )
+                )
+
+    async def run() -> None:
+        async with Storage.open(database.url, open_registration=True, clock=clock) as storage:
+            await work(storage)
+
+    asyncio.run(run())
+    found = recounted(database)
+    assert found.none, found
+    assert found.sessions == database.value("SELECT count(*) FROM sessions") > 20
+    assert found.counts > 20
+    assert recounted(database) == found
+
+
+def test_counts_that_went_wrong_are_told_and_put_right(database: Database) -> None:
+    record(database, *some_crumbs(1, 50))
+    right = outcomes(database)
+    database.execute("UPDATE daily SET sessions = sessions + 1 WHERE kind = 'outcome'")
+    database.execute("DELETE FROM sessions WHERE status = 'F'")
+    database.execute("UPDATE project_users SET last_day = 1")
+
+    found = recounted(database)
+    assert not found.none
+    assert found.wrong_counts >= len(right)
+    assert found.wrong_sessions > 0
+    assert found.wrong_users == found.users
+    assert outcomes(database) == right
+    assert recounted(database).none
