@@ -1,0 +1,205 @@
+"""What can be read about a project."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from migas.collector.reports import (
+    ErrorSummary,
+    LostRun,
+    Period,
+    ProjectSummary,
+    Share,
+    StatusCount,
+    UsageCount,
+    UserCounts,
+    VersionOutcome,
+)
+from migas.collector.storage import Storage
+from migas.collector.tokens import Access
+from tests.collector.test_sessions import Clock
+from tests.collector.test_storage import a_crumb
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from migas.collector.reports import Reports
+    from tests.collector.databases import Database
+
+WEDNESDAY = date(2026, 1, 14)
+NOON = int(datetime(2026, 1, 14, 12, tzinfo=UTC).timestamp())
+DAY = timedelta(days=1)
+WHOLE = Period(WEDNESDAY - 30 * DAY, WEDNESDAY)
+
+Sent = tuple[int, dict[str, Any]]
+"""How many days before that Wednesday, and a breadcrumb's fields."""
+
+
+def session(number: int) -> str:
+    return str(UUID(int=number))
+
+
+def asked(
+    database: Database, sent: Iterable[Sent], question: Callable[[Reports], Awaitable[Any]]
+) -> Any:
+    """The answer to a question after breadcrumbs were sent."""
+    clock = Clock()
+
+    async def run() -> Any:
+        async with Storage.open(database.url, open_registration=True, clock=clock) as storage:
+            for days_ago, fields in sent:
+                clock.now = NOON - days_ago * 86400
+                await storage.record(a_crumb(**fields))
+            clock.now = NOON
+            return await question(storage.reports)
+
+    return asyncio.run(run())
+
+
+def run(number: int, days_ago: int = 0, **fields: Any) -> Sent:
+    return days_ago, {"session_id": session(number), "status": "C"} | fields
+
+
+def test_a_token_sees_its_project_and_a_root_token_all_of_them(database: Database) -> None:
+    sent = [run(1, project="c/d"), run(2, project="a/b"), run(3, 40, project="a/b")]
+
+    async def question(reports: Reports) -> Any:
+        return [
+            await reports.summaries(access, WHOLE)
+            for access in (None, Access("", None), Access("", "a/b"), Access("", "e/f"))
+        ]
+
+    everything = [ProjectSummary("c/d", 1), ProjectSummary("a/b", 1)]
+    assert asked(database, sent, question) == [
+        everything,
+        everything,
+        [ProjectSummary("a/b", 1)],
+        [],
+    ]
+
+
+def test_sessions_by_day_and_by_week(database: Database) -> None:
+    sent = [run(1), run(2), run(3, status="F"), run(4, 1), run(5, 3), run(6, 2), run(7, 31)]
+    days = asked(database, sent, lambda reports: reports.sessions("a/b", WHOLE))
+    assert days == [
+        StatusCount(WEDNESDAY - 3 * DAY, "C", 1),
+        StatusCount(WEDNESDAY - 2 * DAY, "C", 1),
+        StatusCount(WEDNESDAY - DAY, "C", 1),
+        StatusCount(WEDNESDAY, "C", 2),
+        StatusCount(WEDNESDAY, "F", 1),
+    ]
+    weeks = asked(database, [], lambda reports: reports.sessions("a/b", WHOLE, "week"))
+    monday = WEDNESDAY - 2 * DAY
+    assert weeks == [
+        StatusCount(monday - 7 * DAY, "C", 1),
+        StatusCount(monday, "C", 4),
+        StatusCount(monday, "F", 1),
+    ]
+
+
+def test_usage_by_day_version_and_status(database: Database) -> None:
+    sent = [run(1), run(2, project_version="0.9"), run(3), run(4, project="c/d")]
+    assert asked(database, sent, lambda reports: reports.usage("a/b", WHOLE)) == [
+        UsageCount(WEDNESDAY, "0.9", "C", 1),
+        UsageCount(WEDNESDAY, "1.0", "C", 2),
+    ]
+
+
+def test_outcomes_and_completion_by_version(database: Database) -> None:
+    sent = [
+        *(run(number, status=status) for number, status in enumerate("CCFSR")),
+        run(9, project_version="2.0", status="R"),
+    ]
+    one, two = asked(database, sent, lambda reports: reports.outcomes("a/b", WHOLE))
+    assert one == VersionOutcome("1.0", completed=2, failed=1, suspended=1, running=1)
+    assert (one.sessions, one.completion_rate) == (5, 0.5)
+    assert (two.version, two.sessions, two.completion_rate) == ("2.0", 1, None)
+
+
+def test_errors_come_with_their_versions_and_the_newest_message(database: Database) -> None:
+    def failed(number: int, kind: str, message: str | None, version: str = "1.0") -> Sent:
+        fields: dict[str, Any] = {"status": "F", "error_type": kind, "error_desc": message}
+        return run(number, project_version=version, **fields)
+
+    sent = [
+        failed(1, "ValueError", "old"),
+        failed(2, "ValueError", "other", "2.0"),
+        failed(3, "ValueError", "new"),
+        failed(4, "OSError", None),
+        run(5, error_type="KeyError"),  # completed all the same
+    ]
+    assert asked(database, sent, lambda reports: reports.errors("a/b", WHOLE)) == [
+        ErrorSummary("ValueError", 3, (("1.0", 2), ("2.0", 1)), "new"),
+        ErrorSummary("OSError", 1, (("1.0", 1),), None),
+    ]
+    (first,) = asked(database, [], lambda reports: reports.errors("a/b", WHOLE, limit=1))
+    assert first.error_type == "ValueError"
+
+
+def test_users_seen_and_users_new(database: Database) -> None:
+    sent = [
+        run(1, 60, user_id=session(1)),
+        run(2, 2, user_id=session(1)),
+        run(3, 2, user_id=session(2)),
+        run(4, 1, user_id=session(2)),
+        run(5, 50, user_id=session(3)),
+        run(6),
+    ]
+    assert asked(database, sent, lambda reports: reports.users("a/b", WHOLE)) == UserCounts(2, 1)
+
+
+@pytest.mark.parametrize(
+    ("facet", "shares"),
+    [
+        ("platform", [Share("linux", 2), Share("darwin", 1)]),
+        ("container", [Share("unknown", 2), Share("docker", 1)]),
+        ("language", [Share("python 3.12", 2), Share("python 3.11", 1)]),
+        ("ci", [Share("no", 2), Share("yes", 1)]),
+    ],
+)
+def test_sessions_divide(facet: Any, shares: list[Share], database: Database) -> None:
+    sent = [
+        run(1, platform="linux", language_version="3.12.1"),
+        run(2, platform="linux", language_version="3.12.9", is_ci=True),
+        run(3, platform="darwin", language_version="3.11.7", container="docker"),
+    ]
+    assert asked(database, sent, lambda reports: reports.shares("a/b", WHOLE, facet)) == shares
+
+
+def test_runs_never_heard_of_again(database: Database) -> None:
+    sent = [
+        run(1, 5, status="R"),
+        run(2, 3, status="R"),
+        run(3, 3, status="R"),
+        run(3, 2),  # that one ended
+        run(4, 0, status="R"),  # may still be heard of
+        run(5, 40, status="R"),
+    ]
+    number, latest = asked(database, sent, lambda reports: reports.lost_runs("a/b", WHOLE))
+    assert number == len(latest) == 2
+    moment = datetime(2026, 1, 11, 12, tzinfo=UTC)
+    assert latest[0] == LostRun(session(2), "1.0", moment, moment)
+
+
+def test_a_period_of_weeks_ends_today() -> None:
+    assert Period.weeks(1, WEDNESDAY) == Period(WEDNESDAY - 6 * DAY, WEDNESDAY)
+    assert Period.weeks(4).last == datetime.now(UTC).date()
+
+
+def test_of_an_unknown_project_there_is_nothing_to_tell(database: Database) -> None:
+    async def question(reports: Reports) -> Any:
+        return [
+            await reports.sessions("no/such", WHOLE),
+            await reports.outcomes("no/such", WHOLE),
+            await reports.errors("no/such", WHOLE),
+            await reports.users("no/such", WHOLE),
+            await reports.shares("no/such", WHOLE, "platform"),
+            await reports.lost_runs("no/such", WHOLE),
+        ]
+
+    assert asked(database, [], question) == [[], [], [], (0, 0), [], (0, ())]
