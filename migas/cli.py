@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 
 import migas
-from migas import config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FLUSH_SECONDS = 60.0
-
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
+    from migas import controls, supervise
     from migas.collector import commands as collector_commands
 
     parser = argparse.ArgumentParser(
@@ -26,20 +23,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"migas {migas.__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    flush = subparsers.add_parser(
-        "flush", help="send now what waits in the spool", description="Send what waits now."
-    )
-    flush.add_argument(
-        "--timeout",
-        type=_seconds,
-        default=FLUSH_SECONDS,
-        metavar="SECONDS",
-        help="wait at most this long (default: %(default)g)",
-    )
-    flush.add_argument("--json", action="store_true", help="print the result as JSON")
-    flush.set_defaults(run=_flush)
-
+    controls.register(subparsers)
+    supervise.register(subparsers)
     demo = subparsers.add_parser(
         "demo",
         help="see six programs end, each reported to a server on this machine",
@@ -47,7 +32,6 @@ def build_parser() -> argparse.ArgumentParser:
         "different ways, and show what the server stored of each.",
     )
     demo.set_defaults(run=_demo)
-
     collector_commands.register(subparsers)
     return parser
 
@@ -60,9 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when it did what was asked, 1 when the server said no or could not be reached, 2 for
-        what was wrong with the command line or this machine.
+        what was wrong with the command line or this machine; `run` returns its program's own.
     """
-    options = build_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["run"]:
+        # A program is waiting to be started: nothing else is loaded first.
+        from migas import supervise
+
+        return supervise.main(given[1:])
+    options = build_parser().parse_args(given)
     try:
         status: int = options.run(options)
         return status
@@ -74,42 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _flush(options: argparse.Namespace) -> int:
-    from migas import courier
-
-    refusal = config.refusal(environment_only=True)
-    if refusal is not None:
-        return _complain(f"Nothing is sent: {refusal}.")
-    try:
-        delivered, refused, waiting = courier.flush(options.timeout)
-    except (OSError, RuntimeError) as error:
-        return _complain(f"The spool cannot be used: {error}.")
-    if options.json:
-        print(json.dumps({"delivered": delivered, "refused": refused, "waiting": waiting}))
-    else:
-        print(f"{delivered} delivered, {refused} refused by the server, {waiting} still waiting")
-    return 1 if waiting else 0
-
-
 def _demo(_options: argparse.Namespace) -> int:
     from migas import demo
 
     return demo.run()
-
-
-def _complain(problem: str) -> int:
-    print(f"migas: {problem}", file=sys.stderr)
-    return 2
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, 0 or more")
-    return seconds
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import os
 from migas import log
 from migas.breadcrumb import canonical_uuid
 
+_FILE_NAME = "user_id"
+
 
 def random_uuid() -> str:
     """A random UUID (RFC 9562, version 4) as text.
@@ -31,15 +33,19 @@ def user_id(folder: str, *, persists: bool) -> str | None:
     Returns:
         A UUID as text, or None where none can be kept.
     """
-    path = os.path.join(folder, "user_id")
-    kept = _read(path)
+    kept = kept_user_id(folder)
     if kept is not None or not persists:
         return kept
     try:
-        return _write_once(folder, path)
+        return _write_once(folder, os.path.join(folder, _FILE_NAME))
     except OSError as error:
         log.debug("no user id can be kept in %s: %s", folder, error)
         return None
+
+
+def kept_user_id(folder: str) -> str | None:
+    """The id that is kept in a folder; asking makes none."""
+    return _read(os.path.join(folder, _FILE_NAME))
 
 
 def forget_user_id(folder: str) -> bool:
@@ -49,7 +55,7 @@ def forget_user_id(folder: str) -> bool:
         Whether there was one.
     """
     try:
-        os.unlink(os.path.join(folder, "user_id"))
+        os.unlink(os.path.join(folder, _FILE_NAME))
     except OSError:
         return False
     return True

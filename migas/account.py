@@ -1,0 +1,179 @@
+"""What migas keeps on this machine: told to the person it belongs to, and erased for them."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from migas import breadcrumb, config, delivery, identity, policy
+from migas.backoff import Backoff
+from migas.spool import Spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_SPOOL_FOLDERS = ("open", "ready", "sending", "aside", "marks")
+_SPOOL_FILES = ("servers.json", "releases.json", "dropped", "looked")
+
+
+def status() -> dict[str, Any]:
+    """Whether runs are reported from here and why, to whom, and what is kept where.
+
+    Returns:
+        `enabled`, `reason` (why not, or None), `endpoint`, `user_id`, `delivery`, `timeout`
+        (seconds), `error_text`, `variables` (those that are set), `config_folder`, `policies`
+        (`path` and `problem` of each file that was found), `spool` (`folder` and how many lie
+        where), `last_success` and `last_failure` (seconds since the epoch, or None),
+        `last_failure_reason`.
+    """
+    config.setup()
+    reason = config.refusal()
+    folder = _folder(config.config_folder)
+    files = [*policy.site_files(), *policy.user_files()]
+    return {
+        "enabled": reason is None,
+        "reason": reason,
+        "endpoint": config.settings.endpoint if config.settings.endpoint_error is None else None,
+        "user_id": identity.kept_user_id(folder) if folder and reason is None else None,
+        "delivery": config.delivery(),
+        "timeout": config.settings.timeout,
+        "error_text": config.settings.error_text,
+        "variables": {name: os.environ[name] for name in config.VARIABLES if os.environ.get(name)},
+        "config_folder": folder,
+        "policies": [{"path": file.path, "problem": file.problem} for file in files],
+        "spool": _spool_counts(),
+        **_last_contacts(),
+    }
+
+
+def waiting() -> list[tuple[str, bytes]]:
+    """What waits to be sent: for each breadcrumb its server and the exact bytes of the request."""
+    folder = _folder(config.state_folder)
+    if folder is None:
+        return []
+    spool = Spool(folder)
+    found = []
+    for entry in spool.entries():
+        try:
+            record = spool.read(spool.folder("ready", entry.name))
+        except (OSError, ValueError):
+            continue  # sent meanwhile, or nothing that would ever be
+        found.append((record["endpoint"], breadcrumb.graphql_body(record["breadcrumb"])))
+    return found
+
+
+def example(project: str, version: str) -> tuple[str, bytes]:
+    """What a run of a project that completes now would send: its server and the exact bytes.
+
+    Only the session is another one for each run. Whoever has no user id yet gets one, as by a run.
+
+    Raises:
+        privacy.DroppedError: It would not be sent at all.
+    """
+    config.setup()
+    fields = {"status": "C", "status_desc": "Completed"}
+    crumb = delivery.compose(project, version, fields)
+    return config.settings.endpoint, breadcrumb.graphql_body(crumb)
+
+
+def opt_out() -> str:
+    """Leave the marker that switches everything off for this user.
+
+    Returns:
+        Its path.
+
+    Raises:
+        OSError: It cannot be written.
+        RuntimeError: No home directory is known for this user.
+    """
+    folder = config.config_folder()
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    path = os.path.join(folder, policy.MARKER_NAME)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    return path
+
+
+def opt_in() -> str | None:
+    """Take the marker away again.
+
+    Returns:
+        Why nothing is sent all the same, or None.
+
+    Raises:
+        OSError: It cannot be removed.
+        RuntimeError: No home directory is known for this user.
+    """
+    try:
+        os.unlink(os.path.join(config.config_folder(), policy.MARKER_NAME))
+    except FileNotFoundError:
+        pass
+    return config.refusal(environment_only=True)
+
+
+def forget() -> tuple[bool, int]:
+    """Erase the user id and everything in the spool, and nothing that migas has not made.
+
+    Returns:
+        Whether there was a user id, and how many breadcrumbs were erased.
+
+    Raises:
+        OSError: Something cannot be erased.
+    """
+    config_folder, root = _folder(config.config_folder), _folder(config.state_folder)
+    had_id = config_folder is not None and identity.forget_user_id(config_folder)
+    erased = 0
+    if root is None:
+        return had_id, erased
+    for folder in _SPOOL_FOLDERS:
+        path = os.path.join(root, folder)
+        if os.path.islink(path) or not os.path.isdir(path):
+            continue
+        for name in os.listdir(path):
+            _erase(os.path.join(path, name))
+            erased += folder != "marks" and not name.startswith(".")
+    for name in _SPOOL_FILES:
+        _erase(os.path.join(root, name))
+    return had_id, erased
+
+
+def _erase(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _folder(ask: Any) -> str | None:
+    try:
+        return str(ask())
+    except RuntimeError:
+        return None
+
+
+def _spool_counts() -> dict[str, Any]:
+    folder = _folder(config.state_folder)
+    if folder is None:
+        return {"folder": None}
+    spool = Spool(folder)
+    return {"folder": folder, **spool.count(), "dropped": spool.dropped()}
+
+
+def _last_contacts() -> dict[str, Any]:
+    folder = _folder(config.state_folder)
+    states = Backoff(folder).states() if folder else {}
+    success = max((state.get("last_success", 0.0) for state in states.values()), default=0.0)
+    failed = max(states.values(), key=lambda state: state.get("last_failure", 0.0), default=None)
+    failure = failed.get("last_failure", 0.0) if failed else 0.0
+    return {
+        "last_success": success or None,
+        "last_failure": failure or None,
+        "last_failure_reason": failed.get("reason") if failed and failure else None,
+    }
+
+
+def moment(seconds: float | None) -> str:
+    """A time as people read it, in their own time zone."""
+    if seconds is None:
+        return "never"
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

@@ -1,0 +1,298 @@
+"""The commands for the people on whose machines migas runs, each as a real process."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.collector import running_collector
+from tests.support.fault_server import FaultServer
+from tests.support.programs import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+USER = "7b3c9b52-3c0e-4f6f-8a53-1d2f9c0f6a11"
+FAILING = """\
+import os, migas
+migas.setup()
+@migas.track("lab/tool", "1.0")
+def main():
+    raise ValueError(f"sub-01 of {os.path.expanduser('~')}/study is odd: ü")
+try:
+    main()
+except ValueError:
+    pass
+"""
+
+
+class Person:
+    """Somebody with a home of their own, who types commands and runs programs."""
+
+    def __init__(self, folder: Path, endpoint: str = "http://127.0.0.1:9") -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.state = folder / "state"
+        self.config = self.home / "config" / "migas"
+        self.environ = {**environment(folder), "MIGAS_ENDPOINT": endpoint}
+        del self.environ["MIGAS_STATE_DIR"]
+        self.environ["XDG_STATE_HOME"] = str(folder)
+        self.state = folder / "migas"
+
+    def python(self, text: str, **settings: str) -> None:
+        self._run([sys.executable, "-c", text], 0, settings)
+
+    def types(self, *arguments: str, status: int = 0, **settings: str):
+        command = [sys.executable, "-m", "migas", *arguments]
+        return self._run(command, status, settings)
+
+    def asks(self, *arguments: str, status: int = 0, **settings: str):
+        """What a command says in JSON."""
+        return json.loads(self.types(*arguments, "--json", status=status, **settings).stdout)
+
+    def keeps_an_id(self) -> None:
+        self.config.mkdir(parents=True)
+        self.config.joinpath("user_id").write_text(USER)
+
+    def _run(self, command, status, settings):
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**self.environ, **settings},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+
+@pytest.fixture
+def person(tmp_path):
+    return Person(tmp_path)
+
+
+def test_the_status_says_whether_runs_are_reported_and_to_whom(person):
+    told = person.asks("status")
+    assert (told["enabled"], told["reason"]) == (True, None)
+    assert told["endpoint"] == "http://127.0.0.1:9"
+    assert told["config_folder"] == str(person.config)
+    assert told["spool"]["folder"] == str(person.state)
+    assert (told["last_success"], told["last_failure"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("MIGAS_OPTOUT", "0"), ("DO_NOT_TRACK", "1"), ("DO_NOT_TRACK", "please")]
+)
+def test_the_status_names_the_variable_that_switches_off(person, name, value):
+    told = person.asks("status", **{name: value})
+    assert (told["enabled"], told["reason"]) == (False, f"{name} is set")
+    assert told["variables"][name] == value
+
+
+def test_the_status_of_a_wrong_endpoint_is_off(person):
+    told = person.asks("status", MIGAS_ENDPOINT="ftp://example.org")
+    assert (told["enabled"], told["endpoint"]) == (False, None)
+    assert "ftp://example.org" in told["reason"]
+
+
+def test_the_status_reads_the_user_id_and_makes_none(person):
+    assert person.asks("status")["user_id"] is None
+    assert not person.home.exists()
+    person.keeps_an_id()
+    assert person.asks("status")["user_id"] == USER
+    assert person.asks("status", MIGAS_OPTOUT="1")["user_id"] is None
+
+
+def test_the_status_counts_what_waits_and_knows_the_last_failure_and_success(person):
+    person.python(FAILING, MIGAS_DELIVERY="spool")
+    assert person.asks("status")["spool"]["ready"] == 1
+    person.types("flush", status=1)
+    told = person.asks("status")
+    assert told["last_failure"] > 1.7e9
+    assert told["last_failure_reason"]
+    assert told["last_success"] is None
+    with FaultServer() as server:
+        person.python(FAILING, MIGAS_DELIVERY="spool", MIGAS_ENDPOINT=server.url)
+        person.types("flush", status=1)
+    assert person.asks("status")["last_success"] > 1.7e9
+    assert "last success  2" in person.types("status").stdout
+
+
+def test_what_is_shown_is_what_arrives_byte_for_byte(tmp_path):
+    with FaultServer() as server:
+        person = Person(tmp_path, server.url)
+        person.keeps_an_id()
+        person.python(FAILING, MIGAS_DELIVERY="spool")
+        shown = person.asks("show")["requests"]
+        printed = person.types("show").stdout.splitlines()
+        person.types("flush")
+    (request,) = server.requests
+    assert [one["body"].encode() for one in shown] == [request.body]
+    assert printed == [f"POST {shown[0]['url']}", request.body.decode()]
+    assert shown[0]["url"] == f"{server.url}{request.path}"
+    crumb = request.json()["variables"]["p"]
+    assert crumb["user_id"] == USER
+    assert crumb["error_desc"] == "sub-<id> of <path> is odd: ü"
+
+
+def test_what_a_run_would_send_is_shown_before_any_ran(tmp_path):
+    with FaultServer() as server:
+        person = Person(tmp_path, server.url)
+        (shown,) = person.asks("show", "--project", "lab/tool", "--version", "1.0")["requests"]
+        person.python(
+            "import migas; migas.setup()\nwith migas.session('lab/tool', '1.0', session_id="
+            f"{json.loads(shown['body'])['variables']['p']['session_id']!r}): pass",
+            MIGAS_DELIVERY="spool",
+        )
+        person.types("flush")
+    assert [request.body for request in server.requests] == [shown["body"].encode()]
+
+
+def test_opted_out_nothing_is_shown(person):
+    told = person.asks("show", "--project", "lab/tool", MIGAS_OPTOUT="1")
+    assert told == {"reason": "MIGAS_OPTOUT is set", "requests": []}
+
+
+def test_an_opt_out_is_kept_and_respected(person):
+    told = person.asks("optout")
+    assert told["marker"] == str(person.config / "optout")
+    assert "migas optout" in person.asks("status")["reason"]
+    person.python(FAILING, MIGAS_DELIVERY="spool")
+    assert not person.state.exists()
+    person.types("flush", status=2)
+    assert person.asks("optin") == {"enabled": True, "reason": None}
+    person.python(FAILING, MIGAS_DELIVERY="spool")
+    assert person.asks("status")["spool"]["ready"] == 1
+
+
+def test_an_opt_out_loads_no_parser(person):
+    person.types("optout")
+    person.python(
+        "import sys, migas\n"
+        "@migas.track('lab/tool', '1.0')\n"
+        "def main(): pass\n"
+        "main()\n"
+        "assert type(main).__name__ == 'function'\n"
+        "assert 'tomllib' not in sys.modules\n"
+    )
+
+
+def test_an_opt_out_reaches_a_run_that_is_under_way(person):
+    person.python(
+        "import subprocess, sys, migas\n"
+        "migas.setup()\n"
+        "with migas.session('lab/tool', '1.0'):\n"
+        "    subprocess.run([sys.executable, '-m', 'migas', 'optout'], check=True)\n",
+        MIGAS_DELIVERY="spool",
+    )
+    counts = person.asks("status")["spool"]
+    assert (counts["open"], counts["ready"]) == (0, 0)
+
+
+def test_an_opt_in_says_what_still_switches_off(person):
+    assert person.asks("optin", MIGAS_OPTOUT="1") == {
+        "enabled": False,
+        "reason": "MIGAS_OPTOUT is set",
+    }
+
+
+def test_what_is_kept_is_forgotten(person):
+    person.keeps_an_id()
+    person.python(FAILING, MIGAS_DELIVERY="spool")
+    person.types("flush", status=1)
+    foreign = person.state / "notes.txt"
+    foreign.write_text("mine")
+    assert person.asks("forget") == {"user_id": True, "breadcrumbs": 1}
+    left = [path for path in person.state.rglob("*") if path.is_file() and path.name != "lease"]
+    assert left == [foreign]
+    assert not person.config.joinpath("user_id").exists()
+    assert "no user id" in person.types("forget", MIGAS_OPTOUT="1").stdout
+
+
+def test_a_flush_sends_what_waits(tmp_path):
+    with FaultServer() as server:
+        person = Person(tmp_path, server.url)
+        person.python(FAILING, MIGAS_DELIVERY="spool")
+        assert person.asks("flush") == {"delivered": 1, "refused": 0, "waiting": 0}
+    assert [crumb["status"] for crumb in server.breadcrumbs] == ["F"]
+
+
+def test_a_version_is_checked(tmp_path):
+    with running_collector(
+        projects=["lab/tool"], releases={"lab/tool": ["1.2.0", "1.1.0"]}
+    ) as collector:
+        person = Person(tmp_path, collector.url)
+        answer = person.asks("check", "lab/tool", "1.1.0")
+        assert (answer["success"], answer["flagged"], answer["latest"]) == (True, True, "1.2.0")
+        assert person.types("check", "lab/tool", "1.1.0").stdout == (
+            "1.1.0 has been flagged by its makers.\nThe newest version is 1.2.0.\n"
+        )
+
+
+def test_a_project_that_the_server_does_not_know_is_named(shared_collector, tmp_path):
+    person = Person(tmp_path, shared_collector.url)
+    answer = person.asks("check", "lab/unheard-of", "1.0", status=1)
+    assert answer["message"] == "The server does not know the project 'lab/unheard-of'."
+    assert "does not know" in person.types("check", "lab/unheard-of", "1.0", status=1).stdout
+
+
+def test_a_project_without_an_owner_is_no_project(person):
+    assert "owner/repo" in person.types("check", "tool", "1.0", status=1).stdout
+
+
+def test_usage_is_counted(shared_collector, tmp_path):
+    person = Person(tmp_path, shared_collector.url)
+    person.python(
+        "import migas; migas.setup()\n"
+        "for number in (1, 2):\n"
+        f"    print(migas.add_project('lab/used', '1.0', user_id='{USER}',\n"
+        f"                            session_id='{USER[:-1]}' + str(number)))\n"
+    )
+    tomorrow = (
+        "--until",
+        str(datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=2)),
+    )
+    assert person.asks("usage", "lab/used", *tomorrow)["hits"] == 2
+    assert person.asks("usage", "lab/used", "--unique", *tomorrow)["hits"] == 1
+    long = ("--since", "2020-01-01", *tomorrow)
+    assert person.types("usage", "lab/used", *long).stdout == "2 breadcrumbs\n"
+    old = person.asks("usage", "lab/used", "--since", "2020-01-01", "--until", "2020-02-01")
+    assert old["hits"] == 0
+
+
+def test_a_wrong_date_is_a_wrong_command_line(person):
+    done = person.types("usage", "lab/used", "--since", "yesterday", status=2)
+    assert "2026-11-22" in done.stderr
+
+
+def test_a_server_that_cannot_be_reached_is_said_so(person):
+    assert person.asks("check", "lab/tool", "1.0", status=1)["message"]
+    assert person.asks("usage", "lab/tool", status=1)["message"]
+
+
+def test_opted_out_no_server_is_asked(tmp_path):
+    with FaultServer() as server:
+        person = Person(tmp_path, server.url)
+        done = person.types("check", "lab/tool", "1.0", status=1, DO_NOT_TRACK="1")
+        assert "DO_NOT_TRACK is set" in done.stdout
+        assert server.connections == 0
+
+
+def test_without_a_home_the_status_is_told_all_the_same(person):
+    del person.environ["XDG_STATE_HOME"], person.environ["XDG_CONFIG_HOME"]
+    person.environ["HOME"] = "relative"
+    assert person.asks("status")["config_folder"] is None
+    assert "home" in person.types("optout", status=2).stderr
+
+
+@pytest.mark.parametrize("command", ["status", "show", "optin", "forget", "flush"])
+def test_a_command_explains_itself(person, command):
+    assert "--json" in person.types(command, "--help").stdout
