@@ -11,6 +11,8 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from migas import policy
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
 _MAX_CONNECTIONS = 4
 
 _in_use: dict[int, HTTPConnection] = {}
+_broken: set[int] = set()
 
 
 class _PlainConnection(HTTPConnection):
     """A connection that another thread can find and break off."""
 
     def request(self, *arguments: Any, **options: Any) -> None:
-        _in_use[threading.get_ident()] = self
+        _use(self)
         super().request(*arguments, **options)
 
 
@@ -33,12 +36,19 @@ class _TlsConnection(HTTPSConnection):
     """The same with TLS, which connects before its first request."""
 
     def connect(self) -> None:
-        _in_use[threading.get_ident()] = self
+        _use(self)
         super().connect()
 
     def request(self, *arguments: Any, **options: Any) -> None:
-        _in_use[threading.get_ident()] = self
+        _use(self)
         super().request(*arguments, **options)
+
+
+def _use(connection: HTTPConnection) -> None:
+    here = threading.get_ident()
+    if here in _broken:
+        raise ConnectionAbortedError("Nobody waits for the answer any more")
+    _in_use[here] = connection
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -58,6 +68,7 @@ def break_off(thread: int | None) -> bool:
     Returns:
         Whether it had a connection at all, rather than being still on its way there.
     """
+    _broken.add(thread or 0)
     connection = _in_use.get(thread or 0)
     connected = None if connection is None else connection.sock
     if connected is None:
@@ -73,10 +84,11 @@ def break_off(thread: int | None) -> bool:
 def forget(thread: int | None) -> None:
     """Note that a thread has ended."""
     _in_use.pop(thread or 0, None)
+    _broken.discard(thread or 0)
 
 
 def pool_for(endpoint: str, user_agent: str) -> urllib3.PoolManager:
-    """A pool of kept connections to a server, by way of the proxy that the environment names."""
+    """A pool of kept connections to a server, by way of the proxy that people named for it."""
     from urllib.request import (  # type: ignore[attr-defined]  # the stubs lack the second
         getproxies_environment,
         proxy_bypass_environment,
@@ -86,9 +98,11 @@ def pool_for(endpoint: str, user_agent: str) -> urllib3.PoolManager:
     headers = {"User-Agent": user_agent}
     context = _tls_context() if parts.scheme == "https" else None
     proxies = getproxies_environment()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    proxy = policy.site("proxy")
+    if not proxy and not proxy_bypass_environment(parts.netloc.rpartition("@")[2], proxies):
+        proxy = proxies.get(parts.scheme) or proxies.get("all") or policy.user("proxy")
     pool: urllib3.PoolManager
-    if proxy and not proxy_bypass_environment(parts.netloc.rpartition("@")[2], proxies):
+    if proxy:
         proxy = proxy if "://" in proxy else f"http://{proxy}"
         credentials = urlsplit(proxy)
         login = f"{unquote(credentials.username or '')}:{unquote(credentials.password or '')}"

@@ -12,6 +12,7 @@ import os
 import time
 
 from migas import breadcrumb
+from migas.environment import SCHEDULERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
         """The process whose run this is; only while it lies in `open/`."""
         oom_kills: dict[str, int]
         """Out-of-memory kills by control group when the run opened; only in `open/`."""
+        scheduler: str
+        """The batch system that the run is in, which may end it; only in `open/`."""
 
 
 MAX_RECORD_BYTES = 16 * 1024
@@ -50,12 +53,12 @@ class InvalidRecordError(ValueError):
 class Entry:
     """A waiting breadcrumb, as its file name tells it."""
 
-    __slots__ = ("is_running", "millis", "name", "server", "session", "size")
+    __slots__ = ("is_running", "micros", "name", "server", "session", "size")
 
     def __init__(self, name: str) -> None:
-        millis, size, kind, server, session, _unique = name.removesuffix(".json").split("-")
+        micros, size, kind, server, session, _unique = name.removesuffix(".json").split("-")
         self.name = name
-        self.millis = int(millis)
+        self.micros = int(micros)
         self.size = int(size)
         self.is_running = kind == "R"
         self.server = server
@@ -80,7 +83,7 @@ class Entry:
         session = crumb.get("session_id", "").replace("-", "") or _NO_SESSION
         is_running = crumb.get("status", "R") == "R" and session != _NO_SESSION
         return (
-            f"{_now_millis():013d}-{size:05d}-{'R' if is_running else 'E'}-"
+            f"{_now_micros():016d}-{size:05d}-{'R' if is_running else 'E'}-"
             f"{server_key(record['endpoint'])}-{session}-{os.urandom(8).hex()}.json"
         )
 
@@ -88,13 +91,13 @@ class Entry:
 class OpenEntry:
     """The open record of a run, as its file name tells it."""
 
-    __slots__ = ("machine", "millis", "name", "pid", "place", "size", "started")
+    __slots__ = ("machine", "micros", "name", "pid", "place", "size", "started")
 
     def __init__(self, name: str) -> None:
         fields = name.removesuffix(".json").split("-")
-        millis, pid, size, self.started, self.place, self.machine, _unique = fields
+        micros, pid, size, self.started, self.place, self.machine, _unique = fields
         self.name = name
-        self.millis = int(millis)
+        self.micros = int(micros)
         self.pid = int(pid)
         self.size = int(size)
 
@@ -111,7 +114,7 @@ class OpenEntry:
         """A new name for the open record of a run of some process."""
         owner = record["process"]
         return (
-            f"{_now_millis():013d}-{owner['pid']}-{size:05d}-{owner['started'] or '0'}-"
+            f"{_now_micros():016d}-{owner['pid']}-{size:05d}-{owner['started'] or '0'}-"
             f"{place_key(owner)}-{key(owner['machine'])}-{os.urandom(8).hex()}.json"
         )
 
@@ -119,11 +122,11 @@ class OpenEntry:
 class Claim:
     """A breadcrumb that a courier has taken, as its file name tells it."""
 
-    __slots__ = ("millis", "name", "pid", "place", "started")
+    __slots__ = ("micros", "name", "pid", "place", "started")
 
     def __init__(self, name: str) -> None:
-        self.name, millis, self.place, pid, self.started = name.split(_CLAIM_MARK)
-        self.millis = int(millis)
+        self.name, micros, self.place, pid, self.started = name.split(_CLAIM_MARK)
+        self.micros = int(micros)
         self.pid = int(pid)
 
     @classmethod
@@ -138,7 +141,7 @@ class Claim:
     @staticmethod
     def name_for(name: str, owner: ProcessFacts) -> str:
         """The name under which a courier takes an entry."""
-        courier = (str(_now_millis()), place_key(owner), str(owner["pid"]), owner["started"])
+        courier = (str(_now_micros()), place_key(owner), str(owner["pid"]), owner["started"])
         return _CLAIM_MARK.join((name, *courier))
 
 
@@ -169,6 +172,8 @@ def parse(text: bytes) -> Record:
             record["oom_kills"] = {
                 path: int(count) for path, count in dict(found["oom_kills"]).items()
             }
+        if found.get("scheduler") in SCHEDULERS:
+            record["scheduler"] = found["scheduler"]
     except InvalidRecordError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -204,5 +209,5 @@ def _process(value: dict[str, object]) -> ProcessFacts:
     return {"pid": pid, **dict(zip(_FACTS, texts, strict=True))}  # type: ignore[typeddict-item]
 
 
-def _now_millis() -> int:
-    return time.time_ns() // 1_000_000
+def _now_micros() -> int:
+    return time.time_ns() // 1000

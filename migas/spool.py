@@ -223,14 +223,14 @@ class Spool:
             How many breadcrumbs went.
         """
         waiting, open_ = self.entries(), self.open_entries()
-        oldest_allowed = (time.time() - MAX_AGE) * 1000
+        oldest_allowed = (time.time() - MAX_AGE) * 1e6
         files = len(waiting) + len(open_) - (MAX_FILES - slack)
         size = sum(entry.size for entry in waiting) + sum(entry.size for entry in open_)
         size -= MAX_BYTES - slack * _SLACK_BYTES
         dropped = 0
         for folder, entries in (("ready", waiting), ("open", open_)):
             for entry in entries:
-                is_old = folder == "ready" and entry.millis < oldest_allowed
+                is_old = folder == "ready" and entry.micros < oldest_allowed
                 if files <= 0 and size <= 0 and not is_old:
                     break
                 self.discard(self.folder(folder, entry.name))

@@ -57,7 +57,7 @@ def give_back_abandoned(spool: Spool, *, dead_owners: bool = False) -> None:
         if claim is None:
             continue
         # A clock that was set back, or another host's that is ahead, makes an age negative.
-        is_old = abs(time.time() - claim.millis / 1000) >= CLAIM_SECONDS
+        is_old = abs(time.time() - claim.micros / 1e6) >= CLAIM_SECONDS
         is_dead = (
             dead_owners and claim.place == here and not process.is_alive(claim.pid, claim.started)
         )
@@ -70,9 +70,9 @@ def give_back_abandoned(spool: Spool, *, dead_owners: bool = False) -> None:
 
 
 def _drop_stale_running(spool: Spool) -> None:
-    limit = (time.time() - RUNNING_SECONDS) * 1000
+    limit = (time.time() - RUNNING_SECONDS) * 1e6
     for entry in spool.entries():
-        if entry.is_running and entry.millis < limit:
+        if entry.is_running and entry.micros < limit:
             spool.discard(spool.folder("ready", entry.name))
 
 
