@@ -109,7 +109,7 @@ def setup(
         # Opted out: no file is read or written, nothing is inherited.
         if settings.enabled and refusal(environment_only=True) is None:
             _setup(endpoint, (user_id, session_id), filename, save_config)
-            if first_run_notice and refusal() is None:
+            if first_run_notice and not settings.is_captured and refusal() is None:
                 from migas import notices
 
                 notices.tell_first_run(config_folder())

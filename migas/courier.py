@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-from migas import breadcrumb, config, log
+from migas import breadcrumb, config, environment, log, releases
 from migas.answers import NoAnswerError
 from migas.backoff import Backoff
 from migas.drain import Drain
@@ -21,6 +21,7 @@ from migas.spool import Spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from migas.record import Record
 
@@ -29,6 +30,10 @@ LIFE_SECONDS = 20 * 60.0
 ANSWER_SECONDS = 10.0
 """Seconds for one answer; nobody waits for a courier, so it can be patient."""
 
+SPREAD_SECONDS = 30.0
+"""Over so many seconds the tasks of an array, which end together, spread their sending."""
+
+_SPREAD_SHARE = 0.3
 _NICENESS = 5
 
 
@@ -77,16 +82,39 @@ def main(
     hurry_until = float(moments[0]) if moments else None
     if hurry_until is None and hasattr(os, "nice"):
         os.nice(_NICENESS)
-    sender = Sender(ANSWER_SECONDS, hurry_until)
+    sender = Sender(ANSWER_SECONDS, hurry_until, _learn)
+    by_hand = "--now" in arguments
+    if environment.is_array_task() and not by_hand:
+        left = None if hurry_until is None else hurry_until - time.monotonic()
+        time.sleep(spread(left))
     try:
         if "--stdin" in arguments:
             _send_payload(sender)
-        _drain(sender, alarm, by_hand="--now" in arguments)
+        _drain(sender, alarm, by_hand=by_hand)
     except (OSError, RuntimeError) as error:
         log.debug("the courier cannot use the spool: %s", error)
     finally:
         sender.close()
     return 0
+
+
+def spread(left: float | None) -> float:
+    """How long the courier of an array's task waits before it begins, drawn at random.
+
+    Args:
+        left: Seconds until somebody who waits for it kills it; None when nobody does.
+
+    Returns:
+        Seconds.
+    """
+    import random
+
+    most = SPREAD_SECONDS if left is None else max(left, 0.0) * _SPREAD_SHARE
+    return random.uniform(0.0, most)  # noqa: S311  no secret is drawn
+
+
+def _learn(project: str, answer: dict[str, Any]) -> None:
+    releases.learn(config.state_folder(), project, answer)
 
 
 def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
@@ -107,7 +135,7 @@ def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
     if not spool.exists():
         return 0, 0, 0
     spool.prepare()
-    sender = Sender(min(ANSWER_SECONDS, timeout))
+    sender = Sender(min(ANSWER_SECONDS, timeout), learn=_learn)
     delivered = refused = 0
     deadline = time.time() + timeout
     try:

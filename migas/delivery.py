@@ -209,16 +209,19 @@ class Delivery:
         return record
 
     def _open_record(self, crumb: Breadcrumb) -> Record:
-        from migas import memory
+        from migas import environment, memory
         from migas.record import LOST
 
         lost = breadcrumb.compose({**crumb, "status": "F", "status_desc": LOST})
-        return {
+        record: Record = {
             "endpoint": config.settings.endpoint,
             "breadcrumb": breadcrumb.fit(lost),
             "process": process.facts(),
             "oom_kills": memory.oom_kills(),
         }
+        if scheduler := environment.scheduler():
+            record["scheduler"] = scheduler
+        return record
 
     def _arm_marks(self, spool: Spool) -> None:
         if self._marks is not None:

@@ -11,6 +11,9 @@ _SCHEDULERS = (
     ("lsf", "LSB_JOBID"),
     ("sge", "JOB_ID"),
 )
+SCHEDULERS = tuple(name for name, _variable in _SCHEDULERS)
+"""The batch systems that are known here; a name, never a job's number, may leave."""
+
 _ARRAY_VARIABLES = (
     "SLURM_ARRAY_TASK_ID",
     "PBS_ARRAY_INDEX",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from migas import log
+from migas import config, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,22 +30,21 @@ def tell_first_run(folder: str) -> None:
     terminal.flush()
 
 
-def tell_update(project: str, version: str, root: str) -> None:
+def tell_update(project: str, version: str) -> None:
     """Say that a newer version exists or that this one was flagged, as an earlier answer told.
 
     Args:
         project: `owner/repo`.
         version: The running version.
-        root: The state folder, where couriers keep what they learn.
     """
     terminal = _terminal()
-    if terminal is None:
+    if terminal is None or config.settings.is_captured:
         return
     from migas import environment, releases
 
     if environment.is_ci():
         return
-    known = releases.known(root, project)
+    known = releases.known(config.state_folder(), project)
     if known is None:
         return
     name = releases.clean(project.rpartition("/")[2])

@@ -92,7 +92,7 @@ def _verdict(spool: Spool, path: str, entry: OpenEntry, record: Record) -> dict[
     mark = marks.read(spool.folder("marks"), marks.file_name(owner))
     if mark is not None and not mark.is_crash:
         # Its default action was about to follow, so this is a death, seen from anywhere.
-        return dict(outcome.terminated(mark.signal))
+        return dict(outcome.terminated(mark.signal, record.get("scheduler", "")))
     is_silent = time.time() - last_seen > SILENT_SECONDS
     if is_near or is_silent:
         if mark is not None:

@@ -43,6 +43,7 @@ class Plan:
         announce_after: Seconds after which it does.
         signals: Names or numbers of signals whose arrival ends a run as `Terminated`.
         returns_exit_code: Whether a returned int is the exit code.
+        update_notice: Whether a newer or flagged version is told of at the end.
         fields: Further fields of the breadcrumb.
 
     Raises:
@@ -58,6 +59,7 @@ class Plan:
         "project",
         "returns_exit_code",
         "signals",
+        "update_notice",
         "version",
     )
 
@@ -71,6 +73,7 @@ class Plan:
         announce_after: float = ANNOUNCE_SECONDS,
         signals: Iterable[str | int] = (),
         returns_exit_code: bool = False,
+        update_notice: bool = False,
         fields: dict[str, Any] | None = None,
     ) -> None:
         self.project = _text("project", project, "owner/repo")
@@ -78,6 +81,7 @@ class Plan:
         self.init_ping = bool(init_ping)
         self.announce_after = _seconds(announce_after)
         self.returns_exit_code = bool(returns_exit_code)
+        self.update_notice = bool(update_notice)
         self.fields = dict(fields or {})
         unknown = set(self.fields) - set(FIELDS)
         if unknown:
@@ -306,11 +310,21 @@ class Session:
             self._erase()
             return
         here = self._cancel_appointments()
-        crumb = self._compose(ended)
+        from migas.privacy import DroppedError
+
+        try:
+            crumb = self._compose(ended)
+        except DroppedError:
+            self._erase()
+            raise
         if self._wait and config.delivery() not in ("log", "spool"):
             self._send_and_wait(here, crumb)
         else:
             here.end_run(self._path, crumb)
+        if self._plan.update_notice:
+            from migas import notices
+
+            notices.tell_update(self._plan.project, self._plan.version)
 
     def _erase(self) -> None:
         if self._path is not None:

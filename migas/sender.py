@@ -8,6 +8,9 @@ from migas.answers import NoAnswerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from migas.breadcrumb import Breadcrumb
     from migas.transport import Client
 
@@ -25,10 +28,18 @@ class Sender:
         hurry_until: The moment of the monotonic clock at which somebody kills this process. What
             cannot wait for `add_project`'s answer then goes by the REST call, which a server stores
             even when the client is gone.
+        learn: Gets a project and the server's answer, when that names another newest version.
     """
 
-    def __init__(self, timeout: float, hurry_until: float | None = None) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        hurry_until: float | None = None,
+        learn: Callable[[str, dict[str, Any]], None] | None = None,
+    ) -> None:
         self._timeout = timeout
+        self._learn = learn
+        self._learned: dict[str, object] = {}
         self._hurry_until = hurry_until
         self._clients: dict[str, Client] = {}
 
@@ -41,10 +52,11 @@ class Sender:
         client = self._client(endpoint)
         left = 0.0 if self._hurry_until is None else self._hurry_until - time.monotonic()
         if left <= 0:  # nobody waits, or whoever did has let us live
-            self._check(client.add_project(crumb, self._timeout))
+            self._stored(crumb, client.add_project(crumb, self._timeout))
             return
         try:
-            self._check(client.add_project(crumb, min(self._timeout, left * _PATIENT_SHARE)))
+            answer = client.add_project(crumb, min(self._timeout, left * _PATIENT_SHARE))
+            self._stored(crumb, answer)
         except NoAnswerError as error:
             if error.kind == "no route" and left < _TOO_SHORT_SECONDS:
                 error.kind = "timeout"  # so short a try says nothing about the way
@@ -65,7 +77,10 @@ class Sender:
             self._clients[endpoint] = Client(endpoint, keeps_thread=True)
         return self._clients[endpoint]
 
-    @staticmethod
-    def _check(answer: dict[str, object]) -> None:
+    def _stored(self, crumb: Breadcrumb, answer: dict[str, Any]) -> None:
         if not answer["success"]:
             raise NoAnswerError("The server does not know the project", "refused")
+        project, newest = crumb["project"], answer.get("latest_version")
+        if self._learn is not None and newest and self._learned.get(project) != newest:
+            self._learned[project] = newest
+            self._learn(project, answer)

@@ -102,6 +102,7 @@ def track(
     announce_after: float = ANNOUNCE_SECONDS,
     signals: Iterable[str | int] = (),
     returns_exit_code: bool = False,
+    update_notice: bool = False,
     **fields: Any,
 ) -> Tracker:
     """Have each call of a function, or a block, reported as a run of a project.
@@ -116,6 +117,8 @@ def track(
         announce_after: Seconds.
         signals: Signals, by name or number, whose arrival ends the run as `Terminated`.
         returns_exit_code: Whether an int that the function returns is its exit code.
+        update_notice: Whether, when the server has told of a newer version or that this one is
+            flagged, one line at the end says so: on a terminal only, and not in CI.
         **fields: Further fields of the breadcrumb, such as `user_type='dev'`.
 
     Returns:
@@ -134,6 +137,7 @@ def track(
             announce_after=announce_after,
             signals=signals,
             returns_exit_code=returns_exit_code,
+            update_notice=update_notice,
             fields=fields,
         )
     )
