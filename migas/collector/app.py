@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from migas.breadcrumb import MAX_REQUEST_BYTES
 
-from . import graphql, rest
+from . import graphql, health, reading, rest
 from .middleware import BodyLimit, SignedAnswers
 
 if TYPE_CHECKING:
@@ -23,13 +23,15 @@ def create_app(storage: Storage) -> FastAPI:
     """Build the application over an open storage; whoever opened it closes it afterwards.
 
     Returns:
-        An application with `POST /graphql` and `POST /api/breadcrumb`.
+        An application with every way in and out.
     """
     # The interactive pages load scripts from another site.
     app = FastAPI(title="migas collector", version=_version(), docs_url=None, redoc_url=None)
     app.state.storage = storage
     app.include_router(graphql.router)
     app.include_router(rest.router)
+    app.include_router(reading.router)
+    app.include_router(health.router)
     app.exception_handler(RequestValidationError)(_refuse)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
     app.add_middleware(SignedAnswers, signature=f"migas@{_version()}")

@@ -21,6 +21,7 @@ from strawberry.fastapi import GraphQLRouter
 from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 
+from .access import UnauthorizedError, access_of
 from .errors import NotStoredError, UnstorableError
 from .graphql_types import (
     SCALARS,
@@ -30,8 +31,9 @@ from .graphql_types import (
     DateTime,
     ProcessInput,
     ProjectInput,
+    TokenResult,
 )
-from .ingest import checked, is_project_name
+from .ingest import NO_PROJECT_NAME, checked, is_project_name, is_storable
 from .versions import lenient_version
 
 if TYPE_CHECKING:
@@ -108,9 +110,7 @@ class Mutation:
     ) -> BreadcrumbResult:
         """Store a breadcrumb; versions may have any form, and every user counts as `general`."""
         if not is_project_name(project):
-            return BreadcrumbResult(
-                success=False, message="Invalid project format (expected owner/repo)."
-            )
+            return BreadcrumbResult(success=False, message=NO_PROJECT_NAME)
         crumb = checked(
             project=project,
             project_version=lenient_version(project_version),
@@ -164,6 +164,36 @@ class Mutation:
             }
         )
 
+    @strawberry.mutation
+    async def register_project(self, info: strawberry.Info, project: str) -> JSON:
+        """Take breadcrumbs of a project from now on; for administrators."""
+        storage = await _administered(info)
+        if not is_project_name(project):
+            return JSON({"success": False, "message": NO_PROJECT_NAME})
+        known = await storage.is_registered(project)
+        await storage.register([project])
+        state = "already" if known else "now"
+        return JSON({"success": True, "message": f"Project is {state} registered."})
+
+    @strawberry.mutation
+    async def issue_token(
+        self, info: strawberry.Info, project: str, description: str | None = None
+    ) -> TokenResult:
+        """Make a token with which a project can be read; for administrators."""
+        storage = await _administered(info)
+        if not await storage.is_registered(project):
+            return TokenResult(token=None, success=False, message="Project is not registered.")
+        if description is not None and not is_storable(description):
+            return TokenResult(token=None, success=False, message="Invalid description.")
+        token = await storage.tokens.issue(project, description)
+        return TokenResult(token=token, success=True, message="Token issued successfully.")
+
+    @strawberry.mutation
+    async def revoke_token(self, info: strawberry.Info, token: str) -> bool:
+        """End a token, given whole or by its id; for administrators."""
+        storage = await _administered(info)
+        return await storage.tokens.revoke(token)
+
 
 class CollectorSchema(strawberry.Schema):
     """A schema whose log holds our own failures only: a client's mistakes are the client's."""
@@ -211,7 +241,7 @@ schema = CollectorSchema(
         ValidationCache,
     ],
 )
-"""The wire's schema, without what needs a token."""
+"""The wire's schema."""
 
 
 class CollectorRouter(GraphQLRouter[dict[str, Any], None]):
@@ -250,6 +280,20 @@ router = CollectorRouter(
 def _with_position(error: GraphQLSyntaxError) -> str:
     (where,) = error.locations or (None,)
     return error.message if where is None else f"{error.message} ({where.line}:{where.column})"
+
+
+async def _administered(info: strawberry.Info) -> Storage:
+    """The storage, for a request whose token may administer it.
+
+    Raises:
+        GraphQLError: It has no token, or another one.
+    """
+    storage = _storage(info)
+    try:
+        await access_of(storage, info.context["request"].headers, root=True)
+    except UnauthorizedError as refused:
+        raise GraphQLError(str(refused)) from None
+    return storage
 
 
 def _storage(info: strawberry.Info) -> Storage:

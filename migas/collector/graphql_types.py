@@ -153,6 +153,15 @@ class BreadcrumbResult:
 
 
 @strawberry.type
+class TokenResult:
+    """A token that was issued: the only time that anybody sees it."""
+
+    token: str | None
+    success: bool
+    message: str
+
+
+@strawberry.type
 class CheckProjectResult:
     """How a version stands among a project's versions."""
 

@@ -22,6 +22,9 @@ from .errors import UnstorableError
 from .versions import stored_version
 
 MAX_PROJECT_CHARS = 140
+NO_PROJECT_NAME = "Invalid project format (expected owner/repo)."
+"""What the wire says of a name without the one slash."""
+
 _PROJECT = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _UNSTORABLE_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
@@ -52,6 +55,11 @@ class Crumb:
 def is_project_name(text: str) -> bool:
     """Whether a text has the form `owner/repo`, as names on code-hosting sites are written."""
     return len(text) <= MAX_PROJECT_CHARS and _PROJECT.fullmatch(text) is not None
+
+
+def is_storable(text: str) -> bool:
+    """Whether both kinds of databases can hold a text."""
+    return _UNSTORABLE_CHARACTER.search(text) is None
 
 
 def checked(
@@ -99,7 +107,7 @@ def checked(
 
 
 def _text(field: str, value: str, limit: int | None = None) -> str:
-    if _UNSTORABLE_CHARACTER.search(value):
+    if not is_storable(value):
         raise UnstorableError(field, "must not contain NUL or a lone surrogate.")
     if limit is not None and len(value) > limit:
         raise UnstorableError(field, f"must have at most {limit} characters, not {len(value)}.")

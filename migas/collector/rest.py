@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from .errors import NotStoredError, UnstorableError
 from .graphql_types import Container, User
-from .ingest import MAX_PROJECT_CHARS, Crumb, checked, is_project_name
+from .ingest import MAX_PROJECT_CHARS, NO_PROJECT_NAME, Crumb, checked, is_project_name
 from .versions import lenient_version
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ async def add_breadcrumb(
     codes that clients of the wire expect.
     """
     if not is_project_name(body.project):
-        raise HTTPException(400, "Invalid project format (expected owner/repo).")
+        raise HTTPException(400, NO_PROJECT_NAME)
     storage: Storage = request.app.state.storage
     try:
         release = await storage.record(_crumb(body))

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from contextlib import asynccontextmanager, nullcontext
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import delete, distinct, func, select
@@ -26,6 +27,7 @@ from .versions import UNKNOWN, Release, in_order
 from .writer import GroupWriter
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from sqlalchemy import URL
@@ -104,6 +106,10 @@ class Storage:
         """The present second."""
         return int(self._clock())
 
+    def today(self) -> dt.date:
+        """The present day, in UTC."""
+        return datetime.fromtimestamp(self._clock(), UTC).date()
+
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write, committed at the end of the block."""
@@ -115,6 +121,11 @@ class Storage:
         """A transaction that reads."""
         async with self._reading.begin() as connection:
             yield connection
+
+    async def ping(self) -> None:
+        """Ask for a row, which raises when the database cannot be reached."""
+        async with self.reading() as connection:
+            await connection.execute(select(projects.c.idx).limit(1))
 
     async def record(self, crumb: Crumb) -> Release | None:
         """Store a breadcrumb, stamped with the present time.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ USE_SECONDS = 60
 """A use is noted at most so often: reading should not cost a write each time."""
 
 _NO_HASH = bytes(32)
+_ID = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Tokens:
         Returns:
             Whether there was such a token, still valid.
         """
-        token_id, secret = _parts(token) if "_" in token else (token, None)
+        token_id, secret = (token, None) if _ID.fullmatch(token) else _parts(token)
         async with self._storage.writing() as connection:
             query = select(tokens.c.hash).where(tokens.c.id == token_id, tokens.c.revoked.is_(None))
             kept = (await connection.execute(query)).scalar()
@@ -148,9 +150,10 @@ class Tokens:
 
 
 def _parts(token: str) -> tuple[str, str]:
+    """The id and the secret of a token, both empty when it cannot be one."""
     prefix, _, rest = token[:MAX_TOKEN_CHARS].partition("_")
     token_id, _, secret = rest.partition("_")
-    is_ours = prefix == PREFIX and token.isascii() and token.isprintable()
+    is_ours = prefix == PREFIX and _ID.fullmatch(token_id) and secret.isascii()
     return (token_id, secret) if is_ours else ("", "")
 
 

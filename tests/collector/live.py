@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -73,9 +74,12 @@ class LiveCollector:
             response = connection.getresponse()
             return Reply(response.status, response.headers, response.read())
 
-    def graphql(self, query: str, **variables: object) -> Any:
+    def graphql(self, query: str, *, token: str | None = None, **variables: object) -> Any:
         """The JSON body of a GraphQL answer, whose status is always 200."""
-        reply = self.send("/graphql", _encode({"query": query, "variables": variables}))
+        headers = {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        reply = self.send("/graphql", _encode({"query": query, "variables": variables}), headers)
         assert reply.status == 200, reply
         return reply.json()
 
@@ -134,12 +138,13 @@ class LiveServer:
         *,
         open_registration: bool = False,
         prepare: Callable[[Storage], Any] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> Iterator[LiveCollector]:
         """Serve a database, with the recorded server's projects registered, for a `with` block.
 
         `prepare` is a coroutine function that puts more into it before it is served.
         """
-        opening = Storage.open(database.url, open_registration=open_registration)
+        opening = Storage.open(database.url, open_registration=open_registration, clock=clock)
 
         async def open_it() -> None:
             storage = await opening.__aenter__()

@@ -1,7 +1,8 @@
 """Every exchange that was recorded on a running migas server 0.9, asked of our own.
 
-Left out are those that show the other server's own troubles (its database, its cache or the site
-that it asks for releases out of reach, `forbidden` included), its rate limit and its tokens.
+Left out are those that show the other server's own troubles: its database, its cache or the site
+that it asks for releases out of reach, `forbidden` included. Those with tokens and with the rate
+limit have files of their own.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from tests.collector.databases import Database
 
 FOLDER = Path(__file__).with_name("exchanges")
-EXCHANGES = sorted(path.stem for path in FOLDER.glob("*.json"))
+ELSEWHERE = ("rest_usage_", "rest_auth_", "ratelimit_")
+EXCHANGES = sorted(
+    path.stem for path in FOLDER.glob("*.json") if not path.stem.startswith(ELSEWHERE)
+)
 
 LIES = {
     "err_language_33_add_project_vars": "'language' must have at most 32 characters, not 33.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -191,7 +191,7 @@ def test_get_usage_counts_breadcrumbs_and_their_users(collector: LiveCollector) 
     collector.add_project(project="mgxd/migas-py", user_id=str(uuid4()))
 
     def usage(**variables: object) -> object:
-        defaults: dict[str, object] = {"p": PROJECT, "s": "2020-01-01", "e": None, "u": False}
+        defaults: dict[str, Any] = {"p": PROJECT, "s": "2020-01-01", "e": None, "u": False}
         return collector.graphql(GET_USAGE, **defaults | variables)["data"]["get_usage"]["hits"]
 
     assert usage() == 4

@@ -1,0 +1,35 @@
+"""Which token a request brings, and what it opens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .storage import Storage
+    from .tokens import Access
+
+
+class UnauthorizedError(Exception):
+    """A request has no token, or one that opens nothing here; the message is the wire's."""
+
+
+async def access_of(storage: Storage, headers: Mapping[str, str], *, root: bool = False) -> Access:
+    """What the bearer token of a request opens.
+
+    Args:
+        storage: Where tokens are kept.
+        headers: The request's.
+        root: Whether only a root token will do.
+
+    Raises:
+        UnauthorizedError: There is no token, or one that opens nothing.
+    """
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise UnauthorizedError("Missing or malformed Authorization header.")
+    access = await storage.tokens.verify(token.strip())
+    if access is None or (root and not access.is_root):
+        raise UnauthorizedError("Invalid or insufficient token.")
+    return access

@@ -1,0 +1,90 @@
+"""`GET /api/usage` and `GET /api/auth/projects`: reading by token."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003  pydantic reads annotations when it runs
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from pydantic import BaseModel
+
+from .access import UnauthorizedError, access_of
+from .reports import Period
+from .rest import Refusal
+from .tokens import Access  # noqa: TC001  FastAPI reads annotations when it runs
+
+if TYPE_CHECKING:
+    from .storage import Storage
+
+DEFAULT_WEEKS = 4
+MAX_WEEKS = 520
+
+router = APIRouter(prefix="/api")
+
+
+class SessionCount(BaseModel):
+    """How many sessions of a version that began on a day have a status."""
+
+    date: dt.date
+    version: str
+    status: str
+    count: int
+
+
+class ProjectList(BaseModel):
+    """The projects that a token may read."""
+
+    projects: list[str]
+
+
+async def _access(request: Request) -> Access:
+    try:
+        return await access_of(_storage(request), request.headers)
+    except UnauthorizedError as refused:
+        raise HTTPException(401, str(refused), {"WWW-Authenticate": "Bearer"}) from None
+
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Refusal, "description": "no token, or one that opens nothing"}
+}
+
+
+@router.get(
+    "/usage/{project:path}",
+    responses={
+        **_REFUSALS,
+        403: {"model": Refusal, "description": "the token is for another project"},
+        404: {"model": Refusal, "description": "there is no such project"},
+    },
+)
+async def usage(
+    project: str,
+    request: Request,
+    access: Annotated[Access, Depends(_access)],
+    weeks: Annotated[int, Query(ge=1, le=MAX_WEEKS)] = DEFAULT_WEEKS,
+) -> list[SessionCount]:
+    """Sessions of the last weeks, by the day they began and their last version and status."""
+    storage = _storage(request)
+    if not access.allows(project):
+        raise HTTPException(403, f"Token does not have access to project {project}.")
+    if not await storage.is_registered(project):
+        raise HTTPException(404, f"Project {project} not found.")
+    return [
+        SessionCount(
+            date=found.day, version=found.version, status=found.status, count=found.sessions
+        )
+        for found in await storage.reports.usage(project, Period.weeks(weeks, storage.today()))
+    ]
+
+
+@router.get("/auth/projects", responses=_REFUSALS)
+async def auth_projects(
+    request: Request, access: Annotated[Access, Depends(_access)]
+) -> ProjectList:
+    """The registered projects that the token may read."""
+    return ProjectList(projects=await _storage(request).reports.visible_projects(access))
+
+
+def _storage(request: Request) -> Storage:
+    storage: Storage = request.app.state.storage
+    return storage

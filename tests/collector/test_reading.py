@@ -1,0 +1,185 @@
+"""Reading and administering with a token, beginning with what was recorded on the real server."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from tests.collector.live import PROJECT, LiveCollector, LiveServer
+from tests.collector.test_exchanges import FOLDER
+from tests.collector.test_sessions import Clock
+from tests.collector.test_storage import a_crumb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from migas.collector.storage import Storage
+    from tests.collector.databases import Database
+
+RECORDED = sorted(
+    path.stem for path in FOLDER.glob("*.json") if path.stem.startswith(("rest_usage", "rest_auth"))
+)
+REGISTER = "mutation($p:String!){register_project(project:$p)}"
+ISSUE = 'mutation($p:String!){issue_token(project:$p,description:"x"){token success message}}'
+REVOKE = "mutation($t:String!){revoke_token(token:$t)}"
+
+
+class Tokens:
+    """One of each kind."""
+
+    def __init__(self) -> None:
+        self.of: dict[str | None, str] = {}
+
+    async def issue(self, storage: Storage) -> None:
+        for project in (None, PROJECT, "nipreps/nipreps"):
+            self.of[project] = await storage.tokens.issue(project)
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    return Tokens()
+
+
+@pytest.fixture
+def collector(
+    live_server: LiveServer, database: Database, tokens: Tokens
+) -> Iterator[LiveCollector]:
+    """As recorded: three projects, and a session of this one that was suspended that day."""
+    clock = Clock(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp())
+
+    async def prepare(storage: Storage) -> None:
+        await tokens.issue(storage)
+        run = str(uuid4())
+        for status in "RS":
+            crumb = a_crumb(PROJECT, project_version="0.4.0", session_id=run, status=status)
+            await storage.record(crumb)
+
+    with live_server.collector(database, prepare=prepare, clock=clock) as running:
+        yield running
+
+
+def get(collector: LiveCollector, path: str, token: str | None = None) -> Any:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    return collector.send(path, b"", headers, "GET")
+
+
+@pytest.mark.parametrize("name", [*RECORDED])
+def test_recorded_exchange(name: str, collector: LiveCollector, tokens: Tokens) -> None:
+    recorded = json.loads((FOLDER / f"{name}.json").read_text())
+    project: str | None = PROJECT
+    if "_root" in name:
+        project = None
+    elif "_other_" in name or name == "rest_auth_projects_scoped":
+        project = "nipreps/nipreps"
+    token = "migas_0123_nonsense" if "_bad_" in name else tokens.of[project]
+    headers = recorded["request_headers"]
+    if "Authorization" in headers:
+        headers["Authorization"] = f"Bearer {token}"
+
+    reply = collector.send(recorded["path"], b"", headers, recorded["method"])
+
+    assert reply.status == recorded["status"]
+    assert reply.headers["Content-Type"] == "application/json"
+    assert reply.body.decode() == recorded["response_body"]
+
+
+def test_the_recorded_exchanges_are_there() -> None:
+    assert len(RECORDED) == 8
+
+
+@pytest.mark.parametrize(("weeks", "status"), [("0", 422), ("521", 422), ("x", 422), ("520", 200)])
+def test_weeks_are_a_number_of_them(
+    weeks: str, status: int, collector: LiveCollector, tokens: Tokens
+) -> None:
+    path = f"/api/usage/{PROJECT}?weeks={weeks}"
+    assert get(collector, path, tokens.of[PROJECT]).status == status
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Basic abc", "bearer\tabc", "Bearer abc def", "Bearer \xff"]
+)
+@pytest.mark.parametrize("path", [f"/api/usage/{PROJECT}", "/api/auth/projects"])
+def test_a_malformed_header_reads_nothing(header: str, path: str, collector: LiveCollector) -> None:
+    reply = collector.send(path, b"", {"Authorization": header}, "GET")
+    assert reply.status == 401
+    assert PROJECT not in reply.body.decode()
+
+
+def test_a_token_for_one_project_says_nothing_about_others(
+    collector: LiveCollector, tokens: Tokens
+) -> None:
+    """Whether another project exists is nobody's business either."""
+    for project in ("no/such", "mgxd/migas-py", "no", "a/../b", "%00/a"):
+        assert get(collector, f"/api/usage/{project}", tokens.of[PROJECT]).status == 403
+
+
+def test_an_administrator_registers_issues_and_revokes(
+    collector: LiveCollector, tokens: Tokens
+) -> None:
+    root = tokens.of[None]
+
+    def ask(query: str, **variables: str) -> Any:
+        return collector.graphql(query, token=root, **variables)["data"]
+
+    assert ask(REGISTER, p="new/one")["register_project"] == {
+        "success": True,
+        "message": "Project is now registered.",
+    }
+    assert "already" in ask(REGISTER, p="new/one")["register_project"]["message"]
+    issued = ask(ISSUE, p="new/one")["issue_token"]
+    assert issued["success"] is True
+    token = issued["token"]
+    assert get(collector, "/api/auth/projects", token).json() == {"projects": ["new/one"]}
+    assert ask(REVOKE, t=token)["revoke_token"] is True
+    assert ask(REVOKE, t=token)["revoke_token"] is False
+    assert get(collector, "/api/auth/projects", token).status == 401
+
+
+def test_an_administrator_is_told_what_cannot_be(collector: LiveCollector, tokens: Tokens) -> None:
+    def ask(query: str, **variables: str) -> Any:
+        (answer,) = collector.graphql(query, token=tokens.of[None], **variables)["data"].values()
+        return answer
+
+    assert ask(REGISTER, p="no name")["success"] is False
+    assert ask(ISSUE, p="no/such") == {
+        "token": None,
+        "success": False,
+        "message": "Project is not registered.",
+    }
+    assert ask(REVOKE, t="") is ask(REVOKE, t="\0") is False
+    assert "no name" not in collector.graphql("{get_projects}")["data"]["get_projects"]
+
+
+@pytest.mark.parametrize("project", [PROJECT, ""])
+def test_without_a_root_token_nothing_is_administered(
+    project: str, collector: LiveCollector, tokens: Tokens
+) -> None:
+    token = tokens.of.get(project)
+    root_id = tokens.of[None].split("_")[1]
+    for query, variables in (
+        (REGISTER, {"p": "new/one"}),
+        (ISSUE, {"p": PROJECT}),
+        (REVOKE, {"t": root_id}),
+    ):
+        answer = collector.graphql(query, token=token, **variables)
+        assert answer["data"] is None
+        assert "token" in answer["errors"][0]["message"].lower() or not token
+    assert len(collector.rows("SELECT id FROM tokens WHERE revoked IS NULL")) == 3
+    assert len(collector.rows("SELECT idx FROM projects")) == 3
+
+
+def test_health_is_that_of_the_database(
+    collector: LiveCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (get(collector, "/healthz").status, get(collector, "/healthz").json()) == (
+        200,
+        {"database": True},
+    )
+    collector.execute("ALTER TABLE projects RENAME TO away")
+    reply = get(collector, "/healthz")
+    assert (reply.status, reply.json()) == (503, {"database": False})
+    assert reply.headers["X-Backend-Server"].startswith("migas@")
