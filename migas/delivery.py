@@ -163,6 +163,8 @@ class Delivery:
 
     def prepare_fork(self) -> None:
         """Stop the thread; until it runs again, nobody can touch the open records."""
+        if self._marks is not None:
+            self._marks.before_fork()
         if self.watch.pause():
             then = time.time() + _UNHEARD_SECONDS
             for path in list(self._open):
@@ -171,10 +173,15 @@ class Delivery:
                 except OSError as error:
                     log.debug("an open record could not be touched: %s", error)
 
+    def after_fork(self) -> None:
+        """In the parent of a fork: go on."""
+        if self._marks is not None:
+            self._marks.after_fork(in_child=False)
+
     def leave_to_parent(self) -> None:
         """In a forked child: what the parent opened is the parent's."""
         if self._marks is not None:
-            self._marks.leave_to_parent()
+            self._marks.after_fork(in_child=True)
         self._couriers.leave_to_parent()
 
     def _write(self, path: str | None, crumb: Breadcrumb) -> Record | None:
@@ -281,7 +288,11 @@ def _install_hooks() -> None:
     _hooks_installed = True
     atexit.register(_at_exit)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+        os.register_at_fork(
+            before=_before_fork,
+            after_in_parent=_after_fork_in_parent,
+            after_in_child=_after_fork_in_child,
+        )
 
 
 def _at_exit() -> None:
@@ -300,6 +311,14 @@ def _before_fork() -> None:
             _current.prepare_fork()
         except Exception as error:  # noqa: BLE001  an error here would be printed by the interpreter
             log.debug("the thread could not be stopped before a fork: %r", error)
+
+
+def _after_fork_in_parent() -> None:
+    if _current is not None:
+        try:
+            _current.after_fork()
+        except Exception as error:  # noqa: BLE001  it would be printed, too
+            log.debug("signals could not be let through after a fork: %r", error)
 
 
 def _after_fork_in_child() -> None:

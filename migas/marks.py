@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 from migas import private, process
 from migas.descriptors import out_of_the_way
@@ -59,6 +60,7 @@ class Marks:
     def __init__(self, folder: str, owner: ProcessFacts) -> None:
         self._path = os.path.join(folder, file_name(owner))
         self._descriptors: list[int] = []
+        self._masks: dict[int, set[int]] = {}
 
     def arm(self) -> None:
         """Have signals with their default action, and crashes, leave a mark from now on.
@@ -96,14 +98,22 @@ class Marks:
             except OSError:
                 return
 
-    def leave_to_parent(self) -> None:
-        """In a forked child, whose signals must not mark the parent: have them write nowhere."""
-        if not self._descriptors:
-            return
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for descriptor in self._descriptors:
-            os.dup2(nowhere, descriptor, inheritable=False)
-        os.close(nowhere)
+    def before_fork(self) -> None:
+        """Hold signals back until a child has let go of the mark that is its parent's."""
+        if self._descriptors:
+            here = threading.get_ident()
+            self._masks[here] = signal.pthread_sigmask(signal.SIG_BLOCK, _registered)
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on as before; in a child, whose signals must not mark its parent, write nowhere."""
+        if in_child and self._descriptors:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for descriptor in self._descriptors:
+                os.dup2(nowhere, descriptor, inheritable=False)
+            os.close(nowhere)
+        mask = self._masks.pop(threading.get_ident(), None)
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _open(self, distance: int) -> int:
         flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
