@@ -95,7 +95,12 @@ def pool_for(endpoint: str, user_agent: str) -> urllib3.PoolManager:
     )
 
     parts = urlsplit(endpoint)
-    headers = {"User-Agent": user_agent}
+    # Headers given with a request would replace these, the client's name included.
+    headers = {
+        "User-Agent": user_agent,
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+    }
     context = _tls_context() if parts.scheme == "https" else None
     proxies = getproxies_environment()
     proxy = policy.site("proxy")

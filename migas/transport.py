@@ -144,7 +144,6 @@ class Client:
                 "POST",
                 self.endpoint + path,
                 body=body,
-                headers={"Content-Type": "application/json", "Accept": "application/json"},
                 timeout=urllib3.Timeout(connect=seconds * _CONNECT_SHARE, total=seconds),
                 # One more try for a kept connection that the server closed meanwhile.
                 retries=urllib3.Retry(
