@@ -108,15 +108,20 @@ def compose(fields: Mapping[str, Any]) -> Breadcrumb:
     return composed  # type: ignore[return-value]
 
 
-def fit(breadcrumb: Breadcrumb) -> Breadcrumb:
+def fit(breadcrumb: Breadcrumb, *, reserved: int = 0) -> Breadcrumb:
     """Cut a breadcrumb's texts in their middle until either form of its request is small enough.
 
+    Args:
+        breadcrumb: What is to be sent.
+        reserved: Bytes that another form of request needs beside it.
+
     Returns:
-        A breadcrumb whose GraphQL and REST bodies are at most `MAX_REQUEST_BYTES` bytes.
+        A breadcrumb whose GraphQL and REST bodies are at most `MAX_REQUEST_BYTES` bytes, less
+        those reserved.
     """
     fitted = breadcrumb.copy()
     for name in _CUT_ORDER:
-        excess = request_bytes(fitted) - MAX_REQUEST_BYTES
+        excess = request_bytes(fitted) + reserved - MAX_REQUEST_BYTES
         if excess <= 0:
             break
         text = fitted.get(name)

@@ -7,7 +7,7 @@ untrusted: its shape is checked, and what has another one is a failure with a me
 from __future__ import annotations
 
 from migas import config, delivery, log
-from migas.breadcrumb import MAX_REQUEST_BYTES, nested, plain_text
+from migas.breadcrumb import MAX_REQUEST_BYTES, encode, fit, nested, plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ _ADD_BREADCRUMB = (
     "{add_breadcrumb(project:$project,project_version:$project_version,language:$language,"
     "language_version:$language_version,ctx:$ctx,proc:$proc){success message}}"
 )
+_ADD_BREADCRUMB_BYTES = len(encode({"query": _ADD_BREADCRUMB, "variables": {}})) - len("{}")
 _CHECK_PROJECT = (
     "query($p:String!,$v:String!){check_project(project:$p,project_version:$v)"
     "{success flagged latest message}}"
@@ -138,7 +139,8 @@ def add_breadcrumb(
     if wait:
 
         def ask(client: Client, timeout: float) -> Any:
-            crumb = delivery.compose(project, project_version, fields)
+            composed = delivery.compose(project, project_version, fields)
+            crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
             answer = client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
             _note_running(crumb)
             return answer
@@ -266,10 +268,12 @@ def client_for(endpoint: str) -> Client:
 
     # A forked child must not speak on its parent's connections.
     key = f"{os.getpid()} {endpoint}"
-    if key not in _clients:
+    client = _clients.get(key)
+    if client is None:
+        client = Client(endpoint)
         _clients.clear()
-        _clients[key] = Client(endpoint)
-    return _clients[key]
+        _clients[key] = client
+    return client
 
 
 def _call(ask: Callable[[Client, float], Any], shape: dict[str, Any], problem: str | None) -> Any:
