@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas import config, delivery, runs
+from migas import config, delivery, operations, runs
 from tests.support.collector import running_collector
 from tests.support.fault_server import FaultServer
 
@@ -65,6 +65,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """This very process as if migas had just been imported; gives its state folder."""
     monkeypatch.setenv("MIGAS_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "site"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("_MIGAS_PARENT", "")
     monkeypatch.setattr(delivery, "_current", None)
@@ -74,6 +75,9 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         session.discard()
         session.stop()
     delivery.current().at_exit()
+    for client in operations._clients.values():
+        client.close()
+    operations._clients.clear()
     config.settings.reset()
 
 

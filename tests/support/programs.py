@@ -91,6 +91,7 @@ def environment(folder: Path) -> dict[str, str]:
         **kept,
         "HOME": home,
         "XDG_CONFIG_HOME": f"{home}/config",
+        "XDG_CONFIG_DIRS": f"{home}/site",
         "XDG_STATE_HOME": f"{home}/state",
         "MIGAS_STATE_DIR": str(folder / "state"),
         "COLUMNS": "100",
