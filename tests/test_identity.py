@@ -1,0 +1,90 @@
+"""The user id: random, kept once, shared by simultaneous first runs, and left out where it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+from migas import identity
+
+KEPT = "7b3c9b52-3c0e-4f6f-8a53-1d2f9c0f6a11"
+
+
+def test_a_new_id_is_random_and_kept(tmp_path):
+    first = identity.user_id(str(tmp_path / "one"), persists=True)
+    other = identity.user_id(str(tmp_path / "other"), persists=True)
+    assert first == identity.user_id(str(tmp_path / "one"), persists=True)
+    assert first != other
+    assert uuid.UUID(first).version == 4
+
+
+def test_a_kept_id_is_used(tmp_path):
+    tmp_path.joinpath("user_id").write_text(f"  {KEPT.upper()}\n")
+    assert identity.user_id(str(tmp_path), persists=True) == KEPT
+    assert identity.user_id(str(tmp_path), persists=False) == KEPT
+
+
+def test_an_id_is_private(tmp_path):
+    identity.user_id(str(tmp_path / "migas"), persists=True)
+    assert tmp_path.joinpath("migas").stat().st_mode & 0o777 == 0o700
+    assert tmp_path.joinpath("migas/user_id").stat().st_mode & 0o777 == 0o600
+
+
+def test_where_nothing_persists_there_is_none(tmp_path):
+    assert identity.user_id(str(tmp_path / "migas"), persists=False) is None
+    assert not tmp_path.joinpath("migas").exists()
+
+
+def test_where_nothing_can_be_written_there_is_none(tmp_path):
+    tmp_path.joinpath("migas").write_text("a file in the folder's place")
+    assert identity.user_id(str(tmp_path / "migas"), persists=True) is None
+
+
+@pytest.mark.parametrize("text", ["", "nobody", "7b3c9b52-3c0e"])
+def test_what_is_no_id_is_not_sent(tmp_path, text):
+    tmp_path.joinpath("user_id").write_text(text)
+    assert identity.user_id(str(tmp_path), persists=True) is None
+
+
+def test_a_planted_link_is_not_followed(tmp_path):
+    tmp_path.joinpath("other").write_text(KEPT)
+    tmp_path.joinpath("user_id").symlink_to(tmp_path / "other")
+    assert identity.kept_user_id(str(tmp_path)) is None
+
+
+def test_an_id_is_forgotten(tmp_path):
+    identity.user_id(str(tmp_path), persists=True)
+    assert identity.forget_user_id(str(tmp_path))
+    assert not identity.forget_user_id(str(tmp_path))
+    assert identity.kept_user_id(str(tmp_path)) is None
+
+
+def test_simultaneous_first_runs_agree(tmp_path):
+    text = (
+        "import sys\nfrom migas import identity\nsys.stdin.readline()\n"
+        f"print(identity.user_id({str(tmp_path / 'migas')!r}, persists=True))"
+    )
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", text],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    for run in runs:
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    assert len({run.communicate()[0] for run in runs}) == 1
+    assert [path.name for path in tmp_path.joinpath("migas").iterdir()] == ["user_id"]
+
+
+def test_random_ids_are_of_the_right_form():
+    ids = {identity.random_uuid() for _ in range(100)}
+    assert len(ids) == 100
+    assert {uuid.UUID(text).version for text in ids} == {4}
+    assert {uuid.UUID(text).variant for text in ids} == {uuid.RFC_4122}

@@ -1,0 +1,290 @@
+"""What people decided for all programs, in files, against what programs ask for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from migas import policy
+from tests.support.fault_server import FaultServer
+from tests.support.programs import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RUN = """\
+with migas.session("lab/tool", "1.0"):
+    pass
+"""
+
+
+class Site:
+    """A machine with a site's policy and a user's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.user_file = folder / "home/config/migas/config.toml"
+        self.site_file = folder / "site/migas/config.toml"
+        self.environ = {**environment(folder), "XDG_CONFIG_DIRS": str(folder / "site")}
+
+    def user(self, text: str) -> None:
+        self._write(self.user_file, text)
+
+    def site(self, text: str) -> None:
+        self._write(self.site_file, text)
+
+    def python(self, text: str, **settings: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", "import migas\nfrom migas import config\n" + text],
+            cwd=self.folder,
+            env={**self.environ, **settings},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def status(self, **settings: str):
+        done = subprocess.run(
+            [sys.executable, "-m", "migas", "status", "--json"],
+            env={**self.environ, "MIGAS_ENDPOINT": "http://127.0.0.1:9", **settings},
+            capture_output=True,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    def leaves_a_trace(self, **settings: str) -> bool:
+        self.python(
+            f"migas.setup(endpoint='http://127.0.0.1:9')\n{RUN}",
+            **{"MIGAS_DELIVERY": "spool", **settings},
+        )
+        return (self.folder / "state").exists()
+
+    def _write(self, path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o644)
+
+
+@pytest.fixture
+def here(tmp_path):
+    return Site(tmp_path)
+
+
+def test_without_files_runs_are_reported(here):
+    assert here.leaves_a_trace()
+    assert here.status()["policies"] == []
+
+
+@pytest.mark.parametrize("who", ["user", "site"])
+def test_an_opt_out_in_a_file_is_respected_and_named(here, who):
+    getattr(here, who)("optout = true")
+    assert not here.leaves_a_trace()
+    path = here.user_file if who == "user" else here.site_file
+    assert here.status()["reason"] == f"{path} says optout = true"
+
+
+def test_an_opt_out_anywhere_wins(here):
+    here.site("optout = false")
+    here.user("optout = true")
+    assert not here.leaves_a_trace()
+    here.user("optout = false")
+    assert not here.leaves_a_trace(MIGAS_OPTOUT="1")
+    assert here.leaves_a_trace()
+
+
+def test_a_decorated_function_stays_as_it_was_where_a_file_opts_out(here):
+    here.user("optout = true")
+    assert here.python("print(type(migas.track('a/b', '1')(lambda: 1)).__name__)") == "function"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("optout = ", "Invalid value"),
+        ("opt_out = true", "there is no key 'opt_out'"),
+        ("optout = 'yes'", "optout is 'yes'; it must be true or false"),
+        ("endpoint = 'example.org'", "must be an http:// or https:// URL"),
+        ("proxy = 3", "proxy is 3"),
+        ("delivery = 'post'", "delivery is 'post'; it must be one of"),
+        ("timeout = -1", "timeout is -1"),
+        ("timeout = true", "timeout is True"),
+        ("error_text = 'all'", "error_text is 'all'"),
+        ("#" * 70_000, "more than 65536 bytes"),
+    ],
+)
+@pytest.mark.parametrize("who", ["user", "site"])
+def test_a_file_that_is_not_understood_switches_off(here, monkeypatch, who, text, sentence):
+    getattr(here, who)(text)
+    for name in ("XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "HOME"):
+        monkeypatch.setenv(name, here.environ[name])
+    reason = policy.refusal()
+    path = here.user_file if who == "user" else here.site_file
+    assert reason is not None
+    assert reason.startswith(f"{path} cannot be used: ")
+    assert sentence in reason
+
+
+def test_a_file_that_is_not_understood_silences_a_program_and_is_named(here):
+    here.site("optout =")
+    assert not here.leaves_a_trace()
+    told = here.status()
+    assert str(here.site_file) in told["reason"]
+    assert told["policies"][0]["problem"]
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o664])
+def test_a_file_that_others_can_write_to_is_not_read(here, mode):
+    here.user("endpoint = 'http://127.0.0.1:1'")
+    here.user_file.chmod(mode)
+    assert "other users can write to it" in here.status()["reason"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_is_not_read(here):
+    here.user("endpoint = 'http://127.0.0.1:1'")
+    os.chown(here.user_file, 12345, 12345)
+    assert "it belongs to another user" in here.status()["reason"]
+
+
+def test_a_folder_or_a_dangling_link_in_its_place_switches_off(here):
+    here.user_file.mkdir(parents=True)
+    assert "no regular file" in here.status()["reason"]
+    here.user_file.rmdir()
+    here.user_file.symlink_to("nowhere")
+    assert "No such file" in here.status()["reason"]
+
+
+def test_no_variable_takes_an_administrators_word_back(monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_DIRS", "/nowhere:relative:/else/")
+    assert policy.places.site_folders() == ["/nowhere/migas", "/else/migas", "/etc/xdg/migas"]
+
+
+@pytest.mark.parametrize(
+    ("site", "argument", "variable", "user", "used"),
+    [
+        ("site", "argument", "variable", "user", "site"),
+        (None, "argument", "variable", "user", "argument"),
+        (None, None, "variable", "user", "variable"),
+        (None, None, None, "user", "user"),
+        (None, None, None, None, "https://migas.nipreps.org"),
+    ],
+)
+def test_the_server_is_named_in_the_order_of_precedence(  # noqa: PLR0917  one a source
+    here, site, argument, variable, user, used
+):
+    if site:
+        here.site(f"endpoint = 'http://{site}/graphql'")
+    if user:
+        here.user(f"endpoint = 'http://{user}'")
+    argument = f"'http://{argument}'" if argument else None
+    text = f"migas.setup(endpoint={argument})\nprint(config.settings.endpoint)"
+    settings = {"MIGAS_ENDPOINT": f"http://{variable}"} if variable else {}
+    expected = used if ":" in used else f"http://{used}"
+    assert here.python(text, **settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("site", "argument", "variable", "user", "used"),
+    [
+        (1, 2, 3, 4, 1.0),
+        (None, 2, 3, 4, 2.0),
+        (None, None, 3, 4, 3.0),
+        (None, None, None, 4, 4.0),
+        (None, None, None, None, 5.0),
+    ],
+)
+def test_the_timeout_is_named_in_the_order_of_precedence(  # noqa: PLR0917  one a source
+    here, site, argument, variable, user, used
+):
+    if site:
+        here.site(f"timeout = {site}")
+    if user:
+        here.user(f"timeout = {user}")
+    text = f"migas.setup(timeout={argument})\nprint(config.settings.timeout)"
+    assert (
+        float(here.python(text, **({"MIGAS_TIMEOUT": str(variable)} if variable else {}))) == used
+    )
+
+
+def test_the_delivery_is_named_in_the_order_of_precedence(here):
+    text = "print(config.delivery())"
+    here.user("delivery = 'detached'")
+    assert here.python(text) == "detached"
+    assert here.python(text, MIGAS_DELIVERY="log") == "log"
+    here.site("delivery = 'spool'")
+    assert here.python(text, MIGAS_DELIVERY="log") == "spool"
+
+
+@pytest.mark.parametrize(
+    ("site", "argument", "user", "used"),
+    [
+        (None, None, None, "redacted"),
+        (None, "type", None, "type"),
+        ("none", "redacted", None, "none"),
+        ("redacted", "none", None, "none"),
+        ("type", None, "none", "none"),
+        (None, "redacted", "type", "type"),
+        (None, "everything", None, "none"),
+    ],
+)
+def test_of_wishes_about_errors_the_one_for_less_wins(here, site, argument, user, used):
+    if site:
+        here.site(f"error_text = '{site}'")
+    if user:
+        here.user(f"error_text = '{user}'")
+    text = f"migas.setup(error_text={argument!r})\nprint(config.settings.error_text)"
+    assert here.python(text) == used
+
+
+@pytest.mark.parametrize("who", ["user", "site"])
+def test_breadcrumbs_go_by_the_proxy_that_a_file_names(here, who):
+    with FaultServer() as proxy:
+        getattr(here, who)(f"proxy = '{proxy.url}'")
+        here.python(
+            f"migas.setup(endpoint='http://migas.invalid')\n{RUN}migas.flush(30)",
+            MIGAS_DELIVERY="spool",
+        )
+    assert proxy.requests
+    assert all(one.path.startswith("http://migas.invalid/") for one in proxy.requests)
+
+
+def test_a_sites_proxy_beats_the_environments_and_that_a_users(here):
+    with FaultServer() as right, FaultServer() as wrong:
+        text = f"migas.setup(endpoint='http://migas.invalid')\n{RUN}migas.flush(30)"
+        here.user(f"proxy = '{wrong.url}'")
+        here.python(text, MIGAS_DELIVERY="spool", http_proxy=right.url)
+        by_variable = len(right.requests)
+        here.site(f"proxy = '{right.url}'")
+        here.python(text, MIGAS_DELIVERY="spool", http_proxy=wrong.url)
+        assert 0 < by_variable < len(right.requests)
+        assert not wrong.requests
+
+
+def test_what_waits_is_not_sent_after_an_opt_out(here):
+    with FaultServer() as server:
+        text = f"migas.setup(endpoint='{server.url}')\n{RUN}"
+        here.python(text, MIGAS_DELIVERY="spool")
+        here.user("optout = true")
+        here.python(text + "migas.flush(5)", MIGAS_DELIVERY="inline")
+        here.python("import sys\nfrom migas import courier\ncourier.main(['--now'])")
+        assert server.connections == 0
+
+
+def test_every_key_is_explained():
+    assert set(policy.KEYS) == {
+        "optout",
+        "endpoint",
+        "proxy",
+        "delivery",
+        "timeout",
+        "error_text",
+    }
+    assert all(policy.KEYS.values())
