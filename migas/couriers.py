@@ -85,6 +85,10 @@ class Couriers:
         if courier is not None:
             courier.wait(timeout)
             courier.forget()
+        else:
+            from migas.courier import flush
+
+            flush(timeout, spool.root)
         lease = Lease(spool.root)
         while lease.is_held() and time.monotonic() < deadline:
             time.sleep(0.02)  # another one is at work, and will not stop before the end
