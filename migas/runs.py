@@ -270,12 +270,12 @@ class Session:
             # Runs that overlap without end must not keep all that ever were.
             parent._parent = _open_parent(parent._parent)  # noqa: SLF001
         self.enter()
+        if config.refusal(environment_only=not config.settings.is_set_up) is not None:
+            return
         self._is_joined = _has_speaker(parent, self._plan)
         if self._is_joined and parent is not None:
             self.session_id = parent.session_id
-        if not self._speaks() or (config.settings.is_set_up and config.refusal() is not None):
-            return
-        if config.refusal(environment_only=True) is not None:
+        if not self._speaks():
             return
         _open_sessions.add(self)
         _watch_over_open_sessions()
@@ -499,29 +499,23 @@ def _is_pool_worker() -> bool:
 
 def _ancestor_speaks_for(plan: Plan) -> bool:
     """Whether a program that started this one has an open run of the same project."""
-    from migas import inheritance
-
-    if not os.environ.get(inheritance.VARIABLE) or inheritance.from_ancestor() is None:
-        return False
     from migas import process
-    from migas.spool import InvalidRecordError, Spool
+    from migas.record import InvalidRecordError, place_key
+    from migas.spool import Spool
 
-    ancestors = dict(process.ancestors())
     spool = Spool(config.state_folder())
-    for path in spool.open_paths():
-        _millis, pid, _id = os.path.basename(path).split("-", 2)
-        if not pid.isdigit() or int(pid) not in ancestors:
+    others = [entry for entry in spool.open_entries() if entry.pid != os.getpid()]
+    if not others:
+        return False
+    here, ancestors = place_key(process.facts()), dict(process.ancestors())
+    for entry in others:
+        if entry.place != here or ancestors.get(entry.pid) != entry.started:
             continue
         try:
-            record = spool.read(path)
+            record = spool.read(spool.folder("open", entry.name))
         except (OSError, InvalidRecordError):
             continue
-        owner = record.get("process")
-        if (
-            owner is not None
-            and ancestors.get(owner["pid"]) == owner["started"]
-            and record["breadcrumb"]["project"] == plan.project
-        ):
+        if record["breadcrumb"]["project"] == plan.project:
             return True
     return False
 
