@@ -1,0 +1,331 @@
+"""`setup()`: what it takes, what it refuses, and what a child process takes over."""
+
+from __future__ import annotations
+
+import json
+import stat
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import migas
+from migas import config
+from tests.support.programs import Program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Spool
+    from tests.support.fault_server import FaultServer
+
+LOCAL = "http://127.0.0.1:9"
+SESSION = "00000000-0000-4000-8000-000000000001"
+USER = "00000000-0000-4000-8000-000000000002"
+
+
+@pytest.fixture(autouse=True)
+def _fresh(fresh: Path) -> None:
+    """Every test begins before the first `setup()`."""
+
+
+# The endpoint
+
+
+@pytest.mark.parametrize("ending", ["", "/", "/graphql", "/graphql/"])
+def test_an_endpoint_with_or_without_graphql_means_the_same_server(
+    ending: str, server: FaultServer
+) -> None:
+    migas.setup(endpoint=server.url + ending)
+    assert migas.add_project("lab/tool", "1.0.0")["success"] is True
+    assert [request.path for request in server.requests] == ["/graphql"]
+
+
+def test_an_endpoint_may_have_a_path_of_its_own(server: FaultServer) -> None:
+    migas.setup(endpoint=f"{server.url}/behind/graphql")
+    migas.add_project("lab/tool", "1.0.0")
+    assert server.requests[0].path == "/behind/graphql"
+
+
+def test_without_an_endpoint_the_official_server_is_meant() -> None:
+    migas.setup()
+    assert config.settings.endpoint == "https://migas.nipreps.org"
+
+
+def test_a_test_never_reaches_the_official_server() -> None:
+    migas.setup()
+    assert "official server" in migas.get_projects()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "nowhere",
+        "ftp://example.org",
+        "http://",
+        "https://:80",
+        "http://a b",
+        "http://host:port",
+        "http://host:99999",
+        "file:///etc/passwd",
+        "http://example.org/?a=b",
+        "http://example.org/#x",
+        7,
+    ],
+)
+def test_a_bad_endpoint_switches_off_and_falls_back_to_no_other(
+    endpoint: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    migas.setup(endpoint=endpoint)
+    answer = migas.get_projects()
+    assert answer["success"] is False
+    assert str(endpoint) in answer["errors"][0]["message"]
+    assert str(endpoint) in caplog.text
+
+
+def test_a_bad_endpoint_in_the_environment_switches_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIGAS_ENDPOINT", "nowhere")
+    migas.setup()
+    assert "nowhere" in migas.get_projects()["errors"][0]["message"]
+
+
+def test_a_good_endpoint_after_a_bad_one_switches_on_again(server: FaultServer) -> None:
+    migas.setup(endpoint="nowhere")
+    migas.setup(endpoint=server.url)
+    assert migas.add_project("lab/tool", "1.0.0")["success"] is True
+
+
+def test_the_environment_names_the_server(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGAS_ENDPOINT", server.url)
+    migas.setup()
+    assert migas.add_project("lab/tool", "1.0.0")["success"] is True
+
+
+def test_the_argument_counts_for_more_than_the_environment(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGAS_ENDPOINT", LOCAL)
+    migas.setup(endpoint=server.url)
+    assert migas.add_project("lab/tool", "1.0.0")["success"] is True
+
+
+def test_a_later_setup_without_an_endpoint_keeps_the_one_before(server: FaultServer) -> None:
+    migas.setup(endpoint=server.url)
+    migas.setup()
+    assert config.settings.endpoint == server.url
+
+
+# Other values
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"user_id": "me"},
+        {"session_id": 7},
+        {"timeout": "soon"},
+        {"timeout": -1},
+        {"timeout": float("nan")},
+        {"exit_timeout": "late"},
+        {"exit_timeout": float("inf")},
+    ],
+)
+def test_a_bad_value_is_a_warning_and_sends_all_the_same(
+    options: dict[str, Any], server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    migas.setup(endpoint=server.url, **options)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert next(iter(options)) in caplog.text
+    assert migas.add_project("lab/tool", "1.0.0")["success"] is True
+
+
+def test_a_bad_timeout_in_the_environment_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MIGAS_TIMEOUT", "soon")
+    migas.setup(endpoint=LOCAL)
+    assert "MIGAS_TIMEOUT" in caplog.text
+    assert config.settings.timeout == 5.0
+
+
+def test_the_environment_says_how_long_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIGAS_TIMEOUT", "0.5")
+    migas.setup(endpoint=LOCAL)
+    assert config.settings.timeout == 0.5
+
+
+def test_the_ids_given_are_sent(server: FaultServer) -> None:
+    migas.setup(endpoint=server.url, user_id=USER, session_id=SESSION)
+    migas.add_project("lab/tool", "1.0.0")
+    assert server.breadcrumbs[0]["user_id"] == USER
+    assert server.breadcrumbs[0]["session_id"] == SESSION
+
+
+def test_switching_off_holds_whatever_comes_later(server: FaultServer) -> None:
+    migas.setup(endpoint=server.url, enabled=False)
+    migas.setup(endpoint=server.url)
+    assert migas.add_project("lab/tool", "1.0.0")["success"] is False
+    assert server.connections == 0
+
+
+# A file of the caller's own
+
+
+def test_a_file_is_written_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    migas.setup(endpoint=LOCAL, user_id=USER, session_id=SESSION, filename=path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert json.loads(path.read_text()) == {
+        "endpoint": LOCAL,
+        "user_id": USER,
+        "session_id": SESSION,
+    }
+
+
+def test_a_file_says_what_the_arguments_do_not(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"endpoint": LOCAL, "session_id": SESSION, "user_id": USER}))
+    other = str(uuid.uuid4())
+    migas.setup(filename=str(path), user_id=other)
+    assert config.settings.endpoint == LOCAL
+    assert config.settings.session_id == SESSION
+    assert config.settings.given_user_id == other
+
+
+def test_a_file_is_left_alone_when_it_is_not_to_be_saved(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    migas.setup(endpoint=LOCAL, filename=path, save_config=False)
+    assert not path.exists()
+
+
+def test_without_a_file_nothing_is_saved(tmp_path: Path) -> None:
+    migas.setup(endpoint=LOCAL)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", '{"endpoint": 7}', "\udcff", ""])
+def test_a_file_that_cannot_be_understood_costs_nothing(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    migas.setup(endpoint=LOCAL, filename=path, save_config=False)
+    assert config.settings.endpoint == LOCAL
+
+
+def test_a_file_with_a_bad_endpoint_switches_off(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"endpoint": "nowhere"}')
+    migas.setup(filename=path)
+    assert "nowhere" in migas.get_projects()["errors"][0]["message"]
+
+
+def test_a_file_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    migas.setup(endpoint=LOCAL, filename=tmp_path / "file" / "mine.json")
+    assert "mine.json" in caplog.text
+    assert config.settings.is_set_up
+
+
+# Before
+
+
+def test_before_setup_a_run_leaves_nothing(fresh: Path) -> None:
+    with migas.session("lab/tool", "1.0.0"):
+        pass
+    assert not fresh.exists()
+
+
+# Child processes
+
+SHOW = """\
+import migas
+from migas import config
+migas.setup()
+print(config.settings.endpoint, config.settings.session_id, config.settings.given_user_id)
+"""
+
+# Its own children, and one that outlives it and is adopted by another process.
+PARENT = """\
+import os, subprocess, sys
+import migas
+migas.setup(endpoint=sys.argv[1], session_id=sys.argv[2], user_id=sys.argv[3])
+os.environ.pop("MIGAS_ENDPOINT", None)
+child = [sys.executable, "-c", sys.argv[4]]
+if sys.argv[5] == "child":
+    subprocess.run(child, check=True)
+elif sys.argv[5] == "grandchild":
+    subprocess.run(["/bin/sh", "-c", '"$@"; true', "sh", *child], check=True)
+else:
+    print(os.environ["_MIGAS_PARENT"])
+"""
+
+
+def _parent(folder: Path, kind: str) -> str:
+    arguments = (LOCAL, SESSION, USER, SHOW, kind)
+    ended = Program(PARENT, folder, {"MIGAS_DELIVERY": "spool"}, arguments).run()
+    assert ended.stderr == ""
+    return ended.stdout
+
+
+@pytest.mark.parametrize("kind", ["child", "grandchild"])
+def test_a_child_takes_over_the_server_and_the_session_but_not_the_user(
+    kind: str, tmp_path: Path
+) -> None:
+    assert _parent(tmp_path, kind) == f"{LOCAL} {SESSION} None\n"
+
+
+def test_the_user_s_id_is_not_in_the_environment(tmp_path: Path) -> None:
+    assert USER not in _parent(tmp_path, "variable")
+
+
+def test_the_variable_means_nothing_to_a_process_that_is_no_descendant(tmp_path: Path) -> None:
+    copied = _parent(tmp_path, "variable").strip()
+    ended = Program(SHOW, tmp_path, {"_MIGAS_PARENT": copied}).run()
+    assert ended.stdout == "https://migas.nipreps.org None None\n"
+
+
+def test_the_variable_means_nothing_when_a_pid_has_been_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migas.setup(endpoint=LOCAL, session_id=SESSION)
+    import os
+
+    pid, started, rest = os.environ["_MIGAS_PARENT"].split(" ", 2)
+    forged = f"{pid} {int(started) + 1} {rest}"
+    ended = Program(SHOW, tmp_path, {"_MIGAS_PARENT": forged}).run()
+    assert ended.stdout == "https://migas.nipreps.org None None\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "1 2 3 4 5 6", "1 " * 6, "-1 0 b n s e", "a b c d e f g"]
+)
+def test_a_variable_that_makes_no_sense_costs_nothing(text: str, tmp_path: Path) -> None:
+    ended = Program(SHOW, tmp_path, {"_MIGAS_PARENT": text}).run()
+    assert (ended.status, ended.stderr) == (0, "")
+    assert ended.stdout == "https://migas.nipreps.org None None\n"
+
+
+CHILD_RUN = """\
+import subprocess, sys
+import migas
+migas.setup(endpoint="http://127.0.0.1:9")
+CHILD = '''
+import migas
+migas.setup()
+with migas.session("lab/PROJECT", "1.0.0"):
+    pass
+'''
+with migas.session("lab/tool", "1.0.0"):
+    subprocess.run([sys.executable, "-c", CHILD.replace("PROJECT", sys.argv[1])], check=True)
+"""
+
+
+@pytest.mark.parametrize(("project", "count"), [("tool", 1), ("other", 2)])
+def test_a_child_program_is_silent_about_the_project_its_parent_runs(
+    project: str, count: int, tmp_path: Path, spool: Spool
+) -> None:
+    Program(CHILD_RUN, tmp_path, {"MIGAS_DELIVERY": "spool"}, (project,)).run()
+    assert len(spool.crumbs()) == count
