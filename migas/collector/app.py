@@ -14,13 +14,19 @@ from migas.breadcrumb import MAX_REQUEST_BYTES
 
 from . import graphql, health, reading, rest
 from .middleware import BodyLimit, SignedAnswers
+from .ratelimit import RateLimit
 
 if TYPE_CHECKING:
+    from .ratelimit import RateLimiter
     from .storage import Storage
 
 
-def create_app(storage: Storage) -> FastAPI:
+def create_app(storage: Storage, limiter: RateLimiter | None = None) -> FastAPI:
     """Build the application over an open storage; whoever opened it closes it afterwards.
+
+    Args:
+        storage: What is served.
+        limiter: Counts the requests of each address; none are counted without it.
 
     Returns:
         An application with every way in and out.
@@ -28,12 +34,14 @@ def create_app(storage: Storage) -> FastAPI:
     # The interactive pages load scripts from another site.
     app = FastAPI(title="migas collector", version=_version(), docs_url=None, redoc_url=None)
     app.state.storage = storage
+    app.state.limiter = limiter
     app.include_router(graphql.router)
     app.include_router(rest.router)
     app.include_router(reading.router)
     app.include_router(health.router)
     app.exception_handler(RequestValidationError)(_refuse)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
+    app.add_middleware(RateLimit)
     app.add_middleware(SignedAnswers, signature=f"migas@{_version()}")
     return app
 

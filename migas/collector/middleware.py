@@ -97,17 +97,18 @@ class BodyLimit:
 
     def _too_large(self, scope: Scope, size: int) -> Response:
         problem = f"Request body ({size}) exceeds maximum size ({self._limit})"
-        if _is_graphql(scope):
+        if is_graphql(scope):
             return JSONResponse({"data": None, "errors": [{"message": problem}]}, 413)
         return JSONResponse({"detail": problem}, 413)
 
 
 def _compressed(scope: Scope) -> Response:
-    if _is_graphql(scope):  # the wire's own answer, by which clients know this server's limits
+    if is_graphql(scope):  # the wire's own answer, by which clients know this server's limits
         return PlainTextResponse("Internal Server Error", 500)
     return JSONResponse({"detail": "A request body must not be compressed."}, 415)
 
 
-def _is_graphql(scope: Scope) -> bool:
+def is_graphql(scope: Scope) -> bool:
+    """Whether a request goes to GraphQL, whose errors have a form of their own."""
     path: str = scope["path"]
     return path.rstrip("/") == "/graphql"

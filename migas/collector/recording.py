@@ -103,6 +103,14 @@ class Recorder:
         statement: Insert = self._insert(table).on_conflict_do_nothing()
         return statement
 
+    def insert_adding(self, table: Table, row: dict[str, Any], column: str) -> Any:
+        """An INSERT that adds to a row's column where the row is there; it returns the sum."""
+        inserted = self._insert(table).values(row)
+        return inserted.on_conflict_do_update(
+            index_elements=list(table.primary_key.columns),
+            set_={column: table.c[column] + inserted.excluded[column]},
+        ).returning(table.c[column])
+
     async def store(self, connection: AsyncConnection, batch: Sequence[Crumb], now: int) -> None:
         """Store breadcrumbs of registered projects, and count what is new among them.
 

@@ -54,6 +54,7 @@ class Storage:
     Attributes:
         description: Where it is, for people.
         open_registration: Whether an unknown project is registered at its first breadcrumb.
+        recorder: Statements in the words of this kind of database.
         tokens: Who may read it.
         reports: What can be read from it.
     """
@@ -72,7 +73,7 @@ class Storage:
         # Two transactions of this process would wait for SQLite's one lock by trying again.
         self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         shard = 0 if engine.dialect.name == "sqlite" else os.getpid() % SHARDS
-        self._recorder = Recorder(engine.dialect.name, shard)
+        self.recorder = Recorder(engine.dialect.name, shard)
         self.tokens = Tokens(self)
         self.reports = Reports(self)
         self.open_registration = open_registration
@@ -101,6 +102,10 @@ class Storage:
         finally:
             await storage._writer.close()
             await engine.dispose()
+
+    def time(self) -> float:
+        """The present time, in seconds since 1970."""
+        return self._clock()
 
     def now(self) -> int:
         """The present second."""
@@ -182,7 +187,7 @@ class Storage:
                 releases.insert(), {"project": project, "latest": latest, "recorded": self.now()}
             )
             if flags:
-                await connection.execute(self._recorder.insert_new(flagged_versions), flags)
+                await connection.execute(self.recorder.insert_new(flagged_versions), flags)
 
     async def usage(
         self, project: str, start: int, end: int | None = None, unique: bool = False
@@ -230,7 +235,7 @@ class Storage:
                 known.update(newcomers)
             accepted = [crumb for crumb in batch if crumb.project in known]
             if accepted:
-                await self._recorder.store(connection, accepted, now)
+                await self.recorder.store(connection, accepted, now)
             found = await _releases(connection, known)
         return [found.get(crumb.project) for crumb in batch]
 
@@ -238,7 +243,7 @@ class Storage:
         if names:
             now = self.now()
             rows = [{"project": name, "registered": now} for name in names]
-            await connection.execute(self._recorder.insert_new(projects), rows)
+            await connection.execute(self.recorder.insert_new(projects), rows)
 
 
 async def _registered(connection: AsyncConnection, names: set[str]) -> set[str]:

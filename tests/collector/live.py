@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 
 from migas.collector.app import create_app
+from migas.collector.ratelimit import RateLimiter
 from migas.collector.server import AnnouncedServer
 from migas.collector.storage import Storage
 
@@ -139,10 +140,12 @@ class LiveServer:
         open_registration: bool = False,
         prepare: Callable[[Storage], Any] | None = None,
         clock: Callable[[], float] = time.time,
+        limit: int | None = None,
     ) -> Iterator[LiveCollector]:
         """Serve a database, with the recorded server's projects registered, for a `with` block.
 
-        `prepare` is a coroutine function that puts more into it before it is served.
+        `prepare` is a coroutine function that puts more into it before it is served; `limit` is
+        how many requests an address may make in a minute.
         """
         opening = Storage.open(database.url, open_registration=open_registration, clock=clock)
 
@@ -152,6 +155,7 @@ class LiveServer:
             if prepare is not None:
                 await prepare(storage)
             self._app.state.storage = storage
+            self._app.state.limiter = limit and RateLimiter(storage, limit)
 
         self._wait(open_it())
         try:

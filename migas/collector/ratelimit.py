@@ -1,0 +1,200 @@
+"""How many requests one address may make: so many in a minute, whichever process they reach.
+
+The count is kept in the database, but hardly a request asks it. The first few of a minute are
+free, which is all that most addresses ever make; beyond them a process reserves a portion at a
+time. So several processes together may let a few more through, `FREE` each, and never fewer.
+
+No address is kept. What is counted is a hash of it, under a key that is thrown away every day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import logging
+import math
+import secrets
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import JSONResponse
+
+from . import health
+from .middleware import is_graphql
+from .sessions import SECONDS_A_DAY
+from .tables import request_counts, salts
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from .storage import Storage
+
+LIMIT = 1000
+WINDOW = 60
+"""Seconds over which requests are counted."""
+
+FREE = 25
+PORTION = 50
+
+MESSAGE = "Too many requests, wait a minute."
+
+_log = logging.getLogger("migas.collector")
+
+
+class RateLimiter:
+    """Counts the requests of addresses in windows of a minute.
+
+    The part of the previous window that lies within the last minute counts too, as if its
+    requests had come evenly.
+
+    Args:
+        storage: Where the counts are shared.
+        limit: Requests that an address may make in a window.
+    """
+
+    def __init__(self, storage: Storage, limit: int = LIMIT) -> None:
+        self._storage = storage
+        self._limit = limit
+        self._window = 0
+        self._accounts: dict[bytes, _Account] = {}
+        self._salt: tuple[int, bytes] = (-1, b"")
+        self._salting = asyncio.Lock()
+
+    async def delay(self, address: str) -> int | None:
+        """Count a request.
+
+        Returns:
+            None when it may be answered; else it was not counted, and this is after how many
+            seconds the next one may come.
+        """
+        now = self._storage.time()
+        window = int(now // WINDOW)
+        if window != self._window:
+            self._window = window
+            self._accounts.clear()
+        try:
+            account = self._account(await self._key(address, now))
+            if account.left == 0:
+                await self._reserve(account, window)
+        except (SQLAlchemyError, OSError):
+            # The database's troubles are told by whoever needs it for more than counting.
+            _log.debug("a request was not counted", exc_info=True)
+            return None
+        if account.left == 0:
+            return math.ceil((window + 1) * WINDOW - now) + 1
+        account.left -= 1
+        return None
+
+    def _account(self, key: bytes) -> _Account:
+        account = self._accounts.get(key)
+        if account is None:
+            account = self._accounts[key] = _Account(key, min(FREE, self._limit))
+        return account
+
+    async def _reserve(self, account: _Account, window: int) -> None:
+        """Ask the database for another portion, one request for all that wait for it."""
+        async with account.turn:
+            now = self._storage.time()
+            # Whoever hammers at a closed door does not reach the database each time.
+            if account.left or account.refused_at + 1 > now:
+                return
+            account.left = await self._take(account.key, window, account.unreported)
+            account.unreported = 0
+            if account.left == 0:
+                account.refused_at = now
+
+    async def _take(self, key: bytes, window: int, unreported: int) -> int:
+        """Add what was used already, then take as much of a portion as the limit leaves."""
+        mine = (request_counts.c.address == key) & (request_counts.c.window == window)
+        before = select(request_counts.c.used).where(
+            request_counts.c.address == key, request_counts.c.window == window - 1
+        )
+        async with self._storage.writing() as connection:
+            row = {"address": key, "window": window, "used": unreported}
+            added = self._storage.recorder.insert_adding(request_counts, row, "used")
+            used = int((await connection.execute(added)).scalar_one())
+            past = (await connection.execute(before)).scalar() or 0
+            passed = self._storage.time() / WINDOW - window
+            still_counts = past * max(0.0, 1.0 - passed)
+            portion = max(0, min(PORTION, math.floor(self._limit - still_counts) - used))
+            if portion:
+                taken = update(request_counts).where(mine).values(used=used + portion)
+                await connection.execute(taken)
+            old = delete(request_counts).where(request_counts.c.window < window - 1)
+            await connection.execute(old)
+        return portion
+
+    async def _key(self, address: str, now: float) -> bytes:
+        day = int(now // SECONDS_A_DAY)
+        if self._salt[0] != day:
+            async with self._salting:
+                if self._salt[0] != day:
+                    self._salt = (day, await self._shared_salt(day))
+        return hashlib.blake2b(
+            network(address).encode(), key=self._salt[1], digest_size=16
+        ).digest()
+
+    async def _shared_salt(self, day: int) -> bytes:
+        """The key that all processes use on a day; those of other days are deleted."""
+        async with self._storage.writing() as connection:
+            offered = {"day": day, "salt": secrets.token_bytes(32)}
+            await connection.execute(self._storage.recorder.insert_new(salts), offered)
+            await connection.execute(delete(salts).where(salts.c.day < day))
+            query = select(salts.c.salt).where(salts.c.day == day)
+            return bytes((await connection.execute(query)).scalar_one())
+
+
+class _Account:
+    """What a process knows of one hashed address in the present window."""
+
+    __slots__ = ("key", "left", "refused_at", "turn", "unreported")
+
+    def __init__(self, key: bytes, free: int) -> None:
+        self.key = key
+        self.left = free
+        self.unreported = free
+        self.refused_at = float("-inf")
+        self.turn = asyncio.Lock()
+
+
+class RateLimit:
+    """Refuses the requests of an address that makes too many, before anything reads them.
+
+    Args:
+        app: What answers the others. The application's `state.limiter` counts, where there is one.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request as ASGI has it."""
+        limiter: RateLimiter | None = None
+        if scope["type"] == "http" and scope["path"] != health.PATH:
+            limiter = getattr(scope["app"].state, "limiter", None)
+        client = scope.get("client")
+        delay = await limiter.delay(client[0]) if limiter and client else None
+        if delay is None:
+            await self._app(scope, receive, send)
+            return
+        body = (
+            {"data": None, "errors": [{"message": MESSAGE}]}
+            if is_graphql(scope)
+            else {"detail": MESSAGE}
+        )
+        await JSONResponse(body, 429, {"Retry-After": str(delay)})(scope, receive, send)
+
+
+def network(address: str) -> str:
+    """What counts as one address: with IPv6 a whole /64, which is what one customer gets."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))
+    return str(parsed)

@@ -1,0 +1,162 @@
+"""How many requests an address may make, and what is known of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from migas.collector.ratelimit import FREE, RateLimiter, network
+from migas.collector.storage import Storage
+from tests.collector.test_exchanges import FOLDER
+from tests.collector.test_sessions import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.collector.databases import Database
+    from tests.collector.live import LiveServer
+
+MINUTE = 60
+ADDRESS = "192.0.2.1"
+
+
+def counted(
+    database: Database, work: Callable[[list[RateLimiter], Clock], Awaitable[Any]], limit: int = 100
+) -> Any:
+    """The result of what is done with the limiters of two processes."""
+    clock = Clock()
+
+    async def run() -> Any:
+        async with (
+            Storage.open(database.url, clock=clock) as one,
+            Storage.open(database.url, clock=clock) as other,
+        ):
+            return await work([RateLimiter(one, limit), RateLimiter(other, limit)], clock)
+
+    return asyncio.run(run())
+
+
+async def passing(limiter: RateLimiter, number: int, address: str = ADDRESS) -> int:
+    """How many of so many requests at once may be answered."""
+    delays = await asyncio.gather(*(limiter.delay(address) for _ in range(number)))
+    return delays.count(None)
+
+
+@pytest.mark.parametrize("limit", [1, FREE, FREE + 1, 100, 1000])
+def test_so_many_may_pass_in_a_minute_and_no_more(limit: int, database: Database) -> None:
+    async def work(limiters: list[RateLimiter], clock: Clock) -> int:
+        return await passing(limiters[0], limit) + await passing(limiters[0], limit)
+
+    assert counted(database, work, limit) == limit
+
+
+def test_an_address_does_not_count_for_another(database: Database) -> None:
+    async def work(limiters: list[RateLimiter], clock: Clock) -> tuple[int, int]:
+        return await passing(limiters[0], 200), await passing(limiters[0], 200, "192.0.2.2")
+
+    assert counted(database, work) == (100, 100)
+
+
+def test_processes_share_what_may_pass(database: Database) -> None:
+    async def work(limiters: list[RateLimiter], clock: Clock) -> int:
+        passed = 0
+        for _ in range(30):
+            for limiter in limiters:
+                passed += await passing(limiter, 10)
+            clock.now += 0.9  # the count is asked for again after a second
+        return passed
+
+    assert 100 <= counted(database, work) <= 100 + FREE
+
+
+def test_refused_requests_do_not_count(database: Database) -> None:
+    async def work(limiters: list[RateLimiter], clock: Clock) -> list[int]:
+        passed = [await passing(limiters[0], 5000)]
+        clock.now += 2 * MINUTE
+        return [*passed, await passing(limiters[0], 150)]
+
+    assert counted(database, work) == [100, 100]
+
+
+def test_whoever_waits_as_long_as_told_may_go_on(database: Database) -> None:
+    async def work(limiters: list[RateLimiter], clock: Clock) -> None:
+        for _ in range(5):
+            while (delay := await limiters[0].delay(ADDRESS)) is None:
+                pass
+            assert 1 <= delay <= MINUTE + 1
+            clock.now += delay
+
+    counted(database, work)
+
+
+def test_a_new_minute_remembers_the_last_one(database: Database) -> None:
+    async def work(limiters: list[RateLimiter], clock: Clock) -> list[int]:
+        clock.now += MINUTE - 1
+        passed = [await passing(limiters[0], 150)]
+        clock.now += MINUTE / 2
+        return [*passed, await passing(limiters[0], 150)]
+
+    first, second = counted(database, work)
+    assert first == 100
+    assert second <= 55
+
+
+def test_a_database_that_is_away_refuses_nobody(database: Database) -> None:
+    async def work(limiters: list[RateLimiter], clock: Clock) -> int:
+        database.execute("DROP TABLE request_counts")
+        return await passing(limiters[0], 150)
+
+    assert counted(database, work) == 150
+
+
+def test_no_address_is_kept_and_no_hash_outlives_its_key(database: Database) -> None:
+    async def work(limiters: list[RateLimiter], clock: Clock) -> list[Any]:
+        kept = []
+        for _ in range(2):
+            assert await passing(limiters[0], 60) == 60
+            kept.append(
+                [database.rows(f"SELECT * FROM {table}") for table in ("salts", "request_counts")]
+            )
+            clock.now += 86400
+        return kept
+
+    (salts, counts), (next_salts, next_counts) = counted(database, work)
+    assert len(salts) == len(counts) == len(next_salts) == len(next_counts) == 1
+    assert salts[0]["salt"] != next_salts[0]["salt"]
+    assert counts[0]["address"] != next_counts[0]["address"]
+    assert ADDRESS not in str([salts, counts])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("testclient", "testclient", True),
+    ],
+)
+def test_what_is_one_address(one: str, other: str, same: bool) -> None:
+    assert (network(one) == network(other)) is same
+
+
+@pytest.mark.parametrize("name", ["ratelimit_gql_6_of_5", "ratelimit_rest_exceeded"])
+def test_recorded_exchange(name: str, live_server: LiveServer, database: Database) -> None:
+    recorded = json.loads((FOLDER / f"{name}.json").read_text())
+    with live_server.collector(database, limit=5) as collector:
+        for _ in range(6):
+            reply = collector.send(
+                recorded["path"], recorded["request_body"].encode(), recorded["request_headers"]
+            )
+        assert collector.send("/healthz", b"", {}, "GET").status == 200
+        assert collector.send("/", b"", {}, "GET").status == 429
+    assert reply.status == recorded["status"] == 429
+    assert reply.json() == json.loads(recorded["response_body"])
+    assert reply.headers["X-Backend-Server"].startswith("migas@")
+    assert 1 <= int(reply.headers["Retry-After"]) <= MINUTE + 1
+    assert database.value("SELECT count(*) FROM crumbs") == 5
