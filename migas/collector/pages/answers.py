@@ -1,0 +1,109 @@
+"""Pages and files as answers: rendered, and under headers that keep a browser strict."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from importlib import resources
+from typing import TYPE_CHECKING, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from . import chart, words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+"""What a page may load, run and be put into: its own files, and nothing else."""
+
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    # With `no-referrer` a browser would send our own forms without their origin.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+class File(NamedTuple):
+    """A file that pages load."""
+
+    body: bytes
+    media_type: str
+
+
+def _read_files() -> dict[str, File]:
+    folder = resources.files(__package__) / "static"
+    return {
+        entry.name: File(entry.read_bytes(), mimetypes.guess_type(entry.name)[0] or "text/plain")
+        for entry in folder.iterdir()
+        if entry.is_file()
+    }
+
+
+FILES: Mapping[str, File] = _read_files()
+"""Every file there is, by its name: no request's path ever reaches the file system."""
+
+EDITION = hashlib.sha256(
+    b"".join(name.encode() + file.body for name, file in sorted(FILES.items()))
+).hexdigest()[:12]
+"""Part of the files' addresses, so that a browser may keep them until they change."""
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        name: getattr(words, name)
+        for name in ("visible", "head", "number", "counted", "percent", "day", "moment")
+    }
+    environment.filters |= {"spark": chart.spark}
+    environment.globals |= {
+        "file": lambda name: f"/static/{EDITION}/{name}",
+        "span": words.span,
+        "bar_width": chart.width,
+        "spark_size": (chart.SPARK_WIDTH, chart.SPARK_HEIGHT),
+    }
+    return environment
+
+
+_templates = _environment()
+
+
+def page(template: str, status: int = 200, **values: object) -> Response:
+    """Render a page.
+
+    Args:
+        template: A file in `templates`.
+        status: The HTTP status.
+        values: What the template shows; every text in it is escaped.
+    """
+    return HTMLResponse(_templates.get_template(template).render(values), status, HEADERS)
+
+
+def redirect(address: str) -> Response:
+    """Send a browser to another of our pages."""
+    return RedirectResponse(address, 303, HEADERS)
+
+
+def static_file(edition: str, name: str) -> Response | None:
+    """A file for a page; None if there is none of this name in this edition."""
+    file = FILES.get(name) if edition == EDITION else None
+    if file is None:
+        return None
+    headers = HEADERS | {"Cache-Control": _FOREVER}
+    return Response(file.body, headers=headers, media_type=file.media_type)

@@ -1,0 +1,125 @@
+"""The pages' addresses: who asks, what they may see, and which page answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
+
+from fastapi import APIRouter
+from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotations
+from starlette.responses import Response
+
+from . import gate, periods, signin, source
+from .answers import page, redirect, static_file
+from .chart import chart_data
+
+if TYPE_CHECKING:
+    from migas.collector.storage import Storage
+    from migas.collector.tokens import Access
+
+# Not part of the interface that programs use, hence of no schema.
+router = APIRouter(include_in_schema=False, default_response_class=Response)
+
+
+class _Visitor(NamedTuple):
+    """Somebody who may see pages: with `access`, or without one because all is open to them."""
+
+    access: Access | None
+
+    def may_see(self, project: str) -> bool:
+        return self.access is None or self.access.allows(project)
+
+
+@router.get("/")
+async def projects(request: Request) -> Response:
+    """The projects that the visitor may see."""
+    visitor = await _visitor(request)
+    if visitor is None:
+        return _ask_to_sign_in(request)
+    period = periods.parse({}, _today())
+    listed = await source.summaries(_storage(request), visitor.access, period)
+    return page("projects.html", projects=listed, period=period, visitor=visitor)
+
+
+@router.get("/p/{owner}/{repo}")
+async def project(request: Request, owner: str, repo: str) -> Response:
+    """One project; the same answer whether it does not exist or may not be seen."""
+    visitor = await _visitor(request)
+    if visitor is None:
+        return _ask_to_sign_in(request)
+    name, storage = f"{owner}/{repo}", _storage(request)
+    if not visitor.may_see(name) or not await storage.is_registered(name):
+        return page("missing.html", 404, visitor=visitor)
+    period = periods.parse(dict(request.query_params), _today())
+    figures = await source.project(storage, name, period)
+    return page(
+        "project.html",
+        project=figures,
+        period=period,
+        presets=periods.PRESETS,
+        today=_today(),
+        chart=chart_data(figures),
+        visitor=visitor,
+    )
+
+
+@router.get("/sign-in")
+async def sign_in_form(request: Request) -> Response:
+    """Ask for a token."""
+    address = gate.next_page(request.query_params.get("next"))
+    if await _visitor(request) is not None:
+        return redirect(address)
+    return page("sign_in.html", next=address, refused=False, visitor=None)
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request) -> Response:
+    """Take a token and give a cookie for it."""
+    if not gate.is_same_origin(request):
+        return page("refused.html", 403, visitor=None)
+    fields = await gate.form(request)
+    address = gate.next_page(fields.get("next"))
+    answer = redirect(address)
+    if await signin.sign_in(request, answer, _storage(request), fields.get("token", "").strip()):
+        return answer
+    return page("sign_in.html", 401, next=address, refused=True, visitor=None)
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request) -> Response:
+    """Take the cookie back."""
+    if not gate.is_same_origin(request):
+        return page("refused.html", 403, visitor=None)
+    answer = redirect("/sign-in")
+    signin.sign_out(request, answer)
+    return answer
+
+
+@router.get("/static/{edition}/{name}")
+async def static(edition: str, name: str) -> Response:
+    """A file that pages load."""
+    return static_file(edition, name) or Response("Not Found", 404)
+
+
+async def _visitor(request: Request) -> _Visitor | None:
+    storage = _storage(request)
+    access = await signin.access_of(request, storage)
+    if access is not None:
+        return _Visitor(access)
+    return _Visitor(None) if storage.open_registration and gate.is_local(request) else None
+
+
+def _ask_to_sign_in(request: Request) -> Response:
+    query = f"?{request.url.query}" if request.url.query else ""
+    address = gate.next_page(request.url.path + query)
+    return redirect("/sign-in" if address == "/" else f"/sign-in?{urlencode({'next': address})}")
+
+
+def _storage(request: Request) -> Storage:
+    storage: Storage = request.app.state.storage
+    return storage
+
+
+def _today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()

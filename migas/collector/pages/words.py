@@ -1,0 +1,80 @@
+"""How numbers, days and strangers' texts are written on a page."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+EN_DASH = "\N{EN DASH}"
+
+LONG_CHARS = 240
+"""A text longer than this is folded."""
+
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
+    "\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"  # direction, zero width
+    "\u2028\u2029\U000e0000-\U000e007f]"  # separators, tags
+)
+
+
+def visible(text: str | None) -> str:
+    r"""A text from a breadcrumb, with what hides or reorders characters written as an escape.
+
+    Right-to-left scripts and composed emoji stay as they are; U+202E becomes `\u202e`.
+    """
+    return _INVISIBLE.sub(_escape, text or "")
+
+
+def head(text: str) -> str:
+    """The beginning of a long text, whole when it is short."""
+    return text if len(text) <= LONG_CHARS else text[:LONG_CHARS].rstrip() + "…"
+
+
+def number(value: int) -> str:
+    """A count with its thousands set apart, as in 12,345."""
+    return f"{value:,}"
+
+
+def counted(value: int, noun: str) -> str:
+    """A count and its noun, as in `1 session` and `2,000 sessions`."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+
+
+def percent(part: int, whole: int) -> str:
+    """A share with one decimal; 0% and 100% only where nothing or everything is meant.
+
+    Returns:
+        As in `93.4%`, and an en dash when there is nothing to have a share of.
+    """
+    if whole <= 0:
+        return EN_DASH
+    if part in (0, whole):
+        return "100%" if part else "0%"
+    return f"{min(max(100 * part / whole, 0.1), 99.9):.1f}%"
+
+
+def day(date: dt.date) -> str:
+    """A day, as in `5 Oct 2026`."""
+    return f"{date.day} {date:%b %Y}"
+
+
+def span(first: dt.date, last: dt.date) -> str:
+    """Two days and what lies between them, without saying the same year twice."""
+    if first == last:
+        return day(first)
+    if first.year != last.year:
+        return f"{day(first)} {EN_DASH} {day(last)}"
+    start = f"{first.day}" if first.month == last.month else f"{first.day} {first:%b}"
+    return f"{start} {EN_DASH} {day(last)}"
+
+
+def moment(time: dt.datetime) -> str:
+    """A time, as in `5 Oct 2026, 14:03`."""
+    return f"{day(time.date())}, {time:%H:%M}"
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
