@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    from migas import controls, supervise
+    from migas import controls
     from migas.collector import commands as collector_commands
+    from migas.supervise import register as register_run
 
     parser = argparse.ArgumentParser(
         prog="migas", description="Tell the makers of a program how its runs really end."
@@ -24,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"migas {migas.__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     controls.register(subparsers)
-    supervise.register(subparsers)
+    register_run(subparsers)
     demo = subparsers.add_parser(
         "demo",
         help="see six programs end, each reported to a server on this machine",
@@ -49,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["run"]:
         # A program is waiting to be started: nothing else is loaded first.
-        from migas import supervise
+        from migas.supervise import main as run_program
 
-        return supervise.main(given[1:])
+        return run_program(given[1:])
     options = build_parser().parse_args(given)
     try:
         status: int = options.run(options)

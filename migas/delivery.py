@@ -272,6 +272,17 @@ def current() -> Delivery:
     return _current
 
 
+def replace(other: Delivery | None) -> Delivery | None:
+    """Put another delivery in the place of this process's, as a test that looks on does.
+
+    Returns:
+        The one that was there, or None when none had been made yet.
+    """
+    global _current
+    _current, previous = other, _current
+    return previous
+
+
 def call_before_exit(function: Callable[[], None]) -> None:
     """Have a function called at the interpreter's end before the last courier is sent."""
     if function not in _before_exit:
