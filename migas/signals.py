@@ -122,7 +122,8 @@ def _handler_for(number: int) -> _Handler | None:
     """Our handler, set now unless it is what the signal finds already."""
     previous: Any = signal.getsignal(number)
     ours = _handlers.setdefault(number, [])
-    if ours and previous is ours[-1]:
+    is_ours = bool(ours) and previous is ours[-1]
+    if is_ours:
         return ours[-1]
     # None: a handler that was not set from Python and could not be called from it.
     if previous is None or previous == signal.SIG_IGN:
