@@ -1,0 +1,200 @@
+"""What importing costs, what is public, and which room may look into which."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import migas
+
+PACKAGE = Path(migas.__file__).parent
+
+ROOMS = """
+    __main__ pytest_plugin
+    cli
+    demo supervise controls account testing
+    helpers request api
+    exits tracking
+    runs
+    signals
+    operations
+    delivery
+    couriers
+    courier dispatch
+    children
+    drain recovery
+    sender upkeep
+    transport connections answers threads watch
+    descriptors marks memory lease pace backoff spool
+    record
+    privacy
+    error
+    outcome redact
+    notices released
+    config
+    settings ownfile inheritance policy
+    places identity environment releases
+    process private log
+    collector
+    breadcrumb
+"""
+"""From top to bottom; a room imports from the rooms below its own line, or beside it where these
+do not import from it in turn."""
+
+LATE = {("config", "notices"), ("config", "released")}
+"""Upwards all the same, inside a function: names and notices that few programs ask for."""
+
+HEIGHT = {room: -number for number, line in enumerate(ROOMS.split("\n")) for room in line.split()}
+
+
+def _files() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    files = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = ("migas", *path.relative_to(PACKAGE).with_suffix("").parts)
+        files[".".join(part for part in parts if part != "__init__")] = path
+    return files
+
+
+FILES = _files()
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def _is_for_types_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def _imports(node: ast.AST) -> set[str]:
+    """The modules of the package that a piece of code imports, inside functions too."""
+    found: set[str] = set()
+    if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "migas":
+        for name in node.names:
+            full = f"{node.module}.{name.name}"
+            found.add(full if full in FILES else str(node.module))
+    elif isinstance(node, ast.Import):
+        found.update(name.name for name in node.names if name.name.split(".")[0] == "migas")
+    for child in ast.iter_child_nodes(node):
+        if not _is_for_types_only(child):
+            found |= _imports(child)
+    return found
+
+
+EDGES = sorted(
+    {
+        (_room(module), _room(imported))
+        for module, path in FILES.items()
+        for imported in _imports(ast.parse(path.read_text(encoding="utf-8")))
+    }
+)
+
+
+def test_every_room_has_its_place_in_the_house() -> None:
+    assert {_room(module) for module in FILES} - {""} == set(HEIGHT)
+
+
+def test_rooms_import_only_downwards() -> None:
+    upwards = {
+        (room, imported)
+        for room, imported in EDGES
+        if imported and room != imported and HEIGHT[room] < HEIGHT[imported]
+    }
+    assert upwards == LATE
+
+
+def test_rooms_beside_each_other_do_not_import_each_other_in_turn() -> None:
+    mutual = {(room, other) for room, other in EDGES if (other, room) in EDGES and room < other}
+    assert mutual == {tuple(sorted(pair)) for pair in LATE}
+
+
+def test_only_commands_reach_the_collector() -> None:
+    assert {room for room, imported in EDGES if imported == "collector"} - {"collector"} == {"cli"}
+
+
+def test_no_import_of_a_room_is_relative_or_takes_everything() -> None:
+    for path in FILES.values():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0 or path.parent != PACKAGE, path
+                assert node.names[0].name != "*", path
+
+
+def test_no_room_hides_a_public_name() -> None:
+    assert not {_room(module) for module in FILES} & set(migas.__all__)
+
+
+def _loaded_by(statement: str) -> set[str]:
+    text = (
+        f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r})\n"
+        f"before = set(sys.modules)\n{statement}\nprint(*sorted(set(sys.modules) - before))"
+    )
+    shown = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    return set(shown.stdout.split())
+
+
+def test_importing_migas_loads_migas_alone() -> None:
+    assert _loaded_by("import migas") <= {"migas", "__future__"}
+
+
+@pytest.mark.parametrize("heavy", ["wrapt", "urllib3", "ssl", "asyncio", "logging", "json"])
+def test_importing_migas_does_not_load(heavy: str) -> None:
+    assert heavy not in _loaded_by("import migas")
+
+
+def test_a_tracked_run_loads_no_network(tmp_path: Path) -> None:
+    statement = (
+        "import os\n"
+        f"os.environ.update(MIGAS_STATE_DIR={str(tmp_path)!r}, MIGAS_DELIVERY='spool')\n"
+        "import migas; migas.setup(endpoint='http://127.0.0.1:9')\n"
+        "with migas.session('lab/tool', '1.0.0'):\n    pass"
+    )
+    assert not {"urllib3", "ssl", "asyncio", "socket", "http"} & _loaded_by(statement)
+
+
+def test_what_is_public_is_there() -> None:
+    for name in migas.__all__:
+        assert getattr(migas, name) is not None
+
+
+def test_nothing_else_is_public() -> None:
+    modules = {name for name, value in vars(migas).items() if inspect.ismodule(value)}
+    shown = {name for name in dir(migas) if not name.startswith("_")} - modules
+    allowed = {"annotations", "TYPE_CHECKING"}
+    assert shown - allowed == set(migas.__all__) - {"__version__"}
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'migas' has no attribute 'nothing'"):
+        migas.nothing  # noqa: B018
+
+
+def test_public_names_are_sorted_and_documented() -> None:
+    assert list(migas.__all__) == sorted(migas.__all__)
+    for name in set(migas.__all__) - {"__version__"}:
+        assert inspect.getdoc(getattr(migas, name)), name
+
+
+def test_type_checkers_see_the_same_names_in_the_same_rooms() -> None:
+    tree = ast.parse(FILES["migas"].read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if _is_for_types_only(node))
+    assert isinstance(block, ast.If)
+    seen = {
+        name.name: _room(str(node.module))
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    assert seen == migas._ROOMS
+
+
+def test_public_functions_come_from_the_room_that_is_named() -> None:
+    for name, room in migas._ROOMS.items():
+        assert getattr(migas, name) is getattr(import_module(f"migas.{room}"), name)
