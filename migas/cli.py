@@ -32,6 +32,11 @@ def build_parser() -> argparse.ArgumentParser:
         description="Start a collector over a temporary database, run programs that end in "
         "different ways, and show what the server stored of each.",
     )
+    demo.add_argument(
+        "--serve",
+        action="store_true",
+        help="instead, look at a year of two invented projects in a browser",
+    )
     demo.set_defaults(run=_demo)
     collector_commands.register(subparsers)
     return parser
@@ -65,10 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _demo(_options: argparse.Namespace) -> int:
+def _demo(options: argparse.Namespace) -> int:
     from migas import demo
 
-    return demo.run()
+    return demo.serve() if options.serve else demo.run()
 
 
 if __name__ == "__main__":

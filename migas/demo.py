@@ -1,4 +1,7 @@
-"""`migas demo`: real programs end in six ways, and a collector on this machine tells of each."""
+"""`migas demo`: real programs end in six ways, and a collector on this machine tells of each.
+
+With `--serve` the collector shows its pages instead, over a year of two invented projects.
+"""
 
 from __future__ import annotations
 
@@ -130,6 +133,45 @@ def run() -> int:
             return 2
 
 
+def serve(sessions: int | None = None) -> int:
+    """Show the collector's pages over invented sessions, until SIGINT or SIGTERM.
+
+    Args:
+        sessions: About how many; by default as many as make a year worth looking at.
+
+    Returns:
+        0 after a signal; else the collector's own status, or 2 when this machine lacks what it
+        needs. Nothing is left behind.
+    """
+    try:
+        from migas.collector import demodata
+    except ModuleNotFoundError as error:
+        print(
+            f"migas: the collector needs {error.name}: pip install -e '.[collector]'",
+            file=sys.stderr,
+        )
+        return 2
+    count = demodata.SESSIONS if sessions is None else sessions
+    # Whatever ends this process early has to leave through the `with`, which cleans up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with tempfile.TemporaryDirectory(prefix="migas-demo-") as folder:
+            print(f"Inventing a year of two projects, {count:,} sessions …", flush=True)
+            demodata.fill_database(_database_url(folder), count)
+            print("Open this address; Ctrl-C ends it and leaves nothing behind.", flush=True)
+            return _wait_for(subprocess.Popen(_serving(folder), stdin=subprocess.DEVNULL))
+    except KeyboardInterrupt:
+        return 0
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> int:
+    try:
+        return process.wait()
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def _show(folder: str, url: str) -> int:
     print("Six programs run, each with two lines of migas in it. They report to a collector on")
     print(f"this machine ({url}); nothing leaves it.\n")
@@ -208,9 +250,8 @@ def _usage(url: str) -> dict[str, object]:
 @contextmanager
 def _collector(folder: str) -> Iterator[str]:
     """A collector of its own on a free port over a database in the folder."""
-    database = f"sqlite:///{_database(folder)}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "migas", "serve", "--port", "0", "--open", "--db", database],
+        _serving(folder),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -245,6 +286,15 @@ def _environment(folder: str) -> dict[str, str]:
 
 def _state(folder: str) -> str:
     return os.path.join(folder, "state")
+
+
+def _serving(folder: str) -> list[str]:
+    database = _database_url(folder)
+    return [sys.executable, "-m", "migas", "serve", "--port", "0", "--open", "--db", database]
+
+
+def _database_url(folder: str) -> str:
+    return f"sqlite:///{_database(folder)}"
 
 
 def _database(folder: str) -> str:
