@@ -71,7 +71,7 @@ def is_ci() -> bool:
     """Whether this is continuous integration, by the variables that its services set."""
     import ci_info
 
-    return bool(ci_info.is_ci())
+    return os.environ.get("CI", "").lower() in ("true", "1") or bool(ci_info.is_ci())
 
 
 def scheduler() -> str:

@@ -89,7 +89,7 @@ def clean(text: str) -> str:
 
 def _numbers(version: str) -> tuple[tuple[int, ...], bool] | None:
     found = _VERSION.fullmatch(version.strip())
-    if found is None:
+    if found is None or "unknown" in found[2]:  # `0+unknown`: built outside of version control
         return None
     numbers = [int(number[:9]) for number in found[1].split(".")]
     while numbers and numbers[-1] == 0:

@@ -62,6 +62,14 @@ def test_a_container_is_known_by_its_variables(bare, variable, value, kind):
     assert environment.container() == kind
 
 
+def test_continuous_integration_is_known_by_its_variables(bare):
+    bare.setenv("CI", "true")
+    assert environment.is_ci()
+    bare.delenv("CI")
+    bare.setenv("GITHUB_ACTIONS", "true")
+    assert environment.is_ci()
+
+
 @pytest.mark.parametrize(
     ("variables", "name"),
     [

@@ -1,0 +1,153 @@
+"""The two lines that a program may ask for: once per user, and when something newer is known."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from migas import releases
+from tests.support.collector import running_collector
+from tests.support.programs import environment
+from tests.support.terminals import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.collector import CollectorProcess
+
+FIRST_RUN = """\
+import migas
+migas.setup(endpoint="http://127.0.0.1:9", first_run_notice=True)
+with migas.session("lab/tool", "1.0"):
+    pass
+"""
+UPDATE = """\
+import migas
+migas.setup(exit_timeout=20)
+@migas.track("lab/tool", "%s", update_notice=True)
+def main():
+    pass
+main()
+"""
+
+
+class Person:
+    """Somebody at a terminal."""
+
+    def __init__(self, folder) -> None:
+        self.environ = {
+            **environment(folder),
+            "MIGAS_DELIVERY": "spool",
+            "CI": "",
+            "MIGAS_ENDPOINT": "http://127.0.0.1:9",
+        }
+        self.config = folder / "home/config/migas"
+
+    def sees(self, text: str, **settings: str) -> str:
+        with Terminal([sys.executable, "-c", text], {**self.environ, **settings}) as terminal:
+            shown = terminal.read_all()
+        assert terminal.process.returncode == 0, shown
+        return shown
+
+    def gets_in_a_file(self, text: str, **settings: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", text],
+            env={**self.environ, **settings},
+            stderr=subprocess.PIPE,
+            check=True,
+        )
+        return done.stderr.decode()
+
+
+@pytest.fixture
+def person(tmp_path):
+    return Person(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[CollectorProcess]:
+    """A server that knows of a newer version, and of flagged ones."""
+    with running_collector(
+        projects=["lab/tool"], releases={"lab/tool": ["1.10.0", "1.1.0"]}
+    ) as running:
+        yield running
+
+
+def test_a_user_is_told_once_and_how_to_turn_it_off(person):
+    shown = person.sees(FIRST_RUN)
+    assert shown.count("\n") == 1
+    assert "MIGAS_OPTOUT" in shown
+    assert "migas optout" in shown
+    assert person.sees(FIRST_RUN) == ""
+
+
+def test_a_user_without_a_terminal_is_told_when_they_have_one(person):
+    assert person.gets_in_a_file(FIRST_RUN) == ""
+    assert "MIGAS_OPTOUT" in person.sees(FIRST_RUN)
+
+
+def test_who_opted_out_need_not_be_told(person):
+    assert person.sees(FIRST_RUN, MIGAS_OPTOUT="1") == ""
+    assert not person.config.exists()
+
+
+def test_nobody_is_told_who_was_not_to_be(person):
+    assert person.sees(FIRST_RUN.replace(", first_run_notice=True", "")) == ""
+
+
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [
+        ("1.9.0", "tool 1.10.0 is available (this is 1.9.0).\n"),
+        ("1.1.0", "tool 1.1.0 has been flagged by its makers; the newest is 1.10.0.\n"),
+        ("1.10.0", ""),
+    ],
+)
+def test_what_an_answer_told_is_told_at_the_end_of_a_later_run(person, collector, version, line):
+    text = UPDATE % version
+    assert person.sees(text, MIGAS_ENDPOINT=collector.url, MIGAS_DELIVERY="inline") == ""
+    assert person.sees(text) == line
+    if version == "1.9.0":
+        assert person.sees(text, CI="true") == ""
+        assert person.gets_in_a_file(text) == ""
+        assert person.sees(text.replace(", update_notice=True", "")) == ""
+
+
+@pytest.mark.parametrize(
+    ("latest", "version", "newer"),
+    [
+        ("1.10.0", "1.9.0", True),
+        ("1.9.0", "1.10.0", False),
+        ("v2", "1.9.9", True),
+        ("1.2", "1.2.0", False),
+        ("1.2.0", "1.2.0rc1", True),
+        ("1.2.0", "1.2.0.dev3+g12", True),
+        ("1.2.0", "1.2.0+local", False),
+        ("1.3.0rc1", "1.2.0", False),
+        ("unknown", "1.2.0", False),
+        ("1.2.0", "0+unknown", False),
+        ("1.2.0", "unknown", False),
+        ("9" * 5000, "1.0", True),
+        ("", "", False),
+    ],
+)
+def test_a_later_release_is_known_by_its_numbers(latest, version, newer):
+    assert releases.is_newer(latest, version) is newer
+
+
+def test_a_servers_word_cannot_steer_a_terminal(tmp_path):
+    releases.learn(
+        str(tmp_path), "lab/tool", {"latest_version": "\x1b[2J9.0\n\r\u202e", "bad_versions": 7}
+    )
+    assert releases.known(str(tmp_path), "lab/tool") == {"latest": "[2J9.0", "bad_versions": []}
+
+
+@pytest.mark.parametrize("text", ["", "[", "[]", '{"lab/tool": 3}', '{"lab/tool": {"latest": 3}}'])
+def test_a_file_that_makes_no_sense_tells_nothing(tmp_path, text):
+    tmp_path.joinpath("releases.json").write_text(text)
+    assert releases.known(str(tmp_path), "lab/tool") is None
+    releases.learn(str(tmp_path), "lab/tool", {"latest_version": "2.0", "bad_versions": []})
+    assert releases.known(str(tmp_path), "lab/tool")["latest"] == "2.0"
