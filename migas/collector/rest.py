@@ -9,9 +9,12 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from migas.breadcrumb import canonical_uuid
+
 from .errors import NotStoredError, UnstorableError
 from .graphql_types import Container, User
 from .ingest import MAX_PROJECT_CHARS, NO_PROJECT_NAME, Crumb, checked, is_project_name
+from .removal import forget_user
 from .versions import lenient_version
 
 if TYPE_CHECKING:
@@ -67,6 +70,13 @@ class BreadcrumbAnswer(BaseModel):
     message: str = ""
 
 
+class Forgotten(BaseModel):
+    """How many breadcrumbs were deleted with a user."""
+
+    success: bool
+    breadcrumbs: int
+
+
 class Refusal(BaseModel):
     """Why a request was refused."""
 
@@ -105,6 +115,25 @@ async def add_breadcrumb(
     if release is None:
         raise HTTPException(400, "Project is not registered.")
     return _answer(200 if wait else 202)
+
+
+@router.delete(
+    "/users/{user_id}",
+    responses={
+        404: {"model": Refusal, "description": "nothing is known of this user"},
+        422: {"model": Refusal, "description": "that is no UUID"},
+    },
+)
+async def forget(user_id: str, request: Request) -> Forgotten:
+    """Delete a user and all of their breadcrumbs; holding the random id is proof enough."""
+    canonical = canonical_uuid(user_id)
+    if canonical is None:
+        raise HTTPException(422, "A user's id is a UUID.")
+    storage: Storage = request.app.state.storage
+    removed = await forget_user(storage, canonical)
+    if not any(removed):
+        raise HTTPException(404, "Nothing is known of this user.")
+    return Forgotten(success=True, breadcrumbs=removed.breadcrumbs)
 
 
 def _crumb(body: BreadcrumbBody) -> Crumb:

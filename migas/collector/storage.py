@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import delete, distinct, func, select
+from sqlalchemy import delete, distinct, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from .database import describe, engine_url, for_writing, open_engine
@@ -188,6 +188,27 @@ class Storage:
             )
             if flags:
                 await connection.execute(self.recorder.insert_new(flagged_versions), flags)
+
+    async def set_package(self, project: str, package: str | None) -> None:
+        """Say under which name a package index knows a project; None for none."""
+        named = update(projects).where(projects.c.project == project)
+        async with self.writing() as connection:
+            await connection.execute(named.values(package=package, asked=None))
+
+    async def claim_packages(self, seconds: int) -> list[tuple[str, str]]:
+        """Projects and their packages that nobody has asked an index for in so many seconds.
+
+        Each is handed out once: whoever gets it is the one who asks.
+        """
+        due = or_(projects.c.asked.is_(None), projects.c.asked <= self.now() - seconds)
+        claimed = (
+            update(projects)
+            .where(projects.c.package.isnot(None), due)
+            .values(asked=self.now())
+            .returning(projects.c.project, projects.c.package)
+        )
+        async with self.writing() as connection:
+            return [(row.project, row.package) for row in await connection.execute(claimed)]
 
     async def usage(
         self, project: str, start: int, end: int | None = None, unique: bool = False

@@ -1,0 +1,59 @@
+"""What a collector does by itself, beside answering: delete what is old, read newest versions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from . import package_index
+from .removal import forget_before
+from .sessions import SECONDS_A_DAY
+
+if TYPE_CHECKING:
+    from .storage import Storage
+
+INTERVAL = 60.0
+"""Seconds between looks at what is due."""
+
+FRESH_SECONDS = 3600
+"""A package index is asked for each package at most so often, however many collectors there are."""
+
+_log = logging.getLogger("migas.collector")
+
+
+async def keep_up(storage: Storage, retain_days: int | None, index: str | None) -> None:
+    """Do what is due, again and again, until it is cancelled.
+
+    Args:
+        storage: What is kept up.
+        retain_days: Sessions that began longer ago are deleted; None keeps all.
+        index: The base URL of the package index; None asks nobody.
+    """
+    cleaned = -1
+    while True:
+        today = storage.now() // SECONDS_A_DAY
+        try:
+            if retain_days is not None and cleaned != today:
+                await forget_before(storage, today - retain_days)
+                cleaned = today
+            if index is not None:
+                await refresh_releases(storage, index)
+        except (SQLAlchemyError, OSError):
+            _log.warning("upkeep failed and is tried again", exc_info=True)
+        await asyncio.sleep(INTERVAL)
+
+
+async def refresh_releases(storage: Storage, index: str) -> None:
+    """Read the newest versions of packages that nobody has asked for lately.
+
+    Args:
+        storage: Where projects name their packages, and where the answers go.
+        index: The base URL of the package index.
+    """
+    for project, package in await storage.claim_packages(FRESH_SECONDS):
+        newest = await asyncio.to_thread(package_index.newest_version, index, package)
+        if newest is not None and newest != (await storage.release(project)).latest:
+            await storage.set_release(project, newest)

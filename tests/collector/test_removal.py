@@ -1,0 +1,130 @@
+"""People's rights and old age: what is deleted is gone, and counts are those of the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+import pytest
+
+from migas.collector import removal
+from migas.collector.removal import Removed, forget_before, forget_user
+from migas.collector.storage import Storage
+from tests.collector.live import PROJECT, LiveCollector
+from tests.collector.test_sessions import DAY, Clock, outcomes, record, recounted, some_crumbs
+from tests.collector.test_storage import a_crumb, count
+
+if TYPE_CHECKING:
+    from tests.collector.databases import Database
+
+USER = str(UUID(int=7))
+
+
+def forgotten(database: Database, user: str) -> Removed:
+    async def run() -> Removed:
+        async with Storage.open(database.url) as storage:
+            return await forget_user(storage, user)
+
+    return asyncio.run(run())
+
+
+def aged(database: Database, day: int) -> Removed:
+    async def run() -> Removed:
+        async with Storage.open(database.url) as storage:
+            return await forget_before(storage, day)
+
+    return asyncio.run(run())
+
+
+def test_nothing_of_a_forgotten_user_is_left(database: Database) -> None:
+    session = str(uuid4())
+    record(
+        database,
+        a_crumb(user_id=USER, session_id=session),
+        a_crumb("c/d", user_id=USER, session_id=session, status="F", error_type="E"),
+        a_crumb(user_id=USER),
+        a_crumb(session_id=str(uuid4()), status="C"),
+    )
+    assert forgotten(database, USER) == Removed(3, 1)
+
+    for table in ("crumbs", "users", "project_users"):
+        assert USER not in str(database.rows(f"SELECT * FROM {table}"))
+    assert session not in str(database.rows("SELECT * FROM sessions"))
+    assert outcomes(database) == [(20_000, "1.0", "C", 1)]
+    assert recounted(database).none
+    assert forgotten(database, USER) == Removed(0, 0)
+
+
+def test_of_a_shared_session_the_others_part_stays(database: Database) -> None:
+    session = str(uuid4())
+    record(
+        database,
+        a_crumb(session_id=session),
+        a_crumb(session_id=session, user_id=USER, status="F"),
+    )
+    forgotten(database, USER)
+    assert outcomes(database) == [(20_000, "1.0", "R", 1)]
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 500])
+def test_whoever_is_forgotten_the_counts_are_those_of_the_rest(
+    at_once: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "AT_ONCE", at_once)
+    crumbs = some_crumbs(5, 80)
+    record(database, *crumbs)
+    users = sorted({crumb.user_id for crumb in crumbs if crumb.user_id})
+    for user in random.Random(5).sample(users, 2):
+        forgotten(database, user)
+    assert 0 < count(database) < 80
+    assert recounted(database).none
+
+
+def test_sessions_are_forgotten_by_the_day_they_began(database: Database) -> None:
+    old, new = str(uuid4()), str(uuid4())
+    clock = Clock(20_000 * DAY)
+    record(database, a_crumb(session_id=old, user_id=USER), a_crumb(), clock=clock)
+    clock.now += DAY
+    record(database, a_crumb(session_id=new, user_id=str(UUID(int=8))), clock=clock)
+    record(database, a_crumb(session_id=old, user_id=USER, status="C"), clock=clock)
+
+    assert aged(database, 20_000) == Removed(0, 0)
+    assert aged(database, 20_001) == Removed(3, 1)
+    assert [row["session_id"] for row in database.rows("SELECT session_id FROM crumbs")] == [new]
+    assert USER not in str(database.rows("SELECT * FROM users"))
+    assert recounted(database).none
+
+
+@pytest.mark.parametrize("at_once", [3, 500])
+def test_whatever_is_old_the_counts_are_those_of_the_rest(
+    at_once: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "AT_ONCE", at_once)
+    clock = Clock(20_000 * DAY)
+    for part in range(4):
+        record(database, *some_crumbs(part, 20), clock=clock)
+        clock.now += DAY
+    assert aged(database, 20_002).breadcrumbs > 0
+    assert database.value("SELECT min(timestamp) FROM crumbs") >= 20_002 * DAY
+    assert recounted(database).none
+
+
+def test_whoever_holds_an_id_may_delete_it(collector: LiveCollector) -> None:
+    collector.add_project(user_id=USER, session_id=str(uuid4()))
+    collector.add_project(user_id=str(UUID(int=8)))
+
+    reply = collector.send(f"/api/users/{USER.upper()}", b"", {}, "DELETE")
+    assert (reply.status, reply.json()) == (200, {"success": True, "breadcrumbs": 1})
+    assert [row["user_id"] for row in collector.users()] == [str(UUID(int=8))]
+    assert collector.send(f"/api/users/{USER}", b"", {}, "DELETE").status == 404
+
+
+@pytest.mark.parametrize("user", ["me", "1", "%00", "' OR 1=1 --", "*", "%25"])
+def test_without_an_id_nothing_is_deleted(user: str, collector: LiveCollector) -> None:
+    collector.add_project(user_id=USER)
+    path = f"/api/users/{user}".replace(" ", "%20")
+    assert collector.send(path, b"", {}, "DELETE").status == 422
+    assert len(collector.crumbs()) == len(collector.users()) == 1
+    assert collector.crumbs()[0]["project"] == PROJECT
