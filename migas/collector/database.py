@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import platformdirs
 from sqlalchemy import URL, Connection, event, make_url
@@ -13,6 +13,9 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from . import migrate
 from .errors import CollectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _WRITES = "migas_writes"
@@ -57,8 +60,14 @@ def describe(url: URL) -> str:
     return url.render_as_string(hide_password=True)
 
 
-async def open_engine(url: URL) -> AsyncEngine:
+async def open_engine(
+    url: URL, upgraded: Callable[[str | None], None] = lambda _: None
+) -> AsyncEngine:
     """Connect to a database, make it if there is none, and bring its tables up to date.
+
+    Args:
+        url: From `engine_url`.
+        upgraded: Is told what `upgrade` returned.
 
     Returns:
         An engine whose plain transactions read; see `for_writing`.
@@ -78,12 +87,29 @@ async def open_engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() == "sqlite":
         _prepare_sqlite(engine)
     try:
-        await upgrade(engine)
+        upgraded(await upgrade(engine))
     except (DBAPIError, OSError, migrate.UnknownStepError) as error:
         await engine.dispose()
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise CollectorError(f"cannot use the database {describe(url)}: {reason}") from error
     return engine
+
+
+async def upgrade_url(text: str) -> tuple[str, str, str]:
+    """Bring a database up to date.
+
+    Returns:
+        The step it was at ("" for an empty one), the step it is at, and its name for people.
+
+    Raises:
+        CollectorError: As `open_engine` does.
+    """
+    url = engine_url(text)
+    was: list[str | None] = []
+    engine = await open_engine(url, was.append)
+    await engine.dispose()
+    step = migrate.HEAD if was[0] is None else was[0]
+    return step, migrate.HEAD, describe(url)
 
 
 async def upgrade(engine: AsyncEngine) -> str | None:

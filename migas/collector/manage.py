@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import sys
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from .database import upgrade_url
 from .errors import CollectorError
-from .ingest import MAX_PROJECT_CHARS, is_project_name
+from .export import export
+from .ingest import MAX_PROJECT_CHARS, is_project_name, is_storable
+from .rebuild import rebuild
 from .storage import Storage
 from .versions import strict_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .rebuild import Difference
+    from .tokens import TokenRecord
+
+_PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
 def add_projects(database: str, names: Sequence[str]) -> None:
@@ -64,14 +75,168 @@ def release_project(database: str, name: str, latest: str, flagged: Sequence[str
 
     async def release() -> None:
         async with Storage.open(database) as storage:
-            if not await storage.is_registered(name):
-                raise CollectorError(
-                    f"{name} is not registered in {storage.description}: "
-                    f"run `migas project add {name}` first"
-                )
+            await _check_registered(storage, name)
             await storage.set_release(name, newest, bad)
 
     asyncio.run(release())
+
+
+def name_package(database: str, name: str, package: str | None) -> None:
+    """Say under which name a package index knows a project; None for none.
+
+    Raises:
+        CollectorError: The name is none, the project is not registered, or the database cannot
+            be used.
+    """
+    _check_name(name)
+    if package is not None and not _PACKAGE.fullmatch(package):
+        raise CollectorError(f"{package!r} is no name of a package: write one like fmriprep")
+
+    async def change() -> None:
+        async with Storage.open(database) as storage:
+            await _check_registered(storage, name)
+            await storage.set_package(name, package)
+
+    asyncio.run(change())
+
+
+def issue_token(database: str, project: str | None, description: str | None) -> str:
+    """Make a token for a project, or a root token without one.
+
+    Returns:
+        The token, which is shown nowhere else.
+
+    Raises:
+        CollectorError: The project is not registered, or the database cannot be used.
+    """
+    if description is not None and not is_storable(description):
+        raise CollectorError("the description has a character that no database holds")
+
+    async def issue() -> str:
+        async with Storage.open(database) as storage:
+            if project is not None:
+                _check_name(project)
+                await _check_registered(storage, project)
+            return await storage.tokens.issue(project, description)
+
+    return asyncio.run(issue())
+
+
+def list_tokens(database: str) -> list[str]:
+    """Describe the tokens, revoked ones too.
+
+    Returns:
+        A line for each: its id, what it reads, when it was issued and last used, and for whom.
+
+    Raises:
+        CollectorError: The database cannot be used.
+    """
+
+    async def describe() -> list[str]:
+        async with Storage.open(database) as storage:
+            return [_token_line(record) for record in await storage.tokens.records()]
+
+    return asyncio.run(describe())
+
+
+def revoke_token(database: str, token: str) -> None:
+    """End a token, given whole or by its id.
+
+    Raises:
+        CollectorError: There is no such token, still valid, or the database cannot be used.
+    """
+
+    async def revoke() -> None:
+        async with Storage.open(database) as storage:
+            if not await storage.tokens.revoke(token):
+                raise CollectorError("there is no such token: `migas token list` shows their ids")
+
+    asyncio.run(revoke())
+
+
+def upgrade_database(database: str) -> str:
+    """Bring a database up to date.
+
+    Returns:
+        What was done, in a sentence.
+
+    Raises:
+        CollectorError: The database cannot be used.
+    """
+
+    async def run() -> str:
+        was, now, name = await upgrade_url(database)
+        if was == now:
+            return f"{name} is up to date (step {now})"
+        return f"{name} was brought from step {was or 'none'} to step {now}"
+
+    return asyncio.run(run())
+
+
+def rebuild_database(database: str) -> Difference:
+    """Make sessions, users and daily counts anew from the breadcrumbs.
+
+    Returns:
+        What there is, and how much of it was wrong before.
+
+    Raises:
+        CollectorError: The database cannot be used.
+    """
+
+    async def run() -> Difference:
+        async with Storage.open(database) as storage, storage.writing() as connection:
+            return await connection.run_sync(rebuild)
+
+    return asyncio.run(run())
+
+
+def export_breadcrumbs(database: str, project: str | None, since: str | None) -> None:
+    """Write breadcrumbs to stdout as CSV.
+
+    Args:
+        database: A URL as `engine_url` takes it.
+        project: Only this project's.
+        since: Only those of this day (`YYYY-MM-DD`) and later.
+
+    Raises:
+        CollectorError: The day is none, or the database cannot be used.
+    """
+    try:
+        first = None if since is None else date.fromisoformat(since)
+    except ValueError:
+        raise CollectorError(f"{since!r} is no day: write one like 2026-01-31") from None
+
+    async def run() -> None:
+        async with Storage.open(database) as storage:
+            await export(storage, sys.stdout, project, first)
+
+    asyncio.run(run())
+
+
+def _token_line(record: TokenRecord) -> str:
+    facts = [
+        record.id,
+        record.project or "root",
+        f"issued {_day(record.issued)}",
+        f"last used {_day(record.last_used)}" if record.last_used else "never used",
+    ]
+    if record.revoked:
+        facts.append(f"revoked {_day(record.revoked)}")
+    if record.description:
+        facts.append(record.description)
+    return "  ".join(facts)
+
+
+def _day(timestamp: int) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).date().isoformat()
+
+
+async def _check_registered(storage: Storage, name: str) -> None:
+    if not await storage.is_registered(name):
+        raise CollectorError(
+            f"{name} is not registered in {storage.description}: "
+            f"run `migas project add {name}` first"
+        )
 
 
 def _check_name(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Running the collector as a server process."""
+"""Running the collector as a server, in one process or in several."""
 
 from __future__ import annotations
 
@@ -6,20 +6,59 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 import sys
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import uvicorn
 
+from . import upkeep, workers
 from .app import create_app
 from .errors import CollectorError
+from .patience import ImpatientProtocol
+from .ratelimit import LIMIT, RateLimiter
 from .storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastapi import FastAPI
+
 GRACE = 10
 """Seconds that requests under way have to end when the server is told to stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What `migas serve` was told.
+
+    Args:
+        database: A URL as `engine_url` takes it.
+        host: The name or address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        open_registration: Register an unknown `owner/repo` at its first breadcrumb.
+        workers: How many processes answer.
+        certificate: A file with a TLS certificate and its chain; plain HTTP without it.
+        key: The file with its key, where it is not in the same one.
+        proxies: Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, comma-separated.
+        limit: Requests that an address may make in a minute; 0 for as many as it likes.
+        retain_days: Breadcrumbs of sessions that began longer ago are deleted; None keeps all.
+        package_index: Where the newest versions of packages are read; None asks nobody.
+    """
+
+    database: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    open_registration: bool = False
+    workers: int = 1
+    certificate: str | None = None
+    key: str | None = None
+    proxies: str | None = None
+    limit: int = LIMIT
+    retain_days: int | None = None
+    package_index: str | None = None
 
 
 class AnnouncedServer(uvicorn.Server):
@@ -41,47 +80,107 @@ class AnnouncedServer(uvicorn.Server):
             self._announce()
 
 
-def serve(database: str, *, host: str, port: int, open_registration: bool) -> None:
+def serve(settings: Settings) -> None:
     """Run a collector until SIGTERM or SIGINT, after which it ends its requests and returns.
 
     When it is ready it prints one line, `migas collector on http://… (database …)`.
 
-    Args:
-        database: A URL as `engine_url` takes it.
-        host: The name or address to listen on.
-        port: The port to listen on; 0 takes a free one.
-        open_registration: Register an unknown `owner/repo` at its first breadcrumb.
-
     Raises:
-        CollectorError: The address or the database cannot be used.
+        CollectorError: The address, the certificate or the database cannot be used.
     """
-    with _listen(host, port) as listener:
-        asyncio.run(_serve(listener, host, database, open_registration=open_registration))
+    with _listen(settings.host, settings.port) as listener:
+        description = asyncio.run(_prepare(settings))
+
+        def announce() -> None:
+            address = _url(settings, listener)
+            sys.stdout.write(f"migas collector on {address} (database {description})\n")
+            sys.stdout.flush()
+
+        logging.getLogger("migas.collector").addHandler(logging.StreamHandler())
+        if settings.workers == 1:
+            _run(settings, listener, announce, first=True)
+            return
+
+        def work(number: int, ready: Callable[[], None]) -> None:
+            _run(settings, listener, ready, first=number == 0)
+
+        workers.supervise(settings.workers, work, announce, patience=GRACE + 5)
+
+
+def _run(
+    settings: Settings, listener: socket.socket, announce: Callable[[], None], *, first: bool
+) -> None:
+    """Be one process that answers, until it is told to stop; the first one also tidies up."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, listener, announce, tidies=first))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """A faster event loop, where there is one for this system."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _prepare(settings: Settings) -> str:
+    """Find what cannot work, and bring the database up to date before anybody needs it.
+
+    Returns:
+        What to call the database.
+    """
+    if settings.certificate is not None:
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(settings.certificate, settings.key)
+        except OSError as error:  # ssl.SSLError is one
+            raise CollectorError(
+                f"cannot use the certificate {settings.certificate}: {error}"
+            ) from error
+    async with Storage.open(settings.database) as storage:
+        return storage.description
 
 
 async def _serve(
-    listener: socket.socket, host: str, database: str, *, open_registration: bool
+    settings: Settings,
+    listener: socket.socket,
+    announce: Callable[[], None],
+    *,
+    tidies: bool,
 ) -> None:
-    async with Storage.open(database, open_registration=open_registration) as storage:
-
-        def announce() -> None:
-            line = f"migas collector on {_url(host, listener)} (database {storage.description})"
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-
-        config = uvicorn.Config(
-            create_app(storage),
-            access_log=False,
-            lifespan="off",
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=GRACE,
-            ws="none",
+    opening = Storage.open(settings.database, open_registration=settings.open_registration)
+    async with opening as storage:
+        limiter = RateLimiter(storage, settings.limit) if settings.limit else None
+        server = AnnouncedServer(_config(settings, create_app(storage, limiter)), announce)
+        tidying = asyncio.create_task(
+            upkeep.keep_up(storage, settings.retain_days, settings.package_index)
+            if tidies
+            else asyncio.sleep(0)
         )
-        server = AnnouncedServer(config, announce)
-        logging.getLogger("migas.collector").addHandler(logging.StreamHandler())
         _stop_on_signals(server)
         await server.serve(sockets=[listener])
+        tidying.cancel()
+        with suppress(asyncio.CancelledError):
+            await tidying
+
+
+def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=ImpatientProtocol,
+        access_log=False,  # it would hold addresses
+        lifespan="off",
+        log_level="warning",
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=GRACE,
+        ws="none",
+        proxy_headers=settings.proxies is not None,
+        forwarded_allow_ips=settings.proxies or "",
+        ssl_certfile=settings.certificate,
+        ssl_keyfile=settings.key,
+    )
 
 
 def _stop_on_signals(server: uvicorn.Server) -> None:
@@ -120,6 +219,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _url(host: str, listener: socket.socket) -> str:
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{listener.getsockname()[1]}"
+def _url(settings: Settings, listener: socket.socket) -> str:
+    scheme = "https" if settings.certificate else "http"
+    name = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{name}:{listener.getsockname()[1]}"

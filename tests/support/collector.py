@@ -29,7 +29,7 @@ COMMAND = (sys.executable, "-m", "migas")
 STARTUP_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
-_READY = re.compile(r"migas collector on (http://\S+) \(database (.+)\)")
+_READY = re.compile(r"migas collector on (https?://\S+) \(database (.+)\)")
 
 
 class CollectorProcess:
@@ -39,6 +39,8 @@ class CollectorProcess:
         database: The SQLite file, which need not exist yet.
         open_registration: Whether unknown projects are registered at their first breadcrumb.
         environment: The environment of the process; by default this one's without `MIGAS_*`.
+        database_url: Another database than that file, which then stays unread.
+        arguments: More of the command line. Without any, requests are not limited.
 
     Attributes:
         url: The base URL, as `setup(endpoint=…)` takes it; it stays the same over a restart.
@@ -52,8 +54,12 @@ class CollectorProcess:
         *,
         open_registration: bool = True,
         environment: Mapping[str, str] | None = None,
+        database_url: str | None = None,
+        arguments: Sequence[str] = ("--rate-limit", "0"),
     ) -> None:
         self.database = database
+        self._database_url = database_url or f"sqlite:///{database}"
+        self._arguments = arguments
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
         self._open_registration = open_registration
@@ -70,7 +76,7 @@ class CollectorProcess:
         """Start the process and wait until it answers; a port once taken is taken again."""
         assert self.process is None, "it is running"
         port = self.port if self.url else 0
-        arguments = ["serve", "--db", f"sqlite:///{self.database}", "--port", str(port)]
+        arguments = ["serve", "--db", self._database_url, "--port", str(port), *self._arguments]
         if self._open_registration:
             arguments.append("--open")
         # Its stderr goes to ours, where pytest shows it beside a failing test.

@@ -1,0 +1,69 @@
+"""Breadcrumbs as CSV, for whoever wants to count otherwise or leave."""
+
+from __future__ import annotations
+
+import csv
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, TextIO
+
+from sqlalchemy import select
+
+from .tables import crumbs
+
+if TYPE_CHECKING:
+    from .storage import Storage
+
+COLUMNS = (
+    "timestamp",
+    "project",
+    "version",
+    "language",
+    "language_version",
+    "session_id",
+    "user_id",
+    "status",
+    "status_desc",
+    "error_type",
+    "error_desc",
+    "is_ci",
+    "platform",
+    "container",
+)
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+async def export(
+    storage: Storage, out: TextIO, project: str | None = None, since: date | None = None
+) -> None:
+    """Write breadcrumbs as CSV with a heading, in the order of their commits.
+
+    Times are ISO 8601 in UTC. A text that a spreadsheet would run as a formula gets an apostrophe
+    in front: senders are strangers.
+
+    Args:
+        storage: Where they are.
+        out: Where to write.
+        project: Only this project's.
+        since: Only those of this day and later.
+    """
+    query = select(*(crumbs.c[name] for name in COLUMNS)).order_by(crumbs.c.idx)
+    if project is not None:
+        query = query.where(crumbs.c.project == project)
+    if since is not None:
+        first = datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()
+        query = query.where(crumbs.c.timestamp >= int(first))
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    async with storage.reading() as connection:
+        async for row in await connection.stream(query):
+            moment = datetime.fromtimestamp(row.timestamp, UTC).isoformat()
+            writer.writerow([moment, *(_cell(value) for value in row[1:])])
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value
