@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from migas.breadcrumb import MAX_REQUEST_BYTES
 
-from . import graphql, health, reading, rest
+from . import graphql, health, pages, reading, rest
 from .middleware import BodyLimit, SignedAnswers
 from .ratelimit import RateLimit
 
@@ -39,6 +39,7 @@ def create_app(storage: Storage, limiter: RateLimiter | None = None) -> FastAPI:
     app.include_router(rest.router)
     app.include_router(reading.router)
     app.include_router(health.router)
+    app.include_router(pages.router)
     app.exception_handler(RequestValidationError)(_refuse)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
     app.add_middleware(RateLimit)
