@@ -13,9 +13,8 @@ if not __package__:
 
 def main() -> int:
     """Be a courier, or run the command line."""
-    from migas import dispatch
-
-    if tuple(sys.argv[1:3]) == dispatch.COURIER_ARGUMENTS:
+    # `dispatch.COURIER_ARGUMENTS`, which is not imported for those who are none.
+    if sys.argv[1:3] == ["flush", "--courier"]:
         from migas import courier
 
         return courier.main(sys.argv[3:])

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
-import migas
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
+    import argparse
+
+    import migas
     from migas import controls
     from migas.collector import commands as collector_commands
     from migas.supervise import register as register_run

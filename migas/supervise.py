@@ -7,7 +7,6 @@ already; when it stops, we stop, and its exit status is ours.
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import signal
@@ -18,7 +17,9 @@ from migas.runs import Plan, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Sequence
+    from typing import NoReturn
 
     from migas.outcome import Outcome
 
@@ -48,7 +49,7 @@ def register(subparsers: Subparsers) -> None:
         "run", help="run any program and report how it ended", usage=_USAGE, description=_ABOUT
     )
     _add_arguments(parser)
-    parser.set_defaults(run=lambda options: _run(parser, options))
+    parser.set_defaults(run=lambda _options: main(sys.argv[2:]))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -61,9 +62,14 @@ def main(arguments: Sequence[str]) -> int:
         The program's exit status, 128+n when signal n ended it; 127 or 126 when there is no such
         program or it cannot be run; 2 for a wrong command line.
     """
-    parser = argparse.ArgumentParser(prog="migas run", usage=_USAGE, description=_ABOUT)
-    _add_arguments(parser)
-    return _run(parser, parser.parse_args(arguments))
+    options, command = _parsed(arguments)
+    try:
+        plan = Plan(options["--project"], options["--version"])
+    except (TypeError, ValueError) as error:
+        _explain(arguments, str(error))
+    if config.refusal(environment_only=True) is not None or not hasattr(os, "posix_spawnp"):
+        return _become(command)
+    return _supervise(command, plan)
 
 
 def read_end(
@@ -106,24 +112,35 @@ _ABOUT = "Run any program as if it ran alone, and report how it ended."
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    from argparse import REMAINDER
+
     parser.add_argument("--project", required=True, metavar="OWNER/REPO", help="what it belongs to")
     parser.add_argument("--version", required=True, help="the project's version")
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run")
+    parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="what to run")
 
 
-def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    command: list[str] = options.command
-    if command[:1] == ["--"]:
-        command = command[1:]
-    if not command:
-        parser.error("there is no COMMAND to run")
-    try:
-        plan = Plan(options.project, options.version)
-    except (TypeError, ValueError) as error:
-        parser.error(str(error))
-    if config.refusal(environment_only=True) is not None or not hasattr(os, "posix_spawnp"):
-        return _become(command)
-    return _supervise(command, plan)
+def _parsed(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The options and the program; argparse, which takes 15 ms, is asked only for explanations."""
+    options: dict[str, str] = {}
+    left = list(arguments)
+    while left and left[0].startswith("-") and left[0] != "--":
+        name, has_value, value = left.pop(0).partition("=")
+        if name not in ("--project", "--version") or not (has_value or left):
+            _explain(arguments, f"{name!r} is not understood")
+        options[name] = value if has_value else left.pop(0)
+    command = left[1:] if left[:1] == ["--"] else left
+    if len(options) < 2 or not command:
+        _explain(arguments, "there is no COMMAND to run")
+    return options, command
+
+
+def _explain(arguments: Sequence[str], problem: str) -> NoReturn:
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="migas run", usage=_USAGE, description=_ABOUT)
+    _add_arguments(parser)
+    parser.parse_args(arguments)
+    parser.error(problem)
 
 
 def _supervise(command: list[str], plan: Plan) -> int:

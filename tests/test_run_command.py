@@ -207,7 +207,8 @@ def test_the_terminals_interrupt_reaches_the_program_once(supervisor):
         "count = []\n"
         "signal.signal(signal.SIGINT, lambda *_: count.append(1))\n"
         "print('ready', sys.stdin.isatty(), flush=True)\n"
-        "signal.pause()\n"
+        "while not count:\n"
+        "    time.sleep(0.01)\n"
         "time.sleep(0.5)\n"
         "print('interrupts:', len(count))\n"
         "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
@@ -233,12 +234,16 @@ def test_a_stopped_program_stops_us_and_both_go_on(supervisor):
 
 def test_job_control_of_a_shell_works(supervisor):
     inner = " ".join(supervisor.command("sh", "-c", "'echo rea''dy; read x; echo got $x'"))
-    with Terminal(["bash", "--norc", "-i"], supervisor.environ, whole=True) as terminal:
+    environ = {**supervisor.environ, "PS1": "next> "}
+    with Terminal(["bash", "--norc", "-i"], environ, whole=True) as terminal:
+        terminal.read_until("next> ")
         terminal.types(f"{inner}\n")
         terminal.read_until("ready")
         terminal.types("\x1a")
         terminal.read_until("Stopped")
+        terminal.read_until("next> ")
         terminal.types("fg; echo st''atus $?\n")
+        terminal.read_until("echo got $x'")
         terminal.types("typed\n")
         terminal.read_until("got typed")
         terminal.read_until("status 0")

@@ -53,19 +53,18 @@ class Terminal:
         """Press keys."""
         os.write(self._ours, text.encode())
 
-    def read_until(self, text: str) -> str:
-        """Everything shown so far, once a text was."""
+    def read_until(self, text: str) -> None:
+        """Read on until a text is shown, and no further."""
         deadline = time.monotonic() + SECONDS
         while text.encode() not in self._seen:
             assert time.monotonic() < deadline, self._seen
             if not self._read():
                 break
-        shown = self._seen.decode()
-        assert text in shown
-        return shown
+        before, found, self._seen = self._seen.partition(text.encode())
+        assert found, before
 
     def read_all(self) -> str:
-        """Everything shown until the program ended."""
+        """What is still shown until the program has ended."""
         while self._read():
             pass
         self.process.wait(SECONDS)
