@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 
 from migas.collector.app import create_app
+from migas.collector.patience import ImpatientProtocol
 from migas.collector.ratelimit import RateLimiter
 from migas.collector.server import AnnouncedServer
 from migas.collector.storage import Storage
@@ -125,7 +126,14 @@ class LiveServer:
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._app = create_app(cast("Storage", None))  # collector() fills the place
-        config = uvicorn.Config(self._app, log_config=None, lifespan="off", ws="none")
+        config = uvicorn.Config(
+            self._app,
+            http=ImpatientProtocol,
+            log_config=None,
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+        )
         ready = threading.Event()
         self._server = AnnouncedServer(config, ready.set)
         self._thread = threading.Thread(target=self._run)
