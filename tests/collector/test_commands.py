@@ -1,8 +1,10 @@
-"""`migas serve` and `migas project`, as an operator types them."""
+"""`migas serve`, `project`, `token` and `db`, as an operator types them."""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import os
 import re
 import signal
@@ -11,17 +13,21 @@ import subprocess
 import sys
 import urllib.request
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 
 from migas.collector.commands import register
+from tests.collector.test_sessions import record
+from tests.collector.test_storage import a_crumb
 from tests.support.collector import COMMAND, plain_environment, running_collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.collector.databases import Database
 
     Run = Callable[..., "Done"]
 
@@ -124,10 +130,108 @@ def test_a_wrong_database_is_refused(run: Run, tmp_path: Path) -> None:
     assert_refused(done, f"{tmp_path}/text", "not a database")
 
 
-def test_a_missing_driver_is_named(run: Run) -> None:
-    if find_spec("asyncpg"):
-        pytest.skip("asyncpg is installed")
-    assert_refused(run("serve", "--db", "postgresql://host/db"), "asyncpg")
+def test_a_database_that_cannot_be_reached_is_named(run: Run, tmp_path: Path) -> None:
+    url = f"postgresql://me:secret@/db?host={tmp_path}"
+    done = run("project", "list", "--db", url)
+    assert_refused(done, "cannot use the database postgresql", tmp_path.name)
+    assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("--workers", "0"),
+        ("--workers", "many"),
+        ("--rate-limit", "-1"),
+        ("--retain", "0d"),
+        ("--retain", "a year"),
+    ],
+)
+def test_a_wrong_number_is_refused(run: Run, option: str, text: str, tmp_path: Path) -> None:
+    done = run("serve", f"{option}={text}", "--db", f"sqlite:///{tmp_path}/db.sqlite")
+    assert_refused(done, text.removesuffix("d"), "give a number from")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_certificate_is_refused(run: Run, tmp_path: Path) -> None:
+    db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
+    assert_refused(run("serve", "--ssl-certfile", "/no/such.pem", *db), "/no/such.pem")
+    (tmp_path / "text").write_text("no certificate")
+    assert_refused(run("serve", "--ssl-certfile", f"{tmp_path}/text", *db), "text")
+
+
+def test_a_token_is_issued_listed_and_revoked(run: Run, database: Database) -> None:
+    db = ["--db", database.url]
+    assert_refused(run("token", "issue", PROJECT, *db), "migas project add")
+    run("project", "add", PROJECT, *db)
+    scoped = run("token", "issue", PROJECT, "--description", "for the lab", *db).stdout.strip()
+    root = run("token", "issue", "--root", *db).stdout.strip()
+    listed = run("token", "list", *db).stdout
+    for token in (scoped, root):
+        assert token.split("_")[1] in listed
+        assert token.split("_", 2)[2] not in listed
+    assert f"{PROJECT}  issued" in listed
+    assert "root  issued" in listed
+    assert "never used  for the lab" in listed
+
+    assert run("token", "revoke", scoped, *db).returncode == 0
+    assert run("token", "revoke", root.split("_")[1], *db).returncode == 0
+    assert run("token", "list", *db).stdout.count("revoked 20") == 2
+    assert_refused(run("token", "revoke", scoped, *db), "no such token")
+
+
+def test_a_database_is_upgraded_by_hand(run: Run, empty_database: Database) -> None:
+    db = ["--db", empty_database.url]
+    assert "from step none to step" in run("db", "upgrade", *db).stdout
+    assert "is up to date" in run("db", "upgrade", *db).stdout
+    assert "secret" not in run("db", "upgrade", *db).stdout
+
+
+def test_a_rebuild_says_what_was_wrong(run: Run, database: Database) -> None:
+    record(database, a_crumb(session_id=str(UUID(int=1))), a_crumb("c/d"))
+    assert run("db", "rebuild", "--db", database.url).stdout.splitlines() == [
+        "2 sessions counted anew: all were right",
+        "0 users counted anew: all were right",
+        "10 daily counts counted anew: all were right",
+    ]
+    database.execute("DELETE FROM daily WHERE kind = 'ci'")
+    said = run("db", "rebuild", "--db", database.url).stdout
+    assert "10 daily counts counted anew: 2 were wrong and are right now" in said
+
+
+def test_breadcrumbs_are_exported(run: Run, database: Database) -> None:
+    hostile = "=cmd|' /C calc'!A0"
+    record(
+        database,
+        a_crumb(session_id=str(UUID(int=1)), error_desc=hostile, status_desc='a "b",\nc'),
+        a_crumb("c/d", is_ci=True),  # type: ignore[arg-type]
+    )
+    lines = list(csv.DictReader(io.StringIO(run("db", "export", "--db", database.url).stdout)))
+    assert [line["project"] for line in lines] == ["a/b", "c/d"]
+    assert lines[0]["timestamp"] == "2024-10-04T00:00:00+00:00"
+    assert lines[0]["session_id"] == str(UUID(int=1))
+    assert lines[0]["status_desc"] == 'a "b",\nc'
+    assert lines[0]["error_desc"] == f"'{hostile}"
+    assert [line["is_ci"] for line in lines] == ["false", "true"]
+
+    def exported(*options: str) -> int:
+        return run("db", "export", *options, "--db", database.url).stdout.count("2024-10-04")
+
+    assert exported("--project", "c/d") == 1
+    assert exported("--since", "2024-10-04") == 2
+    assert exported("--since", "2024-10-05") == 0
+    assert_refused(run("db", "export", "--since", "friday", "--db", database.url), "'friday'")
+
+
+def test_a_package_is_named(run: Run, database: Database) -> None:
+    db = ["--db", database.url]
+    run("project", "add", PROJECT, *db)
+    assert run("project", "package", PROJECT, "some-package", *db).returncode == 0
+    assert database.value("SELECT package FROM projects") == "some-package"
+    assert_refused(run("project", "package", PROJECT, "../x", *db), "'../x'")
+    assert_refused(run("project", "package", "no/such", "x", *db), "migas project add")
+    run("project", "package", PROJECT, *db)
+    assert database.value("SELECT package FROM projects") is None
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])
