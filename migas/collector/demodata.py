@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 SESSIONS = 200_000
 DAYS = 365
-SECONDS_A_DAY = 86400
 _BATCH = 5000
 
 _WEEK = (1.0, 1.08, 1.1, 1.05, 0.9, 0.34, 0.28)
@@ -148,20 +147,15 @@ def fill_database(database: str, sessions: int = SESSIONS) -> None:
     asyncio.run(make())
 
 
-async def fill(
-    storage: Storage, sessions: int = SESSIONS, *, today: dt.date | None = None, seed: int = 7
-) -> None:
+async def fill(storage: Storage, sessions: int = SESSIONS, *, seed: int = 7) -> None:
     """Put the projects and about so many sessions into an empty database.
 
     Args:
-        storage: Where they go.
+        storage: Where they go; its clock says when the year ends.
         sessions: How many, in all projects together.
-        today: The last day of the year; by default the present one, in UTC, up to this moment.
         seed: Which of all invented years it is.
     """
-    now = dt.datetime.now(dt.UTC)
-    day = today or now.date()
-    until = int(now.timestamp()) if day == now.date() else _midnight(day) + SECONDS_A_DAY
+    today, now = storage.today(), storage.now()
     await storage.register([project.name for project in PROJECTS])
     for project in PROJECTS:
         await storage.set_release(project.name, project.releases[-1].version, project.flagged)
@@ -171,8 +165,8 @@ async def fill(
             chance = random.Random(f"{seed} {project.name}")  # noqa: S311  invented, not secret
             people = _people(project, chance)
             _insert(connection, users, (_user(person) for person in people))
-            runs = _runs(project, people, round(sessions * project.share), day, chance)
-            _insert(connection, crumbs, (run for run in runs if run["timestamp"] <= until))
+            runs = _runs(project, people, round(sessions * project.share), today, chance)
+            _insert(connection, crumbs, (run for run in runs if run["timestamp"] <= now))
         rebuild(connection)
 
     async with storage.writing() as connection:

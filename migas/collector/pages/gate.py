@@ -32,10 +32,10 @@ def is_local(request: Request) -> bool:
 
 def is_same_origin(request: Request) -> bool:
     """Whether a form was sent by a page of ours, as far as a browser says; if it does not, no."""
-    origin = urlsplit(request.headers.get("origin", ""))
-    default = _DEFAULT_PORTS.get(origin.scheme)
+    scheme, _, name = request.headers.get("origin", "").partition("://")
+    default = _DEFAULT_PORTS.get(scheme)
     ours = _split(request.headers.get("host", ""))
-    theirs = _split(origin.netloc)
+    theirs = _split(name)
     site = request.headers.get("sec-fetch-site", "same-origin")
     return (
         default is not None

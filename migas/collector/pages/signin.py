@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-import time
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -34,7 +33,7 @@ _PURPOSE = b"migas page session"
 async def access_of(request: Request, storage: Storage) -> Access | None:
     """What the sender of a request has signed in for; None without a valid cookie."""
     found = _COOKIE.fullmatch(request.cookies.get(_name(request), ""))
-    if found is None or int(found[2]) <= time.time():
+    if found is None or int(found[2]) <= storage.now():
         return None
     kept = await _kept(storage, found[1])
     if kept is None or not hmac.compare_digest(_code(kept[0], found[1], found[2]), found[3]):
@@ -52,7 +51,7 @@ async def sign_in(request: Request, response: Response, storage: Storage, token:
     kept = None if access is None else await _kept(storage, access.token_id)
     if access is None or kept is None:
         return False
-    end = str(int(time.time()) + LIFE)
+    end = str(storage.now() + LIFE)
     value = f"{access.token_id}.{end}.{_code(kept[0], access.token_id, end)}"
     response.set_cookie(
         _name(request),
@@ -79,7 +78,7 @@ def _name(request: Request) -> str:
 
 
 def _is_encrypted(request: Request) -> bool:
-    return request.url.scheme == "https"
+    return bool(request.scope["scheme"] == "https")
 
 
 def _code(key: bytes, token_id: str, end: str) -> str:

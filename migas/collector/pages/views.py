@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
@@ -37,7 +36,7 @@ async def projects(request: Request) -> Response:
     visitor = await _visitor(request)
     if visitor is None:
         return _ask_to_sign_in(request)
-    period = periods.parse({}, _today())
+    period = periods.parse({}, _storage(request).today())
     listed = await source.summaries(_storage(request), visitor.access, period)
     return page("projects.html", projects=listed, period=period, visitor=visitor)
 
@@ -51,14 +50,15 @@ async def project(request: Request, owner: str, repo: str) -> Response:
     name, storage = f"{owner}/{repo}", _storage(request)
     if not visitor.may_see(name) or not await storage.is_registered(name):
         return page("missing.html", 404, visitor=visitor)
-    period = periods.parse(dict(request.query_params), _today())
+    today = _storage(request).today()
+    period = periods.parse(dict(request.query_params), today)
     figures = await source.project(storage, name, period)
     return page(
         "project.html",
         project=figures,
         period=period,
         presets=periods.PRESETS,
-        today=_today(),
+        today=today,
         chart=chart_data(figures),
         visitor=visitor,
     )
@@ -111,15 +111,11 @@ async def _visitor(request: Request) -> _Visitor | None:
 
 
 def _ask_to_sign_in(request: Request) -> Response:
-    query = f"?{request.url.query}" if request.url.query else ""
-    address = gate.next_page(request.url.path + query)
+    query = request.scope["query_string"].decode("ascii", "replace")
+    address = gate.next_page(request.scope["path"] + (query and f"?{query}"))
     return redirect("/sign-in" if address == "/" else f"/sign-in?{urlencode({'next': address})}")
 
 
 def _storage(request: Request) -> Storage:
     storage: Storage = request.app.state.storage
     return storage
-
-
-def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()

@@ -1,0 +1,144 @@
+"""The pages as somebody visits them: over plain HTTP, or in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from html import unescape
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
+
+from migas.collector.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+    from tests.collector.live import LiveCollector, Reply
+
+_COOKIE = re.compile(r"([^=;]+)=([^;]*)")
+
+
+class Site:
+    """A collector's pages.
+
+    Args:
+        collector: Where they are.
+    """
+
+    def __init__(self, collector: LiveCollector) -> None:
+        self.collector = collector
+        self.address = f"127.0.0.1:{collector.port}"
+        self.url = f"http://{self.address}"
+
+    def get(self, path: str, cookie: str | None = None, **headers: str) -> Reply:
+        """Ask for a page; a header's name has `_` for `-`."""
+        return self.collector.send(path, b"", _headers(headers, cookie), method="GET")
+
+    def text(self, path: str, cookie: str | None = None) -> str:
+        """The HTML of a page that has to be there."""
+        reply = self.get(path, cookie)
+        assert reply.status == 200, reply
+        return reply.body.decode()
+
+    def post(self, path: str, cookie: str | None = None, /, **fields: str) -> Reply:
+        """Send a form as a page of this site does."""
+        return self.post_from(self.url, path, cookie, fields)
+
+    def post_from(
+        self,
+        origin: str | None,
+        path: str,
+        cookie: str | None,
+        fields: dict[str, str],
+        **headers: str,
+    ) -> Reply:
+        """Send a form from a page of some origin, or of none that is told."""
+        named = _headers(headers, cookie) | {"Content-Type": "application/x-www-form-urlencoded"}
+        if origin is not None:
+            named["Origin"] = origin
+        return self.collector.send(path, urlencode(fields).encode(), named)
+
+    def token(self, project: str | None) -> str:
+        """Issue a token, as `migas token` does."""
+        issued: str = self._in_storage(lambda storage: storage.tokens.issue(project))
+        return issued
+
+    def revoke(self, token: str) -> None:
+        assert self._in_storage(lambda storage: storage.tokens.revoke(token))
+
+    def cookie(self, project: str | None = None) -> str:
+        """Sign in, and return what a browser would send from then on."""
+        return cookie_of(self.post("/sign-in", token=self.token(project)))
+
+    def _in_storage(self, act: Callable[[Storage], Any]) -> Any:
+        async def run() -> Any:
+            async with Storage.open(self.collector.database.url) as storage:
+                return await act(storage)
+
+        return asyncio.run(run())
+
+
+class Browsing:
+    """A window of a browser that watches what its pages do.
+
+    Args:
+        browser: Which one.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+
+    def open(
+        self,
+        url: str,
+        *,
+        scheme: Any = "light",
+        width: int = 1200,
+        script: bool = True,
+    ) -> Page:
+        """Open a page in a fresh window, without cookies."""
+        context = self._browser.new_context(
+            color_scheme=scheme,
+            viewport={"width": width, "height": 900},
+            java_script_enabled=script,
+        )
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(url)
+        return page
+
+    def check(self) -> None:
+        """No error, no violation of the policy, and no request to anybody else."""
+        assert self.complaints == []
+        assert {urlsplit(url).hostname for url in self.requests} <= {"127.0.0.1"}
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+
+def cookie_of(reply: Reply) -> str:
+    """The cookie that an answer sets, as it is sent back."""
+    found = _COOKIE.match(reply.headers["Set-Cookie"])
+    assert found is not None
+    return f"{found[1]}={found[2]}"
+
+
+def readable(html: str) -> str:
+    """The text of a page: what is left without its tags and scripts."""
+    without = re.sub(r"<(script|style)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", without)).split())
+
+
+def _headers(headers: dict[str, str], cookie: str | None) -> dict[str, str]:
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return named if cookie is None else named | {"Cookie": cookie}

@@ -1,0 +1,116 @@
+"""Whatever a breadcrumb says appears as text, and is nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from migas.collector.pages.words import visible
+from tests.collector.live import PROJECT
+from tests.collector.pages.site import readable
+
+if TYPE_CHECKING:
+    from tests.collector.pages.site import Site
+
+TEXTS = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "{{ 7 * 7 }}{% raw %}${7*7}",
+    "&lt;b&gt; &amp;amp;",
+    "<!-- ]]> <![CDATA[",
+    "javascript:alert(1)",
+    "report\u202efdp.exe",
+    "\u2066hidden\u2069\u200b",
+    "\x1b[2J\x07\x08\x7f\x9b",
+    "👩‍🔬🧠 مرحبا שלום",
+    "line\nbreak\ttab",
+]
+
+
+def fail_with(
+    site: Site, text: str, *, language: str = "python", platform: str = "linux", number: int = 1
+) -> None:
+    reply = site.collector.rest(
+        wait=True,
+        language=language,
+        ctx={"session_id": f"00000000-0000-4000-8000-{number:012}", "platform": platform},
+        proc={"status": "F", "status_desc": text, "error_type": text, "error_desc": text},
+    )
+    assert reply.status == 200, reply
+
+
+class Tags(HTMLParser):
+    """The elements and attributes of a page, as a browser would make them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, tuple[str, ...]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, tuple(name for name, _ in attrs)))
+
+
+def tags(html: str) -> list[tuple[str, tuple[str, ...]]]:
+    parser = Tags()
+    parser.feed(html)
+    return parser.found
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_adds_no_element_and_no_attribute(open_site: Site, text: str) -> None:
+    fail_with(open_site, "harmless")
+    harmless = tags(open_site.text(f"/p/{PROJECT}"))
+    open_site.collector.execute("DELETE FROM crumbs")
+    for table in ("sessions", "daily"):
+        open_site.collector.execute(f"DELETE FROM {table}")
+    fail_with(open_site, text, language=text[:32], platform=text[:64])
+    html = open_site.text(f"/p/{PROJECT}")
+    assert tags(html) == harmless
+    shown = " ".join(visible(text).split())
+    assert readable(html).count(shown) >= 3
+
+
+def test_what_reorders_or_hides_characters_reaches_no_page(open_site: Site) -> None:
+    for number, text in enumerate(TEXTS):
+        fail_with(open_site, text, language=text[:32], platform=text[:64], number=number)
+    html = open_site.text(f"/p/{PROJECT}")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b]", html)
+    assert "report\\u202efdp.exe" in html
+
+
+def test_a_text_without_a_space_is_folded(open_site: Site) -> None:
+    fail_with(open_site, "x" * 640)
+    html = open_site.text(f"/p/{PROJECT}")
+    assert f"<summary><bdi>{'x' * 240}…</bdi></summary>" in html
+    assert f"<p><bdi>{'x' * 640}</bdi></p>" in html
+
+
+def test_a_version_cannot_close_the_charts_data(open_site: Site) -> None:
+    fail_with(open_site, "</script><!--")
+    html = open_site.text(f"/p/{PROJECT}")
+    (data,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', html)
+    assert json.loads(data)["failed"][-1] == 1
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", "a\"b'c", "\u202e", "..%2f..", "\n"])
+def test_a_name_in_an_address_is_not_repeated(open_site: Site, text: str) -> None:
+    for path in (f"/p/{quote(text, safe='')}/x", f"/p/x/{quote(text, safe='')}"):
+        reply = open_site.get(path)
+        assert reply.status == 404
+        assert text.encode() not in reply.body.replace(b"\n", b"") or text == "\n"
+    for query in ("period", "from", "to", "by", "unknown"):
+        html = open_site.text(f"/p/{PROJECT}?{query}={quote(text)}")
+        assert "alert" not in html
+
+
+def test_a_project_with_a_hostile_name_cannot_be_registered(open_site: Site) -> None:
+    reply = open_site.collector.rest(wait=True, project="<script>/x")
+    assert reply.status == 400
+    assert "&lt;script" not in open_site.text("/")

@@ -1,0 +1,258 @@
+"""What the pages show, read without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+
+from migas.collector.pages.answers import EDITION, FILES
+from tests.collector.live import PROJECT, PROJECTS
+from tests.collector.pages.site import Site, readable
+
+if TYPE_CHECKING:
+    from tests.collector.live import LiveCollector
+
+PIPELINE = "/p/brainlab/cortiprep"
+NOBODY = "00000000-0000-4000-8000-00000000000"
+
+
+def report(site: Site, session: int, status: str = "C", **fields: object) -> None:
+    """Send a session's breadcrumb."""
+    context = {"session_id": f"{NOBODY}{session}", "user_id": f"{NOBODY}{session % 3}"}
+    context |= {"platform": "linux", "container": "docker"}
+    proc: dict[str, object] = {"status": status}
+    version = fields.pop("version", "1.0.0")
+    proc |= fields
+    reply = site.collector.rest(wait=True, project_version=version, ctx=context, proc=proc)
+    assert reply.status == 200, reply
+
+
+def chart_of(html: str) -> dict[str, list[int]]:
+    found = re.search(r'<script type="application/json" id="chart-data">(.*?)</script>', html)
+    assert found is not None
+    chart: dict[str, list[int]] = json.loads(found[1])
+    return chart
+
+
+def test_the_list_shows_each_project_with_its_sessions_and_rate(demo: Site) -> None:
+    text = readable(demo.text("/"))
+    assert re.search(r"brainlab/cortiprep newest version 2\.3\.0 \d+ sessions \d\d\.\d% comp", text)
+    assert "nipreps/migas-py no version named as the newest No session in this period" in text
+
+
+def test_projects_are_links_to_their_pages(demo: Site) -> None:
+    assert f'href="{PIPELINE}"' in demo.text("/")
+
+
+def test_without_a_project_the_list_says_how_to_make_one(site: Site) -> None:
+    site.collector.execute("DELETE FROM projects")
+    text = readable(site.text("/", site.cookie()))
+    assert "No project yet" in text
+    assert "migas project add owner/repo" in text
+
+
+def test_a_project_shows_how_its_sessions_ended(open_site: Site) -> None:
+    for session, status in enumerate("CCCFS"):
+        report(open_site, session, status)
+    report(open_site, 5, "R")
+    text = readable(open_site.text(f"/p/{PROJECT}"))
+    assert "Completion rate 60.0% 3 of 5 sessions that ended" in text
+    assert "Sessions 6 Users 3 New users 3" in text
+    assert "Completed 3 50.0% Failed 1 16.7% Suspended 1 16.7% No end reported 1 16.7%" in text
+
+
+def test_a_session_counts_once_by_its_last_report(open_site: Site) -> None:
+    report(open_site, 1, "R")
+    report(open_site, 1, "C")
+    text = readable(open_site.text(f"/p/{PROJECT}"))
+    assert "1 of 1 session that ended" in text
+    assert "Sessions 1 Users 1" in text
+
+
+def test_errors_are_listed_with_their_newest_message_and_versions(open_site: Site) -> None:
+    failed = {"status": "F", "error_type": "KeyError"}
+    report(open_site, 1, version="1.0.0", error_desc="'old'", **failed)
+    report(open_site, 2, version="1.1.0", error_desc="'new'", **failed)
+    report(open_site, 3, "F", version="1.1.0", error_type="OSError")
+    text = readable(open_site.text(f"/p/{PROJECT}"))
+    assert "KeyError 2 sessions · 66.7% of failures 'new' in 1.0.0 (1), 1.1.0 (1)" in text
+    assert "OSError 1 session · 33.3% of failures No message was sent. in 1.1.0 (1)" in text
+
+
+def test_versions_come_with_the_newest_first(open_site: Site) -> None:
+    for session, version in enumerate(("1.9.0", "1.10.0", "2.0.0rc1", "unknown", "0.9")):
+        report(open_site, session, version=version)
+    html = open_site.text(f"/p/{PROJECT}")
+    section = readable(html[html.index('id="versions"') : html.index('id="errors"')])
+    found = re.findall(r"(\S+) 100% 1 0", section)
+    assert found == ["2.0.0rc1", "1.10.0", "1.9.0", "0.9", "unknown"]
+
+
+def test_the_figures_are_the_same_on_either_database(open_collector: LiveCollector) -> None:
+    site = Site(open_collector)
+    report(site, 1)
+    report(site, 2, "F", error_type="KeyError", error_desc="'bold'")
+    text = readable(site.text(f"/p/{PROJECT}"))
+    assert "Completion rate 50.0% 1 of 2 sessions that ended" in text
+    assert "KeyError 1 session · 100% of failures 'bold' in 1.0.0 (1)" in text
+    assert f"{PROJECT} no version named as the newest 2 sessions 50.0%" in readable(site.text("/"))
+
+
+def test_platforms_containers_languages_and_ci_are_shared_out(demo: Site) -> None:
+    text = readable(demo.text(f"{PIPELINE}?period=1y"))
+    assert re.search(r"Platforms .* linux \d\d\.\d% [\d,]+ darwin", text)
+    assert re.search(r"Containers .* none, or not known", text)
+    assert re.search(r"Languages .* python 3\.12", text)
+    assert re.search(r"Continuous integration .* not CI \d\d\.\d%", text)
+
+
+def test_runs_never_heard_of_again_are_told(demo: Site) -> None:
+    text = readable(demo.text(f"{PIPELINE}?period=1y"))
+    assert re.search(r"Never heard of again \d+ runs said that they had started", text)
+
+
+def test_a_run_that_started_today_is_not_given_up(open_site: Site) -> None:
+    report(open_site, 1, "R")
+    assert "Never heard of again None:" in readable(open_site.text(f"/p/{PROJECT}"))
+
+
+def test_the_table_beside_the_chart_adds_up_to_the_summary(demo: Site) -> None:
+    for query in ("?period=7d", "?period=90d", "?period=1y", "?period=1y&by=day"):
+        html = demo.text(PIPELINE + query)
+        chart = chart_of(html)
+        total = sum(sum(chart[kind]) for kind in ("completed", "failed", "suspended", "running"))
+        assert f"Sessions {total:,} Users" in readable(html)
+        rows = re.findall(r'<tr><th scope="row">[^<]*</th><td class="num">([\d,]+)', html)
+        assert sum(int(row.replace(",", "")) for row in rows) == total
+
+
+def test_days_without_a_session_have_their_place_in_the_chart(open_site: Site) -> None:
+    report(open_site, 1)
+    chart = chart_of(open_site.text(f"/p/{PROJECT}?period=7d"))
+    assert chart["completed"] == [0, 0, 0, 0, 0, 0, 1]
+    assert chart["rate"] == [None] * 6 + [100.0]
+    assert {later - day for day, later in zip(chart["days"], chart["days"][1:], strict=False)} == {
+        86400
+    }
+
+
+def test_the_picker_marks_the_period_that_is_shown(demo: Site) -> None:
+    html = demo.text(f"{PIPELINE}?period=90d")
+    assert re.findall(r'href="([^"]*)" aria-current="page"', html) == ["?period=90d"]
+
+
+def test_dates_of_ones_own_are_shown_and_kept_in_the_form(demo: Site) -> None:
+    html = demo.text(f"{PIPELINE}?from=2026-03-02&to=2026-03-29&by=week")
+    assert "2 \N{EN DASH} 29 Mar 2026, in UTC" in readable(html)
+    assert 'value="2026-03-02"' in html
+    assert len(chart_of(html)["days"]) == 4
+
+
+def test_a_mistaken_date_is_named(demo: Site) -> None:
+    html = demo.text(f"{PIPELINE}?from=2026-02-31")
+    assert "Those are not two dates like 2026-01-31. These are the last 30 days." in html
+
+
+def test_the_rate_is_compared_with_the_period_before(demo: Site) -> None:
+    assert re.search(
+        r"\d\.\d points (more|less) than in the 90 days before",
+        readable(demo.text(f"{PIPELINE}?period=90d")),
+    )
+
+
+def test_a_period_without_a_session_says_so_and_shows_a_way_on(demo: Site) -> None:
+    html = demo.text("/p/nipreps/migas-py")
+    assert "No session in this period" in html
+    assert "Look at the whole year" in html
+    assert "sessions-chart" not in html
+
+
+def test_how_things_are_counted_is_said(demo: Site) -> None:
+    text = readable(demo.text(PIPELINE))
+    assert "completed ÷ (completed + failed + suspended)" in text
+    assert "A session is one run of a program" in text
+
+
+@pytest.mark.parametrize(
+    "path", ["/", PIPELINE, "/p/nobody/nothing", "/p/%3Cscript%3E/x", "/sign-in"]
+)
+def test_every_page_is_strict_about_what_it_may_load(demo: Site, path: str) -> None:
+    headers = demo.get(path).headers
+    assert headers["Content-Security-Policy"] == (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Backend-Server"].startswith("migas@")
+
+
+class _Loads(HTMLParser):
+    """What a page loads and runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.inline: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.addresses += [named[name] or "" for name in ("src", "href", "action") if name in named]
+        self.inline += [name for name in named if name == "style" or name.startswith("on")]
+        if tag == "style" or (tag == "script" and "src" not in named):
+            self.inline.append(f"{tag} {named.get('type')}")
+
+
+@pytest.mark.parametrize("path", ["/", PIPELINE, "/p/nobody/nothing"])
+def test_a_page_loads_from_this_server_alone_and_has_nothing_inline(demo: Site, path: str) -> None:
+    loads = _Loads()
+    loads.feed(demo.get(path).body.decode())
+    assert all(re.match(r"/(?!/)|[?#]", address) for address in loads.addresses)
+    assert [found for found in loads.inline if found != "script application/json"] == []
+
+
+def test_files_may_be_kept_for_ever_and_change_their_address_when_they_change(demo: Site) -> None:
+    for name, file in FILES.items():
+        reply = demo.get(f"/static/{EDITION}/{name}")
+        assert (reply.status, reply.body) == (200, file.body)
+        assert "immutable" in reply.headers["Cache-Control"]
+        assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert demo.get("/static/000000000000/page.css").status == 404
+
+
+@pytest.mark.parametrize(
+    "name", ["../views.py", "..%2fviews.py", "%2e%2e/views.py", "nothing.js", "..", "%00", ""]
+)
+def test_only_files_meant_for_pages_are_given_out(demo: Site, name: str) -> None:
+    assert demo.get(f"/static/{EDITION}/{name}").status == 404
+
+
+def test_the_chart_library_comes_with_its_licence() -> None:
+    assert b"uPlot" in FILES["uplot.js"].body[:100]
+    assert b"MIT License" in FILES["uplot.LICENSE"].body
+
+
+def test_an_unknown_project_is_not_found(demo: Site) -> None:
+    for path in ("/p/nobody/nothing", "/p/nipreps/%2e%2e", "/p/" + "x" * 200 + "/y"):
+        assert demo.get(path).status == 404
+
+
+def test_pages_are_read_only(demo: Site) -> None:
+    for path in ("/", PIPELINE):
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            assert demo.collector.send(path, b"", {}, method).status == 405
+
+
+def test_the_registered_projects_are_all_listed(demo: Site) -> None:
+    text = readable(demo.text("/"))
+    assert all(project in text for project in PROJECTS)
+
+
+def test_pages_are_no_part_of_the_interface_for_programs(demo: Site) -> None:
+    paths = json.loads(demo.get("/openapi.json").body)["paths"]
+    assert not [path for path in paths if not path.startswith(("/api", "/graphql", "/healthz"))]

@@ -1,0 +1,100 @@
+"""A period comes from an address that anybody may have written."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migas.collector.pages.periods import MAX_DAYS, PRESETS, day_number, day_of, parse
+
+TODAY = dt.date(2026, 11, 20)
+
+
+def test_the_default_is_thirty_days_that_end_today() -> None:
+    period = parse({}, TODAY)
+    assert (period.first, period.last) == (dt.date(2026, 10, 22), TODAY)
+    assert (period.days, period.preset, period.weekly) == (30, "30d", False)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_has_as_many_days_as_it_says(preset: str) -> None:
+    assert parse({"period": preset}, TODAY).days == PRESETS[preset][1]
+
+
+def test_a_year_is_shown_in_weeks_and_a_month_in_days() -> None:
+    assert parse({"period": "1y"}, TODAY).weekly
+    assert not parse({"period": "1y", "by": "day"}, TODAY).weekly
+    assert parse({"period": "30d", "by": "week"}, TODAY).weekly
+
+
+def test_dates_of_ones_own_are_taken() -> None:
+    period = parse({"from": "2026-01-05", "to": "2026-02-01"}, TODAY)
+    assert (period.first, period.last) == (dt.date(2026, 1, 5), dt.date(2026, 2, 1))
+    assert (period.preset, period.mistake) == (None, "")
+
+
+def test_without_a_second_date_the_period_ends_today_and_never_later() -> None:
+    assert parse({"from": "2026-11-01"}, TODAY).last == TODAY
+    assert parse({"from": "2026-11-01", "to": "2030-01-01"}, TODAY).last == TODAY
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"from": "yesterday"},
+        {"from": "", "to": "2026-01-01"},
+        {"from": "2026-02-30"},
+        {"from": "2026-02-02", "to": "2026-02-01"},
+        {"from": "2027-01-01"},
+        {"from": "0001-01-01"},
+        {"from": "<script>", "to": "' OR 1=1"},
+    ],
+)
+def test_dates_that_make_no_period_are_named_and_the_default_is_shown(
+    query: dict[str, str],
+) -> None:
+    period = parse(query, TODAY)
+    assert period.mistake
+    assert (period.days, period.last) == (30, TODAY)
+    assert "script" not in period.mistake
+
+
+def test_the_period_before_is_as_long_and_ends_where_this_one_begins() -> None:
+    before = parse({"period": "7d"}, TODAY).before
+    assert (before.first, before.last) == (dt.date(2026, 11, 7), dt.date(2026, 11, 13))
+
+
+def test_weeks_begin_on_monday_and_have_no_gap() -> None:
+    period = parse({"from": "2026-11-04", "to": "2026-11-18", "by": "week"}, TODAY)
+    assert period.buckets() == [dt.date(2026, 11, 2), dt.date(2026, 11, 9), dt.date(2026, 11, 16)]
+    assert period.is_ragged
+    assert not parse({"from": "2026-11-02", "to": "2026-11-08", "by": "week"}, TODAY).is_ragged
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["period", "from", "to", "by"]),
+        st.one_of(
+            st.text(max_size=12),
+            st.dates().map(dt.date.isoformat),
+            st.sampled_from([*PRESETS, "week", "day"]),
+        ),
+    )
+)
+def test_whatever_an_address_says_is_a_period_whose_days_all_have_a_bar(
+    query: dict[str, str],
+) -> None:
+    period = parse(query, TODAY)
+    assert 1 <= period.days <= MAX_DAYS
+    assert period.last <= TODAY
+    buckets = set(period.buckets())
+    days = (period.first + dt.timedelta(days=number) for number in range(period.days))
+    assert {period.bucket(day) for day in days} == buckets
+
+
+def test_days_are_numbered_as_in_the_database() -> None:
+    assert day_number(dt.date(1970, 1, 2)) == 1
+    assert day_of(day_number(TODAY)) == TODAY

@@ -1,0 +1,82 @@
+"""Numbers, days and strangers' texts, as they are written on a page."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from migas.collector.pages import chart, words
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "written"),
+    [
+        (0, 0, "\N{EN DASH}"),
+        (0, 7, "0%"),
+        (7, 7, "100%"),
+        (1, 3, "33.3%"),
+        (1, 100_000, "0.1%"),
+        (99_999, 100_000, "99.9%"),
+        (934, 1000, "93.4%"),
+    ],
+)
+def test_only_nothing_is_0_percent_and_only_everything_is_100(
+    part: int, whole: int, written: str
+) -> None:
+    assert words.percent(part, whole) == written
+
+
+def test_counts_have_their_thousands_set_apart() -> None:
+    assert words.number(1234567) == "1,234,567"
+    assert words.counted(1, "session") == "1 session"
+    assert words.counted(2000, "session") == "2,000 sessions"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "written"),
+    [
+        ((2026, 11, 1), (2026, 11, 1), "1 Nov 2026"),
+        ((2026, 11, 1), (2026, 11, 20), "1 \N{EN DASH} 20 Nov 2026"),
+        ((2026, 10, 22), (2026, 11, 20), "22 Oct \N{EN DASH} 20 Nov 2026"),
+        ((2025, 11, 21), (2026, 11, 20), "21 Nov 2025 \N{EN DASH} 20 Nov 2026"),
+    ],
+)
+def test_a_span_of_days_says_nothing_twice(
+    first: tuple[int, int, int], last: tuple[int, int, int], written: str
+) -> None:
+    assert words.span(dt.date(*first), dt.date(*last)) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("invoice\u202efdp.exe", "invoice\\u202efdp.exe"),
+        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+        ("zero\u200bwidth\ufeff", "zero\\u200bwidth\\ufeff"),
+        ("\U000e0041tag", "\\U000e0041tag"),
+        ("two\nlines\tand a tab", "two\nlines\tand a tab"),
+        ("שלום · مرحبا", "שלום · مرحبا"),
+        ("👩‍🔬 fails 🧠", "👩‍🔬 fails 🧠"),
+        (None, ""),
+    ],
+)
+def test_what_hides_or_reorders_characters_is_written_out(text: str | None, written: str) -> None:
+    assert words.visible(text) == written
+
+
+def test_a_long_text_has_a_head() -> None:
+    assert words.head("short") == "short"
+    assert words.head("x" * 2000) == "x" * words.LONG_CHARS + "…"
+
+
+def test_a_small_line_stays_in_its_box() -> None:
+    assert chart.spark([]) == ""
+    assert chart.spark([0, 5, 10]) == "M0.0,27.0L60.0,14.0L120.0,1.0"
+    assert chart.spark([3]) == "M0.0,1.0"
+
+
+def test_a_bar_can_be_seen_unless_it_is_nothing() -> None:
+    assert chart.width(0, 10) == "0"
+    assert chart.width(1, 1_000_000) == "0.50%"
+    assert chart.width(1, 4) == "25.00%"
