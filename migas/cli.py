@@ -8,7 +8,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -21,7 +21,10 @@ def build_parser() -> argparse.ArgumentParser:
     from migas.supervise import register as register_run
 
     parser = argparse.ArgumentParser(
-        prog="migas", description="Tell the makers of a program how its runs really end."
+        prog="migas",
+        description="Tell the makers of a program how its runs really end.",
+        epilog=_settings(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"migas {migas.__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -69,6 +72,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has left; the interpreter must not complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _settings() -> str:
+    """Every variable and every key of the policy files, with what it means."""
+    from migas import policy, settings
+
+    def table(meanings: Mapping[str, str]) -> str:
+        return "\n".join(f"  {name:16} {meaning}" for name, meaning in meanings.items())
+
+    return (
+        f"environment variables:\n{table(settings.VARIABLES)}\n\n"
+        "keys of ~/.config/migas/config.toml, and of /etc/xdg/migas/config.toml for a whole site:\n"
+        f"{table(policy.KEYS)}"
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from migas import policy, settings
 from tests.support.collector import running_collector
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 USER = "7b3c9b52-3c0e-4f6f-8a53-1d2f9c0f6a11"
 FAILING = """\
@@ -291,6 +290,32 @@ def test_without_a_home_the_status_is_told_all_the_same(person):
     person.environ["HOME"] = "relative"
     assert person.asks("status")["config_folder"] is None
     assert "home" in person.types("optout", status=2).stderr
+
+
+def test_every_setting_and_every_command_is_in_the_help(person):
+    text = person.types("--help").stdout
+    commands = [
+        "status",
+        "show",
+        "optout",
+        "optin",
+        "forget",
+        "flush",
+        "check",
+        "usage",
+        "run",
+        "demo",
+        "serve",
+        "project",
+    ]
+    for name in (*settings.VARIABLES, *policy.KEYS, *commands):
+        assert f"  {name} " in text
+
+
+def test_every_variable_that_is_read_is_explained():
+    source = "".join(path.read_text() for path in Path(settings.__file__).parent.glob("*.py"))
+    read = set(re.findall(r'"(MIGAS_\w+|DO_NOT_TRACK)"', source))
+    assert read == set(settings.VARIABLES)
 
 
 @pytest.mark.parametrize("command", ["status", "show", "optin", "forget", "flush"])
