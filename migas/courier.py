@@ -114,7 +114,12 @@ def spread(left: float | None) -> float:
 
 
 def _learn(project: str, answer: dict[str, Any]) -> None:
-    releases.learn(config.state_folder(), project, answer)
+    try:
+        spool = Spool(config.state_folder())
+        spool.prepare()
+    except (OSError, RuntimeError):
+        return  # what lies where others can write is not believed later
+    releases.learn(spool.root, project, answer)
 
 
 def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:

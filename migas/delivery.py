@@ -266,10 +266,27 @@ def current() -> Delivery:
     if _current is None:
         with _making:
             if _current is None:
-                _current = Delivery()
                 _install_hooks()
+                _import_rooms()
+                _current = Delivery()
     _current.watch.ensure_running()
     return _current
+
+
+def _import_rooms() -> None:
+    """Import what a run needs now, while a fork waits for us.
+
+    A child that was forked while another thread imported a module waits for that module for ever.
+    """
+    import faulthandler  # noqa: F401
+
+    from migas import environment, marks, memory, privacy  # noqa: F401
+
+    environment.is_ci()
+    if config.delivery() not in ("log", "spool"):
+        import select  # noqa: F401
+
+        from migas import backoff, dispatch  # noqa: F401
 
 
 def replace(other: Delivery | None) -> Delivery | None:
@@ -317,6 +334,7 @@ def _at_exit() -> None:
 
 
 def _before_fork() -> None:
+    _making.acquire()
     if _current is not None:
         try:
             _current.prepare_fork()
@@ -325,6 +343,7 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
+    _making.release()
     if _current is not None:
         try:
             _current.after_fork()

@@ -336,9 +336,8 @@ def test_who_makes_no_progress_dies(desk: Desk, server: Any) -> None:
     for line in ("", "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32)); "):
         desk.spool.put(record(server.url))
         inherited = f"import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN); {line}"
-        done = subprocess.run(
-            [sys.executable, "-c", inherited + code], env=desk.environment(), check=False, timeout=30
-        )
+        command = [sys.executable, "-c", inherited + code]
+        done = subprocess.run(command, env=desk.environment(), check=False, timeout=30)
         assert done.returncode == -signal.SIGALRM
 
 

@@ -1,0 +1,213 @@
+"""Disks that are full, homes that are missing, users without an entry: the program goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.delivery.programs import NOBODY, PRELUDE, RUN
+from tests.delivery.records import record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.delivery.programs import Desk
+
+SHORT = f"{PRELUDE}\nwith {RUN}: print('hi')"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+
+
+@pytest.fixture(params=["detached", "inline"])
+def both(desk: Desk, request: pytest.FixtureRequest) -> Desk:
+    desk.delivery = request.param
+    return desk
+
+
+def assert_unaffected(desk: Desk, **how: Any) -> None:
+    ended = desk.run(SHORT, **how)
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
+
+
+def assert_arrives(server: Any) -> None:
+    assert [crumb["status"] for crumb in server.wait_for_breadcrumbs(1)] == ["C"]
+
+
+@pytest.fixture
+def full_disk(desk: Desk) -> Iterator[Path]:
+    """A small file system with nothing left on it, as the state folder."""
+    desk.state.mkdir(mode=0o700)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(desk.state)],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("this machine does not let us mount a file system")
+    try:
+        yield desk.state
+    finally:
+        subprocess.run(["umount", "-l", str(desk.state)], check=True)
+
+
+def fill(folder: Path) -> None:
+    with open(folder / "filler", "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            return
+
+
+def test_on_a_full_disk_the_breadcrumb_goes_through_the_couriers_input(
+    both: Desk, server: Any, full_disk: Path
+) -> None:
+    fill(full_disk)
+
+    assert_unaffected(both)
+    assert_arrives(server)
+
+
+def test_what_waits_on_a_disk_that_became_full_is_delivered(
+    both: Desk, server: Any, full_disk: Path
+) -> None:
+    both.spool.put(record(server.url))
+    fill(full_disk)
+
+    assert_unaffected(both)
+    assert len(server.wait_for_breadcrumbs(2)) == 2
+
+
+def test_a_disk_that_is_full_when_the_run_ends_has_the_open_record_still(
+    both: Desk, server: Any, full_disk: Path
+) -> None:
+    source = (
+        f"{PRELUDE}\nwith {RUN}:\n    print('hi')\n"
+        f"    with open({str(full_disk / 'filler')!r}, 'wb', buffering=0) as file:\n"
+        "        try:\n            while True: file.write(b'x' * 4096)\n"
+        "        except OSError: pass"
+    )
+
+    ended = both.run(source)
+
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
+    assert server.wait_for_breadcrumbs(1)[0]["status"] == "C"
+
+
+def test_where_no_file_may_be_written_the_breadcrumb_arrives(both: Desk, server: Any) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+    path = both.folder / "limited.py"
+    path.write_text(limit + SHORT)
+
+    ended = both.run(limit + SHORT)
+
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
+    assert_arrives(server)
+
+
+def as_user(user: int) -> list[str]:
+    """How to run a program as a user without rights, who may still read this interpreter."""
+    prefix = [
+        *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"),
+        *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"),
+        "--bounding-set=-all,+dac_read_search",
+    ]
+    try:
+        subprocess.run([*prefix, sys.executable, "-c", ""], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine does not let us give up rights")
+    return prefix
+
+
+@needs_root
+def test_in_a_read_only_home_the_breadcrumb_arrives(both: Desk, server: Any) -> None:
+    home = both.folder / "home"
+    home.mkdir(mode=0o755)
+    environment = both.environment()
+    del environment["MIGAS_STATE_DIR"]
+
+    assert_unaffected(both, environment=environment, prefix=as_user(NOBODY))
+    assert_arrives(server)
+    assert list(home.iterdir()) == []
+
+
+@needs_root
+@pytest.mark.parametrize("user", [NOBODY, 54321])
+def test_a_user_without_an_entry_and_without_a_home_is_served(
+    both: Desk, server: Any, user: int
+) -> None:
+    environment = both.environment()
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "MIGAS_STATE_DIR", "USER", "LOGNAME"):
+        environment.pop(name, None)
+
+    assert_unaffected(both, environment=environment, prefix=as_user(user))
+    assert_arrives(server)
+
+
+@needs_root
+def test_a_state_folder_of_somebody_else_is_left_alone(both: Desk, server: Any) -> None:
+    both.spool.put(record(server.url))
+    both.state.chmod(0o777)
+    before = sorted(both.state.rglob("*"))
+
+    assert_unaffected(both, prefix=as_user(NOBODY))
+    assert_arrives(server)
+    assert sorted(both.state.rglob("*")) == before
+    assert len(server.breadcrumbs) == 1
+
+
+def test_a_state_folder_in_which_others_may_write_is_left_alone(both: Desk, server: Any) -> None:
+    both.state.mkdir()
+    both.state.chmod(0o777)
+
+    assert_unaffected(both)
+    assert_arrives(server)
+    assert list(both.state.iterdir()) == []
+
+
+@pytest.mark.parametrize("state", ["/proc/nowhere", "/dev/null/state", "/dev/null"])
+def test_a_state_folder_that_cannot_be_made_is_done_without(
+    both: Desk, server: Any, state: str
+) -> None:
+    assert_unaffected(both, environment=both.environment(MIGAS_STATE_DIR=state))
+    assert_arrives(server)
+
+
+def test_a_planted_breadcrumb_of_another_server_goes_where_it_says_and_no_setting_changes(
+    both: Desk, server: Any
+) -> None:
+    """A file of this user is this user's: only what others could have written is distrusted."""
+    both.spool.put(record(server.url, project="lab/planted"))
+
+    assert_unaffected(both)
+    assert {crumb["project"] for crumb in server.wait_for_breadcrumbs(2)} == {
+        "lab/planted",
+        "lab/tool",
+    }
+
+
+def test_what_nobody_took_over_standard_input_is_spooled_when_that_is_possible_again(
+    desk: Desk, server: Any
+) -> None:
+    from migas.record import encode
+
+    server.behave("refused")
+    courier = desk.courier("--stdin", stdin=subprocess.PIPE)
+    courier.communicate(encode(record(server.url)), timeout=30)
+
+    assert len(desk.waiting()) == 1
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[" * 5000, b'{"endpoint": 7}'])
+def test_nonsense_on_standard_input_is_nothing(desk: Desk, server: Any, text: bytes) -> None:
+    desk.spool.put(record(server.url))
+    courier = desk.courier("--stdin", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    _, stderr = courier.communicate(text, timeout=30)
+
+    assert (courier.returncode, stderr) == (0, b"")
+    assert len(server.breadcrumbs) == 1
