@@ -175,7 +175,10 @@ def check_project(project: str, project_version: str, **_ignored: Any) -> CheckA
         variables = {"p": project, "v": str(project_version)}
         return client.query(_CHECK_PROJECT, variables, "check_project", timeout)
 
-    answer: CheckAnswer = _call(ask, _CHECK_SHAPE, _project_problem(project, project_version))
+    problem = _project_problem(project, project_version)
+    if problem is None and not any(character.isdigit() for character in project_version):
+        problem = f"The version {project_version!r} cannot be compared; it must be such as '1.2.3'."
+    answer: CheckAnswer = _call(ask, _CHECK_SHAPE, problem)
     return answer
 
 

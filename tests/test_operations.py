@@ -186,7 +186,7 @@ def test_a_version_that_is_none_is_a_message(collector: CollectorProcess) -> Non
     answer = migas.check_project("lab/tool", "newest please")
     assert set(answer) == CHECK_SHAPE
     assert answer["success"] is False
-    assert answer["message"]
+    assert "'newest please'" in answer["message"]
 
 
 def test_a_version_that_add_project_refuses_is_stored_all_the_same(
