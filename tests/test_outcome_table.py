@@ -25,7 +25,7 @@ SUSPENDED: Row = ("S", "Suspended", None, None)
 TERMINATED: Row = ("S", "Terminated (SIGTERM)", None, None)
 
 HEAD = """\
-import asyncio, bdb, functools, os, signal, sys, time
+import os, signal, sys, time
 IMPORT
 SETUP
 
@@ -67,6 +67,8 @@ SHAPES: dict[str, str] = {
         END(Tool().main())
         """,
     "coroutine": """\
+        import asyncio
+
         @TRACK
         async def main():
             await asyncio.sleep(0)
@@ -136,6 +138,10 @@ TYPER_SHAPES = {
             # must be
             # farther away.
             BODY
+
+        # Below it
+        # they are
+        # shown, too.
 
         @TRACK
         def main():
@@ -246,8 +252,8 @@ ENDINGS = (
         ("F", "Errored", "ExceptionGroup", "2 ValueError, 1 KeyError"),
     ),
     Ending("KeyboardInterrupt", f"{INTERRUPT}\ntime.sleep(20)", SUSPENDED, has_await=False),
-    Ending("BdbQuit", "raise bdb.BdbQuit", SUSPENDED),
-    Ending("CancelledError", "raise asyncio.CancelledError", SUSPENDED),
+    Ending("BdbQuit", "import bdb\nraise bdb.BdbQuit", SUSPENDED),
+    Ending("CancelledError", "from asyncio import CancelledError\nraise CancelledError", SUSPENDED),
     Ending(
         "KeyboardInterrupt, under asyncio",
         f"{INTERRUPT}\nawait asyncio.sleep(20)",
@@ -332,7 +338,8 @@ def _cases() -> dict[str, Case]:
     }
     for shapes, library in ((CLICK_SHAPES, "click.exceptions"), (TYPER_SHAPES, "typer")):
         for shape, text in shapes.items():
-            for ending in COMMAND_ENDINGS:
+            # typer.run is an app of one command: what ends it ends the app's commands, too.
+            for ending in COMMAND_ENDINGS[:: 2 if shape == "typer.run" else 1]:
                 case = Case.of(text, ending)
                 cases[f"{shape}: {ending.name}"] = case._replace(
                     text=case.text.replace("LIBRARY", library)

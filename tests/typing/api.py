@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, assert_type
+from collections.abc import AsyncIterator, Iterator
+from typing import assert_type
 
 import migas
 from migas.operations import (
@@ -84,9 +84,7 @@ def blocks() -> None:
 
 
 async def asynchronous() -> None:
-    later = double_later(1)
-    assert_type(later, Coroutine[Any, Any, int])
-    assert_type(await later, int)
+    assert_type(await double_later(1), int)
     async with migas.session("lab/tool", "1.0.0") as run:
         assert_type(run, migas.Session)
     async with migas.track("lab/tool", "1.0.0") as tracked:
