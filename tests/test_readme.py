@@ -9,8 +9,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from migas import cli, config
 from tests.support.collector import running_collector
 
@@ -83,9 +81,3 @@ def test_the_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert migas.__version__ == project["version"]
     assert f"## [{migas.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("word", ["http://", "https://"])
-def test_the_changelog_and_readme_name_no_package_host(word: str) -> None:
-    hosts = set(re.findall(rf"{word}([\w.-]+)", README))
-    assert hosts <= {"127.0.0.1", "migas.nipreps.org", "www.nipreps.org"}
