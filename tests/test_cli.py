@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from migas import policy, settings
-from tests.support.collector import running_collector
+from tests.support.collector import run_command
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
 
@@ -224,16 +224,17 @@ def test_a_flush_sends_what_waits(tmp_path):
     assert [crumb["status"] for crumb in server.breadcrumbs] == ["F"]
 
 
-def test_a_version_is_checked(tmp_path):
-    with running_collector(
-        projects=["lab/tool"], releases={"lab/tool": ["1.2.0", "1.1.0"]}
-    ) as collector:
-        person = Person(tmp_path, collector.url)
-        answer = person.asks("check", "lab/tool", "1.1.0")
-        assert (answer["success"], answer["flagged"], answer["latest"]) == (True, True, "1.2.0")
-        assert person.types("check", "lab/tool", "1.1.0").stdout == (
-            "1.1.0 has been flagged by its makers.\nThe newest version is 1.2.0.\n"
-        )
+def test_a_version_is_checked(shared_collector, tmp_path):
+    person = Person(tmp_path, shared_collector.url)
+    person.python("import migas; migas.setup(); migas.add_project('lab/checked', '1.1.0')")
+    database = f"sqlite:///{shared_collector.database}"
+    release = ("release", "lab/checked", "1.2.0", "--flag", "1.1.0", "--db", database)
+    run_command("project", *release)
+    answer = person.asks("check", "lab/checked", "1.1.0")
+    assert (answer["success"], answer["flagged"], answer["latest"]) == (True, True, "1.2.0")
+    assert person.types("check", "lab/checked", "1.1.0").stdout == (
+        "1.1.0 has been flagged by its makers.\nThe newest version is 1.2.0.\n"
+    )
 
 
 def test_a_project_that_the_server_does_not_know_is_named(shared_collector, tmp_path):

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas import releases
-from tests.support.collector import running_collector
+from migas.request import request
+from tests.support.collector import run_command
 from tests.support.programs import environment
 from tests.support.terminals import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.support.collector import CollectorProcess
 
 FIRST_RUN = """\
@@ -27,7 +26,7 @@ with migas.session("lab/tool", "1.0"):
 UPDATE = """\
 import migas
 migas.setup(exit_timeout=20)
-@migas.track("lab/tool", "%s", update_notice=True)
+@migas.track("lab/noticed", "%s", update_notice=True)
 def main():
     pass
 main()
@@ -68,12 +67,18 @@ def person(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def collector() -> Iterator[CollectorProcess]:
-    """A server that knows of a newer version, and of flagged ones."""
-    with running_collector(
-        projects=["lab/tool"], releases={"lab/tool": ["1.10.0", "1.1.0"]}
-    ) as running:
-        yield running
+def collector(shared_collector) -> CollectorProcess:
+    """A server that knows of a project's newer version, and of a flagged one."""
+    first = {"project": "lab/noticed", "project_version": "1.0", "language": "python"}
+    status, _ = request(
+        shared_collector.url,
+        path="/api/breadcrumb?wait=true",
+        json_data={**first, "language_version": "3.11.0"},
+    )
+    assert status == 200
+    release = ("release", "lab/noticed", "1.10.0", "--flag", "1.1.0")
+    run_command("project", *release, "--db", f"sqlite:///{shared_collector.database}")
+    return shared_collector
 
 
 def test_a_user_is_told_once_and_how_to_turn_it_off(person):
@@ -101,8 +106,8 @@ def test_nobody_is_told_who_was_not_to_be(person):
 @pytest.mark.parametrize(
     ("version", "line"),
     [
-        ("1.9.0", "tool 1.10.0 is available (this is 1.9.0).\n"),
-        ("1.1.0", "tool 1.1.0 has been flagged by its makers; the newest is 1.10.0.\n"),
+        ("1.9.0", "noticed 1.10.0 is available (this is 1.9.0).\n"),
+        ("1.1.0", "noticed 1.1.0 has been flagged by its makers; the newest is 1.10.0.\n"),
         ("1.10.0", ""),
     ],
 )
