@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -134,6 +136,25 @@ class Desk:
             env=self.environment(_MIGAS_COURIER="1"),
             **popen,
         )
+
+    def couriers(self) -> list[int]:
+        """The pids of this desk's couriers that are alive."""
+        needle = f"MIGAS_STATE_DIR={self.state}".encode()
+        found = []
+        for name in os.listdir("/proc"):
+            try:
+                is_courier = b"--courier" in Path("/proc", name, "cmdline").read_bytes()
+                if is_courier and needle in Path("/proc", name, "environ").read_bytes():
+                    found.append(int(name))
+            except (OSError, ValueError):
+                continue
+        return found
+
+    def end_couriers(self) -> None:
+        """Kill those that are left."""
+        for pid in self.couriers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def waiting(self) -> list[dict[str, Any]]:
         """The breadcrumbs that wait, oldest first."""

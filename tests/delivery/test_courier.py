@@ -21,25 +21,10 @@ if TYPE_CHECKING:
 SHORT = f"{PRELUDE}\nwith {RUN}: print('hi')"
 
 
-def couriers_of(desk: Desk) -> list[int]:
-    """The pids of the couriers of a desk that are alive."""
-    needle = f"MIGAS_STATE_DIR={desk.state}".encode()
-    found = []
-    for name in os.listdir("/proc"):
-        try:
-            line = Path("/proc", name, "cmdline").read_bytes()
-            if b"--courier" in line and needle in Path("/proc", name, "environ").read_bytes():
-                found.append(int(name))
-        except (OSError, ValueError):
-            continue
-    return found
-
-
 @pytest.fixture(autouse=True)
 def no_courier_outlives_its_test(desk: Desk) -> Any:
     yield
-    for pid in couriers_of(desk):
-        os.kill(pid, signal.SIGKILL)
+    desk.end_couriers()
 
 
 @pytest.mark.parametrize("delivery", ["detached", "inline"])
@@ -59,7 +44,7 @@ def test_spool_only_writes_until_a_flush(desk: Desk, server: Any) -> None:
     desk.run(SHORT)
 
     assert len(desk.waiting()) == 1
-    assert couriers_of(desk) == []
+    assert desk.couriers() == []
     assert server.requests == []
     assert desk.flush() == {"delivered": 1, "refused": 0, "waiting": 0}
 
@@ -98,7 +83,7 @@ def test_who_hangs_is_waited_for_no_longer_than_exit_timeout_and_killed(
     ended = desk.run(source)
 
     assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
-    assert couriers_of(desk) == []
+    assert desk.couriers() == []
     assert sum(desk.spool.count().values()) == 1
 
 
@@ -130,7 +115,7 @@ def test_a_caller_that_reads_the_output_does_not_wait_for_a_courier(
 
     assert ended.stdout == b"hi\n"
     wait_until(lambda: server.requests)
-    assert len(couriers_of(desk)) == 1
+    assert len(desk.couriers()) == 1
 
 
 def test_a_courier_has_nothing_of_the_programs(desk: Desk, server: Any) -> None:
@@ -145,7 +130,7 @@ def test_a_courier_has_nothing_of_the_programs(desk: Desk, server: Any) -> None:
     desk.run(source, start_new_session=True)
     wait_until(lambda: server.requests)
 
-    (pid,) = couriers_of(desk)
+    (pid,) = desk.couriers()
     proc = Path("/proc", str(pid))
     links = {os.readlink(link) for link in (proc / "fd").iterdir()}
     assert str(held) not in links
@@ -298,20 +283,20 @@ def test_nothing_but_a_plain_interpreter_is_started(desk: Desk, server: Any, tri
     desk.run(f"import sys\n{trick}\n{SHORT}")
 
     assert len(desk.waiting()) == 1
-    assert couriers_of(desk) == []
+    assert desk.couriers() == []
 
 
 def test_after_no_route_the_next_programs_only_write(desk: Desk, server: Any) -> None:
     server.behave("refused")
     desk.run(SHORT)
     wait_until((desk.state / "servers.json").exists)
-    wait_until(lambda: not couriers_of(desk))
+    wait_until(lambda: not desk.couriers())
     server.behave("ok")
 
     for _ in range(3):
         desk.run(SHORT)
 
-    assert couriers_of(desk) == []
+    assert desk.couriers() == []
     assert server.connections == 0
     assert desk.flush()["delivered"] == 4
 
