@@ -82,9 +82,13 @@ def open_site(live_server: LiveServer, tmp_path: Path) -> Iterator[Site]:
         yield Site(running)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium; where there is none, its tests are skipped and say so."""
+    """A headless Chromium; where there is none, its tests are skipped and say so.
+
+    Not for the whole session: while it runs, so does a loop in this thread, and no other test
+    could call `asyncio.run`.
+    """
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
     from playwright.sync_api import sync_playwright
@@ -101,12 +105,27 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-@pytest.fixture
-def browsing(chromium: Browser) -> Iterator[Browsing]:
-    """A new window; a complaint on its console, or a request to another host, is a failure."""
+@pytest.fixture(scope="module")
+def window(chromium: Browser) -> Iterator[Browsing]:
+    """A window that tests use one after the other: a fresh one for each costs half a second."""
     window = Browsing(chromium)
+    yield window
+    window.close()
+
+
+@pytest.fixture
+def browsing(window: Browsing) -> Iterator[Browsing]:
+    """A window; a complaint on its console, or a request to another host, is a failure."""
+    yield window
     try:
-        yield window
         window.check()
     finally:
-        window.close()
+        window.forget()
+
+
+@pytest.fixture
+def scriptless(chromium: Browser) -> Iterator[Browsing]:
+    """A window that runs no script."""
+    window = Browsing(chromium, script=False)
+    yield window
+    window.close()

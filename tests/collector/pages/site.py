@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -13,7 +14,7 @@ from migas.collector.storage import Storage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
     from tests.collector.live import LiveCollector, Reply
 
@@ -77,7 +78,9 @@ class Site:
             async with Storage.open(self.collector.database.url) as storage:
                 return await act(storage)
 
-        return asyncio.run(run())
+        # In a thread: a browser keeps a loop running in this one.
+        with ThreadPoolExecutor(1) as executor:
+            return executor.submit(asyncio.run, run()).result()
 
 
 class Browsing:
@@ -85,45 +88,49 @@ class Browsing:
 
     Args:
         browser: Which one.
+        script: Whether it runs scripts.
     """
 
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-        self._contexts: list[BrowserContext] = []
+    def __init__(self, browser: Browser, *, script: bool = True) -> None:
+        self._context = browser.new_context(java_script_enabled=script)
+        self._page = page = self._context.new_page()
         self.complaints: list[str] = []
         self.requests: list[str] = []
-
-    def open(
-        self,
-        url: str,
-        *,
-        scheme: Any = "light",
-        width: int = 1200,
-        script: bool = True,
-    ) -> Page:
-        """Open a page in a fresh window, without cookies."""
-        context = self._browser.new_context(
-            color_scheme=scheme,
-            viewport={"width": width, "height": 900},
-            java_script_enabled=script,
-        )
-        self._contexts.append(context)
-        page = context.new_page()
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", self._complain_of_dialog)
         page.on("requestfailed", lambda request: self.complaints.append(request.url))
         page.on("request", lambda request: self.requests.append(request.url))
-        page.goto(url)
-        return page
+
+    def open(self, url: str, *, scheme: Any = "light", width: int = 1200) -> Page:
+        """Open a page as somebody who has not been here before."""
+        self._context.clear_cookies()
+        self._page.set_viewport_size({"width": width, "height": 900})
+        self._page.emulate_media(color_scheme=scheme)
+        self._page.goto(url)
+        return self._page
+
+    def expect(self, complaint: str) -> None:
+        """Take out complaints that a test has provoked."""
+        self.complaints = [text for text in self.complaints if complaint not in text]
 
     def check(self) -> None:
         """No error, no violation of the policy, and no request to anybody else."""
-        assert self.complaints == []
+        assert not self.complaints, self.complaints
         assert {urlsplit(url).hostname for url in self.requests} <= {"127.0.0.1"}
 
+    def forget(self) -> None:
+        """Leave the page, and what it complained of."""
+        self._page.goto("about:blank")
+        self.complaints.clear()
+        self.requests.clear()
+
     def close(self) -> None:
-        for context in self._contexts:
-            context.close()
+        self._context.close()
+
+    def _complain_of_dialog(self, dialog: Dialog) -> None:
+        self.complaints.append(dialog.message)
+        dialog.dismiss()
 
 
 def cookie_of(reply: Reply) -> str:

@@ -103,6 +103,7 @@
 
   function draw(id, series, data, y, values, withTip) {
     const place = document.getElementById(id);
+    place.replaceChildren();
     const tip = document.createElement("div");
     tip.className = "tip";
     tip.hidden = true;

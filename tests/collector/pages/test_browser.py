@@ -1,0 +1,320 @@
+"""The pages in a real browser: drawn, readable, usable by keyboard, and silent towards others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.collector.live import PROJECT
+from tests.collector.pages.test_hostile_texts import TEXTS, fail_with
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.collector.pages.site import Browsing, Site
+
+PIPELINE = "/p/brainlab/cortiprep"
+PHONE = 360
+
+# How many colours, apart from the empty ground, a canvas has in it.
+COLOURS = """canvas => {
+  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const seen = {};
+  for (let at = 0; at < pixels.length; at += 4)
+    if (pixels[at + 3] === 255) {
+      const colour = [pixels[at], pixels[at + 1], pixels[at + 2]].join();
+      seen[colour] = (seen[colour] || 0) + 1;
+    }
+  return Object.values(seen).filter(number => number > 60).length;
+}"""
+
+# Each visible text with less contrast to what is behind it than WCAG 2.2 asks for at level AA.
+FAINT = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = colour => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = colour => {
+    const [red, green, blue] = colour.slice(0, 3).map(value => {
+      value /= 255;
+      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const behind = element => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = rgba(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return rgba("white");
+  };
+  const faint = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !element.checkVisibility()) continue;
+    if (element.closest(".unseen, .skip, script, noscript")) continue;
+    const style = getComputedStyle(element);
+    const pair = [light(rgba(style.color)), light(behind(element))].sort((one, two) => two - one);
+    const contrast = (pair[0] + 0.05) / (pair[1] + 0.05);
+    const large = parseFloat(style.fontSize) >= 24;
+    if (contrast < (large ? 3 : 4.5))
+      faint.push(`${contrast.toFixed(2)} ${walker.currentNode.textContent.trim().slice(0, 40)}`);
+  }
+  return faint;
+}"""
+
+# Colours of the charts with less contrast to their ground than level AA asks of drawings.
+PALE = """() => {
+  const style = getComputedStyle(document.documentElement);
+  const light = name => {
+    const hex = style.getPropertyValue(name).trim().slice(1);
+    const [red, green, blue] = [0, 2, 4].map(at => parseInt(hex.slice(at, at + 2), 16) / 255)
+      .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const ratio = (one, two) => (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+  return ["--completed", "--failed", "--suspended", "--running", "--plain"]
+    .filter(name => ratio(light(name), light("--card")) < 3);
+}"""
+
+UNFOLD = "document.querySelectorAll('details').forEach(details => { details.open = true })"
+
+# What a person with a screen reader would stumble over.
+OBSTACLES = """() => {
+  const found = [];
+  const say = (what, element) => found.push(`${what}: ${element.outerHTML.slice(0, 100)}`);
+  const named = element =>
+    (element.getAttribute("aria-label") || element.textContent || element.title).trim();
+  const levels = [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].map(e => +e.tagName[1]);
+  if (levels[0] !== 1 || levels.filter(level => level === 1).length !== 1)
+    found.push(`headings ${levels}`);
+  levels.forEach((level, at) => {
+    if (at && level > levels[at - 1] + 1) found.push(`heading ${levels[at - 1]} to ${level}`);
+  });
+  for (const image of document.querySelectorAll("img"))
+    if (!image.hasAttribute("alt")) say("no alt", image);
+  for (const drawing of document.querySelectorAll("svg"))
+    if (drawing.getAttribute("aria-hidden") !== "true" && !drawing.getAttribute("aria-label"))
+      say("unnamed drawing", drawing);
+  for (const element of document.querySelectorAll("a, button, summary, [role=img], [role=region]"))
+    if (!named(element)) say("no name", element);
+  for (const field of document.querySelectorAll("input:not([hidden], [type=hidden]), select"))
+    if (!field.labels.length) say("no label", field);
+  for (const table of document.querySelectorAll("table")) {
+    if (!table.caption) say("no caption", table);
+    if (!table.querySelector("thead th[scope=col]")) say("no heads of columns", table);
+    for (const row of table.tBodies[0].rows)
+      if (!row.querySelector("th[scope=row]")) say("no head of row", row);
+  }
+  for (const part of document.querySelectorAll("[aria-labelledby]"))
+    if (!document.getElementById(part.getAttribute("aria-labelledby"))) say("label lost", part);
+  const ids = [...document.querySelectorAll("[id]")].map(element => element.id);
+  if (new Set(ids).size !== ids.length) found.push(`repeated ids ${ids}`);
+  if (!document.documentElement.lang || !document.querySelector("main")) found.push("no frame");
+  for (const outer of document.querySelectorAll("nav"))
+    if (!outer.getAttribute("aria-label")) say("unnamed navigation", outer);
+  return found;
+}"""
+
+
+def has_horizontal_scroll(page: Page) -> bool:
+    wide: bool = page.evaluate(
+        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    )
+    return wide
+
+
+def focused(page: Page) -> dict[str, Any]:
+    """What has the keyboard's focus, and whether that can be seen."""
+    found: dict[str, Any] = page.evaluate("""() => {
+      const element = document.activeElement;
+      const outlines = [element, ...element.querySelectorAll("*")].flatMap(part =>
+        [getComputedStyle(part), getComputedStyle(part, "::after")]);
+      return {
+        name: (element.labels?.[0]?.textContent || element.textContent).trim().split("\\n")[0],
+        seen: outlines.some(style => style.outlineStyle !== "none" && style.outlineWidth !== "0px"),
+      };
+    }""")
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_charts_are_drawn_in_the_colours_of_the_scheme(
+    demo: Site, browsing: Browsing, scheme: str
+) -> None:
+    page = browsing.open(f"{demo.url}{PIPELINE}?period=90d", scheme=scheme)
+    sessions, rate = page.locator("canvas").all()
+    assert sessions.evaluate(COLOURS) >= 4
+    assert rate.evaluate(COLOURS) >= 1
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == ("rgb(245, 246, 246)" if scheme == "light" else "rgb(15, 19, 22)")
+
+
+def test_the_charts_follow_a_change_of_the_scheme(demo: Site, browsing: Browsing) -> None:
+    page = browsing.open(demo.url + PIPELINE)
+    read = "canvas => canvas.toDataURL()"
+    before = page.locator("canvas").first.evaluate(read)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(
+        "before => document.querySelector('canvas').toDataURL() !== before", arg=before
+    )
+    assert page.locator("canvas").count() == 2
+
+
+@pytest.mark.parametrize("path", ["/", f"{PIPELINE}?period=1y", "/p/nobody/nothing"])
+def test_texts_stand_out_from_their_ground(demo: Site, browsing: Browsing, path: str) -> None:
+    page = browsing.open(demo.url + path)
+    assert page.evaluate(FAINT) == []
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(FAINT) == []
+    browsing.expect("404 (Not Found)")
+
+
+def test_the_chart_stands_out_from_its_ground(demo: Site, browsing: Browsing) -> None:
+    page = browsing.open(demo.url + PIPELINE)
+    assert page.evaluate(PALE) == []
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(PALE) == []
+
+
+@pytest.mark.parametrize("path", ["/", f"{PIPELINE}?period=1y", "/p/nipreps/nipreps"])
+def test_nothing_is_in_the_way_of_a_screen_reader(
+    demo: Site, browsing: Browsing, path: str
+) -> None:
+    page = browsing.open(demo.url + path)
+    assert page.evaluate(OBSTACLES) == []
+
+
+@pytest.mark.parametrize("path", ["/", PIPELINE, f"{PIPELINE}?from=2026-01-01&by=week"])
+def test_a_phone_shows_a_page_without_scrolling_sideways(
+    demo: Site, browsing: Browsing, path: str
+) -> None:
+    page = browsing.open(demo.url + path, width=PHONE)
+    assert not has_horizontal_scroll(page)
+    page.evaluate(UNFOLD)
+    assert not has_horizontal_scroll(page)
+
+
+def test_a_chart_keeps_to_a_window_that_changes(demo: Site, browsing: Browsing) -> None:
+    page = browsing.open(demo.url + PIPELINE)
+    page.set_viewport_size({"width": PHONE, "height": 700})
+    page.wait_for_function("document.querySelector('.uplot').clientWidth < 360")
+    assert not has_horizontal_scroll(page)
+
+
+def test_the_picker_changes_the_period(demo: Site, browsing: Browsing) -> None:
+    page = browsing.open(demo.url + PIPELINE)
+    page.get_by_role("link", name="1 year").click()
+    assert page.url.endswith("?period=1y")
+    assert page.get_by_role("heading", name="Sessions per week").is_visible()
+    page.get_by_text("Other dates").click()
+    page.get_by_label("From").fill("2026-03-02")
+    page.get_by_label("To", exact=True).fill("2026-03-29")
+    page.get_by_label("A bar for each").select_option("day")
+    page.get_by_role("button", name="Show").click()
+    assert page.get_by_text("2 \N{EN DASH} 29 Mar 2026, in UTC").is_visible()
+    assert page.get_by_role("heading", name="Sessions per day").is_visible()
+
+
+def test_pointing_at_the_chart_tells_its_numbers(demo: Site, browsing: Browsing) -> None:
+    page = browsing.open(f"{demo.url}{PIPELINE}?period=7d")
+    page.locator(".u-over").first.hover()
+    tip = page.locator("#sessions-chart .tip")
+    assert tip.is_visible()
+    assert "17 Nov 2026" in tip.inner_text()
+    assert "completed" in tip.inner_text()
+
+
+def test_the_whole_page_can_be_used_by_keyboard(demo: Site, browsing: Browsing) -> None:
+    page = browsing.open(demo.url)
+    page.keyboard.press("Tab")
+    assert focused(page) == {"name": "Skip to the content", "seen": True}
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert focused(page) == {"name": "brainlab/cortiprep", "seen": True}
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{PIPELINE}")
+    names: list[str] = []
+    while "The same as a table" not in names and len(names) < 20:
+        page.keyboard.press("Tab")
+        now = focused(page)
+        assert now["seen"], now
+        names.append(now["name"])
+    assert names[3:7] == ["7 days", "30 days", "90 days", "1 year"]
+    page.keyboard.press("Enter")
+    assert page.get_by_role("table", name="Sessions per day by how they ended").is_visible()
+
+
+def test_without_javascript_the_table_has_the_numbers(demo: Site, scriptless: Browsing) -> None:
+    page = scriptless.open(demo.url + PIPELINE)
+    page.get_by_text("This chart needs JavaScript").first.wait_for()
+    page.get_by_text("The same as a table").click()
+    assert page.get_by_role("table", name="Sessions per day by how they ended").is_visible()
+
+
+def test_hostile_texts_do_nothing_in_a_browser(open_site: Site, browsing: Browsing) -> None:
+    for number, text in enumerate(TEXTS):
+        fail_with(open_site, text, language=text[:32], platform=text[:64], number=number)
+    fail_with(open_site, "x" * 640, number=99)
+    page = browsing.open(f"{open_site.url}/p/{PROJECT}", width=PHONE)
+    page.evaluate(UNFOLD)
+    assert not has_horizontal_scroll(page)
+    assert page.locator("main img, main script:not([type])").count() == 0
+    assert page.get_by_text("<script>alert(1)</script>").first.is_visible()
+    assert page.title() == f"{PROJECT} · migas"
+    assert page.locator("#sessions-chart canvas").evaluate(COLOURS) >= 1
+
+
+def test_signing_in_and_out(site: Site, browsing: Browsing) -> None:
+    page = browsing.open(f"{site.url}/p/{PROJECT}")
+    assert page.evaluate(OBSTACLES) == page.evaluate(FAINT) == []
+    page.get_by_label("Token").fill("migas_wrong")
+    page.keyboard.press("Enter")
+    assert page.get_by_role("alert").inner_text() == "This token opens nothing here."
+    page.get_by_label("Token").fill(site.token(PROJECT))
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"**/p/{PROJECT}")
+    assert page.evaluate("document.cookie") == ""
+    (cookie,) = page.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in")
+    assert page.context.cookies() == []
+    browsing.expect("401 (Unauthorized)")
+
+
+def test_a_page_of_another_site_can_neither_post_nor_frame(
+    site: Site, demo: Site, browsing: Browsing
+) -> None:
+    elsewhere = demo.url.replace("127.0.0.1", "localhost")
+    page = browsing.open(elsewhere)
+    told = page.evaluate(
+        """async url => {
+          const post = fetch(url, { method: "POST", body: "token=x", mode: "no-cors" });
+          return await post.then(() => "sent", () => "blocked");
+        }""",
+        f"{site.url}/sign-in",
+    )
+    assert told == "blocked"
+    # From here on as a page would do it that has no policy like ours.
+    page.route(
+        "http://localhost:*/trap",
+        lambda route: route.fulfill(
+            content_type="text/html",
+            body=f"""<iframe src="{demo.url}/"></iframe>
+            <form method="post" action="{site.url}/sign-in">
+              <input name="token" value="{site.token(None)}"><button>Win</button>
+            </form>""",
+        ),
+    )
+    with page.expect_event("requestfailed", lambda failed: failed.url == f"{demo.url}/"):
+        page.goto(f"{elsewhere}/trap")
+    page.get_by_role("button", name="Win").click()
+    page.get_by_role("heading", name="Refused").wait_for()
+    assert page.context.cookies() == []
+    browsing.forget()
