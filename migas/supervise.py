@@ -29,6 +29,7 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses by which a shell says that there was nothing to run."""
 
 _FORWARDED = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+_STOPPING = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU) if os.name == "posix" else ()
 _CRASHES = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "SIGTRAP")
 _IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFSZ")
 _BY_KERNEL = 0x80
@@ -147,7 +148,7 @@ def _supervise(command: list[str], plan: Plan) -> int:
     from migas import memory
 
     forwarded = {getattr(signal, name) for name in _FORWARDED}
-    awaited = {*forwarded, signal.SIGCHLD, signal.SIGCONT}
+    awaited = {*forwarded, *_STOPPING, signal.SIGCHLD, signal.SIGCONT}
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an ignored one would reap the program for us
     # Blocked before anything else begins: no thread of ours takes a signal, none is lost.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
@@ -191,15 +192,23 @@ def _wait_for(pid: int, awaited: set[int], arrived: set[int]) -> int:
             if found and not os.WIFSTOPPED(status):
                 return status
             if found and signal.SIGCONT not in signal.sigpending():
-                os.kill(os.getpid(), os.WSTOPSIG(status))  # whoever waits for us sees it stopped
+                _stop(os.WSTOPSIG(status))
             continue
-        if number != signal.SIGCONT:
+        if number not in (signal.SIGCONT, *_STOPPING):
             arrived.add(number)
         if is_passed_on:
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
                 continue
+
+
+def _stop(number: int) -> None:
+    """Stop as the program did, and only now: whoever waits for us takes the terminal then."""
+    stopping = {number} & set(_STOPPING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping)
+    os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
 
 
 def _next_signal(awaited: set[int], pid: int) -> tuple[int, bool]:
