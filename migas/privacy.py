@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from migas import config, log
 from migas.breadcrumb import TEXT_FIELDS, compose, field_text, fit
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 OWN_TEXTS = frozenset({"Completed", "Errored", "Suspended", "Lost", "SystemExit", "ExceptionGroup"})
 """Texts of ours that say nothing of anybody; most runs need no more than these."""
 
-_OWN_DESCRIPTION = re.compile(
+_OWN_DESCRIPTION = (
     r"Completed|Errored|Suspended|Exited with code -?\d+|Lost( \(.*\))?"
     r"|(Terminated|Crashed) \([\w ,]+\)|Killed \(out of memory\)"
 )
@@ -79,8 +78,10 @@ def _silenced(fields: dict[str, Any]) -> dict[str, Any]:
     fields.pop("error_desc", None)
     if wish == "none":
         fields.pop("error_type", None)
+    import re
+
     # A handler may have put the error's text into the description.
-    is_own = _OWN_DESCRIPTION.fullmatch(str(fields.get("status_desc") or "Errored")) is not None
+    is_own = re.fullmatch(_OWN_DESCRIPTION, str(fields.get("status_desc") or "Errored")) is not None
     if not is_own and fields.get("status") not in ("R", "C"):
         fields["status_desc"] = "Errored"
     return fields
