@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Insert, Table, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from .bulk import insert_rows, packed
 from .sessions import (
     ERROR,
     SECONDS_A_DAY,
@@ -51,7 +52,8 @@ _CRUMB_FIELDS = (
     "platform",
     "container",
 )
-_FIELDS = attrgetter(*_CRUMB_FIELDS, "user_type")
+_ROW = attrgetter(*_CRUMB_FIELDS)
+_USER = attrgetter(*_USER_FIELDS)
 _SESSION_COLUMNS = [sessions.c[name] for name in Session._fields]
 
 
@@ -69,7 +71,7 @@ class Recorder:
         self._insert: Any = insert
         self._shard = shard
         self._crumbs = (
-            insert(crumbs)
+            insert_rows(crumbs, (*_CRUMB_FIELDS, "timestamp", "digest"), dialect)
             .on_conflict_do_nothing(index_elements=["session_id", "digest"])
             .returning(
                 crumbs.c.idx,
@@ -78,18 +80,18 @@ class Recorder:
             )
         )
         self._sessions = (
-            insert(sessions)
+            insert_rows(sessions, Session._fields, dialect)
             .on_conflict_do_nothing()
             .returning(sessions.c.session_id, sessions.c.project)
         )
-        self._users = insert(users).on_conflict_do_nothing()
-        seen = insert(project_users)
+        self._users = insert_rows(users, _USER_FIELDS, dialect).on_conflict_do_nothing()
+        seen = insert_rows(project_users, project_users.columns.keys(), dialect)
         self._project_users = seen.on_conflict_do_update(
             index_elements=["user_id", "project"],
             set_={"last_day": seen.excluded.last_day},
             where=project_users.c.last_day < seen.excluded.last_day,
         )
-        added = insert(daily)
+        added = insert_rows(daily, daily.columns.keys(), dialect)
         self._daily = added.on_conflict_do_update(
             index_elements=list(daily.primary_key.columns),
             set_={
@@ -119,11 +121,7 @@ class Recorder:
             batch: In the order of their arrival.
             now: The second they are stamped with.
         """
-        stamped = [
-            {name: getattr(crumb, name) for name in _CRUMB_FIELDS}
-            | {"timestamp": now, "digest": digest(crumb)}
-            for crumb in batch
-        ]
+        stamped = packed((*_ROW(crumb), now, digest(crumb)) for crumb in batch)
         stored = (await connection.execute(self._crumbs, stamped)).all()
         await self._store_users(connection, batch, now)
         await self.count(connection, merged(_part(row, now) for row in stored))
@@ -135,8 +133,7 @@ class Recorder:
         changes: list[tuple[Session | None, Session]] = []
         waiting = parts
         while waiting:
-            rows = [part._asdict() for part in waiting.values()]
-            inserted = await connection.execute(self._sessions, rows)
+            inserted = await connection.execute(self._sessions, packed(waiting.values()))
             new = {(row.session_id, row.project) for row in inserted}
             changes += [(None, waiting[key]) for key in new]
             known = await self._join(connection, [waiting[k] for k in waiting if k not in new])
@@ -154,16 +151,11 @@ class Recorder:
     ) -> None:
         """Add numbers, negative ones too, to daily counts."""
         if changes:
-            rows = [
-                count._asdict()
-                | {
-                    "shard": self._shard,
-                    "sessions": number,
-                    "example": (examples or {}).get(count, 0),
-                }
+            rows = (
+                (*count, self._shard, number, (examples or {}).get(count, 0))
                 for count, number in sorted(changes.items())
-            ]
-            await connection.execute(self._daily, rows)
+            )
+            await connection.execute(self._daily, packed(rows))
 
     async def _join(
         self, connection: AsyncConnection, parts: list[Session]
@@ -184,23 +176,13 @@ class Recorder:
     async def _store_users(
         self, connection: AsyncConnection, batch: Sequence[Crumb], now: int
     ) -> None:
-        senders: dict[str, dict[str, object]] = {}
-        visits: set[tuple[str, str]] = set()
-        for crumb in batch:
-            if crumb.user_id is not None:
-                row = {name: getattr(crumb, name) for name in _USER_FIELDS}
-                senders.setdefault(crumb.user_id, row)
-                visits.add((crumb.user_id, crumb.project))
+        senders = {crumb.user_id: _USER(crumb) for crumb in reversed(batch) if crumb.user_id}
         if senders:
             day = now // SECONDS_A_DAY
-            await connection.execute(self._users, [senders[key] for key in sorted(senders)])
-            await connection.execute(
-                self._project_users,
-                [
-                    {"user_id": user, "project": project, "first_day": day, "last_day": day}
-                    for user, project in sorted(visits)
-                ],
-            )
+            visits = sorted({(crumb.user_id, crumb.project) for crumb in batch if crumb.user_id})
+            seen = packed((*visit, day, day) for visit in visits)
+            await connection.execute(self._users, packed(sorted(senders.values())))
+            await connection.execute(self._project_users, seen)
 
 
 _UPDATE_SESSION = (
@@ -239,7 +221,9 @@ def digest(crumb: Crumb) -> int | None:
     """
     if crumb.session_id is None:
         return None
-    text = "\0".join("\1" if field is None else str(field) for field in _FIELDS(crumb))
+    text = "\0".join(
+        "\1" if field is None else str(field) for field in (*_ROW(crumb), crumb.user_type)
+    )
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 

@@ -38,6 +38,9 @@ _log = logging.getLogger("migas.collector")
 SHARDS = 32
 """Among so many rows the processes on PostgreSQL divide each daily count."""
 
+MEMORY_SECONDS = 1.0
+"""For so long a process may not know what another one has changed about a project."""
+
 MAX_ATTEMPTS = 5
 _COLLISIONS = ("40P01", "40001")  # deadlock_detected, serialization_failure
 
@@ -77,6 +80,8 @@ class Storage:
         self.tokens = Tokens(self)
         self.reports = Reports(self)
         self.open_registration = open_registration
+        self._remembered: dict[str, Release] = {}
+        self._remembered_until = 0.0
         self._clock = clock
         self._writer: GroupWriter[Crumb, Release | None] = GroupWriter(self._commit)
 
@@ -188,6 +193,7 @@ class Storage:
             )
             if flags:
                 await connection.execute(self.recorder.insert_new(flagged_versions), flags)
+        self._remembered.clear()
 
     async def set_package(self, project: str, package: str | None) -> None:
         """Say under which name a package index knows a project; None for none."""
@@ -241,24 +247,33 @@ class Storage:
         raise AssertionError("unreachable")
 
     async def _commit_once(self, batch: Sequence[Crumb]) -> list[Release | None]:
-        now = self.now()
-        names = {crumb.project for crumb in batch}
+        names = dict.fromkeys(crumb.project for crumb in batch)
         async with self.writing() as connection:
-            known = await _registered(connection, names)
-            if self.open_registration:
-                # In the order of arrival, which is the order of `projects()`.
-                newcomers = [
-                    name
-                    for name in dict.fromkeys(crumb.project for crumb in batch)
-                    if name not in known and is_project_name(name)
-                ]
-                await self._register(connection, newcomers)
-                known.update(newcomers)
+            known = await self._known(connection, list(names))
             accepted = [crumb for crumb in batch if crumb.project in known]
             if accepted:
-                await self.recorder.store(connection, accepted, now)
-            found = await _releases(connection, known)
-        return [found.get(crumb.project) for crumb in batch]
+                await self.recorder.store(connection, accepted, self.now())
+        return [known.get(crumb.project) for crumb in batch]
+
+    async def _known(self, connection: AsyncConnection, names: list[str]) -> dict[str, Release]:
+        """The registered ones among some projects, with what is known about their versions."""
+        now = time.monotonic()
+        if self._remembered_until <= now:
+            self._remembered.clear()
+            self._remembered_until = now + MEMORY_SECONDS
+        found: dict[str, Release] = {}
+        asked = [name for name in names if name not in self._remembered]
+        if asked:
+            registered = await _registered(connection, set(asked))
+            newcomers: list[str] = []
+            if self.open_registration:
+                # In the order of arrival, which is the order of `projects()`.
+                newcomers = [n for n in asked if n not in registered and is_project_name(n)]
+                await self._register(connection, newcomers)
+            found = await _releases(connection, {*registered, *newcomers})
+            # What this transaction registers may still be rolled back with it.
+            self._remembered.update((name, found[name]) for name in registered)
+        return self._remembered | found
 
     async def _register(self, connection: AsyncConnection, names: list[str]) -> None:
         if names:
