@@ -15,18 +15,22 @@ from migas.breadcrumb import MAX_REQUEST_BYTES
 from . import graphql, health, pages, reading, rest
 from .middleware import BodyLimit, SignedAnswers
 from .ratelimit import RateLimit
+from .shortcut import Shortcut
 
 if TYPE_CHECKING:
     from .ratelimit import RateLimiter
     from .storage import Storage
 
 
-def create_app(storage: Storage, limiter: RateLimiter | None = None) -> FastAPI:
+def create_app(
+    storage: Storage, limiter: RateLimiter | None = None, *, shortcut: bool = True
+) -> FastAPI:
     """Build the application over an open storage; whoever opened it closes it afterwards.
 
     Args:
         storage: What is served.
         limiter: Counts the requests of each address; none are counted without it.
+        shortcut: Whether ordinary breadcrumbs take the short way; the answers are the same.
 
     Returns:
         An application with every way in and out.
@@ -41,6 +45,8 @@ def create_app(storage: Storage, limiter: RateLimiter | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(pages.router)
     app.exception_handler(RequestValidationError)(_refuse)
+    if shortcut:
+        app.add_middleware(Shortcut)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
     app.add_middleware(RateLimit)
     app.add_middleware(SignedAnswers, signature=f"migas@{_version()}")

@@ -34,7 +34,7 @@ from .graphql_types import (
     TokenResult,
 )
 from .ingest import NO_PROJECT_NAME, checked, is_project_name, is_storable
-from .versions import lenient_version
+from .versions import lenient_version, project_answer
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -152,17 +152,7 @@ class Mutation:
             error_desc=p.error_desc,
         )
         release = await _storage(info).record(crumb)
-        if release is None:
-            return JSON({"success": False})
-        return JSON(
-            {
-                "bad_versions": list(release.flagged),
-                "cached": release.is_known,
-                "latest_version": release.latest,
-                "message": "",
-                "success": True,
-            }
-        )
+        return JSON(project_answer(release))
 
     @strawberry.mutation
     async def register_project(self, info: strawberry.Info, project: str) -> JSON:

@@ -101,9 +101,17 @@ async def add_breadcrumb(
     With or without `wait` the answer comes after the commit; it only chooses between the status
     codes that clients of the wire expect.
     """
+    return await store(body, request.app.state.storage, wait=wait)
+
+
+async def store(body: BreadcrumbBody, storage: Storage, *, wait: bool) -> JSONResponse:
+    """Store a breadcrumb and build the answer.
+
+    Raises:
+        HTTPException: The project is not registered, or no `owner/repo`.
+    """
     if not is_project_name(body.project):
         raise HTTPException(400, NO_PROJECT_NAME)
-    storage: Storage = request.app.state.storage
     try:
         release = await storage.record(_crumb(body))
     except UnstorableError as error:

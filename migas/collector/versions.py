@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -49,6 +51,26 @@ def strict_version(text: object) -> str:
     return str(Version(text))
 
 
+@lru_cache(maxsize=1024)
+def cached_version(text: str) -> str:
+    """What `strict_version` says of a text; most breadcrumbs have one of a few versions."""
+    return strict_version(text)
+
+
+def project_answer(release: Release | None) -> dict[str, Any]:
+    """What `add_project` answers about a project's versions; None is an unregistered project."""
+    if release is None:
+        return {"success": False}
+    return {
+        "bad_versions": list(release.flagged),
+        "cached": release.is_known,
+        "latest_version": release.latest,
+        "message": "",
+        "success": True,
+    }
+
+
+@lru_cache(maxsize=1024)
 def lenient_version(text: str) -> str:
     """A version as far as it can be made sense of.
 

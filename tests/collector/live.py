@@ -123,9 +123,11 @@ class LiveServer:
     A server takes two tenths of a second to stop, a database a hundredth to make.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shortcut: bool = True) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._app = create_app(cast("Storage", None))  # collector() fills the place
+        self._app = create_app(
+            cast("Storage", None), shortcut=shortcut
+        )  # collector() fills the place
         config = uvicorn.Config(
             self._app,
             http=ImpatientProtocol,
