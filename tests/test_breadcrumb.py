@@ -25,7 +25,7 @@ def fitted(fields: dict[str, Any]) -> breadcrumb.Breadcrumb:
 
 
 @given(ANY_FIELDS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_text_in_any_field_fits_the_wire(fields: dict[str, Any]) -> None:
     crumb = fitted(fields)
     assert len(breadcrumb.graphql_body(crumb)) <= 2500
@@ -33,7 +33,7 @@ def test_any_text_in_any_field_fits_the_wire(fields: dict[str, Any]) -> None:
 
 
 @given(ANY_FIELDS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_both_bodies_say_the_breadcrumb_and_nothing_else(fields: dict[str, Any]) -> None:
     crumb = fitted(fields)
     assert json.loads(breadcrumb.graphql_body(crumb))["variables"]["p"] == crumb
@@ -45,7 +45,7 @@ def test_both_bodies_say_the_breadcrumb_and_nothing_else(fields: dict[str, Any])
 
 
 @given(ANY_FIELDS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_nothing_that_a_server_loses_is_left(fields: dict[str, Any]) -> None:
     crumb = fitted(fields)
     for value in crumb.values():
@@ -63,7 +63,7 @@ def test_nothing_that_a_server_loses_is_left(fields: dict[str, Any]) -> None:
 
 
 @given(st.text(st.characters(codec="utf-8")), st.integers(0, 200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_cutting_keeps_a_beginning_and_an_end_and_breaks_no_character(
     text: str, budget: int
 ) -> None:
