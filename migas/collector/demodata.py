@@ -84,7 +84,7 @@ PIPELINE = Invented(
         Release("2.3.0", 331, 0.057, (4, 3, 3, 1, 1, 1, 0)),
     ),
     (
-        ("FileNotFoundError", "No such file or directory: <path>/sub-<id>_T1w.nii.gz"),
+        ("FileNotFoundError", "No such file or directory: '<path>'"),
         ("MemoryError", "Unable to allocate 3.52 GiB for an array with shape (256, 320, 320, 36)"),
         (
             "NodeExecutionError",
@@ -116,7 +116,7 @@ TOOL = Invented(
         Release("1.0.0", 311, 0.036, (4, 3, 2, 1)),
     ),
     (
-        ("ValidationError", "dataset_description.json: 'BIDSVersion' is a required property"),
+        ("ValidationError", "'BIDSVersion' is a required property"),
         ("SystemExit", "1"),
         ("UnicodeDecodeError", "'utf-8' codec can't decode byte 0xe9 in position 114"),
         ("TypeError", "fold() got an unexpected keyword argument 'strict'"),
@@ -194,7 +194,7 @@ def _people(project: Invented, chance: random.Random) -> list[_Person]:
         found.append(
             _Person(
                 _uuid(chance),
-                DAYS * (number / project.people) ** 1.4 - 40,
+                DAYS * (number / project.people) ** 0.8 - 40,
                 "linux" if is_linux else other,
                 container,
                 chance.choices(range(4), (3, 5, 4, 1))[0],
@@ -211,7 +211,7 @@ def _runs(
     first = today - dt.timedelta(days=DAYS - 1)
     busy = [_activity(first + dt.timedelta(days=day), day, chance) for day in range(DAYS)]
     # A few people run a program most of the time: the weights fall like those of words.
-    eager = list(accumulate(1 / (1 + number % 400) ** 0.7 for number in range(len(people))))
+    eager = list(accumulate(1 / (1 + number * 7919 % 400) ** 1.1 for number in range(len(people))))
     for day in range(DAYS):
         count = round(sessions * busy[day] / sum(busy))
         present = max(sum(person.joined <= day for person in people), 40)

@@ -159,7 +159,7 @@ def test_a_mistaken_date_is_named(demo: Site) -> None:
 
 def test_the_rate_is_compared_with_the_period_before(demo: Site) -> None:
     assert re.search(
-        r"\d\.\d points (more|less) than in the 90 days before",
+        r"(▲ up|▼ down) \d\.\d points on the 90 days before",
         readable(demo.text(f"{PIPELINE}?period=90d")),
     )
 
@@ -167,7 +167,7 @@ def test_the_rate_is_compared_with_the_period_before(demo: Site) -> None:
 def test_a_period_without_a_session_says_so_and_shows_a_way_on(demo: Site) -> None:
     html = demo.text("/p/nipreps/migas-py")
     assert "No session in this period" in html
-    assert "Look at the whole year" in html
+    assert "Look at the last year" in html
     assert "sessions-chart" not in html
 
 
