@@ -23,6 +23,7 @@ TABLES = {
     "back-to-back": "many runs in a row on one CPU, and what their couriers cost",
     "sessions": "a session's open and close inside a program",
     "drain": "sending what has piled up, next to a bare urllib3 loop",
+    "collector": "a collector under load, and over many breadcrumbs",
 }
 
 
@@ -34,11 +35,13 @@ class Options:
         rounds: How often each program runs.
         budget: Seconds that one comparison may take, about.
         breadcrumbs: How many are drained.
+        rows: How many a collector's database is filled with.
     """
 
     rounds: int
     budget: float
     breadcrumbs: int
+    rows: int = 200_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=9, help="runs of each program (9)")
     parser.add_argument("--budget", type=float, default=40.0, help="seconds a comparison (40)")
     parser.add_argument("--breadcrumbs", type=int, default=5000, help="to be drained (5,000)")
+    parser.add_argument("--rows", type=int, default=200_000, help="in a collector (200,000)")
     parser.add_argument("--output", default=report.RESULTS, help="where the tables are written")
     options = parser.parse_args(arguments)
     for name in options.table:
@@ -60,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"no such table: {name}")
     measured: list[Table] = []
     failed = False
-    chosen = Options(options.rounds, options.budget, options.breadcrumbs)
+    chosen = Options(options.rounds, options.budget, options.breadcrumbs, options.rows)
     for name in options.table or TABLES:
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
         start = time.monotonic()
@@ -74,7 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(table.markdown(), flush=True)
             measured.append(table)
             # After every table: what was measured survives an interruption.
-            report.write([table], _versions(), options.output)
+            versions = module.versions() if hasattr(module, "versions") else _versions()
+            report.write([table], versions, options.output)
         print(f"({name}: {time.monotonic() - start:.0f} s)\n", file=sys.stderr, flush=True)
     return 2 if failed else int(any(_missed(table) for table in measured))
 
