@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         reason: str
         last_success: float
         last_failure: float
+        recent: list[tuple[float, int]]
+        """When couriers of this spool had sent how many, for the last minute of them."""
 
 
 FIRST_SECONDS = 60.0
@@ -104,18 +106,38 @@ class Backoff:
             "reason": reason[:200],
             "last_success": state.get("last_success", 0.0),
             "last_failure": now,
+            "recent": self._recent(state),
         }
         self._write(states)
 
-    def succeeded(self, endpoint: str) -> None:
-        """Note that a server took a breadcrumb."""
+    def succeeded(self, endpoint: str, number: int = 1) -> None:
+        """Note that a server took breadcrumbs.
+
+        Args:
+            endpoint: The server.
+            number: How many since this was last noted.
+        """
+        now = self._now()
         states = self.states()
         state = states.pop(endpoint, {})
         states[endpoint] = {
-            "last_success": self._now(),
+            "last_success": now,
             "last_failure": state.get("last_failure", 0.0),
+            "recent": [*self._recent(state), (now, number)],
         }
         self._write(states)
+
+    def recent(self, endpoint: str) -> list[tuple[float, int]]:
+        """When couriers of this spool sent how many to a server within the last minute."""
+        return self._recent(self.states().get(endpoint, {}))
+
+    def _recent(self, state: ServerState) -> list[tuple[float, int]]:
+        now = self._now()
+        return [
+            (float(when), int(number))
+            for when, number in state.get("recent", ())
+            if abs(now - when) <= FIRST_SECONDS
+        ]
 
     def states(self) -> dict[str, ServerState]:
         """What is known of each server, empty when nothing is or the file makes no sense."""
@@ -141,6 +163,14 @@ def _unit_random() -> float:
 
 
 def _is_valid(state: object) -> bool:
-    return isinstance(state, dict) and all(
-        isinstance(state.get(name, 0), float | int) for name in _NUMBERS
+    if not isinstance(state, dict):
+        return False
+    recent = state.get("recent", [])
+    return all(_is_number(state.get(name, 0)) for name in _NUMBERS) and (
+        isinstance(recent, list)
+        and all(isinstance(one, list) and len(one) == 2 and all(map(_is_number, one)) for one in recent)
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float | int)

@@ -81,6 +81,7 @@ class Drain:
         self._silenced: dict[str, str] = {}
         self._failures: dict[str, int] = {}
         self._paces: dict[str, Pace] = {}
+        self._unnoted: dict[str, int] = {}
         self._tried: set[str] = set()
         self._running_sent: dict[str, float] = {}
 
@@ -101,6 +102,7 @@ class Drain:
                 self._send_all(deadline)
                 self._outlast_running()
             finally:
+                self._note_successes()
                 self._lease.release()
             # Whoever came while the lease was held has left again: look once more.
             if self._clock.now() >= deadline:
@@ -160,7 +162,7 @@ class Drain:
     def _wait_until_due(self, record: Record, entry: Entry) -> None:
         """Keep the server's pace, and never have an end stamped with the second of its `R`."""
         now = self._clock.now()
-        earliest = now + self._pace(entry.server).seconds_to_wait(now)
+        earliest = now + self._pace(entry.server, record["endpoint"]).seconds_to_wait(now)
         if not entry.is_running:
             running = self._running_sent.get(entry.session, 0.0)
             earliest = max(earliest, running, _near(record.get("not_before", 0.0), now))
@@ -208,12 +210,14 @@ class Drain:
             (lease or self._lease).keep()
             self._clock.sleep(min(left, _STEP_SECONDS))
 
-    def _pace(self, server: str) -> Pace:
-        return self._paces.setdefault(server, Pace())
+    def _pace(self, server: str, endpoint: str) -> Pace:
+        if server not in self._paces:
+            self._paces[server] = Pace(self._backoff.recent(endpoint))
+        return self._paces[server]
 
     def _deliver(self, record: Record, entry: Entry, claimed: str) -> None:
         endpoint = record["endpoint"]
-        self._pace(entry.server).sent(self._clock.now())
+        self._pace(entry.server, endpoint).sent(self._clock.now())
         try:
             self._send(endpoint, record["breadcrumb"])
         except NoAnswerError as error:
@@ -224,8 +228,9 @@ class Drain:
             return
         self._spool.discard(claimed)
         self.delivered += 1
-        if self._failures.pop(endpoint, None) is not None or self.delivered == 1:
-            self._backoff.succeeded(endpoint)
+        self._unnoted[endpoint] = self._unnoted.get(endpoint, 0) + 1
+        if self._failures.pop(endpoint, None) is not None:
+            self._note_successes()
         if entry.is_running:
             self._running_sent[entry.session] = self._clock.now() + SECOND_AFTER_RUNNING
 
@@ -239,11 +244,17 @@ class Drain:
         else:
             self._spool.give_back(claimed)
 
+    def _note_successes(self) -> None:
+        unnoted, self._unnoted = self._unnoted, {}
+        for endpoint, number in unnoted.items():
+            self._backoff.succeeded(endpoint, number)
+
     def _note_failure(self, entry: Entry, endpoint: str, error: NoAnswerError) -> None:
+        self._note_successes()
         self._failures[endpoint] = self._failures.get(endpoint, 0) + 1
         self._backoff.failed(endpoint, error.kind, str(error), error.retry_after)
         if error.kind == "silenced":
-            self._pace(entry.server).refused(self._clock.now())
+            self._pace(entry.server, endpoint).refused(self._clock.now())
         # One breadcrumb that upsets the server must not keep the others waiting.
         if error.kind != "failed" or self._failures[endpoint] >= _FAILURES_IN_A_ROW:
             self._silenced[server_key(endpoint)] = endpoint

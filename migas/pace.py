@@ -9,17 +9,26 @@ from __future__ import annotations
 
 from collections import deque
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 WINDOW_SECONDS = 60.0
 _SHARE = 0.8
-_LEAST = 10.0
+_LEAST = 5.0
 _GROWTH = 1.1
+_CUT = 0.5
 
 
 class Pace:
-    """The pace at which one server is asked. Times are seconds of one clock."""
+    """The pace at which one server is asked. Times are seconds of one clock.
 
-    def __init__(self) -> None:
-        self._sent: deque[float] = deque()
+    Args:
+        recent: When how many requests were sent already, by others for the same spool.
+    """
+
+    def __init__(self, recent: Iterable[tuple[float, int]] = ()) -> None:
+        self._sent: deque[tuple[float, int]] = deque(recent)
         self._per_window: float | None = None
         self._since = 0.0
 
@@ -31,15 +40,19 @@ class Pace:
             # A minute without a refusal: others may have left.
             self._per_window *= _GROWTH
             self._since = now
-        return max(self._sent[-1] + WINDOW_SECONDS / self._per_window - now, 0.0)
+        return max(self._sent[-1][0] + WINDOW_SECONDS / self._per_window - now, 0.0)
 
     def sent(self, now: float) -> None:
         """Note a request."""
-        self._sent.append(now)
-        while self._sent[0] < now - WINDOW_SECONDS:
+        self._sent.append((now, 1))
+        while self._sent[0][0] < now - WINDOW_SECONDS:
             self._sent.popleft()
 
     def refused(self, now: float) -> None:
         """Note that the server found the requests of the last minute too many."""
-        self._per_window = max(len(self._sent) * _SHARE, _LEAST)
+        if self._per_window is None:
+            self._per_window = _SHARE * sum(number for _when, number in self._sent)
+        else:
+            self._per_window *= _CUT
+        self._per_window = max(self._per_window, _LEAST)
         self._since = now

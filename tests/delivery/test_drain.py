@@ -15,7 +15,7 @@ from migas.drain import Drain
 from migas.record import Entry
 from migas.sender import Sender
 from migas.spool import Spool
-from tests.delivery.programs import NOBODY
+from tests.delivery.programs import NOBODY, wait_until
 from tests.delivery.records import plant, put_old, record
 from tests.support.collector import running_collector
 from tests.support.fault_server import Answer, FaultServer, Request
@@ -112,7 +112,7 @@ def test_a_server_that_makes_us_wait_leaves_no_thread_behind(
     assert spool.count()["ready"] == 1
     kind = Backoff(spool.root).states()[server.url]["kind"]
     assert kind == ("no route" if manner == "dropped" else "timeout")
-    assert [one for one in threading.enumerate() if one.name == "migas-transport"] == []
+    wait_until(lambda: "migas-transport" not in {one.name for one in threading.enumerate()})
 
 
 @pytest.mark.parametrize("manner", ["wrong-host", "self-signed", "expired", "private-ca"])
