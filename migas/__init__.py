@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from migas.released import clear_user_id as clear_user_id
     from migas.released import print_config as print_config
     from migas.runs import Session as Session
-    from migas.runs import session as session
+    from migas.tracking import session as session
     from migas.tracking import track as track
 
 __version__ = "0.5.0"
@@ -50,7 +50,7 @@ _ROOMS = {
     "get_projects": "operations",
     "get_usage": "operations",
     "print_config": "released",
-    "session": "runs",
+    "session": "tracking",
     "setup": "config",
     "track": "tracking",
     "track_exit": "exits",

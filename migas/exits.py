@@ -13,7 +13,8 @@ import threading
 
 from migas import config, log
 from migas.breadcrumb import FIELDS
-from migas.runs import Plan, Session, open_sessions
+from migas.plan import Plan
+from migas.runs import Session, open_sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,95 +8,26 @@ from __future__ import annotations
 
 import contextvars
 import os
-import sys
 
-from migas import config, delivery, identity, log, outcome
-from migas.breadcrumb import FIELDS, canonical_uuid
+from migas import config, identity, log, outcome
+from migas.breadcrumb import canonical_uuid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
     from types import TracebackType
     from typing import Any, Self
 
     from migas.breadcrumb import Breadcrumb
-    from migas.error import HandlerSpec
+    from migas.delivery import Delivery
     from migas.operations import ProjectAnswer
-    from migas.outcome import FindHandler, Outcome
+    from migas.outcome import Outcome
+    from migas.plan import Plan
 
-ANNOUNCE_SECONDS = 10.0
 TOUCH_SECONDS = 3600.0
 
 _current: contextvars.ContextVar[Session | None] = contextvars.ContextVar("migas", default=None)
 _open_sessions: set[Session] = set()
-
-
-class Plan:
-    """What was asked of a run when it was decorated or made; it never changes.
-
-    Args:
-        project: `owner/repo`.
-        version: The project's version.
-        error_handlers: A dict of class or class name to function(type, message, traceback) that
-            returns fields, a preset's name (`'nipype'`), or a list of both.
-        init_ping: Whether a run that lasts announces itself.
-        announce_after: Seconds after which it does.
-        signals: Names or numbers of signals whose arrival ends a run as `Terminated`.
-        returns_exit_code: Whether a returned int is the exit code.
-        update_notice: Whether a newer or flagged version is told of at the end.
-        fields: Further fields of the breadcrumb.
-
-    Raises:
-        TypeError: The project or the version is no text, or another argument of a wrong type.
-        ValueError: An argument has a value that cannot be meant.
-    """
-
-    __slots__ = (
-        "announce_after",
-        "fields",
-        "find_handler",
-        "init_ping",
-        "project",
-        "returns_exit_code",
-        "signals",
-        "update_notice",
-        "version",
-    )
-
-    def __init__(
-        self,
-        project: str,
-        version: str,
-        *,
-        error_handlers: HandlerSpec | Iterable[HandlerSpec] | None = None,
-        init_ping: bool = True,
-        announce_after: float = ANNOUNCE_SECONDS,
-        signals: Iterable[str | int] = (),
-        returns_exit_code: bool = False,
-        update_notice: bool = False,
-        fields: dict[str, Any] | None = None,
-    ) -> None:
-        self.project = _text("project", project, "owner/repo")
-        self.version = _text("version", version, "1.2.3")
-        self.init_ping = bool(init_ping)
-        self.announce_after = _seconds(announce_after)
-        self.returns_exit_code = bool(returns_exit_code)
-        self.update_notice = bool(update_notice)
-        self.fields = dict(fields or {})
-        unknown = set(self.fields) - set(FIELDS)
-        if unknown:
-            raise TypeError(
-                f"{min(unknown)!r} is no field of a breadcrumb; "
-                f"it must be one of {', '.join(FIELDS[4:])}."
-            )
-        self.signals: tuple[int, ...] = ()
-        if signals:
-            from migas import signals as signal_registry
-
-            self.signals = signal_registry.numbers(signals)
-        self.find_handler: FindHandler | None = None
-        if error_handlers is not None:
-            self.find_handler = _handler_finder(error_handlers)
 
 
 class Session:
@@ -291,7 +222,7 @@ class Session:
             return
         if config.settings.session_id is not None and "session_id" not in self._plan.fields:
             self.session_id = config.settings.session_id
-        here = delivery.current()
+        here = _delivery()
         self._path = here.open_run(self._compose({}))
         if self._plan.init_ping:
             here.watch.call_later((id(self), "announce"), self._plan.announce_after, self._announce)
@@ -331,8 +262,8 @@ class Session:
             path, self._path = self._path, None
             self._cancel_appointments().erase_run(path)
 
-    def _cancel_appointments(self) -> delivery.Delivery:
-        here = delivery.current()
+    def _cancel_appointments(self) -> Delivery:
+        here = _delivery()
         for appointment in ("announce", "touch"):
             here.watch.cancel((id(self), appointment))
         return here
@@ -343,7 +274,7 @@ class Session:
 
             signal_registry.release(self)
 
-    def _send_and_wait(self, here: delivery.Delivery, crumb: Breadcrumb) -> None:
+    def _send_and_wait(self, here: Delivery, crumb: Breadcrumb) -> None:
         from migas import operations
 
         self.response = answer = operations.send_composed(crumb)
@@ -380,6 +311,8 @@ class Session:
         return outcome.from_exception(error, self._plan.find_handler)
 
     def _compose(self, fields: dict[str, Any]) -> Breadcrumb:
+        from migas import delivery
+
         return delivery.compose(
             self._plan.project,
             self._plan.version,
@@ -392,16 +325,16 @@ class Session:
 
     def _announce(self) -> None:
         if self.is_open and self._speaks() and not self._is_discarded:
-            delivery.current().announce(self._compose({"status": "R"}))
+            _delivery().announce(self._compose({"status": "R"}))
 
     def _touch(self) -> None:
         if self.is_open and self._path is not None:
-            here = delivery.current()
+            here = _delivery()
             here.touch_run(self._path)
             here.watch.call_later((id(self), "touch"), TOUCH_SECONDS, self._touch)
 
     def _rewrite(self, path: str) -> None:
-        delivery.current().update_run(path, self._compose({}))
+        _delivery().update_run(path, self._compose({}))
 
     def _speaks(self) -> bool:
         """Whether this process may say anything about this run."""
@@ -412,49 +345,6 @@ class Session:
             action()
         except Exception as error:  # noqa: BLE001  telemetry must never break a program
             log.debug("a run could not be noted: %r", error)
-
-
-def session(
-    project: str,
-    version: str,
-    *,
-    error_handlers: HandlerSpec | Iterable[HandlerSpec] | None = None,
-    init_ping: bool = True,
-    announce_after: float = ANNOUNCE_SECONDS,
-    signals: Iterable[str | int] = (),
-    wait: bool = False,
-    **fields: Any,
-) -> Session:
-    """Have a block reported as a run: `with migas.session("owner/repo", "1.2.0") as run: …`.
-
-    Args:
-        project: `owner/repo`, as the server knows it.
-        version: The project's version.
-        error_handlers: As for `track`.
-        init_ping: Whether a run that lasts `announce_after` seconds announces itself once.
-        announce_after: Seconds.
-        signals: Signals, by name or number, whose arrival ends the run as `Terminated`.
-        wait: Whether to send the end before the block is left, waiting at most `MIGAS_TIMEOUT`
-            seconds; `response` then holds the server's answer.
-        **fields: Further fields of the breadcrumb, such as `user_type='dev'`.
-
-    Returns:
-        A session for one run.
-
-    Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that cannot be meant.
-    """
-    plan = Plan(
-        project,
-        version,
-        error_handlers=error_handlers,
-        init_ping=init_ping,
-        announce_after=announce_after,
-        signals=signals,
-        fields=fields,
-    )
-    return Session(plan, wait=wait)
 
 
 def current() -> Session | None:
@@ -489,35 +379,9 @@ def _has_speaker(parent: Session | None, plan: Plan) -> bool:
         if parent.is_same_project(plan):
             return True
         parent = _open_parent(parent._parent)  # noqa: SLF001
-    return _is_pool_worker() or _ancestor_speaks_for(plan)
+    from migas import speakers
 
-
-def _is_pool_worker() -> bool:
-    multiprocessing = sys.modules.get("multiprocessing.process")
-    return multiprocessing is not None and multiprocessing.parent_process() is not None
-
-
-def _ancestor_speaks_for(plan: Plan) -> bool:
-    """Whether a program that started this one has an open run of the same project."""
-    from migas import process
-    from migas.record import InvalidRecordError, place_key
-    from migas.spool import Spool
-
-    spool = Spool(config.state_folder())
-    others = [entry for entry in spool.open_entries() if entry.pid != os.getpid()]
-    if not others:
-        return False
-    here, ancestors = place_key(process.facts()), dict(process.ancestors())
-    for entry in others:
-        if entry.place != here or ancestors.get(entry.pid) != entry.started:
-            continue
-        try:
-            record = spool.read(spool.folder("open", entry.name))
-        except (OSError, InvalidRecordError):
-            continue
-        if record["breadcrumb"]["project"] == plan.project:
-            return True
-    return False
+    return speakers.is_pool_worker() or speakers.ancestor_speaks_for(plan.project)
 
 
 _is_watching = False
@@ -527,10 +391,19 @@ def _watch_over_open_sessions() -> None:
     """Once per process: runs that were open before `setup()`, and those that nobody stops."""
     global _is_watching  # noqa: PLW0603  hooks are installed once
     if not _is_watching:
+        from migas import delivery
+
         _is_watching = True
         config.call_after_setup(_after_setup)
         delivery.current()
         delivery.call_before_exit(_end_with_interpreter)
+
+
+def _delivery() -> Delivery:
+    """The delivery of this process; a program that is opted out never loads it."""
+    from migas import delivery
+
+    return delivery.current()
 
 
 def _after_setup() -> None:
@@ -543,25 +416,6 @@ def _end_with_interpreter() -> None:
         session.end_with_interpreter()
 
 
-def _handler_finder(error_handlers: HandlerSpec | Iterable[HandlerSpec]) -> FindHandler:
-    from migas.error import find_handler, resolve_error_handlers
-
-    handlers = resolve_error_handlers(error_handlers)  # type: ignore[arg-type]
-    return lambda exception_type: find_handler(handlers, exception_type)
-
-
 def _session_id(fields: dict[str, Any]) -> str:
     given = canonical_uuid(fields.get("session_id", ""))
     return given or config.settings.session_id or identity.random_uuid()
-
-
-def _text(name: str, value: object, example: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise TypeError(f"The {name} is {value!r}; it must be a text such as {example!r}.")
-    return value.strip()
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise TypeError(f"announce_after is {value!r}; it must be a number of seconds, 0 or more.")
-    return float(value)

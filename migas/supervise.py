@@ -13,7 +13,8 @@ import signal
 import sys
 
 from migas import config, outcome
-from migas.runs import Plan, Session
+from migas.plan import Plan
+from migas.runs import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

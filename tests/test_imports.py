@@ -21,7 +21,9 @@ ROOMS = """
     demo supervise controls account testing
     helpers request api
     exits tracking
+    wrapping
     runs
+    plan speakers
     signals
     operations
     delivery

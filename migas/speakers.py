@@ -1,0 +1,40 @@
+"""Who else speaks for a run: one process does, the one that opened it.
+
+Workers of a pool and programs that a tracked program starts for itself stay silent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from migas import config
+
+
+def is_pool_worker() -> bool:
+    """Whether this process is a worker of `multiprocessing`, however it was started."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    return multiprocessing is not None and multiprocessing.parent_process() is not None
+
+
+def ancestor_speaks_for(project: str) -> bool:
+    """Whether a program that started this one has an open run of the same project."""
+    from migas import process
+    from migas.record import InvalidRecordError, place_key
+    from migas.spool import Spool
+
+    spool = Spool(config.state_folder())
+    others = [entry for entry in spool.open_entries() if entry.pid != os.getpid()]
+    if not others:
+        return False
+    here, ancestors = place_key(process.facts()), dict(process.ancestors())
+    for entry in others:
+        if entry.place != here or ancestors.get(entry.pid) != entry.started:
+            continue
+        try:
+            record = spool.read(spool.folder("open", entry.name))
+        except (OSError, InvalidRecordError):
+            continue
+        if record["breadcrumb"]["project"] == project:
+            return True
+    return False

@@ -1,0 +1,246 @@
+"""The wrapper around a tracked function: to everything that looks at it, the function itself.
+
+Each call makes a session of its own and does nothing but enter and leave it. What reaches the
+caller is what the bare function gives, our own frame taken out of the traceback.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from types import CoroutineType
+
+import wrapt
+
+from migas.runs import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+    from typing import Any
+
+    from migas.plan import Plan
+
+
+def wrap(function: Any, plan: Plan) -> Any:
+    """A wrapper whose calls are runs.
+
+    Args:
+        function: A function, method, coroutine function, (async) generator function, or any other
+            object that can be called.
+        plan: What is asked of each run.
+    """
+    return TrackedFunction(function, _runner_for(function, plan))
+
+
+class _TrackedBound(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
+    """A tracked method taken from its instance or class; it pickles and copies as a plain one."""
+
+    def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
+        return getattr, (self._owner(), self.__wrapped__.__name__)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        from copy import deepcopy
+
+        return getattr(deepcopy(self._owner(), memo), self.__wrapped__.__name__)
+
+    def _owner(self) -> object:
+        owner = getattr(self.__wrapped__, "__self__", None)
+        return self._self_owner if owner is None else owner
+
+
+class TrackedFunction(wrapt.FunctionWrapper):  # type: ignore[type-arg]
+    """A function whose calls are runs; to everything that looks at it, the function itself."""
+
+    __bound_function_wrapper__ = _TrackedBound
+
+    def __reduce_ex__(self, protocol: object) -> str | tuple[object, ...]:
+        name = getattr(self.__wrapped__, "__qualname__", "")
+        found: Any = sys.modules.get(getattr(self.__wrapped__, "__module__", ""))
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is self:
+            return str(name)
+        # Nothing is called as we are: only what we wrap can be found from elsewhere.
+        return _identity, (self.__wrapped__,)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+
+def _identity(function: Any) -> Any:
+    return function
+
+
+class _Unawaited:
+    """Holds a coroutine whose tracked wrapper may never be awaited.
+
+    Python then warns about the wrapper, under the function's name; closing the coroutine itself
+    keeps it from warning a second time.
+    """
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.coroutine = coroutine
+
+    def __del__(self) -> None:
+        close = getattr(self.coroutine, "close", None)
+        if close is not None:
+            close()
+
+
+def _runner_for(function: Any, plan: Plan) -> Callable[..., Any]:
+    """The wrapper in wrapt's form that fits what a function returns."""
+    plain = getattr(function, "__func__", function)
+    called = plain if inspect.isroutine(plain) else type(plain).__call__
+    for is_kind, drive in (
+        (inspect.iscoroutinefunction, _drive_coroutine),
+        (inspect.isgeneratorfunction, _drive_generator),
+        (inspect.isasyncgenfunction, _drive_async_generator),
+    ):
+        if is_kind(plain) or is_kind(called):
+            return _later_runner(plan, drive)
+    return _function_runner(plan)
+
+
+def _function_runner(plan: Plan) -> Callable[..., Any]:
+    def run(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
+        session = Session(plan).start()
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as error:
+            session.stop(error)
+            _drop_own_frame(error)
+            raise
+        if isinstance(result, CoroutineType):
+            # A plain function around a coroutine function: the run lasts until it was awaited.
+            session.leave()
+            return _named_like(_drive_coroutine(session, result), result)
+        session.stop_returned(result)
+        return result
+
+    return run
+
+
+def _later_runner(plan: Plan, drive: Callable[[Session, Any], Any]) -> Callable[..., Any]:
+    """For functions whose body runs after the call, in the coroutine or generator they return."""
+
+    def run(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
+        try:
+            inner = wrapped(*args, **kwargs)
+        except BaseException as error:
+            _drop_own_frame(error)
+            raise
+        return _named_like(drive(Session(plan), inner), inner)
+
+    return run
+
+
+def _drive_coroutine(
+    session: Session, coroutine: Coroutine[Any, Any, Any]
+) -> Coroutine[Any, Any, Any]:
+    return _await(session, _Unawaited(coroutine))
+
+
+async def _await(session: Session, held: _Unawaited) -> Any:
+    session.start()
+    session.enter()
+    try:
+        result = await held.coroutine
+    except BaseException as error:
+        session.stop(error)
+        _drop_own_frame(error)
+        raise
+    session.stop_returned(result)
+    return result
+
+
+def _drive_generator(
+    session: Session, generator: Generator[Any, Any, Any]
+) -> Generator[Any, Any, Any]:
+    """Pass everything through; the run is current only while the generator's own body runs.
+
+    What is thrown in, `close()`'s GeneratorExit included, is thrown on, so whether it ends the
+    generator is decided inside. A list hands values over, so that none is kept from dying.
+    """
+    resume: Callable[[Any], Any] = generator.send
+    handed: list[Any] = [None]
+    session.start()
+    while True:
+        session.enter()
+        try:
+            handed.append(resume(handed.pop()))
+        except StopIteration as stop:
+            session.stop_returned(stop.value)
+            return stop.value
+        except BaseException as error:
+            session.stop(error)
+            _drop_own_frame(error)
+            raise
+        session.leave()
+        try:
+            handed.append((yield handed.pop()))
+            resume = generator.send
+        except BaseException as error:  # noqa: BLE001  whatever is thrown in is thrown on
+            _drop_own_frame(error)
+            handed.append(error)
+            resume = generator.throw
+
+
+async def _drive_async_generator(
+    session: Session, generator: AsyncGenerator[Any, Any]
+) -> AsyncGenerator[Any, Any]:
+    """As `_drive_generator`, for asynchronous generators."""
+    session.start()
+    handed: list[Any] = [_first_step(generator)]
+    while True:
+        session.enter()
+        try:
+            handed.append(await handed.pop())
+        except StopAsyncIteration:
+            session.stop()
+            return
+        except BaseException as error:
+            session.stop(error)
+            _drop_own_frame(error)
+            raise
+        session.leave()
+        try:
+            handed.append(generator.asend((yield handed.pop())))
+        except BaseException as error:  # noqa: BLE001  whatever is thrown in is thrown on
+            _drop_own_frame(error)
+            handed.append(generator.athrow(error))
+
+
+def _first_step(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """Begin a generator unseen by the event loop, which would close it beside its wrapper.
+
+    A loop that shuts down closes all generators that it knows, side by side. It knows those that
+    began with its hooks in place.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _drop_own_frame(error: BaseException) -> None:
+    """Take the frame that has just caught an exception out of its traceback."""
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+
+
+def _named_like(wrapper: Any, inner: Any) -> Any:
+    """Give a coroutine or generator the name that warnings and debuggers show."""
+    for name in ("__name__", "__qualname__"):
+        setattr(wrapper, name, getattr(inner, name, getattr(wrapper, name)))
+    return wrapper
