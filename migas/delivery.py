@@ -90,6 +90,18 @@ class Delivery:
         except (OSError, RuntimeError) as error:
             log.debug("an open record could not be updated: %s", error)
 
+    def settle_run(self, path: str, crumb: Breadcrumb) -> None:
+        """Have an open record say how the run ended, before the program itself sends it.
+
+        Should the process die between the server's answer and the record's end, the record repeats
+        what the server knows instead of calling the run lost.
+        """
+        record: Record = {"endpoint": config.settings.endpoint, "breadcrumb": crumb}
+        try:
+            self._usable_spool().replace_open(path, record)
+        except (OSError, RuntimeError) as error:
+            log.debug("an open record could not be settled: %s", error)
+
     def touch_run(self, path: str) -> None:
         """Show other hosts that a run is alive."""
         try:

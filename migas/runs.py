@@ -277,6 +277,8 @@ class Session:
     def _send_and_wait(self, here: Delivery, crumb: Breadcrumb) -> None:
         from migas import operations
 
+        if self._path is not None:
+            here.settle_run(self._path, crumb)
         self.response = answer = operations.send_composed(crumb)
         if answer.get("success"):
             here.erase_run(self._path)
