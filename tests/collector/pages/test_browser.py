@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +13,8 @@ from tests.collector.live import PROJECT
 from tests.collector.pages.test_hostile_texts import TEXTS, fail_with
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from playwright.sync_api import Page
 
     from tests.collector.pages.site import Browsing, Site
@@ -288,33 +293,57 @@ def test_signing_in_and_out(site: Site, browsing: Browsing) -> None:
     browsing.expect("401 (Unauthorized)")
 
 
-def test_a_page_of_another_site_can_neither_post_nor_frame(
-    site: Site, demo: Site, browsing: Browsing
-) -> None:
-    elsewhere = demo.url.replace("127.0.0.1", "localhost")
-    page = browsing.open(elsewhere)
-    told = page.evaluate(
-        """async url => {
-          const post = fetch(url, { method: "POST", body: "token=x", mode: "no-cors" });
-          return await post.then(() => "sent", () => "blocked");
-        }""",
-        f"{site.url}/sign-in",
-    )
-    assert told == "blocked"
-    # From here on as a page would do it that has no policy like ours.
-    page.route(
-        "http://localhost:*/trap",
-        lambda route: route.fulfill(
-            content_type="text/html",
-            body=f"""<iframe src="{demo.url}/"></iframe>
-            <form method="post" action="{site.url}/sign-in">
-              <input name="token" value="{site.token(None)}"><button>Win</button>
-            </form>""",
-        ),
-    )
-    with page.expect_event("requestfailed", lambda failed: failed.url == f"{demo.url}/"):
-        page.goto(f"{elsewhere}/trap")
-    page.get_by_role("button", name="Win").click()
-    page.get_by_role("heading", name="Refused").wait_for()
-    assert page.context.cookies() == []
+@contextmanager
+def another_site(html: str) -> Iterator[str]:
+    """A site of somebody else's, with one page and no policy; the block gets its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://localhost:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_page_of_another_site_cannot_frame_ours(demo: Site, browsing: Browsing) -> None:
+    with another_site(f'<iframe src="{demo.url}/"></iframe>') as url:
+        page = browsing.open(url)
+        page.wait_for_load_state("networkidle")
+        (frame,) = page.main_frame.child_frames
+        assert "brainlab" not in frame.content()
+    browsing.forget()
+
+
+def test_a_form_of_another_site_cannot_sign_anybody_in(site: Site, browsing: Browsing) -> None:
+    form = f"""<form method="post" action="{site.url}/sign-in">
+      <input name="token" value="{site.token(None)}"><button>Win</button></form>"""
+    with another_site(form) as url:
+        page = browsing.open(url)
+        page.get_by_role("button", name="Win").click()
+        page.get_by_role("heading", name="Refused").wait_for()
+        assert page.context.cookies() == []
+    browsing.forget()
+
+
+def test_a_link_from_another_site_comes_without_the_cookie(site: Site, browsing: Browsing) -> None:
+    with another_site(f'<a href="{site.url}/p/{PROJECT}">Look</a>') as url:
+        page = browsing.open(f"{site.url}/sign-in")
+        page.get_by_label("Token").fill(site.token(None))
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{site.url}/")
+        page.goto(url)
+        page.get_by_role("link", name="Look").click()
+        page.get_by_role("heading", name="Sign in").wait_for()
     browsing.forget()
