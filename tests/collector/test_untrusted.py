@@ -16,6 +16,13 @@ INLINE = (
 )
 
 
+@pytest.fixture(params=["sqlite"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Nearly all of this is refused before it gets to a database: one kind will do."""
+    chosen: str = request.param
+    return chosen
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"\xff\xfe", b"[" * 2500, b'{"a":' * 400, b'{"query": "\xc3\x28"}', b"nul"],
