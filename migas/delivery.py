@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from migas import breadcrumb, config, log, process
+from migas import breadcrumb, config, forks, log, process
 from migas.couriers import Couriers
 from migas.spool import Spool
 from migas.watch import Watch
@@ -268,7 +268,6 @@ def _print(crumb: Breadcrumb) -> None:
 
 
 _current: Delivery | None = None
-_making = threading.RLock()
 _before_exit: list[Callable[[], None]] = []
 
 
@@ -276,7 +275,7 @@ def current() -> Delivery:
     """The delivery of this process, made at its first use."""
     global _current  # noqa: PLW0603  the one delivery
     if _current is None:
-        with _making:
+        with forks.held_off():
             if _current is None:
                 _install_hooks()
                 _import_rooms()
@@ -286,13 +285,10 @@ def current() -> Delivery:
 
 
 def _import_rooms() -> None:
-    """Import what a run needs now, while a fork waits for us.
-
-    A child that was forked while another thread imported a module waits for that module for ever.
-    """
+    """Import what a run needs while forks wait, rather than one by one in whichever thread."""
     import faulthandler  # noqa: F401
 
-    from migas import environment, marks, memory, privacy  # noqa: F401
+    from migas import environment, marks, memory, outcome, privacy, speakers  # noqa: F401
 
     environment.is_ci()
     if config.delivery() not in ("log", "spool"):
@@ -346,7 +342,6 @@ def _at_exit() -> None:
 
 
 def _before_fork() -> None:
-    _making.acquire()
     if _current is not None:
         try:
             _current.prepare_fork()
@@ -355,7 +350,6 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
-    _making.release()
     if _current is not None:
         try:
             _current.after_fork()
@@ -364,9 +358,8 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _current, _making  # noqa: PLW0603
+    global _current  # noqa: PLW0603
     inherited, _current = _current, None
-    _making = threading.RLock()  # the parent's may be held by a thread that does not exist here
     if inherited is not None:
         try:
             inherited.leave_to_parent()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import os
 
-from migas import config, identity, log, outcome
+from migas import config, forks, identity, log, outcome
 from migas.breadcrumb import canonical_uuid
 
 TYPE_CHECKING = False
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from migas.operations import ProjectAnswer
     from migas.outcome import Outcome
     from migas.plan import Plan
+
+if config.refusal(environment_only=True) is None:
+    # Not left to the first run: a child that is forked while another thread imports a module waits
+    # for that module for ever. Who is opted out never needs them.
+    import migas.delivery
+    import migas.speakers  # noqa: F401
 
 TOUCH_SECONDS = 3600.0
 
@@ -381,9 +387,10 @@ def _has_speaker(parent: Session | None, plan: Plan) -> bool:
         if parent.is_same_project(plan):
             return True
         parent = _open_parent(parent._parent)  # noqa: SLF001
-    from migas import speakers
+    with forks.held_off():
+        from migas import speakers
 
-    return speakers.is_pool_worker() or speakers.ancestor_speaks_for(plan.project)
+        return speakers.is_pool_worker() or speakers.ancestor_speaks_for(plan.project)
 
 
 _is_watching = False
@@ -392,7 +399,9 @@ _is_watching = False
 def _watch_over_open_sessions() -> None:
     """Once per process: runs that were open before `setup()`, and those that nobody stops."""
     global _is_watching  # noqa: PLW0603  hooks are installed once
-    if not _is_watching:
+    if _is_watching:
+        return
+    with forks.held_off():
         from migas import delivery
 
         _is_watching = True

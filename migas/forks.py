@@ -1,0 +1,32 @@
+"""Keeping forks waiting for the moment in which a run's rooms are imported.
+
+A child that is forked while another thread imports a module waits for that module for ever, as soon
+as it imports it, too.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import RLock  # what `threading` has, without importing that
+
+_gate = RLock()
+_is_watching = False
+
+
+def held_off() -> RLock:
+    """What to hold, as a context manager, while no fork may happen in another thread."""
+    global _is_watching  # noqa: PLW0603  hooks cannot be removed, so they are installed once
+    if not _is_watching and hasattr(os, "register_at_fork"):
+        _is_watching = True
+        os.register_at_fork(
+            before=lambda: _gate.acquire(),
+            after_in_parent=lambda: _gate.release(),
+            after_in_child=_forget,
+        )
+    return _gate
+
+
+def _forget() -> None:
+    """In a child: whoever held it does not exist here."""
+    global _gate  # noqa: PLW0603
+    _gate = RLock()
