@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import sys
 
-from migas import config
+from migas import config, process
+from migas.record import InvalidRecordError, place_key
+from migas.spool import Spool
 
 
 def is_pool_worker() -> bool:
@@ -19,10 +21,6 @@ def is_pool_worker() -> bool:
 
 def ancestor_speaks_for(project: str) -> bool:
     """Whether a program that started this one has an open run of the same project."""
-    from migas import process
-    from migas.record import InvalidRecordError, place_key
-    from migas.spool import Spool
-
     spool = Spool(config.state_folder())
     others = [entry for entry in spool.open_entries() if entry.pid != os.getpid()]
     if not others:
