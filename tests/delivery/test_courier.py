@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.delivery.programs import PRELUDE, ROOT, RUN, wait_until
+from tests.delivery.programs import PATIENT, PRELUDE, ROOT, RUN, wait_until
 from tests.delivery.records import record
 
 if TYPE_CHECKING:
     from tests.delivery.programs import Desk
 
-SHORT = f"{PRELUDE}\nwith {RUN}: print('hi')"
+SHORT = f"{PATIENT}\nwith {RUN}: print('hi')"
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def test_who_hangs_is_waited_for_no_longer_than_exit_timeout_and_killed(
 ) -> None:
     server.behave("silent")
     desk.delivery = "inline"
-    source = SHORT.replace("setup()", "setup(exit_timeout=0.5)")
+    source = SHORT.replace("=30", "=0.5")
 
     ended = desk.run(source)
 
@@ -91,7 +91,7 @@ def test_who_has_a_moment_left_gives_back_what_it_could_not_send(desk: Desk, ser
     server.behave("silent")
     desk.delivery = "inline"
 
-    desk.run(SHORT.replace("setup()", "setup(exit_timeout=2)"))
+    desk.run(SHORT.replace("=30", "=2"))
 
     assert desk.spool.count() == {"open": 0, "ready": 1, "sending": 0, "aside": 0}
     assert (desk.state / "servers.json").exists()
@@ -101,7 +101,7 @@ def test_a_slow_servers_answer_is_not_needed_for_storing(desk: Desk, server: Any
     server.behave("2s")
     desk.delivery = "inline"
 
-    desk.run(SHORT)
+    desk.run(SHORT.replace("=30", "=1.5"))
 
     assert len(server.wait_for_breadcrumbs(1)) == 1
 
@@ -192,7 +192,7 @@ def test_a_handler_of_sigchld_is_not_called_for_a_courier(
     desk: Desk, server: Any, delivery: str
 ) -> None:
     desk.delivery = delivery
-    source = f"""{PRELUDE}
+    source = f"""{PATIENT}
 import os, signal, time
 calls = []
 def reap(*_):
@@ -246,7 +246,7 @@ def test_a_program_that_closes_all_descriptors_loses_none_of_its_own(
     lines = {"before": "", "inside": "", "after": ""}
     lines[when] = close.format(indent="    " if when == "inside" else "")
     source = (
-        f"import os\n{lines['before']}{PRELUDE}\n"
+        f"import os\n{lines['before']}{PATIENT}\n"
         f"with {RUN}:\n    pass\n    {lines['inside']}\n{lines['after']}"
     )
 
@@ -263,7 +263,7 @@ def test_a_program_without_standard_streams_is_served(
 ) -> None:
     desk.delivery = delivery
     path = desk.folder / "bare.py"
-    path.write_text(f"{PRELUDE}\nwith {RUN}: pass")
+    path.write_text(f"{PATIENT}\nwith {RUN}: pass")
 
     done = subprocess.run(
         ["/bin/sh", "-c", f"exec {sys.executable} {path} <&- >&- 2>&-"],
@@ -328,14 +328,14 @@ def test_who_makes_no_progress_dies(desk: Desk, server: Any) -> None:
 
 def test_who_makes_progress_dies_in_the_end_all_the_same(desk: Desk, server: Any) -> None:
     server.behave("300ms")
-    for _ in range(20):
+    for _ in range(40):
         desk.spool.put(record(server.url))
-    code = "from migas import courier; courier.main([], stall=60, life=1.5)"
+    code = "from migas import courier; courier.main([], stall=60, life=4)"
 
     done = subprocess.run([sys.executable, "-c", code], env=desk.environment(), check=False)
 
     assert done.returncode in (0, -signal.SIGALRM)
-    assert 0 < len(server.breadcrumbs) < 20
+    assert 0 < len(server.breadcrumbs) < 40
 
 
 def test_who_finds_the_lease_held_leaves_without_having_loaded_urllib3(desk: Desk) -> None:
