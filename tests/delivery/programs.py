@@ -23,6 +23,9 @@ SECONDS = 60.0
 
 NOBODY = 65534
 PRELUDE = "import migas; migas.setup()"
+PATIENT = "import migas; migas.setup(exit_timeout=30)"
+"""For what must arrive before an attended courier is killed, on a machine however busy."""
+
 RUN = 'migas.session("lab/tool", "1.0.0")'
 _OF_MIGAS = ("MIGAS_", "_MIGAS_", "DO_NOT_TRACK", "SLURM_", "PBS_", "LSB_", "CI", "PYTEST_")
 

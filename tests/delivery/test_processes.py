@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.delivery.programs import NOBODY, PRELUDE, RUN
+from tests.delivery.programs import NOBODY, PATIENT, PRELUDE, RUN
 
 if TYPE_CHECKING:
     from tests.delivery.programs import Desk, Ended
@@ -179,7 +179,8 @@ def test_a_run_that_ends_while_the_interpreter_shuts_down_is_delivered(
     desk: Desk, server: Any, delivery: str
 ) -> None:
     desk.delivery = delivery
-    source = f"{HEAD}\nimport atexit\nrun = {RUN}\natexit.register(run.stop)\nrun.start()\n"
+    head = HEAD.replace(PRELUDE, PATIENT)
+    source = f"{head}\nrun = {RUN}\natexit.register(run.stop)\nrun.start()\n"
 
     ended = desk.run(source, options=STRICT)
 

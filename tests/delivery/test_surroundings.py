@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.delivery.programs import NOBODY, PRELUDE, RUN
+from tests.delivery.programs import NOBODY, PATIENT, RUN
 from tests.delivery.records import record
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.delivery.programs import Desk
 
-SHORT = f"{PRELUDE}\nwith {RUN}: print('hi')"
+SHORT = f"{PATIENT}\nwith {RUN}: print('hi')"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 
 
@@ -86,7 +86,7 @@ def test_a_disk_that_is_full_when_the_run_ends_has_the_open_record_still(
     both: Desk, server: Any, full_disk: Path
 ) -> None:
     source = (
-        f"{PRELUDE}\nwith {RUN}:\n    print('hi')\n"
+        f"{PATIENT}\nwith {RUN}:\n    print('hi')\n"
         f"    with open({str(full_disk / 'filler')!r}, 'wb', buffering=0) as file:\n"
         "        try:\n            while True: file.write(b'x' * 4096)\n"
         "        except OSError: pass"
