@@ -27,6 +27,7 @@ __all__ = ["MAX_ANSWER_BYTES", "Client", "NoAnswerError"]
 
 _CONNECT_SHARE = 0.8
 _JOIN_SECONDS = 0.2
+_LOOK_SECONDS = 0.05
 _STORED = {
     "bad_versions": [],
     "cached": False,
@@ -41,8 +42,11 @@ class Client:
 
     Args:
         endpoint: The server's base URL, as `config.base_url` gives it.
-        keeps_thread: Whether the thread that makes the requests waits for the next one. In a
-            program that may fork it must not: a live thread makes `os.fork()` warn.
+        keeps_thread: Whether a thread may wait for the next request. In a program that may fork
+            none must: a live thread makes `os.fork()` warn. Where one may, requests over a kept
+            connection are made in the caller's thread, which handing over would slow by a third,
+            and the other thread only breaks off what takes too long. Then one thread alone may use
+            the client.
     """
 
     def __init__(self, endpoint: str, *, keeps_thread: bool = False) -> None:
@@ -51,6 +55,7 @@ class Client:
         self._pool: urllib3.PoolManager | None = None
         self._making = threading.Lock()
         self._workers: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._guard: _Guard | None = None
 
     def add_project(self, breadcrumb: Breadcrumb, timeout: float) -> dict[str, Any]:
         """Store a breadcrumb and learn the project's newest version.
@@ -115,6 +120,9 @@ class Client:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.clear()
+        if self._guard is not None:
+            self._guard.end()
+            self._guard = None
         while True:
             try:
                 self._workers.get_nowait().end()
@@ -122,6 +130,8 @@ class Client:
                 return
 
     def _post(self, path: str, body: bytes, timeout: float) -> Answer:
+        if self._guard is not None:
+            return self._post_guarded(self._guard, path, body, timeout)
         try:
             worker = self._workers.get_nowait()
         except queue.Empty:
@@ -129,13 +139,28 @@ class Client:
         outcome = worker.run(lambda: self._exchange(path, body, timeout), timeout)
         if outcome is None:
             raise NoAnswerError(f"No answer within {timeout:g} s", worker.abandon())
+        worker.end()
+        if not isinstance(outcome, Answer):
+            raise outcome
         if self._keeps_thread:
-            self._workers.put(worker)
-        else:
-            worker.end()
-        if isinstance(outcome, Answer):
-            return outcome
-        raise outcome
+            # The name is resolved and a connection stands: from now on nothing hangs unbreakably.
+            self._guard = _Guard()
+        return outcome
+
+    def _post_guarded(self, guard: _Guard, path: str, body: bytes, timeout: float) -> Answer:
+        guard.begin(timeout)
+        try:
+            return self._exchange(path, body, timeout)
+        except NoAnswerError as error:
+            # Whatever went wrong, the next request begins anew, with a resolution that may hang.
+            self._guard = None
+            if guard.has_broken_off:
+                raise NoAnswerError(f"No answer within {timeout:g} s", "timeout") from None
+            raise error from None
+        finally:
+            guard.finish()
+            if self._guard is None:
+                guard.end()
 
     def _exchange(self, path: str, body: bytes, timeout: float) -> Answer:
         seconds = max(timeout, 0.001)
@@ -213,6 +238,46 @@ class _Worker:
                 self._outcomes.put(outcome)
         finally:
             connections.forget(threading.get_ident())
+
+
+class _Guard:
+    """A thread that breaks off what the thread that made it does beyond its time."""
+
+    def __init__(self) -> None:
+        self.has_broken_off = False
+        self._guarded = threading.get_ident()
+        self._changed = threading.Condition()
+        self._deadline: float | None = None
+        self._is_over = False
+        self._thread = threads.start(self._serve, "migas-transport")
+
+    def begin(self, seconds: float) -> None:
+        """Guard what begins now for so many seconds."""
+        self._deadline = time.monotonic() + seconds
+
+    def finish(self) -> None:
+        """What was guarded has ended."""
+        with self._changed:  # it may be being broken off just now
+            self._deadline = None
+        connections.forget(self._guarded)
+
+    def end(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify()
+        threads.join(self._thread, _JOIN_SECONDS)
+
+    def _serve(self) -> None:
+        # It looks now and then rather than being told of each request, which would cost both.
+        with self._changed:
+            while not self._is_over:
+                deadline = self._deadline
+                if deadline is not None and time.monotonic() >= deadline:
+                    self._deadline = None
+                    self.has_broken_off = True
+                    connections.break_off(self._guarded)
+                self._changed.wait(_LOOK_SECONDS)
 
 
 def _kind(error: BaseException) -> str:

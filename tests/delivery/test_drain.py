@@ -115,6 +115,28 @@ def test_a_server_that_makes_us_wait_leaves_no_thread_behind(
     wait_until(lambda: "migas-transport" not in {one.name for one in threading.enumerate()})
 
 
+@pytest.mark.parametrize("manner", ["silent", "drip", "endless", "reset"])
+def test_a_server_that_fails_over_a_kept_connection_is_left_in_time(
+    spool: Spool, server: FaultServer, manner: str
+) -> None:
+    def turn_bad(request: Request) -> None:
+        if len(server.requests) == 3:
+            server.behave(manner)
+
+    for _ in range(6):
+        spool.put(record(server.url))
+    sender = Sender(0.5)
+    server.behave(turn_bad)
+
+    drain = Drain(spool, Backoff(spool.root), sender)
+    drain.run(time.time() + 20)
+    sender.close()
+
+    assert drain.delivered == 3
+    assert spool.count()["ready"] == 3
+    wait_until(lambda: "migas-transport" not in {one.name for one in threading.enumerate()})
+
+
 @pytest.mark.parametrize("manner", ["wrong-host", "self-signed", "expired", "private-ca"])
 def test_a_certificate_that_proves_nothing_gets_nothing(
     spool: Spool, drain: Draining, manner: str
