@@ -9,12 +9,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from urllib.parse import urlsplit
 
 import urllib3
 
-from migas import connections, log, threads
+from migas import connections, log
 from migas.answers import MAX_ANSWER_BYTES, Answer, NoAnswerError, graphql_data, stored_by_rest
 from migas.breadcrumb import encode, graphql_body, rest_body
+from migas.deadlines import Guard, Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["MAX_ANSWER_BYTES", "Client", "NoAnswerError"]
 
 _CONNECT_SHARE = 0.8
-_JOIN_SECONDS = 0.2
-_LOOK_SECONDS = 0.05
 _STORED = {
     "bad_versions": [],
     "cached": False,
@@ -52,10 +52,12 @@ class Client:
     def __init__(self, endpoint: str, *, keeps_thread: bool = False) -> None:
         self.endpoint = endpoint
         self._keeps_thread = keeps_thread
+        self._prefix = urlsplit(endpoint).path
         self._pool: urllib3.PoolManager | None = None
+        self._server: urllib3.HTTPConnectionPool | None = None
         self._making = threading.Lock()
-        self._workers: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        self._guard: _Guard | None = None
+        self._workers: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._guard: Guard | None = None
 
     def add_project(self, breadcrumb: Breadcrumb, timeout: float) -> dict[str, Any]:
         """Store a breadcrumb and learn the project's newest version.
@@ -117,7 +119,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        pool, self._pool = self._pool, None
+        pool, self._pool, self._server = self._pool, None, None
         if pool is not None:
             pool.clear()
         if self._guard is not None:
@@ -135,7 +137,7 @@ class Client:
         try:
             worker = self._workers.get_nowait()
         except queue.Empty:
-            worker = _Worker()
+            worker = Worker()
         outcome = worker.run(lambda: self._exchange(path, body, timeout), timeout)
         if outcome is None:
             raise NoAnswerError(f"No answer within {timeout:g} s", worker.abandon())
@@ -144,10 +146,10 @@ class Client:
             raise outcome
         if self._keeps_thread:
             # The name is resolved and a connection stands: from now on nothing hangs unbreakably.
-            self._guard = _Guard()
+            self._guard = Guard()
         return outcome
 
-    def _post_guarded(self, guard: _Guard, path: str, body: bytes, timeout: float) -> Answer:
+    def _post_guarded(self, guard: Guard, path: str, body: bytes, timeout: float) -> Answer:
         guard.begin(timeout)
         try:
             return self._exchange(path, body, timeout)
@@ -165,9 +167,8 @@ class Client:
     def _exchange(self, path: str, body: bytes, timeout: float) -> Answer:
         seconds = max(timeout, 0.001)
         try:
-            response = self._connections().request(
-                "POST",
-                self.endpoint + path,
+            response = self._send(
+                path,
                 body=body,
                 timeout=urllib3.Timeout(connect=seconds * _CONNECT_SHARE, total=seconds),
                 # One more try for a kept connection that the server closed meanwhile.
@@ -189,6 +190,15 @@ class Client:
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise NoAnswerError(_reason(error), _kind(error)) from None
 
+    def _send(self, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        manager = self._connections()
+        if manager.proxy is not None:
+            return manager.request("POST", self.endpoint + path, **options)
+        # Taking the same URL apart for each request would cost a sixth of it.
+        pool = manager.connection_from_url(self.endpoint) if self._server is None else self._server
+        self._server = pool
+        return pool.urlopen("POST", self._prefix + path, headers=manager.headers, **options)
+
     def _connections(self) -> urllib3.PoolManager:
         import migas
 
@@ -196,88 +206,6 @@ class Client:
             if self._pool is None:
                 self._pool = connections.pool_for(self.endpoint, f"migas/{migas.__version__}")
             return self._pool
-
-
-class _Worker:
-    """A thread that runs one request after another and can be left behind in any of them."""
-
-    def __init__(self) -> None:
-        self._tasks: queue.SimpleQueue[Callable[[], Answer] | None] = queue.SimpleQueue()
-        self._outcomes: queue.SimpleQueue[Answer | NoAnswerError] = queue.SimpleQueue()
-        self._thread = threads.start(self._serve, "migas-transport")
-
-    def run(self, task: Callable[[], Answer], timeout: float) -> Answer | NoAnswerError | None:
-        """Run a task and wait; None when the time is up, after which only `abandon` may follow."""
-        self._tasks.put(task)
-        try:
-            return self._outcomes.get(timeout=timeout)
-        except queue.Empty:
-            return None
-
-    def abandon(self) -> str:
-        """Break off what it is doing; what to call this, as in `NoAnswerError`."""
-        self._tasks.put(None)
-        was_connected = connections.break_off(self._thread.ident)
-        threads.join(self._thread, _JOIN_SECONDS if was_connected else 0.0)
-        return "timeout" if was_connected else "no route"
-
-    def end(self) -> None:
-        """Let the thread end, and wait until it has."""
-        self._tasks.put(None)
-        threads.join(self._thread, _JOIN_SECONDS)
-
-    def _serve(self) -> None:
-        try:
-            while (task := self._tasks.get()) is not None:
-                try:
-                    outcome: Answer | NoAnswerError = task()
-                except NoAnswerError as error:
-                    outcome = error
-                except Exception as error:  # noqa: BLE001  a thread of ours must print nothing
-                    outcome = NoAnswerError(repr(error), "failed")
-                self._outcomes.put(outcome)
-        finally:
-            connections.forget(threading.get_ident())
-
-
-class _Guard:
-    """A thread that breaks off what the thread that made it does beyond its time."""
-
-    def __init__(self) -> None:
-        self.has_broken_off = False
-        self._guarded = threading.get_ident()
-        self._changed = threading.Condition()
-        self._deadline: float | None = None
-        self._is_over = False
-        self._thread = threads.start(self._serve, "migas-transport")
-
-    def begin(self, seconds: float) -> None:
-        """Guard what begins now for so many seconds."""
-        self._deadline = time.monotonic() + seconds
-
-    def finish(self) -> None:
-        """What was guarded has ended."""
-        with self._changed:  # it may be being broken off just now
-            self._deadline = None
-        connections.forget(self._guarded)
-
-    def end(self) -> None:
-        """End the thread."""
-        with self._changed:
-            self._is_over = True
-            self._changed.notify()
-        threads.join(self._thread, _JOIN_SECONDS)
-
-    def _serve(self) -> None:
-        # It looks now and then rather than being told of each request, which would cost both.
-        with self._changed:
-            while not self._is_over:
-                deadline = self._deadline
-                if deadline is not None and time.monotonic() >= deadline:
-                    self._deadline = None
-                    self.has_broken_off = True
-                    connections.break_off(self._guarded)
-                self._changed.wait(_LOOK_SECONDS)
 
 
 def _kind(error: BaseException) -> str:
