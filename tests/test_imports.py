@@ -32,7 +32,9 @@ ROOMS = """
     children
     drain recovery
     sender upkeep
-    transport connections answers threads watch
+    transport
+    deadlines
+    connections answers threads watch
     descriptors marks memory lease pace backoff spool
     record
     privacy
@@ -42,7 +44,7 @@ ROOMS = """
     config
     settings ownfile inheritance policy
     places identity environment releases
-    process private log
+    process private log forks
     collector
     breadcrumb
 """
