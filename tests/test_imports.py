@@ -23,11 +23,11 @@ ROOMS = """
     exits tracking
     wrapping
     runs
-    plan speakers
+    plan
     signals
     operations
     delivery
-    couriers
+    speakers couriers
     courier dispatch
     children
     drain recovery

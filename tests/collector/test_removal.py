@@ -19,6 +19,8 @@ from tests.collector.test_storage import a_crumb, count
 if TYPE_CHECKING:
     from tests.collector.databases import Database
 
+pytestmark = pytest.mark.slow
+
 USER = str(UUID(int=7))
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tests.collector.databases import Database
     from tests.collector.live import LiveCollector
 
+pytestmark = pytest.mark.slow
+
 BREADCRUMB = json.dumps({"project": "a/b", "project_version": "1.0"}).encode()
 
 

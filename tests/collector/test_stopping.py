@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.collector import CollectorProcess, running_collector
 
+pytestmark = pytest.mark.slow
+
 
 class Sender(threading.Thread):
     """Sends breadcrumbs one after the other, and notes those that were answered with success."""

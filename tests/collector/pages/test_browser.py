@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.collector.pages.site import Browsing, Site
 
+pytestmark = pytest.mark.slow
+
 PIPELINE = "/p/brainlab/cortiprep"
 PHONE = 360
 

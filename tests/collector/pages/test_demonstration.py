@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from migas.collector.rebuild import Difference
 
+pytestmark = pytest.mark.slow
+
 COUNT = 3000
 SERVE = f"import sys; from migas import demo; sys.exit(demo.serve({COUNT}))"
 
