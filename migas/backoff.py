@@ -168,7 +168,9 @@ def _is_valid(state: object) -> bool:
     recent = state.get("recent", [])
     return all(_is_number(state.get(name, 0)) for name in _NUMBERS) and (
         isinstance(recent, list)
-        and all(isinstance(one, list) and len(one) == 2 and all(map(_is_number, one)) for one in recent)
+        and all(
+            isinstance(one, list) and len(one) == 2 and all(map(_is_number, one)) for one in recent
+        )
     )
 
 

@@ -358,7 +358,7 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _current  # noqa: PLW0603
+    global _current
     inherited, _current = _current, None
     if inherited is not None:
         try:

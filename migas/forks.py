@@ -19,11 +19,19 @@ def held_off() -> RLock:
     if not _is_watching and hasattr(os, "register_at_fork"):
         _is_watching = True
         os.register_at_fork(
-            before=lambda: _gate.acquire(),
-            after_in_parent=lambda: _gate.release(),
+            before=_close_gate,
+            after_in_parent=_open_gate,
             after_in_child=_forget,
         )
     return _gate
+
+
+def _close_gate() -> None:
+    _gate.acquire()
+
+
+def _open_gate() -> None:
+    _gate.release()
 
 
 def _forget() -> None:

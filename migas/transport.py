@@ -20,7 +20,7 @@ from migas.deadlines import Guard, Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from migas.breadcrumb import Breadcrumb
