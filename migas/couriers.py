@@ -52,10 +52,12 @@ class Couriers:
 
     def may_start(self, payload: Record | None = None) -> bool:
         """Whether one could do anything now: none is started for a server that was unreachable."""
+        if config.delivery() == "spool":
+            return False  # and nothing is imported that did not come with the run's rooms
         from migas import dispatch
         from migas.backoff import Backoff
 
-        if config.delivery() == "spool" or not dispatch.can_start():
+        if not dispatch.can_start():
             return False
         try:
             root = config.state_folder()
