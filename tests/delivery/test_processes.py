@@ -38,9 +38,7 @@ FORKS = {
         "pid = os.fork()\nif not pid:\n    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)\n"
         "    raise ValueError\nos.waitpid(pid, 0)"
     ),
-    "that runs on to the end of the block": (
-        "pid = os.fork()\nif pid: os.waitpid(pid, 0)"
-    ),
+    "that runs on to the end of the block": ("pid = os.fork()\nif pid: os.waitpid(pid, 0)"),
     "whose child forks again": (
         "pid = os.fork()\nif not pid:\n    pid = os.fork()\n    os.waitpid(pid, 0) if pid else 0\n"
         "    os._exit(0)\nos.waitpid(pid, 0)"
