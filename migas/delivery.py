@@ -288,7 +288,7 @@ def _import_rooms() -> None:
     """Import what a run needs while forks wait, rather than one by one in whichever thread."""
     import faulthandler  # noqa: F401
 
-    from migas import environment, marks, memory, outcome, privacy, speakers  # noqa: F401
+    from migas import environment, marks, memory, outcome, privacy  # noqa: F401
 
     environment.is_ci()
     if config.delivery() not in ("log", "spool"):

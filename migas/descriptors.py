@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _HIGH_NUMBER = 700
 
 
@@ -13,11 +18,11 @@ def out_of_the_way(descriptor: int) -> int:
     Returns:
         The descriptor to use from now on; the given one is closed if it is another.
     """
+    if fcntl is None:
+        return descriptor
     try:
-        import fcntl
-
         moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH_NUMBER)
-    except (ImportError, OSError, ValueError):
+    except (OSError, ValueError):
         return descriptor
     os.close(descriptor)
     return moved
