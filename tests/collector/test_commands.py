@@ -290,6 +290,7 @@ def test_a_server_says_one_line_and_ends_quietly(number: signal.Signals, tmp_pat
         assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_the_servers_process_keeps_its_port_and_its_rows_over_a_restart() -> None:
     body = b'{"project": "owner/repo", "project_version": "1.0"}'
     headers = {"Content-Type": "application/json"}

@@ -126,6 +126,7 @@ def test_an_upgraded_database_takes_breadcrumbs(empty_database: Database) -> Non
     assert empty_database.value("SELECT status FROM sessions") == "C"
 
 
+@pytest.mark.slow
 def test_several_processes_may_start_at_once(empty_database: Database) -> None:
     make_oldest(empty_database)
     script = (
