@@ -14,7 +14,7 @@ from tests.support.fault_server import CERTIFICATES, MANNERS, FaultServer
 if TYPE_CHECKING:
     from pathlib import Path
 
-DELIVERIES = ("detached", "inline", "spool", "auto")
+DELIVERIES = ("auto", "detached", "inline", "spool")
 ENDINGS = {
     "a result": "print('done')",
     "an exit code": "import sys\n    sys.exit(3)",
@@ -101,7 +101,7 @@ def test_all_manners_and_endings(tmp_path: Path, delivery: str) -> None:
         return None
 
     began = time.monotonic()
-    with ThreadPoolExecutor(6) as pool:
+    with ThreadPoolExecutor(8) as pool:
         problems: list[Any] = [problem for problem in pool.map(cell, MANNERS) if problem]
     print(f"{len(MANNERS)} manners in {time.monotonic() - began:.0f} s")
     assert problems == []

@@ -60,7 +60,7 @@ def simulate(
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, 60.0, 1800.0])
 def test_a_shared_home(tmp_path: Path, seconds: float) -> None:
-    world, server, (spool,) = simulate(tmp_path, 10_000, 1, seconds=seconds, living=0.2, seed=7)
+    world, server, (spool,) = simulate(tmp_path, 10_000, 1, seconds=seconds, living=0.03, seed=7)
 
     print(
         f"\n10,000 tasks in {seconds:g} s: {server.requests} requests, {server.refused} refused, "
