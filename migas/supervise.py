@@ -207,8 +207,10 @@ def _wait_for(pid: int, awaited: set[int], arrived: set[int]) -> int:
 def _stop(number: int) -> None:
     """Stop as the program did, and only now: whoever waits for us takes the terminal then."""
     stopping = {number} & set(_STOPPING)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping)
+    # Sent while blocked: it becomes one with the terminal's own, which may still be pending; two
+    # would stop us again right after whoever continues us.
     os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping)
     signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
 
 
