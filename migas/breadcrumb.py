@@ -80,6 +80,11 @@ _MAX_CHARS = {
 }
 _CUT_ORDER = ("error_desc", "status_desc", "error_type", "project_version", "project")
 _CUT_MARK = " … "
+_MAX_CHAR_BYTES = 6
+"""What one character can take in JSON at most: a control character's `\\u001f`."""
+
+_FRAME_BYTES = 500
+"""More than everything in a request takes beside its texts."""
 _MAX_TEXT_CHARS = 8 * MAX_REQUEST_BYTES
 
 
@@ -118,6 +123,8 @@ def fit(breadcrumb: Breadcrumb, *, reserved: int = 0) -> Breadcrumb:
         those reserved.
     """
     fitted = breadcrumb.copy()
+    if _is_surely_small(fitted, MAX_REQUEST_BYTES - reserved):
+        return fitted
     for name in _CUT_ORDER:
         excess = request_bytes(fitted) + reserved - MAX_REQUEST_BYTES
         if excess <= 0:
@@ -237,6 +244,12 @@ def _repair(name: str, value: object) -> object:
         half = _MAX_TEXT_CHARS // 2
         return text[:half] + _CUT_MARK + text[-half:]
     return text
+
+
+def _is_surely_small(breadcrumb: Breadcrumb, limit: int) -> bool:
+    """Whether a breadcrumb would fit even if every character were escaped; most do."""
+    chars = sum(len(value) for value in breadcrumb.values() if isinstance(value, str))
+    return _FRAME_BYTES + _MAX_CHAR_BYTES * chars <= limit
 
 
 def _json_cost(text: str) -> int:

@@ -70,7 +70,7 @@ class Delivery:
         Returns:
             The open record's path, or None where none can be or needs to be written.
         """
-        if config.refusal() is not None or config.delivery() == "log":
+        if config.delivery() == "log":
             return None
         try:
             spool = self._usable_spool()
@@ -111,9 +111,7 @@ class Delivery:
 
     def end_run(self, path: str | None, crumb: Breadcrumb) -> None:
         """Put a run's end among what waits, and see that it is sent."""
-        if config.refusal() is not None:
-            self.erase_run(path)
-        elif config.delivery() == "log":
+        if config.delivery() == "log":
             _print(crumb)
         else:
             self._couriers.send(self._write(path, crumb))
@@ -130,7 +128,8 @@ class Delivery:
 
     def queue(self, crumb: Breadcrumb) -> None:
         """Write a single breadcrumb among what waits, and see that it is sent."""
-        self.end_run(None, crumb)
+        if config.refusal() is None:
+            self.end_run(None, crumb)
 
     def announce(self, crumb: Breadcrumb) -> None:
         """Say once that a run goes on; where that cannot be said now, it never is."""
@@ -231,7 +230,7 @@ class Delivery:
         from migas import environment, memory
         from migas.record import LOST
 
-        lost = breadcrumb.compose({**crumb, "status": "F", "status_desc": LOST})
+        lost: Breadcrumb = {**crumb, "status": "F", "status_desc": LOST}
         record: Record = {
             "endpoint": config.settings.endpoint,
             "breadcrumb": breadcrumb.fit(lost),
@@ -290,7 +289,7 @@ def _import_rooms() -> None:
 
     from migas import environment, marks, memory, outcome, privacy  # noqa: F401
 
-    environment.is_ci()
+    environment.telemetry_fields()
     if config.delivery() not in ("log", "spool"):
         import select  # noqa: F401
 

@@ -26,15 +26,23 @@ _PMI_VARIABLES = ("PMIX_RANK", "PMI_RANK")
 _RELEASE_SUFFIX = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}
 
 
+_of_this_process: dict[str, object] = {}
+
+
 def telemetry_fields() -> dict[str, object]:
-    """The breadcrumb's fields that describe where this process runs, ready for the wire."""
-    return {
-        "language": "python",
-        "language_version": language_version(),
-        "platform": sys.platform,
-        "container": container(),
-        "is_ci": is_ci(),
-    }
+    """The breadcrumb's fields that describe where this process runs, ready for the wire.
+
+    They are found out once: nothing of it changes while a process lives.
+    """
+    if not _of_this_process:
+        _of_this_process.update(
+            language="python",
+            language_version=language_version(),
+            platform=sys.platform,
+            container=container(),
+            is_ci=is_ci(),
+        )
+    return _of_this_process.copy()
 
 
 def language_version() -> str:

@@ -27,8 +27,13 @@ class Inherited:
         self.endpoint = endpoint
 
 
+_was_offered = False
+
+
 def offer_to_children(endpoint: str, session_id: str | None) -> None:
     """Leave this process's server and session for the programs it starts, without any user id."""
+    global _was_offered  # noqa: PLW0603  the variable, which said so, is about to be ours
+    _was_offered = was_offered()
     here = process.facts()
     if here["started"] and here["boot"] and here["namespace"]:
         os.environ[VARIABLE] = " ".join(
@@ -43,6 +48,12 @@ def offer_to_children(endpoint: str, session_id: str | None) -> None:
         )
     else:
         os.environ.pop(VARIABLE, None)
+
+
+def was_offered() -> bool:
+    """Whether anything was left for this process, by a living ancestor or by anyone else."""
+    text = os.environ.get(VARIABLE)
+    return _was_offered or (text is not None and not text.startswith(f"{os.getpid()} "))
 
 
 def from_ancestor() -> Inherited | None:

@@ -24,13 +24,17 @@ def oom_count(path: str, root: str = GROUP_ROOT) -> int | None:
     if not path.startswith(root + "/") or ".." in path:
         return None
     try:
-        with open(path, "rb") as events:
-            for line in events.read(4096).splitlines():
-                name, _, count = line.partition(b" ")
-                if name == b"oom_kill" and count.isdigit():
-                    return int(count)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            text = os.read(descriptor, 4096)
+        finally:
+            os.close(descriptor)
     except OSError:
         return None
+    for line in text.splitlines():
+        name, _, count = line.partition(b" ")
+        if name == b"oom_kill" and count.isdigit():
+            return int(count)
     return None
 
 

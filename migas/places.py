@@ -56,7 +56,7 @@ def persists(folder: str) -> bool:
     """Whether a folder outlives this run: not one on a throw-away container's own root."""
     from migas import environment
 
-    if environment.container() == "unknown":
+    if environment.telemetry_fields()["container"] == "unknown":
         return True
     existing = folder
     while existing != os.path.dirname(existing) and not os.path.isdir(existing):

@@ -220,11 +220,12 @@ class Session:
             from migas import signals as signal_registry
 
             signal_registry.serve(self)
-        self._open()
+        if config.settings.is_set_up:
+            self._open()
 
     def _open(self) -> None:
         """Write the open record and make the appointments; again after a late `setup()`."""
-        if config.refusal() is not None or self._path is not None or self._is_discarded:
+        if self._path is not None or self._is_discarded:
             return
         if config.settings.session_id is not None and "session_id" not in self._plan.fields:
             self.session_id = config.settings.session_id

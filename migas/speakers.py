@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from migas import config, process
+from migas import config, inheritance, process
 from migas.record import InvalidRecordError, place_key
 from migas.spool import Spool
 
@@ -21,6 +21,8 @@ def is_pool_worker() -> bool:
 
 def ancestor_speaks_for(project: str) -> bool:
     """Whether a program that started this one has an open run of the same project."""
+    if not inheritance.was_offered():
+        return False  # ten thousand runs may be open in a home that a cluster shares
     spool = Spool(config.state_folder())
     others = [entry for entry in spool.open_entries() if entry.pid != os.getpid()]
     if not others:
