@@ -10,7 +10,8 @@ import json
 import os
 import time
 
-from migas import log, private
+from migas import log
+from migas.host import private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ def build_parser() -> argparse.ArgumentParser:
     import argparse
 
     import migas
-    from migas import controls
     from migas.collector import commands as collector_commands
-    from migas.supervise import register as register_run
+    from migas.commands import controls
+    from migas.commands.supervise import register as register_run
 
     parser = argparse.ArgumentParser(
         prog="migas",
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["run"]:
         # A program is waiting to be started: nothing else is loaded first.
-        from migas.supervise import main as run_program
+        from migas.commands.supervise import main as run_program
 
         return run_program(given[1:])
     options = build_parser().parse_args(given)
@@ -76,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _settings() -> str:
     """Every variable and every key of the policy files, with what it means."""
-    from migas import policy, settings
+    from migas import settings
+    from migas.settings import policy
 
     def table(meanings: Mapping[str, str]) -> str:
         return "\n".join(f"  {name:16} {meaning}" for name, meaning in meanings.items())
@@ -89,7 +90,7 @@ def _settings() -> str:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from migas import demo
+    from migas.commands import demo
 
     return demo.serve() if options.serve else demo.run()
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 
-from migas import identity, inheritance, log, policy
-from migas.places import config_folder, persists, state_folder
-from migas.policy import DELIVERIES
+from migas import log
 from migas.settings import (
     DEFAULT_ENDPOINT,
     DEFAULT_EXIT_TIMEOUT,
@@ -19,9 +17,14 @@ from migas.settings import (
     VARIABLES,
     as_uuid,
     choice,
+    identity,
+    inheritance,
+    policy,
     seconds,
     settings,
 )
+from migas.settings.places import config_folder, persists, state_folder
+from migas.settings.policy import DELIVERIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,7 +136,7 @@ def _setup(
 ) -> None:
     kept: dict[str, str] = {}
     if filename is not None:
-        from migas import ownfile
+        from migas.settings import ownfile
 
         kept = ownfile.read(filename)
     parent = inheritance.from_ancestor()
@@ -229,7 +232,7 @@ def _people_refuse() -> str | None:
 def _silent_rank() -> int | None:
     if settings.ranks == "all":
         return None
-    from migas import environment
+    from migas.host import environment
 
     return environment.mpi_rank()
 

@@ -118,7 +118,8 @@ class Couriers:
     def _start(self, payload: Record | None) -> None:
         if not self.may_start(payload):
             return
-        from migas import dispatch, environment
+        from migas import dispatch
+        from migas.host import environment
         from migas.record import encode
 
         mode = config.delivery()

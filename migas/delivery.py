@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 
-from migas import breadcrumb, config, forks, log, process
+from migas import breadcrumb, config, log
 from migas.couriers import Couriers
+from migas.host import forks, process
 from migas.spool import Spool
 from migas.watch import Watch
 
@@ -41,7 +42,8 @@ def compose(project: object, version: object, fields: Mapping[str, Any]) -> Brea
     Raises:
         privacy.DroppedError: The program's own `before_send` keeps it back.
     """
-    from migas import environment, privacy
+    from migas import privacy
+    from migas.host import environment
 
     facts = environment.telemetry_fields()
     facts["user_id"] = config.user_id()
@@ -227,7 +229,7 @@ class Delivery:
         return record
 
     def _open_record(self, crumb: Breadcrumb) -> Record:
-        from migas import environment, memory
+        from migas.host import environment, memory
         from migas.record import LOST
 
         lost: Breadcrumb = {**crumb, "status": "F", "status_desc": LOST}
@@ -287,7 +289,8 @@ def _import_rooms() -> None:
     """Import what a run needs while forks wait, rather than one by one in whichever thread."""
     import faulthandler  # noqa: F401
 
-    from migas import environment, marks, memory, outcome, privacy  # noqa: F401
+    from migas import marks, outcome, privacy  # noqa: F401
+    from migas.host import environment, memory  # noqa: F401
 
     environment.telemetry_fields()
     if config.delivery() not in ("log", "spool"):

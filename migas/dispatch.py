@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 
-from migas import children, log
-from migas.descriptors import OwnDescriptor
+from migas import log
+from migas.host import children
+from migas.host.descriptors import OwnDescriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import time
 
-from migas import log, private, process
+from migas import log
+from migas.host import private, process
 
 LEASE_SECONDS = 90.0
 """Seconds without a sign of life after which the lease of another host's courier is void."""

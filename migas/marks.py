@@ -12,13 +12,13 @@ import os
 import signal
 import threading
 
-from migas import private, process
-from migas.descriptors import out_of_the_way
+from migas.host import private, process
+from migas.host.descriptors import out_of_the_way
 from migas.record import place_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from migas.process import ProcessFacts
+    from migas.host.process import ProcessFacts
 
 SIGNALS = ("SIGTERM", "SIGHUP", "SIGXCPU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM")
 """Signals whose default action ends a process and which people and batch systems send."""

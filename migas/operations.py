@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, TypedDict
 
     from migas.breadcrumb import Breadcrumb
-    from migas.transport import Client
+    from migas.transport.client import Client
 
     class ProjectAnswer(TypedDict, total=False):
         """What `add_project` answers."""
@@ -281,7 +281,7 @@ def client_for(endpoint: str) -> Client:
         return _only_client
     import os
 
-    from migas.transport import Client
+    from migas.transport.client import Client
 
     # A forked child must not speak on its parent's connections.
     key = f"{os.getpid()} {endpoint}"
@@ -303,7 +303,7 @@ def _call(ask: Callable[[Client, float], Any], shape: dict[str, Any], problem: s
     timeout = config.settings.timeout
     if timeout <= 0:
         return {**shape, "success": False, "message": "MIGAS_TIMEOUT is 0: nothing is waited for."}
-    from migas.transport import NoAnswerError
+    from migas.transport.client import NoAnswerError
 
     try:
         answer = ask(client_for(config.settings.endpoint), timeout)

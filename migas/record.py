@@ -12,14 +12,14 @@ import os
 import time
 
 from migas import breadcrumb
-from migas.environment import SCHEDULERS
+from migas.host.environment import SCHEDULERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self, TypedDict
 
     from migas.breadcrumb import Breadcrumb
-    from migas.process import ProcessFacts
+    from migas.host.process import ProcessFacts
 
     class Record(TypedDict, total=False):
         """What one file holds."""

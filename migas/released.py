@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from migas import config, identity
+from migas import config
+from migas.settings import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class _View(type):
 
     def __getattr__(cls, name: str) -> Any:
         if name in _SHOWN:
-            from migas import environment
+            from migas.host import environment
 
             return environment.telemetry_fields()[name]
         raise AttributeError(f"Config has no attribute {name!r}")

@@ -54,7 +54,7 @@ def request(
     body = encode({"query": query} if query is not None else json_data or {})
     target = "/graphql" if path is None else "/" + path.lstrip("/")
     from migas.operations import client_for
-    from migas.transport import NoAnswerError
+    from migas.transport.client import NoAnswerError
 
     try:
         answer = client_for(base)._post(  # noqa: SLF001  what is raw here is raw there

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextvars
 import os
 
-from migas import config, forks, identity, log, outcome
+from migas import config, log, outcome
 from migas.breadcrumb import canonical_uuid
+from migas.host import forks
+from migas.settings import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -181,7 +183,7 @@ class Session:
 
     def end_by_signal(self, name: str) -> None:
         """End the run by a signal that is about to end the process."""
-        from migas import environment
+        from migas.host import environment
 
         self._guarded(lambda: self._end(outcome.terminated(name, environment.scheduler())))
 
@@ -314,7 +316,7 @@ class Session:
         if self._arrived_signal is not None:
             name, mark = self._arrived_signal
             if outcome.is_made_of(error, mark):
-                from migas import environment
+                from migas.host import environment
 
                 return outcome.terminated(name, environment.scheduler())
         return outcome.from_exception(error, self._plan.find_handler)

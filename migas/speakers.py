@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import sys
 
-from migas import config, inheritance, process
+from migas import config
+from migas.host import process
 from migas.record import InvalidRecordError, place_key
+from migas.settings import inheritance
 from migas.spool import Spool
 
 

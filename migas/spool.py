@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from migas import private, process
+from migas.host import private, process
 from migas.record import (
     MAX_RECORD_BYTES,
     Claim,

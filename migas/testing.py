@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migas import breadcrumb, config, delivery, inheritance, operations, runs
+from migas import breadcrumb, config, delivery, operations, runs
+from migas.settings import inheritance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

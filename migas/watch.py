@@ -11,7 +11,8 @@ from __future__ import annotations
 import threading
 import time
 
-from migas import log, threads
+from migas import log
+from migas.host import threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.collector import CollectorProcess
+
+if hasattr(signal, "SIGHUP"):
+    # Ignored below `nohup`; what a program of a test inherits must not depend on who runs the tests.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 for _name in [name for name in os.environ if "MIGAS" in name or name == "DO_NOT_TRACK"]:
     # What the person who runs the tests has decided is for real programs.

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from migas import policy, settings
+from migas import settings
+from migas.settings import policy
 from tests.support.collector import run_command
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment

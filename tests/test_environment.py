@@ -8,7 +8,8 @@ import sys
 import platformdirs
 import pytest
 
-from migas import environment, places
+from migas.host import environment
+from migas.settings import places
 
 
 @pytest.fixture

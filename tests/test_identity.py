@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from migas import identity
+from migas.settings import identity
 
 KEPT = "7b3c9b52-3c0e-4f6f-8a53-1d2f9c0f6a11"
 
@@ -64,7 +64,7 @@ def test_an_id_is_forgotten(tmp_path):
 
 def test_simultaneous_first_runs_agree(tmp_path):
     text = (
-        "import sys\nfrom migas import identity\nsys.stdin.readline()\n"
+        "import sys\nfrom migas.settings import identity\nsys.stdin.readline()\n"
         f"print(identity.user_id({str(tmp_path / 'migas')!r}, persists=True))"
     )
     runs = [

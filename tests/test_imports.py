@@ -18,7 +18,7 @@ PACKAGE = Path(migas.__file__).parent
 ROOMS = """
     __main__ pytest_plugin
     cli
-    demo supervise controls account testing
+    commands testing
     helpers request api
     exits tracking
     wrapping
@@ -29,22 +29,16 @@ ROOMS = """
     delivery
     speakers couriers
     courier dispatch
-    children
-    drain recovery
-    sender upkeep
-    transport
-    deadlines
-    connections answers threads watch
-    descriptors marks memory lease pace backoff spool
+    transport watch
+    marks lease backoff spool
     record
     privacy
     error
     outcome redact
     notices released
     config
-    settings ownfile inheritance policy
-    places identity environment releases
-    process private log forks
+    settings releases
+    host log
     collector
     breadcrumb
 """
@@ -123,7 +117,7 @@ def test_only_commands_reach_the_collector() -> None:
     assert {room for room, imported in EDGES if imported == "collector"} <= {
         "collector",
         "cli",
-        "demo",
+        "commands",
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas import policy
+from migas.settings import policy
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
 

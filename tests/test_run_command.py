@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas.supervise import read_end
+from migas.commands.supervise import read_end
 from tests.support.programs import environment
 from tests.support.terminals import Terminal
 

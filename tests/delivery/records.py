@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from migas import process
+from migas.host import process
 from migas.record import Claim, Entry, encode
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from migas.answers import NoAnswerError
-from migas.drain import Clock
+from migas.courier.drain import Clock
+from migas.transport.answers import NoAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

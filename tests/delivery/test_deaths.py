@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas import memory
+from migas.host import memory
 from tests.delivery.programs import PRELUDE, ROOT, RUN, wait_until
 from tests.delivery.records import open_record
 

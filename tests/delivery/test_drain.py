@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from migas.backoff import Backoff
-from migas.drain import Drain
+from migas.courier.drain import Drain
+from migas.courier.sender import Sender
 from migas.record import Entry
-from migas.sender import Sender
 from migas.spool import Spool
 from tests.delivery.programs import NOBODY, wait_until
 from tests.delivery.records import plant, put_old, record

@@ -9,7 +9,7 @@ import pytest
 
 from migas import courier
 from migas.backoff import Backoff
-from migas.drain import Drain
+from migas.courier.drain import Drain
 from migas.spool import Spool
 from tests.delivery.records import record
 from tests.delivery.simulation import START, LimitedServer, World

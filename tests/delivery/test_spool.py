@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from migas import spool as spool_module
-from migas import upkeep
+from migas.courier import upkeep
 from migas.record import Entry, InvalidRecordError, encode, parse
 from migas.spool import Spool
 from tests.delivery.programs import NOBODY

@@ -16,7 +16,8 @@ import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from migas import config, courier, identity
+from migas import config, courier
+from migas.settings import identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

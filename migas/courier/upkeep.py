@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from migas import process, record
+from migas import record
+from migas.host import process
 from migas.record import Claim, Entry, OpenEntry
 from migas.spool import MAX_AGE
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import time
 
-from migas import breadcrumb, log, marks, memory, outcome, process
+from migas import breadcrumb, log, marks, outcome
+from migas.courier.upkeep import CLAIM_SECONDS
+from migas.host import memory, process
 from migas.record import LOST, InvalidRecordError, key, place_key
-from migas.upkeep import CLAIM_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,10 +13,17 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from migas import connections, log
-from migas.answers import MAX_ANSWER_BYTES, Answer, NoAnswerError, graphql_data, stored_by_rest
+from migas import log
 from migas.breadcrumb import encode, graphql_body, rest_body
-from migas.deadlines import Guard, Worker
+from migas.transport import connections
+from migas.transport.answers import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    NoAnswerError,
+    graphql_data,
+    stored_by_rest,
+)
+from migas.transport.deadlines import Guard, Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import signal
 import threading
 from contextlib import contextmanager
 
-from migas import process
+from migas.host import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

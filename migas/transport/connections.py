@@ -11,7 +11,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from migas import policy
+from migas.settings import policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

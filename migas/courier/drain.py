@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 
-from migas import log, recovery, upkeep
-from migas.answers import NoAnswerError
+from migas import log
+from migas.courier import recovery, upkeep
+from migas.courier.pace import Pace
 from migas.lease import Lease
-from migas.pace import Pace
 from migas.record import InvalidRecordError, server_key
+from migas.transport.answers import NoAnswerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

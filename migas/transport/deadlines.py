@@ -6,8 +6,9 @@ import queue
 import threading
 import time
 
-from migas import connections, threads
-from migas.answers import Answer, NoAnswerError
+from migas.host import threads
+from migas.transport import connections
+from migas.transport.answers import Answer, NoAnswerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from migas import places
+from migas.settings import places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import argparse
 import json
 import sys
 
-from migas import account, config
+from migas import config
+from migas.commands import account
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from migas.answers import NoAnswerError
+from migas.transport.answers import NoAnswerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from migas.breadcrumb import Breadcrumb
-    from migas.transport import Client
+    from migas.transport.client import Client
 
 # What is left after both is for noting the failure before the end.
 _PATIENT_SHARE = 0.6
@@ -72,7 +72,7 @@ class Sender:
     def _client(self, endpoint: str) -> Client:
         if endpoint not in self._clients:
             # urllib3 takes 100 ms to import, which a courier without work need not pay.
-            from migas.transport import Client
+            from migas.transport.client import Client
 
             self._clients[endpoint] = Client(endpoint, keeps_thread=True)
         return self._clients[endpoint]

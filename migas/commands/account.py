@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from migas import breadcrumb, config, delivery, identity, policy
+from migas import breadcrumb, config, delivery
 from migas.backoff import Backoff
+from migas.settings import identity, policy
 from migas.spool import Spool
 
 TYPE_CHECKING = False

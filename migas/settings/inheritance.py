@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
-from migas import process
 from migas.breadcrumb import canonical_uuid
+from migas.host import process
 
 VARIABLE = "_MIGAS_PARENT"
 

@@ -10,13 +10,14 @@ import signal
 import sys
 import time
 
-from migas import breadcrumb, config, environment, log, releases
-from migas.answers import NoAnswerError
+from migas import breadcrumb, config, log, releases
 from migas.backoff import Backoff
-from migas.drain import Drain
+from migas.courier.drain import Drain
+from migas.courier.sender import Sender
+from migas.host import environment
 from migas.record import MAX_RECORD_BYTES, InvalidRecordError, parse
-from migas.sender import Sender
 from migas.spool import Spool
+from migas.transport.answers import NoAnswerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -104,7 +104,7 @@ def read_end(
         return code, outcome.suspended()
     if name in _CRASHES:
         return code, outcome.failed(f"Crashed ({name})")
-    from migas import environment
+    from migas.host import environment
 
     return code, outcome.terminated(name, environment.scheduler())
 
@@ -146,7 +146,7 @@ def _explain(arguments: Sequence[str], problem: str) -> NoReturn:
 
 
 def _supervise(command: list[str], plan: Plan) -> int:
-    from migas import memory
+    from migas.host import memory
 
     forwarded = {getattr(signal, name) for name in _FORWARDED}
     awaited = {*forwarded, *_STOPPING, signal.SIGCHLD, signal.SIGCONT}

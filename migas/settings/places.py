@@ -54,7 +54,7 @@ def site_folders() -> list[str]:
 
 def persists(folder: str) -> bool:
     """Whether a folder outlives this run: not one on a throw-away container's own root."""
-    from migas import environment
+    from migas.host import environment
 
     if environment.telemetry_fields()["container"] == "unknown":
         return True
