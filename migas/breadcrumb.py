@@ -88,11 +88,12 @@ _FRAME_BYTES = 500
 _MAX_TEXT_CHARS = 8 * MAX_REQUEST_BYTES
 
 
-def compose(fields: Mapping[str, Any]) -> Breadcrumb:
+def compose(fields: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> Breadcrumb:
     """Build the breadcrumb that a server stores from values as a program gave them.
 
     Args:
         fields: Names from `FIELDS` with values of any type; unknown names and None are left out.
+        facts: Values of fields that nobody gave, right for the wire as they are.
 
     Returns:
         A new breadcrumb. A `user_id` or `session_id` that is no UUID is left out, an unknown
@@ -108,6 +109,8 @@ def compose(fields: Mapping[str, Any]) -> Breadcrumb:
                 repaired = None
             if repaired is not None:
                 composed[name] = repaired
+        elif facts is not None and name in facts:
+            composed[name] = facts[name]
     return composed  # type: ignore[return-value]
 
 

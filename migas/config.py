@@ -214,7 +214,7 @@ def refusal(*, environment_only: bool = False) -> str | None:
         return "setup(enabled=False) was called"
     if settings.endpoint_error is not None:
         return settings.endpoint_error
-    if _is_under_pytest() and OFFICIAL_HOST in settings.endpoint and not settings.is_captured:
+    if OFFICIAL_HOST in settings.endpoint and not settings.is_captured and _is_under_pytest():
         return "a test must not reach the official server"
     rank = _silent_rank()
     return f"this is MPI rank {rank}; rank 0 speaks for all" if rank else None
@@ -267,8 +267,7 @@ def user_id() -> str | None:
     if settings.given_user_id is not None or settings.is_captured:
         return settings.given_user_id
     try:
-        folder = config_folder()
-        return identity.user_id(folder, persists=persists(folder))
+        return identity.user_id(config_folder(), persists=persists)
     except (OSError, RuntimeError) as error:
         log.debug("no user id: %s", error)
         return None

@@ -45,12 +45,14 @@ def compose(project: object, version: object, fields: Mapping[str, Any]) -> Brea
     from migas import privacy
     from migas.host import environment
 
-    facts = environment.telemetry_fields()
-    facts["user_id"] = config.user_id()
-    facts["session_id"] = config.session_id()
     given = {name: value for name, value in fields.items() if value is not None}
-    facts.update(privacy.redacted(given), project=project, project_version=version)
-    return privacy.leaving(breadcrumb.compose(facts))
+    said = privacy.redacted(given)
+    said.update(project=project, project_version=version)
+    if "user_id" not in said:
+        said["user_id"] = config.user_id()
+    if "session_id" not in said:
+        said["session_id"] = config.session_id()
+    return privacy.leaving(breadcrumb.compose(said, environment.telemetry_fields()))
 
 
 class Delivery:

@@ -431,5 +431,5 @@ def _end_with_interpreter() -> None:
 
 
 def _session_id(fields: dict[str, Any]) -> str:
-    given = canonical_uuid(fields.get("session_id", ""))
+    given = canonical_uuid(fields["session_id"]) if "session_id" in fields else None
     return given or config.settings.session_id or identity.random_uuid()

@@ -86,7 +86,7 @@ class Spool:
 
     def folder(self, name: str, *below: str) -> str:
         """The path of one of the folders, or of something in it."""
-        return os.path.join(self.root, name, *below)
+        return os.sep.join((self.root, name, *below))
 
     def open(self, record: Record) -> str:
         """Write what is sent if nobody hears of the run again.

@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     from tests.support.collector import CollectorProcess
 
 if hasattr(signal, "SIGHUP"):
-    # Ignored below `nohup`; what a program of a test inherits must not depend on who runs the tests.
+    # Ignored below `nohup`, but what a test starts must not depend on who runs the tests.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 for _name in [name for name in os.environ if "MIGAS" in name or name == "DO_NOT_TRACK"]:
     # What the person who runs the tests has decided is for real programs.
     del os.environ[_name]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: programs that a test waits for leave them idle."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

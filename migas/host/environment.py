@@ -108,13 +108,11 @@ def mpi_rank() -> int | None:
     The variables of an MPI launcher say so. `srun` sets PMI's variables for whatever it starts, a
     farm of independent tasks too: there MPI runs only where its library is in the process.
     """
-    environ = os.environ
     rank = _number(_MPI_VARIABLES)
     if rank is not None:
         return rank
     rank = _number(_PMI_VARIABLES)
-    by_srun = "SLURM_STEP_ID" in environ and environ.get("SLURM_PROCID") is not None
-    if not by_srun:
+    if "SLURM_STEP_ID" not in os.environ or "SLURM_PROCID" not in os.environ:
         return rank
     task = _number(("SLURM_PROCID",))
     if rank is not None and rank != task:
@@ -124,9 +122,8 @@ def mpi_rank() -> int | None:
 
 def _number(variables: tuple[str, ...]) -> int | None:
     for variable in variables:
-        text = os.environ.get(variable, "")
-        if text.isdecimal():
-            return int(text)
+        if variable in os.environ and os.environ[variable].isdecimal():
+            return int(os.environ[variable])
     return None
 
 

@@ -7,7 +7,14 @@ import os
 from migas import log
 from migas.breadcrumb import canonical_uuid
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _FILE_NAME = "user_id"
+
+# Each breadcrumb asks; the file is read again when it has changed or is gone.
+_kept: dict[str, tuple[tuple[int, ...], str | None]] = {}
 
 
 def random_uuid() -> str:
@@ -22,19 +29,19 @@ def random_uuid() -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-def user_id(folder: str, *, persists: bool) -> str | None:
+def user_id(folder: str, *, persists: Callable[[str], bool]) -> str | None:
     """The id kept in a folder, made there at the first run.
 
     Args:
         folder: The user's configuration folder.
-        persists: Whether the folder outlives this run. Where it does not, a new id would count
-            one person as a new one at each run, so none is made.
+        persists: Says whether the folder outlives this run. Where it does not, a new id would
+            count one person as a new one at each run, so none is made.
 
     Returns:
         A UUID as text, or None where none can be kept.
     """
     kept = kept_user_id(folder)
-    if kept is not None or not persists:
+    if kept is not None or not persists(folder):
         return kept
     try:
         return _write_once(folder, os.path.join(folder, _FILE_NAME))
@@ -62,6 +69,18 @@ def forget_user_id(folder: str) -> bool:
 
 
 def _read(path: str) -> str | None:
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return None
+    signature = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
+    known = _kept.get(path)
+    if known is None or known[0] != signature:
+        known = _kept[path] = (signature, _content(path))
+    return known[1]
+
+
+def _content(path: str) -> str | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except OSError:

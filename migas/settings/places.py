@@ -7,6 +7,13 @@ import sys
 
 SITE_FOLDER = "/etc/xdg"
 
+_IS_LINUX = sys.platform.startswith("linux")
+
+# Asked for many times in a run; the keys are what the environment says.
+_xdg_folders: dict[tuple[str, str, str], str] = {}
+_site_folders: dict[str, list[str]] = {}
+_persistent: dict[str, bool] = {}
+
 
 def state_folder() -> str:
     """Where breadcrumbs wait to be sent: `MIGAS_STATE_DIR`, else the user's state directory.
@@ -18,8 +25,8 @@ def state_folder() -> str:
     if chosen:
         return os.path.abspath(chosen)
     # On Linux platformdirs says the same (a test compares), at 22 ms of import time in every run.
-    if sys.platform.startswith("linux"):
-        return os.path.join(_xdg_folder("XDG_STATE_HOME", ".local", "state"), "migas")
+    if _IS_LINUX:
+        return _xdg_folder("XDG_STATE_HOME", ".local", "state")
     import platformdirs
 
     return platformdirs.user_state_dir("migas", appauthor=False)
@@ -31,8 +38,8 @@ def config_folder() -> str:
     Raises:
         RuntimeError: No home directory is known for this user.
     """
-    if sys.platform.startswith("linux"):
-        return os.path.join(_xdg_folder("XDG_CONFIG_HOME", ".config"), "migas")
+    if _IS_LINUX:
+        return _xdg_folder("XDG_CONFIG_HOME", ".config")
     import platformdirs
 
     return platformdirs.user_config_dir("migas", appauthor=False)
@@ -43,13 +50,16 @@ def site_folders() -> list[str]:
 
     `/etc/xdg` always counts: no variable of a user's takes an administrator's word back.
     """
-    if not sys.platform.startswith("linux"):
+    if not _IS_LINUX:
         import platformdirs
 
         return [platformdirs.site_config_dir("migas", appauthor=False)]
-    named = os.environ.get("XDG_CONFIG_DIRS", "").split(":")
-    folders = [folder.rstrip("/") for folder in named if os.path.isabs(folder)]
-    return [os.path.join(folder, "migas") for folder in dict.fromkeys([*folders, SITE_FOLDER])]
+    named = os.environ.get("XDG_CONFIG_DIRS", "")
+    if named not in _site_folders:
+        given = [folder.rstrip("/") for folder in named.split(":") if os.path.isabs(folder)]
+        folders = dict.fromkeys([*given, SITE_FOLDER])
+        _site_folders[named] = [os.path.join(folder, "migas") for folder in folders]
+    return _site_folders[named]
 
 
 def persists(folder: str) -> bool:
@@ -58,6 +68,12 @@ def persists(folder: str) -> bool:
 
     if environment.telemetry_fields()["container"] == "unknown":
         return True
+    if folder not in _persistent:
+        _persistent[folder] = _is_on_another_device_than_root(folder)
+    return _persistent[folder]
+
+
+def _is_on_another_device_than_root(folder: str) -> bool:
     existing = folder
     while existing != os.path.dirname(existing) and not os.path.isdir(existing):
         existing = os.path.dirname(existing)
@@ -65,11 +81,15 @@ def persists(folder: str) -> bool:
 
 
 def _xdg_folder(variable: str, *below_home: str) -> str:
-    # The XDG Base Directory Specification: a relative value is to be ignored.
-    value = os.environ.get(variable, "").strip()
-    if value and os.path.isabs(value):
-        return value
-    home = os.path.expanduser("~")
-    if not os.path.isabs(home):
-        raise RuntimeError("no home directory is known for this user")
-    return os.path.join(home, *below_home)
+    said = (variable, os.environ.get(variable, ""), os.environ.get("HOME", ""))
+    folder = _xdg_folders.get(said)
+    if folder is None:
+        # The XDG Base Directory Specification: a relative value is to be ignored.
+        value = said[1].strip()
+        if not os.path.isabs(value):
+            home = os.path.expanduser("~")
+            if not os.path.isabs(home):
+                raise RuntimeError("no home directory is known for this user")
+            value = os.path.join(home, *below_home)
+        folder = _xdg_folders[said] = os.path.join(value, "migas")
+    return folder

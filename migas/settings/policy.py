@@ -62,7 +62,8 @@ def refusal() -> str | None:
     marker = marker_path()
     if marker is not None and os.path.lexists(marker):
         return f"{marker} exists, as `migas optout` makes it"
-    for file in (*site_files(), *user_files()):
+    _files.look_again()
+    for file in (*_files.site, *_files.user):
         if file.refusal is not None:
             return file.refusal
     return None
@@ -96,12 +97,36 @@ def user_files() -> list[PolicyFile]:
 
 def site(key: str) -> Any:
     """What the site says, which beats a program's arguments; None when it says nothing."""
-    return _first(site_files(), key)
+    return _first(_files.known().site, key)
 
 
 def user(key: str) -> Any:
     """What the user says, which beats only the default; None when that is nothing."""
-    return _first(user_files(), key)
+    return _first(_files.known().user, key)
+
+
+class _Files:
+    """The policies as they were when somebody last asked whether anything may be sent.
+
+    That is asked before anything else, so no other question needs another look at the disk.
+    """
+
+    def __init__(self) -> None:
+        self.site: list[PolicyFile] = []
+        self.user: list[PolicyFile] = []
+        self._were_looked_at = False
+
+    def look_again(self) -> None:
+        self.site, self.user = site_files(), user_files()
+        self._were_looked_at = True
+
+    def known(self) -> _Files:
+        if not self._were_looked_at:
+            self.look_again()
+        return self
+
+
+_files = _Files()
 
 
 def _first(files: list[PolicyFile], key: str) -> Any:
@@ -109,10 +134,14 @@ def _first(files: list[PolicyFile], key: str) -> Any:
 
 
 def _file(path: str, absent: tuple[int, ...]) -> PolicyFile | None:
+    is_link = False
     try:
-        facts = os.stat(path)
+        facts = os.lstat(path)
+        is_link = stat.S_ISLNK(facts.st_mode)
+        if is_link:
+            facts = os.stat(path)
     except OSError as error:
-        if error.errno in absent and not os.path.islink(path):
+        if error.errno in absent and not is_link:
             return None
         return PolicyFile(path, {}, error.strerror or repr(error))
     signature = (facts.st_mtime_ns, facts.st_size, facts.st_ino, facts.st_mode, facts.st_uid)
