@@ -29,6 +29,7 @@ ELSEWHERE_SECONDS = CLAIM_SECONDS
 """How often, in seconds, couriers look after the runs of other hosts: each costs a look at a file,
 and ten thousand may be open."""
 
+_WRITING_SECONDS = 60.0
 _MARKS_KEPT_SECONDS = 30 * 24 * 3600.0
 
 
@@ -70,7 +71,9 @@ def _recover(spool: Spool, entry: OpenEntry) -> int:
         verdict = _verdict(spool, path, entry, record)
     except InvalidRecordError as error:
         log.debug("%s", error)
-        spool.set_aside(path)
+        # From another host it may be looked at while it is being written.
+        if entry.place == place_key(process.facts()) or _age(path) > _WRITING_SECONDS:
+            spool.set_aside(path)
         return 0
     except OSError as error:
         log.debug("%s cannot be looked at: %s", path, error)
