@@ -36,8 +36,6 @@ if TYPE_CHECKING:
         """The batch system that the run is in, which may end it; only in `open/`."""
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
 MAX_RECORD_BYTES = 16 * 1024
 
 LOST = "Lost"
@@ -149,7 +147,7 @@ class Claim:
 
 def encode(record: Record) -> bytes:
     """The text of a record."""
-    return _encode(record).encode()
+    return breadcrumb.encode(record)
 
 
 def parse(text: bytes) -> Record:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from migas.record import Entry, Record
     from migas.spool import Spool
 
-    Send = Callable[[str, Breadcrumb], None]
+    Send = Callable[[str, Breadcrumb, Callable[[], None]], None]
 
 SECOND_AFTER_RUNNING = 1.05
 """Seconds between a session's `R` and its end: a server's times are whole seconds, and of two in
@@ -53,7 +53,8 @@ class Drain:
     Args:
         spool: What to empty.
         backoff: Which servers must be left alone.
-        send: Sends one breadcrumb, or raises `NoAnswerError`.
+        send: Sends one breadcrumb to an endpoint, or raises `NoAnswerError`; while the server
+            thinks it may call its third argument, which prepares the next.
         clock: The time.
         by_hand: A person asked: earlier failures do not count, and what dead couriers had claimed
             is taken at once.
@@ -84,6 +85,7 @@ class Drain:
         self._paces: dict[str, Pace] = {}
         self._unnoted: dict[str, int] = {}
         self._tried: set[str] = set()
+        self._ahead: dict[str, tuple[str, Record] | None] = {}
         self._running_sent: dict[str, float] = {}
 
     def run(self, deadline: float) -> bool:
@@ -131,34 +133,57 @@ class Drain:
     def _send_all(self, deadline: float) -> None:
         while entries := self._sendable():
             ended = {entry.session for entry in entries if not entry.is_running}
-            for entry in entries:
-                if entry.server in self._silenced:
-                    continue
-                if self._clock.now() >= deadline:
-                    return
-                self._on_progress()
-                self._lease.keep()
-                self._tried.add(entry.name)
-                self._take(entry, is_over=entry.session in ended)
+            try:
+                for number, entry in enumerate(entries, 1):
+                    if entry.server in self._silenced:
+                        continue
+                    if self._clock.now() >= deadline:
+                        return
+                    self._on_progress()
+                    self._lease.keep()
+                    self._tried.add(entry.name)
+                    taken = self._take(entry, ended)
+                    if taken is not None:
+                        claimed, record = taken
+                        self._wait_until_due(record, entry)
+                        following = entries[number] if number < len(entries) else None
+                        self._deliver(record, entry, claimed, lambda: self._look(following, ended))  # noqa: B023  called at once
+            finally:
+                self._give_back_ahead()
 
-    def _take(self, entry: Entry, *, is_over: bool) -> None:
+    def _take(self, entry: Entry, ended: set[str]) -> tuple[str, Record] | None:
+        """Claim and read an entry; None when there is nothing to send."""
+        if entry.name in self._ahead:
+            return self._ahead.pop(entry.name)
         claimed = self._spool.claim(entry.name)
         if claimed is None:
-            return
-        if entry.is_running and is_over:
+            return None
+        if entry.is_running and entry.session in ended:
             self._spool.discard(claimed)  # the end is news enough
-            return
+            return None
         try:
-            record = self._spool.read(claimed)
+            return claimed, self._spool.read(claimed)
         except InvalidRecordError as error:
             log.debug("%s", error)
             self._spool.set_aside(claimed)
         except OSError as error:
             log.debug("%s cannot be read now: %s", claimed, error)
             self._spool.give_back(claimed)
-        else:
-            self._wait_until_due(record, entry)
-            self._deliver(record, entry, claimed)
+        return None
+
+    def _look(self, entry: Entry | None, ended: set[str]) -> None:
+        """Take the next entry ahead of its turn, in the time in which a server thinks."""
+        if entry is not None and entry.server not in self._silenced:
+            try:
+                self._ahead[entry.name] = self._take(entry, ended)
+            except OSError as error:  # not to be mistaken for the connection's failure
+                log.debug("the next breadcrumb could not be taken ahead: %s", error)
+
+    def _give_back_ahead(self) -> None:
+        for taken in self._ahead.values():
+            if taken is not None:
+                self._spool.give_back(taken[0])
+        self._ahead.clear()
 
     def _wait_until_due(self, record: Record, entry: Entry) -> None:
         """Keep the server's pace, and never have an end stamped with the second of its `R`."""
@@ -216,11 +241,13 @@ class Drain:
             self._paces[server] = Pace(self._backoff.recent(endpoint))
         return self._paces[server]
 
-    def _deliver(self, record: Record, entry: Entry, claimed: str) -> None:
+    def _deliver(
+        self, record: Record, entry: Entry, claimed: str, meanwhile: Callable[[], None]
+    ) -> None:
         endpoint = record["endpoint"]
         self._pace(entry.server, endpoint).sent(self._clock.now())
         try:
-            self._send(endpoint, record["breadcrumb"])
+            self._send(endpoint, record["breadcrumb"], meanwhile)
         except NoAnswerError as error:
             log.debug("%s: %s", endpoint, error)
             self._keep_or_drop(entry, claimed, error)

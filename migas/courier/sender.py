@@ -43,8 +43,15 @@ class Sender:
         self._hurry_until = hurry_until
         self._clients: dict[str, Client] = {}
 
-    def __call__(self, endpoint: str, crumb: Breadcrumb) -> None:
+    def __call__(
+        self, endpoint: str, crumb: Breadcrumb, meanwhile: Callable[[], None] | None = None
+    ) -> None:
         """Send one.
+
+        Args:
+            endpoint: The server's base URL.
+            crumb: What to send, fitted.
+            meanwhile: May be called while the server thinks; must not raise.
 
         Raises:
             NoAnswerError: It is not known to be stored.
@@ -52,7 +59,7 @@ class Sender:
         client = self._client(endpoint)
         left = 0.0 if self._hurry_until is None else self._hurry_until - time.monotonic()
         if left <= 0:  # nobody waits, or whoever did has let us live
-            self._stored(crumb, client.add_project(crumb, self._timeout))
+            self._stored(crumb, client.add_project(crumb, self._timeout, meanwhile))
             return
         try:
             answer = client.add_project(crumb, min(self._timeout, left * _PATIENT_SHARE))

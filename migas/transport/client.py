@@ -27,7 +27,7 @@ from migas.transport.deadlines import Guard, Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from migas.breadcrumb import Breadcrumb
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_ANSWER_BYTES", "Client", "NoAnswerError"]
 
 _CONNECT_SHARE = 0.8
+# One more try for a kept connection that the server closed meanwhile.
+_ONCE_MORE = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, allowed_methods=None)
 _STORED = {
     "bad_versions": [],
     "cached": False,
@@ -66,7 +68,12 @@ class Client:
         self._workers: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._guard: Guard | None = None
 
-    def add_project(self, breadcrumb: Breadcrumb, timeout: float) -> dict[str, Any]:
+    def add_project(
+        self,
+        breadcrumb: Breadcrumb,
+        timeout: float,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> dict[str, Any]:
         """Store a breadcrumb and learn the project's newest version.
 
         When the server fails for its own reasons or refuses the version's form, the breadcrumb
@@ -75,6 +82,8 @@ class Client:
         Args:
             breadcrumb: What to store, fitted.
             timeout: Seconds for everything, the second attempt included.
+            meanwhile: Called between asking and listening over a kept connection, in a client that
+                keeps its thread; must not raise.
 
         Returns:
             The server's answer: `success`, and when it is true `bad_versions`, `cached`,
@@ -84,7 +93,7 @@ class Client:
             NoAnswerError: It is not known to be stored.
         """
         deadline = time.monotonic() + timeout
-        answer = self._post("/graphql", graphql_body(breadcrumb), timeout)
+        answer = self._post("/graphql", graphql_body(breadcrumb), timeout, meanwhile)
         try:
             stored = graphql_data(answer, "add_project")
         except NoAnswerError as first:
@@ -138,8 +147,11 @@ class Client:
             except queue.Empty:
                 return
 
-    def _post(self, path: str, body: bytes, timeout: float) -> Answer:
+    def _post(
+        self, path: str, body: bytes, timeout: float, meanwhile: Callable[[], None] | None = None
+    ) -> Answer:
         if self._guard is not None:
+            connections.do_meanwhile(meanwhile)
             return self._post_guarded(self._guard, path, body, timeout)
         try:
             worker = self._workers.get_nowait()
@@ -178,16 +190,16 @@ class Client:
                 path,
                 body=body,
                 timeout=urllib3.Timeout(connect=seconds * _CONNECT_SHARE, total=seconds),
-                # One more try for a kept connection that the server closed meanwhile.
-                retries=urllib3.Retry(
-                    total=1, connect=0, read=1, redirect=0, status=0, allowed_methods=None
-                ),
+                retries=_ONCE_MORE,
                 redirect=False,
                 preload_content=False,
                 decode_content=False,
             )
             try:
-                text = response.read(MAX_ANSWER_BYTES + 1)
+                announced = response.headers.get("Content-Length", "")
+                is_short = announced.isdecimal() and int(announced) <= MAX_ANSWER_BYTES
+                # Reading all of a body is twice as fast as reading at most so much of it.
+                text = response.read(None if is_short else MAX_ANSWER_BYTES + 1)
                 if len(text) > MAX_ANSWER_BYTES:
                     response.close()
                     raise NoAnswerError("The answer is longer than 64 KiB", "failed")
@@ -198,13 +210,14 @@ class Client:
             raise NoAnswerError(_reason(error), _kind(error)) from None
 
     def _send(self, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
-        manager = self._connections()
-        if manager.proxy is not None:
-            return manager.request("POST", self.endpoint + path, **options)
-        # Taking the same URL apart for each request would cost a sixth of it.
-        pool = manager.connection_from_url(self.endpoint) if self._server is None else self._server
-        self._server = pool
-        return pool.urlopen("POST", self._prefix + path, headers=manager.headers, **options)
+        if self._server is None:
+            manager = self._connections()
+            if manager.proxy is not None:
+                return manager.request("POST", self.endpoint + path, **options)
+            # Taking the same URL apart for each request would cost a sixth of it.
+            self._server = manager.connection_from_url(self.endpoint)
+            self._server.headers = manager.headers
+        return self._server.urlopen("POST", self._prefix + path, **options)
 
     def _connections(self) -> urllib3.PoolManager:
         import migas

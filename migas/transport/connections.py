@@ -16,12 +16,17 @@ from migas.settings import policy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
     from typing import Any
+
+    from urllib3.response import HTTPResponse
 
 _MAX_CONNECTIONS = 4
 
+# By the identifier of the thread that asks.
 _in_use: dict[int, HTTPConnection] = {}
 _broken: set[int] = set()
+_meanwhile: dict[int, Callable[[], None]] = {}
 
 
 class _PlainConnection(HTTPConnection):
@@ -30,6 +35,10 @@ class _PlainConnection(HTTPConnection):
     def request(self, *arguments: Any, **options: Any) -> None:
         _use(self)
         super().request(*arguments, **options)
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3's own
+        _pass_the_time()
+        return super().getresponse()
 
 
 class _TlsConnection(HTTPSConnection):
@@ -42,6 +51,16 @@ class _TlsConnection(HTTPSConnection):
     def request(self, *arguments: Any, **options: Any) -> None:
         _use(self)
         super().request(*arguments, **options)
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3's own
+        _pass_the_time()
+        return super().getresponse()
+
+
+def _pass_the_time() -> None:
+    function = _meanwhile.pop(threading.get_ident(), None)
+    if function is not None:
+        function()
 
 
 def _use(connection: HTTPConnection) -> None:
@@ -57,6 +76,12 @@ class _PlainPool(HTTPConnectionPool):
 
 class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
+
+
+def do_meanwhile(function: Callable[[], None] | None) -> None:
+    """Have this thread call a function once, between its next request and the answer."""
+    if function is not None:
+        _meanwhile[threading.get_ident()] = function
 
 
 def break_off(thread: int | None) -> bool:
@@ -84,6 +109,7 @@ def break_off(thread: int | None) -> bool:
 def forget(thread: int | None) -> None:
     """Note that a thread has ended."""
     _in_use.pop(thread or 0, None)
+    _meanwhile.pop(thread or 0, None)
     _broken.discard(thread or 0)
 
 

@@ -304,7 +304,7 @@ def test_an_end_that_arrives_while_its_announcement_is_sent_follows_it_by_a_seco
         spool.put(running)
         sender = Sender(5)
 
-        def send(endpoint: str, crumb: object) -> None:
+        def send(endpoint: str, crumb: object, meanwhile: object) -> None:
             sender(endpoint, crumb)  # type: ignore[arg-type]
             if len(collector.crumbs()) == 1:
                 spool.put(record(collector.url, session_id=session))
@@ -367,7 +367,7 @@ def test_what_arrives_while_another_drains_is_sent_by_that_one(
     sender = Sender(5)
     late = Drain(spool, Backoff(spool.root), sender)
 
-    def send(endpoint: str, crumb: object) -> None:
+    def send(endpoint: str, crumb: object, meanwhile: object) -> None:
         if not server.breadcrumbs:
             spool.put(record(server.url))
             assert not late.run(time.time() + 5)  # the lease is held: it leaves
