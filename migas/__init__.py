@@ -61,9 +61,8 @@ def __getattr__(name: str) -> object:
     room = _ROOMS.get(name)
     if room is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{room}"), name)
+    # Not `importlib`, which would be another module to load.
+    value = getattr(__import__(f"{__name__}.{room}", fromlist=(name,)), name)
     globals()[name] = value
     return value
 

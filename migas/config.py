@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from migas import log
+from migas.host import forks
 from migas.settings import (
     DEFAULT_ENDPOINT,
     DEFAULT_EXIT_TIMEOUT,
@@ -17,8 +18,6 @@ from migas.settings import (
     VARIABLES,
     as_uuid,
     choice,
-    identity,
-    inheritance,
     policy,
     seconds,
     settings,
@@ -134,6 +133,8 @@ def _setup(
     filename: str | os.PathLike[str] | None,
     save_config: bool,
 ) -> None:
+    with forks.held_off():  # who is opted out never needs them
+        from migas.settings import identity, inheritance  # noqa: F401
     kept: dict[str, str] = {}
     if filename is not None:
         from migas.settings import ownfile
@@ -258,6 +259,8 @@ def session_id() -> str:
     if settings.session_id is not None:
         return settings.session_id
     if settings.own_session_id is None:
+        from migas.settings import identity
+
         settings.own_session_id = identity.random_uuid()
     return settings.own_session_id
 
@@ -266,6 +269,8 @@ def user_id() -> str | None:
     """The user's id for a breadcrumb: the one given to `setup()`, else the kept one."""
     if settings.given_user_id is not None or settings.is_captured:
         return settings.given_user_id
+    from migas.settings import identity
+
     try:
         return identity.user_id(config_folder(), persists=persists)
     except (OSError, RuntimeError) as error:

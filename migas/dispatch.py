@@ -8,7 +8,6 @@ since a program that waits for its children must not meet one it does not know.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -27,7 +26,7 @@ VARIABLE = "_MIGAS_COURIER"
 
 COURIER_ARGUMENTS = ("flush", "--courier")
 
-_INTERPRETER = re.compile(r"(python|pypy)[\d.]*[a-z]?(\.exe)?", re.IGNORECASE)
+_INTERPRETERS = ("python", "pypy")
 
 # The shell starts the courier and ends at once, so that it becomes nobody's child. A command in the
 # background reads /dev/null unless told otherwise, hence the detour for its standard input.
@@ -92,9 +91,16 @@ def can_start() -> bool:
         bool(executable)
         and os.path.isabs(executable)
         and not getattr(sys, "frozen", False)
-        and _INTERPRETER.fullmatch(os.path.basename(executable)) is not None
+        and _is_interpreter(os.path.basename(executable))
         and VARIABLE not in os.environ
     )
+
+
+def _is_interpreter(name: str) -> bool:
+    """Whether a program's name is one such as `python3`, `python3.13t`, `pypy3.11` or `pythonw`."""
+    name = name.lower().removesuffix(".exe")
+    bare = name[:-1] if name[-1:].isalpha() else name
+    return any(text.rstrip("0123456789.") in _INTERPRETERS for text in (name, bare))
 
 
 def dispatch(

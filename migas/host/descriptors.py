@@ -9,7 +9,9 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_HIGH_NUMBER = 700
+# High enough to be out of the way, and below 64: to go beyond, Linux must enlarge the process's
+# table, which takes ten milliseconds when the program has threads.
+_HIGH_NUMBER = 48
 
 
 def out_of_the_way(descriptor: int) -> int:
