@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 from migas.settings import policy
 from tests.support.fault_server import FaultServer
@@ -288,3 +291,37 @@ def test_every_key_is_explained():
         "error_text",
     }
     assert all(policy.KEYS.values())
+
+
+def is_url_to_the_standard_library(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_usable = is_usable and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    return is_usable and all(ord(char) > 32 for char in text) and not set("?#") & set(text)
+
+
+PIECES = [
+    *"http https ftp HTTP :// : / // @ [::1] 127.0.0.1 migas.example.org 8080 0 65535 65536".split(),
+    *("a", "?", "#", " ", "graphql", "user", "é", "٣"),
+]
+
+
+@given(
+    st.sampled_from(["", "http://", "HTTPS://"]),
+    st.lists(st.sampled_from(PIECES), max_size=6).map("".join),
+)
+@example("https://", "user:secret@host:1/")
+@example("http://", "host:")
+@example("http://", ":80")
+def test_a_url_is_what_the_standard_library_takes_for_one(scheme, rest):
+    text = scheme + rest
+    assume("[" not in text.replace("://[::1]", ""))  # where its releases differ
+    assert policy.is_url(text) == is_url_to_the_standard_library(text)
+
+
+@pytest.mark.parametrize("host", ["[::1", "::1]", "[]", "[::1]x", "x[::1]", "[host]", "[::1]:x"])
+def test_a_numeric_host_is_in_brackets_whole(host):
+    assert not policy.is_url(f"http://{host}/")
