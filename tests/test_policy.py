@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from migas.settings import policy
@@ -304,8 +304,8 @@ def is_url_to_the_standard_library(text: str) -> bool:
 
 
 PIECES = [
-    *"http https ftp HTTP :// : / // @ [::1] 127.0.0.1 migas.example.org 8080 0 65535 65536".split(),
-    *("a", "?", "#", " ", "graphql", "user", "é", "٣"),
+    *("http", "https", "ftp", "HTTP", "://", ":", "/", "//", "@", "127.0.0.1", "migas.example.org"),
+    *("8080", "0", "65535", "65536", "a", "?", "#", " ", "graphql", "user", "é", "٣"),
 ]
 
 
@@ -316,9 +316,9 @@ PIECES = [
 @example("https://", "user:secret@host:1/")
 @example("http://", "host:")
 @example("http://", ":80")
+@example("http://", "[::1]:80/a")
 def test_a_url_is_what_the_standard_library_takes_for_one(scheme, rest):
     text = scheme + rest
-    assume("[" not in text.replace("://[::1]", ""))  # where its releases differ
     assert policy.is_url(text) == is_url_to_the_standard_library(text)
 
 
