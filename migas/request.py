@@ -57,9 +57,7 @@ def request(
     from migas.transport.client import NoAnswerError
 
     try:
-        answer = client_for(base)._post(  # noqa: SLF001  what is raw here is raw there
-            target, body, timeout or config.settings.timeout
-        )
+        answer = client_for(base).ask("POST", target, body, timeout or config.settings.timeout)
     except NoAnswerError as error:
         log.debug("%s: %s", base, error)
         return _failure(*(_TIMED_OUT if error.kind == "timeout" else _UNREACHABLE))

@@ -13,6 +13,7 @@ import pytest
 
 from migas import settings
 from migas.settings import policy
+from migas.transport.answers import Answer, NoAnswerError, forgotten
 from tests.support.collector import run_command
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
@@ -215,6 +216,57 @@ def test_what_is_kept_is_forgotten(person):
     assert left == [foreign]
     assert not person.config.joinpath("user_id").exists()
     assert "no user id" in person.types("forget", MIGAS_OPTOUT="1").stdout
+
+
+def test_a_server_deletes_what_it_holds_of_a_user_before_the_id_is_erased(
+    tmp_path, shared_collector
+):
+    person = Person(tmp_path, shared_collector.url)
+    person.keeps_an_id()
+    for _run in range(2):
+        person.python(FAILING, MIGAS_DELIVERY="spool")
+    person.types("flush")
+    assert [crumb for crumb in shared_collector.crumbs() if crumb["user_id"] == USER]
+    person.python(FAILING, MIGAS_DELIVERY="spool")
+
+    told = person.asks("forget", "--remote")
+
+    assert told == {"deleted_by_server": 2, "user_id": True, "breadcrumbs": 1}
+    assert not [crumb for crumb in shared_collector.crumbs() if crumb["user_id"] == USER]
+    assert "no user id" in person.types("forget", "--remote").stdout
+
+
+def test_a_user_whom_the_server_does_not_know_is_forgotten_all_the_same(tmp_path, shared_collector):
+    person = Person(tmp_path, shared_collector.url)
+    person.keeps_an_id()
+    told = person.asks("forget", "--remote")
+    assert told == {"deleted_by_server": 0, "user_id": True, "breadcrumbs": 0}
+
+
+def test_while_the_server_does_not_forget_nothing_is_erased(person):
+    person.keeps_an_id()
+    person.python(FAILING, MIGAS_DELIVERY="spool")
+    said = person.types("forget", "--remote", status=1).stdout
+    assert "Nothing is erased" in said
+    assert person.config.joinpath("user_id").exists()
+    assert person.asks("status")["spool"]["ready"] == 1
+
+
+def test_opted_out_not_even_a_request_to_forget_is_sent(person):
+    person.keeps_an_id()
+    said = person.types("forget", "--remote", status=2, MIGAS_OPTOUT="1").stderr
+    assert "MIGAS_OPTOUT is set" in said
+    assert person.config.joinpath("user_id").exists()
+
+
+def test_a_server_without_a_call_to_forget_is_told_apart_from_one_that_knows_nobody():
+    ours = {"X-Backend-Server": "migas@ny1"}
+    assert forgotten(Answer(404, ours, b'{"detail":"Nothing is known of this user."}')) == 0
+    for headers in (ours, {}):
+        with pytest.raises(NoAnswerError, match="no call to forget"):
+            forgotten(Answer(404, headers, b'{"detail":"Not Found"}'))
+    with pytest.raises(NoAnswerError, match="does not say"):
+        forgotten(Answer(200, {}, b'{"success":true,"breadcrumbs":3}'))
 
 
 def test_a_flush_sends_what_waits(tmp_path):

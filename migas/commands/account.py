@@ -138,6 +138,27 @@ def forget() -> tuple[bool, int]:
     return had_id, erased
 
 
+def forget_at_server() -> int | None:
+    """Have the server delete all that it holds of the kept user id.
+
+    Returns:
+        How many breadcrumbs it has deleted, or None when no user id is kept here.
+
+    Raises:
+        NoAnswerError: The server does not say that it has.
+    """
+    from migas import operations
+    from migas.transport.answers import forgotten
+
+    config.setup()
+    folder = _folder(config.config_folder)
+    user_id = identity.kept_user_id(folder) if folder else None
+    if user_id is None:
+        return None
+    client = operations.client_for(config.settings.endpoint)
+    return forgotten(client.ask("DELETE", f"/api/users/{user_id}", b"", config.settings.timeout))
+
+
 def _erase(path: str) -> None:
     try:
         os.unlink(path)

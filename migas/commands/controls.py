@@ -31,7 +31,10 @@ def register(subparsers: Subparsers) -> None:
 
     _add(subparsers, "optout", _optout, "switch everything off for this user")
     _add(subparsers, "optin", _optin, "take `optout` back")
-    _add(subparsers, "forget", _forget, "erase the user id and everything that waits")
+    forget = _add(subparsers, "forget", _forget, "erase the user id and everything that waits")
+    forget.add_argument(
+        "--remote", action="store_true", help="have the server delete what it holds of you, first"
+    )
 
     flush = _add(subparsers, "flush", _flush, "send now what waits in the spool")
     flush.add_argument(
@@ -165,10 +168,27 @@ def _optin(options: argparse.Namespace) -> int:
 
 
 def _forget(options: argparse.Namespace) -> int:
+    from migas.transport.answers import NoAnswerError
+
+    told: dict[str, Any] = {}
+    text = ""
+    if options.remote:
+        refusal = config.refusal(environment_only=True)
+        if refusal is not None:
+            return complain(f"Nothing is sent, not even a request to forget: {refusal}.")
+        try:
+            deleted = account.forget_at_server()
+        except NoAnswerError as error:
+            problem = f"{error}. Nothing is erased here either, so that you can try again."
+            _tell(options, {"success": False, "message": problem}, problem)
+            return 1
+        if deleted is not None:
+            told["deleted_by_server"] = deleted
+            text = f"The server has deleted {deleted} breadcrumbs. "
     had_id, erased = account.forget()
-    told = {"user_id": had_id, "breadcrumbs": erased}
+    told.update(user_id=had_id, breadcrumbs=erased)
     who = "The user id is erased" if had_id else "There was no user id"
-    _tell(options, told, f"{who}; {erased} breadcrumbs erased.")
+    _tell(options, told, f"{text}{who}; {erased} breadcrumbs erased.")
     return 0
 
 

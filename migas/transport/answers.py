@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_BYTES = 64 * 1024
 
+_NO_SUCH_CALL = ": Not Found"
+
 
 class NoAnswerError(Exception):
     """No usable answer came from a migas server.
@@ -65,6 +67,24 @@ def stored_by_rest(answer: Answer) -> None:
     stored = answer.json()
     if not (answer.is_from_migas and isinstance(stored, dict) and stored.get("success") is True):
         raise NoAnswerError("The answer does not say that it was stored", "failed")
+
+
+def forgotten(answer: Answer) -> int:
+    """How many breadcrumbs `DELETE /api/users/{id}` has deleted with a user.
+
+    Raises:
+        NoAnswerError: The server does not say that it has.
+    """
+    if answer.status == 404 and answer.is_from_migas and _detail(answer) != _NO_SUCH_CALL:
+        return 0  # it knows nothing of this user
+    if answer.status == 404:
+        raise NoAnswerError("The server has no call to forget a user: ask who runs it", "refused")
+    _raise_for_status(answer)
+    said = answer.json()
+    if not answer.is_from_migas or not isinstance(said, dict) or said.get("success") is not True:
+        raise NoAnswerError("The answer does not say that anything was deleted", "failed")
+    number = said.get("breadcrumbs")
+    return number if isinstance(number, int) else 0
 
 
 def graphql_data(answer: Answer, name: str) -> Any:

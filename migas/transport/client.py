@@ -93,7 +93,7 @@ class Client:
             NoAnswerError: It is not known to be stored.
         """
         deadline = time.monotonic() + timeout
-        answer = self._post("/graphql", graphql_body(breadcrumb), timeout, meanwhile)
+        answer = self.ask("POST", "/graphql", graphql_body(breadcrumb), timeout, meanwhile)
         try:
             stored = graphql_data(answer, "add_project")
         except NoAnswerError as first:
@@ -113,7 +113,9 @@ class Client:
         Raises:
             NoAnswerError: It is not known to be stored.
         """
-        stored_by_rest(self._post("/api/breadcrumb?wait=true", rest_body(breadcrumb), timeout))
+        stored_by_rest(
+            self.ask("POST", "/api/breadcrumb?wait=true", rest_body(breadcrumb), timeout)
+        )
 
     def query(self, query: str, variables: Mapping[str, Any], name: str, timeout: float) -> Any:
         """Ask a GraphQL operation.
@@ -131,7 +133,48 @@ class Client:
             NoAnswerError: The server did not answer, or with errors.
         """
         body = encode({"query": query, "variables": variables})
-        return graphql_data(self._post("/graphql", body, timeout), name)
+        return graphql_data(self.ask("POST", "/graphql", body, timeout), name)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        timeout: float,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Answer:
+        """Make one request of any kind.
+
+        Args:
+            method: Such as `POST`.
+            path: Below the server's base URL, with a slash before it.
+            body: JSON, or nothing.
+            timeout: Seconds for everything.
+            meanwhile: As for `add_project`.
+
+        Returns:
+            The answer, whatever its status.
+
+        Raises:
+            NoAnswerError: None came in time, or it is too long.
+        """
+        if self._guard is not None:
+            connections.do_meanwhile(meanwhile)
+            return self._ask_guarded(self._guard, method, path, body, timeout)
+        try:
+            worker = self._workers.get_nowait()
+        except queue.Empty:
+            worker = Worker()
+        outcome = worker.run(lambda: self._exchange(method, path, body, timeout), timeout)
+        if outcome is None:
+            raise NoAnswerError(f"No answer within {timeout:g} s", worker.abandon())
+        worker.end()
+        if not isinstance(outcome, Answer):
+            raise outcome
+        if self._keeps_thread:
+            # The name is resolved and a connection stands: from now on nothing hangs unbreakably.
+            self._guard = Guard()
+        return outcome
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -147,31 +190,12 @@ class Client:
             except queue.Empty:
                 return
 
-    def _post(
-        self, path: str, body: bytes, timeout: float, meanwhile: Callable[[], None] | None = None
+    def _ask_guarded(
+        self, guard: Guard, method: str, path: str, body: bytes, timeout: float
     ) -> Answer:
-        if self._guard is not None:
-            connections.do_meanwhile(meanwhile)
-            return self._post_guarded(self._guard, path, body, timeout)
-        try:
-            worker = self._workers.get_nowait()
-        except queue.Empty:
-            worker = Worker()
-        outcome = worker.run(lambda: self._exchange(path, body, timeout), timeout)
-        if outcome is None:
-            raise NoAnswerError(f"No answer within {timeout:g} s", worker.abandon())
-        worker.end()
-        if not isinstance(outcome, Answer):
-            raise outcome
-        if self._keeps_thread:
-            # The name is resolved and a connection stands: from now on nothing hangs unbreakably.
-            self._guard = Guard()
-        return outcome
-
-    def _post_guarded(self, guard: Guard, path: str, body: bytes, timeout: float) -> Answer:
         guard.begin(timeout)
         try:
-            return self._exchange(path, body, timeout)
+            return self._exchange(method, path, body, timeout)
         except NoAnswerError as error:
             # Whatever went wrong, the next request begins anew, with a resolution that may hang.
             self._guard = None
@@ -183,10 +207,11 @@ class Client:
             if self._guard is None:
                 guard.end()
 
-    def _exchange(self, path: str, body: bytes, timeout: float) -> Answer:
+    def _exchange(self, method: str, path: str, body: bytes, timeout: float) -> Answer:
         seconds = max(timeout, 0.001)
         try:
             response = self._send(
+                method,
                 path,
                 body=body,
                 timeout=urllib3.Timeout(connect=seconds * _CONNECT_SHARE, total=seconds),
@@ -209,15 +234,15 @@ class Client:
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise NoAnswerError(_reason(error), _kind(error)) from None
 
-    def _send(self, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
+    def _send(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
         if self._server is None:
             manager = self._connections()
             if manager.proxy is not None:
-                return manager.request("POST", self.endpoint + path, **options)
+                return manager.request(method, self.endpoint + path, **options)
             # Taking the same URL apart for each request would cost a sixth of it.
             self._server = manager.connection_from_url(self.endpoint)
             self._server.headers = manager.headers
-        return self._server.urlopen("POST", self._prefix + path, **options)
+        return self._server.urlopen(method, self._prefix + path, **options)
 
     def _connections(self) -> urllib3.PoolManager:
         import migas
