@@ -1,4 +1,4 @@
-"""A hundred spools against a collector that does not stay: nothing lost, each session counted once."""
+"""A hundred spools and a collector that does not stay: nothing lost, each session counted once."""
 
 from __future__ import annotations
 
