@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.commands.supervise import read_end
+from tests.support.control_groups import little_memory
 from tests.support.programs import environment
 from tests.support.terminals import Terminal
 
@@ -250,6 +251,22 @@ def test_job_control_of_a_shell_works(supervisor):
         terminal.types("exit\n")
         terminal.read_all()
     assert supervisor.told() == ("C", "Completed")
+
+
+def test_a_program_that_is_killed_for_want_of_memory_is_told_as_such(supervisor):
+    hog = "x = bytearray(512 * 1024 * 1024); print(len(x))"
+    with little_memory() as entering:
+        command = supervisor.command(sys.executable, "-c", hog)
+        shell = f"{entering}os.execv({command[0]!r}, {command!r})"
+        done = subprocess.run(
+            [sys.executable, "-c", shell],
+            env=supervisor.environ,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (137, b"", b"")
+    assert supervisor.told() == ("F", "Killed (out of memory)")
 
 
 def test_a_kill_for_want_of_memory_is_told_apart():

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from migas.host import memory
-from tests.delivery.programs import PRELUDE, ROOT, RUN, wait_until
+from tests.delivery.programs import PRELUDE, ROOT, RUN
 from tests.delivery.records import open_record
+from tests.support.control_groups import little_memory
 
 if TYPE_CHECKING:
     from tests.delivery.programs import Desk
@@ -361,39 +362,14 @@ def test_process_1_survives_sigterm_as_bare_and_reports_its_end(desk: Desk, serv
     assert end_of(desk, server) == {"status": "C", "status_desc": "Completed"}
 
 
-def memory_group() -> Path | None:
-    """A new control group for memory, where this machine lets us make one."""
-    for root, limit in (
-        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-        ("/sys/fs/cgroup", "memory.max"),
-    ):
-        group = Path(root, f"migas-test-{os.getpid()}")
-        try:
-            group.mkdir()
-            (group / limit).write_text(str(64 * 1024 * 1024))
-        except OSError:
-            if group.exists():
-                group.rmdir()
-            continue
-        return group
-    return None
-
-
 def test_out_of_memory_is_known_from_the_control_group(desk: Desk, server: Any) -> None:
-    group = memory_group()
-    if group is None:
-        pytest.skip("this machine does not let us make a control group")
-    source = (
-        f"import os\nwith open({str(group / 'cgroup.procs')!r}, 'w') as file:\n"
-        f"    file.write(str(os.getpid()))\n{PRELUDE}\n"
-        f"with {RUN}:\n    x = bytearray(512 * 1024 * 1024)\n    print(len(x))"
-    )
-    try:
+    with little_memory() as entering:
+        source = (
+            f"{entering}{PRELUDE}\n"
+            f"with {RUN}:\n    x = bytearray(512 * 1024 * 1024)\n    print(len(x))"
+        )
         assert desk.run(source).status == -signal.SIGKILL
         assert end_of(desk, server) == {"status": "F", "status_desc": "Killed (out of memory)"}
-    finally:
-        wait_until(lambda: not (group / "cgroup.procs").read_text())
-        group.rmdir()
 
 
 @pytest.mark.parametrize(
