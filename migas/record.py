@@ -50,27 +50,36 @@ class InvalidRecordError(ValueError):
     """A text that holds no breadcrumb."""
 
 
-class Entry:
-    """A waiting breadcrumb, as its file name tells it."""
+class _Named:
+    """What a file's name tells; a kind's `__init__` raises ValueError for the name of another."""
 
-    __slots__ = ("is_running", "micros", "name", "server", "session", "size")
+    __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        micros, size, kind, server, session, _unique = name.removesuffix(".json").split("-")
         self.name = name
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """What a name tells, or None for one that is not of this kind."""
+        try:
+            return cls(name)
+        except ValueError:
+            return None
+
+
+class Entry(_Named):
+    """A waiting breadcrumb, as its file name tells it."""
+
+    __slots__ = ("is_running", "micros", "server", "session", "size")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        micros, size, kind, server, session, _unique = name.removesuffix(".json").split("-")
         self.micros = int(micros)
         self.size = int(size)
         self.is_running = kind == "R"
         self.server = server
         self.session = session
-
-    @classmethod
-    def parse(cls, name: str) -> Self | None:
-        """The entry of a file name, or None for a name that is not one of ours."""
-        try:
-            return cls(name)
-        except ValueError:
-            return None
 
     @staticmethod
     def name_for(record: Record, size: int) -> str:
@@ -88,26 +97,18 @@ class Entry:
         )
 
 
-class OpenEntry:
+class OpenEntry(_Named):
     """The open record of a run, as its file name tells it."""
 
-    __slots__ = ("machine", "micros", "name", "pid", "place", "size", "started")
+    __slots__ = ("machine", "micros", "pid", "place", "size", "started")
 
     def __init__(self, name: str) -> None:
+        super().__init__(name)
         fields = name.removesuffix(".json").split("-")
         micros, pid, size, self.started, self.place, self.machine, _unique = fields
-        self.name = name
         self.micros = int(micros)
         self.pid = int(pid)
         self.size = int(size)
-
-    @classmethod
-    def parse(cls, name: str) -> Self | None:
-        """The entry of a file name, or None for a name that is not one of ours."""
-        try:
-            return cls(name)
-        except ValueError:
-            return None
 
     @staticmethod
     def name_for(record: Record, size: int) -> str:

@@ -8,27 +8,13 @@ from typing import TYPE_CHECKING, TextIO
 
 from sqlalchemy import select
 
+from .recording import CRUMB_FIELDS
 from .tables import crumbs
 
 if TYPE_CHECKING:
     from .storage import Storage
 
-COLUMNS = (
-    "timestamp",
-    "project",
-    "version",
-    "language",
-    "language_version",
-    "session_id",
-    "user_id",
-    "status",
-    "status_desc",
-    "error_type",
-    "error_desc",
-    "is_ci",
-    "platform",
-    "container",
-)
+COLUMNS = ("timestamp", *CRUMB_FIELDS)
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .sessions import Count
 
 _USER_FIELDS = ("user_id", "user_type", "platform", "container")
-_CRUMB_FIELDS = (
+CRUMB_FIELDS = (
     "project",
     "version",
     "language",
@@ -52,7 +52,9 @@ _CRUMB_FIELDS = (
     "platform",
     "container",
 )
-_ROW = attrgetter(*_CRUMB_FIELDS)
+"""The columns of a breadcrumb that its sender fills."""
+
+_ROW = attrgetter(*CRUMB_FIELDS)
 _USER = attrgetter(*_USER_FIELDS)
 _SESSION_COLUMNS = [sessions.c[name] for name in Session._fields]
 
@@ -71,7 +73,7 @@ class Recorder:
         self._insert: Any = insert
         self._shard = shard
         self._crumbs = (
-            insert_rows(crumbs, (*_CRUMB_FIELDS, "timestamp", "digest"), dialect)
+            insert_rows(crumbs, (*CRUMB_FIELDS, "timestamp", "digest"), dialect)
             .on_conflict_do_nothing(index_elements=["session_id", "digest"])
             .returning(
                 crumbs.c.idx,

@@ -41,20 +41,12 @@ class _PlainConnection(HTTPConnection):
         return super().getresponse()
 
 
-class _TlsConnection(HTTPSConnection):
+class _TlsConnection(_PlainConnection, HTTPSConnection):
     """The same with TLS, which connects before its first request."""
 
     def connect(self) -> None:
         _use(self)
         super().connect()
-
-    def request(self, *arguments: Any, **options: Any) -> None:
-        _use(self)
-        super().request(*arguments, **options)
-
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3's own
-        _pass_the_time()
-        return super().getresponse()
 
 
 def _pass_the_time() -> None:
