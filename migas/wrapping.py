@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from types import CoroutineType
+from types import CoroutineType, FunctionType, coroutine
 
 import wrapt
 
@@ -102,7 +102,7 @@ def _runner_for(function: Any, plan: Plan) -> Callable[..., Any]:
     called = plain if inspect.isroutine(plain) else type(plain).__call__
     for is_kind, drive in (
         (inspect.iscoroutinefunction, _drive_coroutine),
-        (inspect.isgeneratorfunction, _drive_generator),
+        (inspect.isgeneratorfunction, _drive_either_generator),
         (inspect.isasyncgenfunction, _drive_async_generator),
     ):
         if is_kind(plain) or is_kind(called):
@@ -192,6 +192,17 @@ def _drive_generator(
             _drop_own_frame(error)
             handed.append(error)
             resume = generator.throw
+
+
+# The same code, whose generators can be awaited.
+_drive_awaitable_generator = coroutine(FunctionType(_drive_generator.__code__, globals()))
+
+
+def _drive_either_generator(session: Session, generator: Generator[Any, Any, Any]) -> Any:
+    """As `_drive_generator`; what `types.coroutine` has marked can be awaited afterwards, too."""
+    flags = getattr(getattr(generator, "gi_code", None), "co_flags", 0)
+    is_awaitable = flags & inspect.CO_ITERABLE_COROUTINE
+    return (_drive_awaitable_generator if is_awaitable else _drive_generator)(session, generator)
 
 
 async def _drive_async_generator(

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +25,8 @@ from tests.tracking.tracked import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from tests.conftest import Spool
 
 
@@ -179,3 +182,23 @@ def test_a_click_command_shows_its_usage_errors_and_fails(
     assert left.value.code == 2
     assert "Missing argument" in capsys.readouterr().err
     assert spool.endings() == [("F", "Exited with code 2")]
+
+
+def test_a_generator_based_coroutine_can_be_awaited_in_either_order(spool: Spool) -> None:
+    @track
+    @types.coroutine
+    def outside(value: int) -> Generator[Any, Any, int]:
+        yield from asyncio.sleep(0).__await__()
+        return value * 2
+
+    @types.coroutine
+    @track
+    def inside(value: int) -> Generator[Any, Any, int]:
+        yield from asyncio.sleep(0).__await__()
+        return value * 3
+
+    async def main() -> list[int]:
+        return [await outside(2), await inside(2)]
+
+    assert asyncio.run(main()) == [4, 6]
+    assert spool.endings() == [COMPLETED, COMPLETED]
