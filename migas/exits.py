@@ -81,10 +81,6 @@ class _ExitSession(Session):
             # The breadcrumbs that such programs leave by themselves are of the same session.
             self.session_id = config.session_id()
 
-    def outcome_of(self, error: BaseException) -> Outcome:
-        """How the run ended if nobody catches this exception."""
-        return self._outcome_of(error)
-
     def end_with_interpreter(self) -> None:
         departure, self.departure = self.departure, None
         if departure is not None and (departure.is_final or _is_last_word(departure)):

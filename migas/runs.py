@@ -13,6 +13,7 @@ from migas import config, log, outcome
 from migas.breadcrumb import canonical_uuid
 from migas.host import forks
 from migas.settings import identity
+from migas.verdict import Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ class Session:
         self._outer: Session | None = None
         self._path: str | None = None
         self._fields = dict(plan.fields)
-        self._verdict: Outcome | None = None
-        self._arrived_signal: tuple[str, tuple[int, str, str]] | None = None
+        self._verdict = Verdict()
         self._is_joined = False
         self._is_ended = False
         self._is_discarded = False
@@ -104,13 +104,13 @@ class Session:
         try:
             self.leave()
             self._outer = None
-            self._end(self._outcome_of(exc))
+            self._end(self.outcome_of(exc))
         except Exception as error:  # noqa: BLE001  telemetry must never break a program
             log.debug("a run could not be ended: %r", error)
 
     def stop_returned(self, result: object) -> None:
         """End the run of a function that returned, whose result may be its exit code."""
-        if self._plan.returns_exit_code and isinstance(result, int) and self._verdict is None:
+        if self._plan.returns_exit_code and isinstance(result, int) and not self._verdict.is_said:
             self.set_exit_code(result)
         self.stop()
 
@@ -130,11 +130,11 @@ class Session:
         Args:
             desc: What went wrong.
         """
-        self._verdict = outcome.failed(desc)
+        self._verdict.say(outcome.failed(desc))
 
     def complete(self) -> None:
         """Have the run end as completed; an exception that leaves it still counts."""
-        self._verdict = outcome.completed(self._description())
+        self._verdict.say(outcome.completed(self._description()))
 
     def set_exit_code(self, code: int) -> None:
         """Have the run end as the exit code of its program says.
@@ -142,7 +142,7 @@ class Session:
         Args:
             code: 0 for a completed run, anything else for a failed one.
         """
-        self._verdict = outcome.exited(code)
+        self._verdict.say(outcome.exited(code))
 
     def discard(self) -> None:
         """Have nothing sent for this run."""
@@ -179,7 +179,11 @@ class Session:
 
     def signal_arrived(self, name: str, error: BaseException) -> None:
         """Note what a signal's handler raised: if that ends the run, the signal ended it."""
-        self._guarded(lambda: self._note_signal(name, error))
+        self._guarded(lambda: self._verdict.signal_arrived(name, error))
+
+    def outcome_of(self, error: BaseException | None) -> Outcome:
+        """How the run ended if this is what left it, or nothing did."""
+        return self._verdict.reached(error, self._description(), self._plan.find_handler)
 
     def end_by_signal(self, name: str) -> None:
         """End the run by a signal that is about to end the process."""
@@ -293,33 +297,6 @@ class Session:
             here.erase_run(self._path)
         else:
             here.end_run(self._path, crumb)
-
-    def _note_signal(self, name: str, error: BaseException) -> None:
-        self._arrived_signal = (name, outcome.fingerprint(error))
-
-    def _outcome_of(self, error: BaseException | None) -> Outcome:
-        verdict = self._verdict
-        if error is None:
-            return verdict or outcome.completed(self._description())
-        try:
-            found = self._found_in(error)
-        except Exception as failure:  # noqa: BLE001  a hostile class must not cost us the end
-            log.debug("an exception could not be read: %r", failure)
-            found = outcome.failed("Errored")
-        if verdict is None:
-            return found
-        if found["status"] == "C" or verdict["status"] == "F":
-            return {**found, **verdict} if found["status"] == "F" else verdict
-        return found
-
-    def _found_in(self, error: BaseException) -> Outcome:
-        if self._arrived_signal is not None:
-            name, mark = self._arrived_signal
-            if outcome.is_made_of(error, mark):
-                from migas.host import environment
-
-                return outcome.terminated(name, environment.scheduler())
-        return outcome.from_exception(error, self._plan.find_handler)
 
     def _compose(self, fields: dict[str, Any]) -> Breadcrumb:
         from migas import delivery

@@ -33,7 +33,7 @@ ROOMS = """
     marks lease backoff spool
     record
     privacy
-    error
+    error verdict
     outcome redact
     notices released
     config
