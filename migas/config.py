@@ -27,7 +27,8 @@ from migas.settings.policy import DELIVERIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from migas.released import Config, clear_user_id, gen_uuid, print_config, telemetry_enabled
     from migas.settings import BeforeSend
@@ -104,12 +105,17 @@ def setup(
         settings.is_set_up = True
         settings.enabled = settings.enabled and bool(enabled)
         settings.exit_timeout = seconds("exit_timeout", exit_timeout, DEFAULT_EXIT_TIMEOUT)
-        settings.timeout = _timeout(timeout)
+        if timeout is not None:
+            settings.given_timeout = seconds("timeout", timeout, DEFAULT_TIMEOUT)
+        settings.timeout = _timeout(settings.given_timeout)
         _set_privacy(error_text, redact, before_send)
         if ranks is not None:
             settings.ranks = choice("ranks", ranks, ("first", "all"), settings.ranks)
         # Opted out: no file is read or written, nothing is inherited.
-        if settings.enabled and refusal(environment_only=True) is None:
+        is_permitted = refusal(environment_only=True) is None
+        if is_permitted and not settings.enabled:
+            _forbid_to_children()
+        elif is_permitted:
             _setup(endpoint, (user_id, session_id), filename, save_config)
             if first_run_notice and not settings.is_captured and refusal() is None:
                 from migas import notices
@@ -120,6 +126,13 @@ def setup(
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         settings.endpoint_error = "setup() failed"
         log.warning("setup() failed, nothing will be sent: %r", error)
+
+
+def _forbid_to_children() -> None:
+    with forks.held_off():
+        from migas.settings import inheritance
+
+    inheritance.forbid_to_children()
 
 
 def call_after_setup(hook: Callable[[], None]) -> None:
@@ -141,26 +154,38 @@ def _setup(
 
         kept = ownfile.read(filename)
     parent = inheritance.from_ancestor()
-    named = endpoint_named(endpoint or kept.get("endpoint"), parent.endpoint if parent else None)
-    if named is not None:
-        settings.endpoint_error = None
-        try:
-            settings.endpoint = base_url(named)
-        except ValueError as error:
-            settings.endpoint_error = str(error)
-            log.warning("%s Nothing will be sent.", error)
+    settings.is_forbidden = parent is not None and parent.is_forbidding
+    given = kept.get("endpoint") if endpoint is None else endpoint
+    _set_endpoint(endpoint_named(given, parent.endpoint if parent else None))
 
     given_user, given_session = given_ids
-    settings.given_user_id = as_uuid("user_id", given_user or kept.get("user_id"))
+    settings.given_user_id = (
+        as_uuid("user_id", given_user or kept.get("user_id")) or settings.given_user_id
+    )
     settings.session_id = (
         as_uuid("session_id", given_session or kept.get("session_id"))
         or (parent.session_id if parent else None)
         or settings.session_id
     )
-    inheritance.offer_to_children(settings.endpoint, settings.session_id)
-    if filename is not None and save_config:
-        values = {"endpoint": settings.endpoint, "session_id": settings.session_id}
-        ownfile.write(filename, {**values, "user_id": user_id()})
+    if settings.is_forbidden:
+        inheritance.forbid_to_children()
+    else:
+        inheritance.offer_to_children(settings.endpoint, settings.session_id)
+    if filename is not None and save_config and settings.endpoint_error is None:
+        # Neither a session nor what a variable or a parent said: they are this run's alone.
+        ownfile.write(filename, {"endpoint": given, "user_id": user_id()})
+
+
+def _set_endpoint(named: str | None) -> None:
+    if named is None:
+        return
+    settings.endpoint_error = None
+    try:
+        settings.endpoint = base_url(named)
+    except ValueError as error:
+        settings.endpoint = ""  # never another server in its place
+        settings.endpoint_error = str(error)
+        log.warning("%s Nothing will be sent.", error)
 
 
 def endpoint_named(argument: str | None = None, inherited: str | None = None) -> str | None:
@@ -173,13 +198,10 @@ def endpoint_named(argument: str | None = None, inherited: str | None = None) ->
     Returns:
         What was named first in the order of precedence, unchecked, or None when nothing was.
     """
-    return (
-        policy.site("endpoint")
-        or argument
-        or os.environ.get("MIGAS_ENDPOINT")
-        or inherited
-        or policy.user("endpoint")
-    )
+    decided = policy.site("endpoint")
+    if decided is None and argument is not None:
+        return argument  # an empty one, too: a mistake that must not lead to another server
+    return decided or os.environ.get("MIGAS_ENDPOINT") or inherited or policy.user("endpoint")
 
 
 def _set_privacy(
@@ -190,10 +212,16 @@ def _set_privacy(
         wishes.append(choice("error_text", error_text, policy.ERROR_TEXTS, "none"))
     order = policy.ERROR_TEXTS.index
     settings.error_text = min((wish for wish in wishes if wish is not None), key=order)
+    for name, function in (("redact", redact), ("before_send", before_send)):
+        if function is not None and not callable(function):
+            log.warning(
+                "%s is %r; it must be a function. Until then nothing passes.", name, function
+            )
+    # A later one is added: a program's own function must not be undone by a library's.
     if redact is not None:
-        settings.redact = redact
+        settings.redact = (*settings.redact, redact)
     if before_send is not None:
-        settings.before_send = before_send
+        settings.before_send = (*settings.before_send, before_send)
 
 
 def refusal(*, environment_only: bool = False) -> str | None:
@@ -213,12 +241,42 @@ def refusal(*, environment_only: bool = False) -> str | None:
         return "setup() was not called"
     if not settings.enabled:
         return "setup(enabled=False) was called"
+    if settings.is_forbidden:
+        return "the program that started this one has switched reporting off"
     if settings.endpoint_error is not None:
         return settings.endpoint_error
-    if OFFICIAL_HOST in settings.endpoint and not settings.is_captured and _is_under_pytest():
+    if _is_out_of_bounds(settings.endpoint):
         return "a test must not reach the official server"
     rank = _silent_rank()
     return f"this is MPI rank {rank}; rank 0 speaks for all" if rank else None
+
+
+def refused(reason: str, shape: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to a call that is not permitted, with the keys of any other and `errors`."""
+    message = f"Nothing is sent: {reason.removesuffix('.')}."
+    return {**shape, "success": False, "message": message, "errors": [{"message": message}]}
+
+
+def request_refusal(endpoint: str) -> str | None:
+    """Why not even a request that a program makes by itself may be sent to a server, or None.
+
+    Args:
+        endpoint: The server's base URL; what `setup()` named does not matter here.
+    """
+    if settings.is_captured:
+        return "breadcrumbs are captured"
+    if not settings.enabled:
+        return "setup(enabled=False) was called"
+    if _is_out_of_bounds(endpoint):
+        return "a test must not reach the official server"
+    return refusal(environment_only=True)
+
+
+def _is_out_of_bounds(endpoint: str) -> bool:
+    """Whether a test would reach the official server."""
+    host = endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
+    is_official = host.lower().rstrip(".") == OFFICIAL_HOST
+    return is_official and not settings.is_captured and _is_under_pytest()
 
 
 def _people_refuse() -> str | None:
@@ -298,7 +356,7 @@ def _timeout(argument: float | None) -> float:
     if decided is not None:
         return float(decided)
     if argument is not None:
-        return seconds("timeout", argument, DEFAULT_TIMEOUT)
+        return argument
     from_environment = os.environ.get("MIGAS_TIMEOUT", "").strip()
     if from_environment:
         return seconds("MIGAS_TIMEOUT", from_environment, DEFAULT_TIMEOUT)

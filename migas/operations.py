@@ -149,7 +149,7 @@ def add_breadcrumb(
         return answer
     refusal = config.refusal()
     if refusal is not None:
-        return _refused(refusal)  # type: ignore[return-value]
+        return config.refused(refusal, {"message": ""})  # type: ignore[return-value]
     if problem is not None:
         return {"success": False, "message": problem}
     try:
@@ -297,7 +297,7 @@ def _call(ask: Callable[[Client, float], Any], shape: dict[str, Any], problem: s
     """Ask the server and give its answer the promised shape, whatever comes back."""
     refusal = config.refusal()
     if refusal is not None:
-        return _refused(refusal)
+        return config.refused(refusal, shape)
     if problem is not None:
         return {**shape, "success": False, "message": problem}
     timeout = config.settings.timeout
@@ -334,10 +334,6 @@ def _shaped(answer: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
 def _clean(text: str) -> str:
     """A server's text without control characters, which could steer a terminal."""
     return "".join(char for char in text if char.isprintable() or char == "\n")
-
-
-def _refused(reason: str) -> dict[str, Any]:
-    return {"success": False, "errors": [{"message": f"Nothing is sent: {reason}."}]}
 
 
 def _note_running(crumb: Breadcrumb) -> None:

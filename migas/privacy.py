@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 OWN_TEXTS = frozenset({"Completed", "Errored", "Suspended", "Lost", "SystemExit", "ExceptionGroup"})
 """Texts of ours that say nothing of anybody; most runs need no more than these."""
 
+EXITED = "Exited with code "
+
 _OWN_DESCRIPTION = (
     r"Completed|Errored|Suspended|Exited with code -?\d+|Lost( \(.*\))?"
     r"|(Terminated|Crashed) \([\w ,]+\)|Killed \(out of memory\)"
@@ -42,9 +44,14 @@ def redacted(fields: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             continue
         text = field_text(name, value)
-        is_own = not text or text in OWN_TEXTS
+        is_own = not text or text in OWN_TEXTS or _is_exit_code(text)
         changed[name] = text if is_own else _redact(text)
     return _silenced(changed)
+
+
+def _is_exit_code(text: str) -> bool:
+    """Whether a text is ours and says an exit code, whose digits identify nobody."""
+    return text.startswith(EXITED) and text[len(EXITED) :].removeprefix("-").isdecimal()
 
 
 def leaving(breadcrumb: Breadcrumb) -> Breadcrumb:
@@ -56,14 +63,16 @@ def leaving(breadcrumb: Breadcrumb) -> Breadcrumb:
     Raises:
         DroppedError: `before_send` wants it dropped, or failed.
     """
-    before_send = config.settings.before_send
-    if before_send is None:
+    if not config.settings.before_send:
         return fit(breadcrumb)
     try:
-        changed = before_send(dict(breadcrumb))
-        if changed is None:
-            raise DroppedError("before_send dropped the breadcrumb")
-        return fit(compose(changed))
+        crumb: Mapping[str, Any] = breadcrumb
+        for before_send in config.settings.before_send:
+            changed = before_send(dict(crumb))
+            if changed is None:
+                raise DroppedError("before_send dropped the breadcrumb")
+            crumb = changed
+        return fit(compose(crumb))
     except DroppedError:
         raise
     except Exception as error:  # noqa: BLE001  the program's own function may raise anything
@@ -92,8 +101,9 @@ def _redact(text: str) -> str | None:
 
     try:
         redacted_text = redact(text, personal_names())
-        more = config.settings.redact
-        return redacted_text if more is None else str(more(redacted_text))
+        for more in config.settings.redact:
+            redacted_text = str(more(redacted_text))
+        return redacted_text
     except Exception as error:  # noqa: BLE001  what cannot be redacted must not leave
         log.debug("a text could not be redacted: %r", error)
         return None

@@ -98,7 +98,7 @@ def telemetry_enabled(function: Callable[P, R]) -> Callable[P, R | dict[str, Any
     def ask(*args: P.args, **kwargs: P.kwargs) -> R | dict[str, Any]:
         refusal = config.refusal()
         if refusal is not None:
-            return {"success": False, "errors": [{"message": f"Nothing is sent: {refusal}."}]}
+            return config.refused(refusal, {})
         return function(*args, **kwargs)
 
     return ask

@@ -48,7 +48,7 @@ def request(
     if method.upper() != "POST":
         raise ValueError(f"The method is {method!r}; it must be 'POST'.")
     base = config.base_url(url)
-    refusal = config.refusal(environment_only=True)
+    refusal = config.request_refusal(base)
     if refusal is not None:
         return _failure(503, f"Nothing is sent: {refusal}.")
     body = encode({"query": query} if query is not None else json_data or {})

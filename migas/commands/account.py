@@ -35,7 +35,7 @@ def status() -> dict[str, Any]:
     return {
         "enabled": reason is None,
         "reason": reason,
-        "endpoint": config.settings.endpoint if config.settings.endpoint_error is None else None,
+        "endpoint": _endpoint(),
         "user_id": identity.kept_user_id(folder) if folder and reason is None else None,
         "delivery": config.delivery(),
         "timeout": config.settings.timeout,
@@ -46,6 +46,18 @@ def status() -> dict[str, Any]:
         "spool": _spool_counts(),
         **_last_contacts(),
     }
+
+
+def _endpoint() -> str | None:
+    """The server that reports go to or, for who is opted out, would go to; no credentials."""
+    if config.settings.endpoint_error is not None:
+        return None
+    try:
+        endpoint = config.base_url(config.endpoint_named() or config.settings.endpoint)
+    except ValueError:
+        return None
+    scheme, _, rest = endpoint.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def waiting() -> list[tuple[str, bytes]]:
@@ -150,7 +162,6 @@ def forget_at_server() -> int | None:
     from migas import operations
     from migas.transport.answers import forgotten
 
-    config.setup()
     folder = _folder(config.config_folder)
     user_id = identity.kept_user_id(folder) if folder else None
     if user_id is None:

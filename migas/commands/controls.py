@@ -125,7 +125,9 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    reason = config.refusal(environment_only=True)
+    config.setup()
+    # What waits goes to the server that its program named, whatever this process would do.
+    reason = config.refusal(environment_only=options.project is None)
     if reason is not None:
         _tell(options, {"reason": reason, "requests": []}, f"Nothing is sent: {reason}.")
         return 0
@@ -173,9 +175,10 @@ def _forget(options: argparse.Namespace) -> int:
     told: dict[str, Any] = {}
     text = ""
     if options.remote:
-        refusal = config.refusal(environment_only=True)
+        config.setup()
+        refusal = config.refusal()
         if refusal is not None:
-            return complain(f"Nothing is sent, not even a request to forget: {refusal}.")
+            return complain(f"Nothing is sent, not even a request to forget: {refusal}")
         try:
             deleted = account.forget_at_server()
         except NoAnswerError as error:

@@ -69,6 +69,8 @@ def main(arguments: Sequence[str]) -> int:
         plan = Plan(options["--project"], options["--version"])
     except (TypeError, ValueError) as error:
         _explain(arguments, str(error))
+    if not command[0]:
+        return _not_started(command, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
     if config.refusal(environment_only=True) is not None or not hasattr(os, "posix_spawnp"):
         return _become(command)
     return _supervise(command, plan)
@@ -179,9 +181,15 @@ def _spawn(command: list[str], mask: Iterable[int]) -> int:
         if error.errno != errno.ENOEXEC:
             raise
     # A script without a first line that names its interpreter: a shell would run it itself.
-    return os.posix_spawn(
-        "/bin/sh", ["sh", *command], os.environ, setsigmask=mask, setsigdef=defaults
-    )
+    script = _by_shell(command)
+    return os.posix_spawn("/bin/sh", script, os.environ, setsigmask=mask, setsigdef=defaults)
+
+
+def _by_shell(command: list[str]) -> list[str]:
+    """A command that has the shell run a script, the one that was found and no other."""
+    from shutil import which
+
+    return ["sh", os.path.abspath(which(command[0]) or command[0]), *command[1:]]
 
 
 def _wait_for(pid: int, awaited: set[int], arrived: set[int]) -> int:
@@ -234,9 +242,11 @@ def _become(command: list[str]) -> int:
     except OSError as error:
         if error.errno != errno.ENOEXEC:
             return _not_started(command, error)
-        os.execv("/bin/sh", ["sh", *command])  # noqa: S606  nor here
+        os.execv("/bin/sh", _by_shell(command))  # noqa: S606  nor here
 
 
 def _not_started(command: list[str], error: OSError) -> int:
-    sys.stderr.write(f"migas: {command[0]}: {error.strerror}\n")
+    is_folder = error.errno == errno.EACCES and os.path.isdir(command[0])
+    reason = os.strerror(errno.EISDIR) if is_folder else error.strerror
+    sys.stderr.write(f"migas: {command[0]}: {reason}\n")
     return NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE

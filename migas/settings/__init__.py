@@ -39,8 +39,10 @@ class Settings:
         "endpoint_error",
         "error_text",
         "exit_timeout",
+        "given_timeout",
         "given_user_id",
         "is_captured",
+        "is_forbidden",
         "is_set_up",
         "own_session_id",
         "ranks",
@@ -58,13 +60,15 @@ class Settings:
         self.enabled = True
         self.endpoint: str = DEFAULT_ENDPOINT
         self.endpoint_error: str | None = None
+        self.is_forbidden = False
         self.given_user_id: str | None = None
         self.session_id: str | None = None
         self.timeout: float = DEFAULT_TIMEOUT
+        self.given_timeout: float | None = None
         self.exit_timeout: float = DEFAULT_EXIT_TIMEOUT
         self.error_text: str = "redacted"
-        self.redact: Callable[[str], str] | None = None
-        self.before_send: BeforeSend | None = None
+        self.redact: tuple[Callable[[str], str], ...] = ()
+        self.before_send: tuple[BeforeSend, ...] = ()
         self.ranks: str = "first"
         self.own_session_id: str | None = None
         self.is_captured = False  # a test looks on: nothing touches disk or network

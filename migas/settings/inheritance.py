@@ -15,23 +15,38 @@ from migas.host import process
 VARIABLE = "_MIGAS_PARENT"
 
 
-class Inherited:
-    """What an ancestor offers."""
+_NO_SERVER = "invalid"
+_FORBIDDEN = "off"
 
-    __slots__ = ("endpoint", "pid", "session_id", "started")
+
+class Inherited:
+    """What an ancestor offers: its server, which may be none that can be used, or a no."""
+
+    __slots__ = ("endpoint", "is_forbidding", "pid", "session_id", "started")
 
     def __init__(self, pid: int, started: str, session_id: str | None, endpoint: str) -> None:
         self.pid = pid
         self.started = started
         self.session_id = session_id
-        self.endpoint = endpoint
+        self.is_forbidding = endpoint == _FORBIDDEN
+        self.endpoint = None if self.is_forbidding else endpoint
 
 
 _was_offered = False
 
 
+def forbid_to_children() -> None:
+    """Have the programs that this process starts report nothing, whatever they say themselves."""
+    offer_to_children(_FORBIDDEN, None)
+
+
 def offer_to_children(endpoint: str, session_id: str | None) -> None:
-    """Leave this process's server and session for the programs it starts, without any user id."""
+    """Leave this process's server and session for the programs it starts, without any user id.
+
+    Args:
+        endpoint: The server's base URL; empty where there is none that can be used.
+        session_id: The session, if it is to be shared.
+    """
     global _was_offered  # noqa: PLW0603  the variable, which said so, is about to be ours
     _was_offered = was_offered()
     here = process.facts()
@@ -43,7 +58,7 @@ def offer_to_children(endpoint: str, session_id: str | None) -> None:
                 here["boot"],
                 here["namespace"],
                 session_id or "-",
-                endpoint,
+                endpoint or _NO_SERVER,
             )
         )
     else:

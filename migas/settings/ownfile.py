@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def read(filename: str | os.PathLike[str]) -> dict[str, str]:
     """The texts that a file holds, empty when there is none or it makes no sense."""
     try:
-        with open(filename, encoding="utf-8") as file:
+        with open(os.fspath(filename), encoding="utf-8") as file:  # a number would be a descriptor
             kept = json.load(file)
     except FileNotFoundError:
         return {}

@@ -34,16 +34,20 @@ KEYS = {
 """Every key of `config.toml`, and what it means."""
 
 _MAX_BYTES = 64 * 1024
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _ADDRESS_CHARS = frozenset("0123456789abcdefABCDEF:.")
 
 
 class PolicyFile:
     """One `config.toml`: what it says, or why it cannot be believed."""
 
-    __slots__ = ("path", "problem", "values")
+    __slots__ = ("is_hidden", "path", "problem", "values")
 
-    def __init__(self, path: str, values: dict[str, Any], problem: str | None) -> None:
+    def __init__(
+        self, path: str, values: dict[str, Any], problem: str | None, *, is_hidden: bool = False
+    ) -> None:
         self.path = path
+        self.is_hidden = is_hidden
         self.values = values
         self.problem = problem
 
@@ -60,14 +64,35 @@ _read: dict[str, tuple[tuple[int, ...], PolicyFile]] = {}
 
 def refusal() -> str | None:
     """Why the files on this machine permit no sending, or None."""
-    marker = marker_path()
-    if marker is not None and os.path.lexists(marker):
-        return f"{marker} exists, as `migas optout` makes it"
+    decided = _marker_refusal()
+    if decided is not None:
+        return decided
     _files.look_again()
     for file in (*_files.site, *_files.user):
         if file.refusal is not None:
             return file.refusal
     return None
+
+
+def _marker_refusal() -> str | None:
+    marker = marker_path()
+    if marker is None:
+        return None
+    try:
+        os.lstat(marker)
+    except OSError as error:
+        if error.errno in _ABSENT or _is_anothers_home():
+            return None
+        return f"{marker} cannot be looked for: {error.strerror}"
+    return f"{marker} exists, as `migas optout` makes it"
+
+
+def _is_anothers_home() -> bool:
+    """Whether the home is not this user's own, as below `sudo -u`: what it hides is not theirs."""
+    try:
+        return os.stat(os.path.expanduser("~")).st_uid != os.geteuid()
+    except OSError:
+        return True
 
 
 def marker_path() -> str | None:
@@ -81,19 +106,17 @@ def marker_path() -> str | None:
 def site_files() -> list[PolicyFile]:
     """The site's policies that exist, the most important first."""
     paths = [os.path.join(folder, FILE_NAME) for folder in places.site_folders()]
-    absent = (errno.ENOENT, errno.ENOTDIR)
-    return [file for path in paths if (file := _file(path, absent)) is not None]
+    return [file for path in paths if (file := _file(path)) is not None]
 
 
 def user_files() -> list[PolicyFile]:
     """The user's policy, if there is one."""
-    # What this user cannot even see was not written by them: a home that is another's.
-    absent = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
     try:
-        file = _file(os.path.join(places.config_folder(), FILE_NAME), absent)
+        file = _file(os.path.join(places.config_folder(), FILE_NAME))
     except RuntimeError:
         return []
-    return [] if file is None else [file]
+    is_hidden = file is not None and file.is_hidden and _is_anothers_home()
+    return [] if file is None or is_hidden else [file]
 
 
 def site(key: str) -> Any:
@@ -134,7 +157,7 @@ def _first(files: list[PolicyFile], key: str) -> Any:
     return next((file.values[key] for file in files if key in file.values), None)
 
 
-def _file(path: str, absent: tuple[int, ...]) -> PolicyFile | None:
+def _file(path: str) -> PolicyFile | None:
     is_link = False
     try:
         facts = os.lstat(path)
@@ -142,9 +165,10 @@ def _file(path: str, absent: tuple[int, ...]) -> PolicyFile | None:
         if is_link:
             facts = os.stat(path)
     except OSError as error:
-        if error.errno in absent and not is_link:
+        if error.errno in _ABSENT and not is_link:
             return None
-        return PolicyFile(path, {}, error.strerror or repr(error))
+        problem = error.strerror or repr(error)
+        return PolicyFile(path, {}, problem, is_hidden=error.errno == errno.EACCES)
     signature = (facts.st_mtime_ns, facts.st_size, facts.st_ino, facts.st_mode, facts.st_uid)
     known = _read.get(path)
     if known is None or known[0] != signature:
