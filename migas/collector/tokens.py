@@ -1,7 +1,8 @@
 """Tokens: who may read what.
 
 A token is shown once, when it is issued. The database keeps a hash of its secret, which is random
-and long, so that no stolen copy of the database opens anything, and no search finds the secret.
+and long, so that no search finds the secret. Nothing else the collector accepts, the pages' cookie
+included, can be made from what is kept: a stolen copy of the database opens no other door.
 """
 
 from __future__ import annotations

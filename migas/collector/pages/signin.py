@@ -1,8 +1,9 @@
-"""Signing in: a token, given once in a form, becomes a cookie that is not the token.
+"""Signing in: a token, given once in a form, becomes a cookie that holds it for half a day.
 
-The cookie holds the token's public part, when it ends, and an authentication code under the hash
-that the database keeps of the token. So it needs no table and no key of its own, any collector
-over the same database accepts it, and it ends with its life or when the token is revoked.
+The cookie is the token, when it ends, and an authentication code of that end under the token. It
+needs no table and no key of its own, and any collector over the same database accepts it. Nothing
+that the database keeps is enough to make one. No script can read it, no other site can send it,
+and it ends with its life or when the token is revoked.
 """
 
 from __future__ import annotations
@@ -12,22 +13,18 @@ import hmac
 import re
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
-from migas.collector.tables import tokens
-from migas.collector.tokens import Access
-
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from migas.collector.storage import Storage
+    from migas.collector.tokens import Access
 
 LIFE = 12 * 3600
 """Seconds after which one has to sign in again."""
 
-_COOKIE = re.compile(r"([0-9a-f]{1,16})\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
-_PURPOSE = b"migas page session"
+_COOKIE = re.compile(r"([A-Za-z0-9_-]{1,200})\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
+_PURPOSE = "migas page session"
 
 
 async def access_of(request: Request, storage: Storage) -> Access | None:
@@ -35,10 +32,9 @@ async def access_of(request: Request, storage: Storage) -> Access | None:
     found = _COOKIE.fullmatch(request.cookies.get(_name(request), ""))
     if found is None or int(found[2]) <= storage.now():
         return None
-    kept = await _kept(storage, found[1])
-    if kept is None or not hmac.compare_digest(_code(kept[0], found[1], found[2]), found[3]):
+    if not hmac.compare_digest(_code(found[1], found[2]), found[3]):
         return None
-    return Access(found[1], kept[1])
+    return await storage.tokens.verify(found[1])
 
 
 async def sign_in(request: Request, response: Response, storage: Storage, token: str) -> bool:
@@ -47,12 +43,10 @@ async def sign_in(request: Request, response: Response, storage: Storage, token:
     Returns:
         Whether it does; a malformed, unknown, wrong or revoked token is just no.
     """
-    access = await storage.tokens.verify(token)
-    kept = None if access is None else await _kept(storage, access.token_id)
-    if access is None or kept is None:
+    if await storage.tokens.verify(token) is None:
         return False
     end = str(storage.now() + LIFE)
-    value = f"{access.token_id}.{end}.{_code(kept[0], access.token_id, end)}"
+    value = f"{token}.{end}.{_code(token, end)}"
     response.set_cookie(
         _name(request),
         value,
@@ -65,7 +59,11 @@ async def sign_in(request: Request, response: Response, storage: Storage, token:
 
 
 def sign_out(request: Request, response: Response) -> None:
-    """Take the cookie back."""
+    """Have this browser delete its cookie.
+
+    Nothing else changes: the token stays valid, and so does a copy of the cookie until its end.
+    What ends those is `migas token revoke`.
+    """
     response.delete_cookie(
         _name(request), secure=_is_encrypted(request), httponly=True, samesite="strict"
     )
@@ -81,16 +79,6 @@ def _is_encrypted(request: Request) -> bool:
     return bool(request.scope["scheme"] == "https")
 
 
-def _code(key: bytes, token_id: str, end: str) -> str:
-    message = b"\0".join((_PURPOSE, token_id.encode(), end.encode()))
-    return hmac.new(key, message, hashlib.sha256).hexdigest()
-
-
-async def _kept(storage: Storage, token_id: str) -> tuple[bytes, str | None] | None:
-    """The hash and the project of a token that is not revoked."""
-    query = select(tokens.c.hash, tokens.c.project).where(
-        tokens.c.id == token_id, tokens.c.revoked.is_(None)
-    )
-    async with storage.reading() as connection:
-        row = (await connection.execute(query)).one_or_none()
-    return None if row is None else (row.hash, row.project)
+def _code(token: str, end: str) -> str:
+    message = f"{_PURPOSE}\0{end}".encode()
+    return hmac.new(token.encode(), message, hashlib.sha256).hexdigest()

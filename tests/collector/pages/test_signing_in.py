@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import hashlib
+import hmac
+import itertools
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -88,13 +92,26 @@ def test_over_tls_the_cookie_is_secure_and_bound_to_its_host(site_behind_tls: Si
     assert is_sent_to_sign_in(site.get("/", plain, X_Forwarded_Proto="https"))
 
 
-def test_neither_the_token_nor_its_hash_is_in_the_cookie(site: Site) -> None:
+def test_nothing_in_the_database_makes_a_cookie(site: Site) -> None:
     token = site.token(None)
-    cookie = cookie_of(site.post("/sign-in", token=token))
-    secret = token.split("_", 2)[2]
-    kept = site.collector.rows("SELECT hash FROM tokens")[0]["hash"]
-    assert secret not in cookie
-    assert bytes(kept).hex() not in cookie
+    name, value = cookie_of(site.post("/sign-in", token=token)).split("=")
+    end = value.split(".")[1]
+    (row,) = site.collector.rows("SELECT id, hash FROM tokens")
+    kept = bytes(row["hash"])
+    secrets = ["", kept.hex(), base64.urlsafe_b64encode(kept).decode().rstrip("=")]
+    parts = [row["id"], *(f"migas_{row['id']}_{secret}" for secret in secrets)]
+    keys = [kept, kept.hex().encode(), row["id"].encode(), *(part.encode() for part in parts)]
+    for part, key, signed in itertools.product(parts, keys, [[end], [row["id"], end]]):
+        message = b"\0".join([b"migas page session", *(text.encode() for text in signed)])
+        code = hmac.new(key, message, hashlib.sha256).hexdigest()
+        assert is_sent_to_sign_in(site.get("/", f"{name}={part}.{end}.{code}"))
+    code = hmac.new(token.encode(), b"migas page session\0" + end.encode(), hashlib.sha256)
+    assert value == f"{token}.{end}.{code.hexdigest()}"
+
+
+def test_the_hash_of_a_token_is_not_in_its_cookie(site: Site) -> None:
+    cookie = site.cookie()
+    assert bytes(site.collector.rows("SELECT hash FROM tokens")[0]["hash"]).hex() not in cookie
 
 
 def test_a_token_of_one_project_shows_that_one_alone(site: Site) -> None:
@@ -155,18 +172,18 @@ def test_the_token_itself_is_no_cookie(site: Site) -> None:
 
 def test_a_cookie_cannot_be_lengthened_or_turned_to_another_token(site: Site) -> None:
     name, value = site.cookie(PROJECT).split("=")
-    token_id, end, code = value.split(".")
-    root_id = site.token(None).split("_")[1]
+    token, end, code = value.split(".")
+    root = site.token(None)
     for forged in (
-        f"{token_id}.{int(end) + 1}.{code}",
-        f"{root_id}.{end}.{code}",
-        f"{token_id}.{end}.{'0' * 64}",
-        f"{token_id}.{end}.{code.upper()}",
-        f"{token_id}.{end}.",
-        f"{token_id}.{end}",
+        f"{token}.{int(end) + 1}.{code}",
+        f"{root}.{end}.{code}",
+        f"{token}.{end}.{'0' * 64}",
+        f"{token}.{end}.{code.upper()}",
+        f"{token}.{end}.",
+        f"{token}.{end}",
         "..",
-        f"{token_id}.{'9' * 400}.{code}",
-        f"{token_id}.٣.{code}",
+        f"{token}.{'9' * 400}.{code}",
+        f"{token}.٣.{code}",
     ):
         assert is_sent_to_sign_in(site.get("/", f"{name}={quote(forged, safe='.')}")), forged
 
@@ -232,6 +249,13 @@ def test_signing_out_takes_the_cookie_back(site: Site) -> None:
     reply = site.post("/sign-out", site.cookie())
     assert (reply.status, reply.headers["Location"]) == (303, "/sign-in")
     assert re.match(r'migas=""; .*Max-Age=0', reply.headers["Set-Cookie"])
+
+
+def test_signing_out_ends_no_other_browsers_visit(site: Site) -> None:
+    token = site.token(None)
+    here, there = (cookie_of(site.post("/sign-in", token=token)) for _ in range(2))
+    site.post("/sign-out", here)
+    assert site.get("/", there).status == 200
 
 
 @pytest.mark.parametrize(
