@@ -118,6 +118,8 @@ def _dates(first_text: str, last_text: str, today: dt.date) -> tuple[dt.date, dt
         last = dt.date.fromisoformat(last_text) if last_text else today
     except ValueError:
         return "Those are not two dates like 2026-01-31."
+    if min(first, last) < _EPOCH:
+        return "Nothing is counted before 1970."
     last = min(last, today)
     if first > last:
         return "That period would end before it begins."

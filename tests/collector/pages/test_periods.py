@@ -50,6 +50,8 @@ def test_without_a_second_date_the_period_ends_today_and_never_later() -> None:
         {"from": "2026-02-02", "to": "2026-02-01"},
         {"from": "2027-01-01"},
         {"from": "0001-01-01"},
+        {"from": "0001-01-01", "to": "0001-01-02"},
+        {"from": "1969-12-31", "to": "1970-01-02"},
         {"from": "<script>", "to": "' OR 1=1"},
     ],
 )
@@ -93,6 +95,13 @@ def test_whatever_an_address_says_is_a_period_whose_days_all_have_a_bar(
     buckets = set(period.buckets())
     days = (period.first + dt.timedelta(days=number) for number in range(period.days))
     assert {period.bucket(day) for day in days} == buckets
+    before = period.before
+    assert (before.days, before.last) == (period.days, period.first - dt.timedelta(days=1))
+
+
+def test_the_first_day_that_is_counted_has_a_period() -> None:
+    period = parse({"from": "1970-01-01", "to": "1970-01-02"}, TODAY)
+    assert (period.mistake, period.days, period.before.days) == ("", 2, 2)
 
 
 def test_days_are_numbered_as_in_the_database() -> None:
