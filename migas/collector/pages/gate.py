@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 _NEXT = re.compile(r"/(p/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)?(\?[A-Za-z0-9=&-]*)?", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
+_OF_PROXIES = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+)
+"""What a proxy says of itself or of whom it speaks for; who stands behind it may be anywhere."""
+
 
 def is_local(request: Request) -> bool:
     """Whether a request comes from this machine and was addressed to it by a loopback name.
@@ -25,8 +35,7 @@ def is_local(request: Request) -> bool:
     return (
         _is_loopback(client)
         and (host == "localhost" or _is_loopback(host))
-        and "forwarded" not in request.headers
-        and "x-forwarded-for" not in request.headers
+        and not any(name in request.headers for name in _OF_PROXIES)
     )
 
 
@@ -39,6 +48,7 @@ def is_same_origin(request: Request) -> bool:
     site = request.headers.get("sec-fetch-site", "same-origin")
     return (
         default is not None
+        and scheme == request.scope["scheme"]
         and theirs[0] != ""
         and (theirs[0], theirs[1] or default) == (ours[0], ours[1] or default)
         and site == "same-origin"

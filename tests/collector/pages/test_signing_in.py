@@ -105,8 +105,8 @@ def test_nothing_in_the_database_makes_a_cookie(site: Site) -> None:
         message = b"\0".join([b"migas page session", *(text.encode() for text in signed)])
         code = hmac.new(key, message, hashlib.sha256).hexdigest()
         assert is_sent_to_sign_in(site.get("/", f"{name}={part}.{end}.{code}"))
-    code = hmac.new(token.encode(), b"migas page session\0" + end.encode(), hashlib.sha256)
-    assert value == f"{token}.{end}.{code.hexdigest()}"
+    right = hmac.new(token.encode(), b"migas page session\0" + end.encode(), hashlib.sha256)
+    assert value == f"{token}.{end}.{right.hexdigest()}"
 
 
 def test_the_hash_of_a_token_is_not_in_its_cookie(site: Site) -> None:
@@ -220,6 +220,7 @@ def test_a_cookie_ends_with_its_life_whatever_the_browser_does(
         "https://evil.example",
         "http://127.0.0.1",
         "http://127.0.0.1:1",
+        "https://127.0.0.1:{port}",
         "http://localhost:{port}",
         "http://127.0.0.1:{port}.evil.example",
         "http://127.0.0.1:{port}@evil.example",
@@ -303,10 +304,22 @@ def test_an_open_collector_is_no_use_to_a_name_that_was_made_to_mean_this_machin
     assert is_sent_to_sign_in(open_site.get(PAGE, Host=host))
 
 
-def test_an_open_collector_behind_a_proxy_asks_to_sign_in(open_site: Site) -> None:
-    assert is_sent_to_sign_in(open_site.get(PAGE, X_Forwarded_For="192.0.2.1"))
-    assert is_sent_to_sign_in(open_site.get(PAGE, X_Forwarded_For="127.0.0.1"))
-    assert is_sent_to_sign_in(open_site.get(PAGE, Forwarded="for=192.0.2.1"))
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("X_Forwarded_For", "192.0.2.1"),
+        ("X_Forwarded_For", "127.0.0.1"),
+        ("X_Forwarded_Host", "localhost"),
+        ("X_Forwarded_Proto", "http"),
+        ("X_Real_IP", "127.0.0.1"),
+        ("Forwarded", "for=192.0.2.1"),
+        ("Via", "1.1 proxy"),
+    ],
+)
+def test_an_open_collector_behind_a_proxy_asks_to_sign_in(
+    open_site: Site, name: str, text: str
+) -> None:
+    assert is_sent_to_sign_in(open_site.get(PAGE, None, **{name: text}))
 
 
 def test_a_form_that_is_none_is_a_wrong_token(site: Site) -> None:
