@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import logging
 import signal
 import socket
@@ -87,9 +88,11 @@ def serve(settings: Settings) -> None:
     When it is ready it prints one line, `migas collector on http://… (database …)`.
 
     Raises:
-        CollectorError: The address, the certificate or the database cannot be used.
+        CollectorError: The address, the certificate or the database cannot be used, the settings
+            contradict each other, or they would open the collector to strangers.
     """
-    with _listen(settings.host, settings.port) as listener:
+    _check(settings)
+    with _listen(settings) as listener:
         description = asyncio.run(_prepare(settings))
 
         def announce() -> None:
@@ -106,6 +109,26 @@ def serve(settings: Settings) -> None:
             _run(settings, listener, ready, first=number == 0)
 
         workers.supervise(settings.workers, work, announce, patience=GRACE + 5)
+
+
+def _check(settings: Settings) -> None:
+    """Find what cannot be meant, before anything is opened."""
+    if settings.key is not None and settings.certificate is None:
+        raise CollectorError("--ssl-keyfile is of no use without --ssl-certfile")
+    for proxy in (settings.proxies or "").split(","):
+        if proxy.strip() not in ("", "*") and not _is_network(proxy.strip()):
+            raise CollectorError(
+                f"{proxy.strip()!r} is no address of a proxy: "
+                "write addresses and networks like 127.0.0.1,10.0.0.0/8"
+            )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _run(
@@ -206,7 +229,8 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
     signal.signal(signal.SIGINT, stop)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.host, settings.port
     if not 0 <= port <= 65535:
         raise CollectorError(f"{port} is no port: give one from 0 (any free one) to 65535")
     try:
@@ -215,6 +239,11 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
     except (OSError, UnicodeError) as error:
         raise CollectorError(f"{host!r} is no address to listen on: {error}") from error
+    if settings.open_registration and not _is_loopback(str(address[0])):
+        raise CollectorError(
+            f"--open lets anybody register projects, and {host} can be reached from other machines:"
+            " leave it out and use `migas project add`, or listen on 127.0.0.1"
+        )
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -226,6 +255,10 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port}: {error.strerror}; --port 0 takes a free port"
         ) from error
     return listener
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:

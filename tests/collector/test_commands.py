@@ -252,6 +252,27 @@ def test_a_wrong_host_is_refused(run: Run, tmp_path: Path) -> None:
     assert_refused(run("serve", "--host", "256.1.1.1", "--port", "0", "--db", db), "'256.1.1.1'")
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_an_open_server_is_for_loopback_alone(run: Run, host: str, tmp_path: Path) -> None:
+    db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
+    done = run("serve", "--open", "--host", host, *db)
+    assert_refused(done, "--open", "migas project add", "127.0.0.1")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["nonsense!!", "127.0.0.1,proxy.example", "10.0.0.1/8"])
+def test_a_wrong_proxy_is_refused(run: Run, text: str, tmp_path: Path) -> None:
+    db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
+    done = run("serve", "--forwarded-allow-ips", text, *db)
+    assert_refused(done, repr(text.rpartition(",")[2]), "127.0.0.1,10.0.0.0/8")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_without_a_certificate_is_refused(run: Run, tmp_path: Path) -> None:
+    db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
+    assert_refused(run("serve", "--ssl-keyfile", "x", *db), "--ssl-certfile")
+
+
 def test_without_the_extra_one_line_says_what_to_install() -> None:
     # -S leaves out every installed package.
     done = subprocess.run(
