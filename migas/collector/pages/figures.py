@@ -139,7 +139,9 @@ class Project:
         users: How many users were seen in the period; at most so many when it ended before today.
         new_users: How many were seen for the first time.
         bars: The chart's bars, one for each day or week of the period.
-        versions: Its versions, the newest first.
+        versions: Its most frequent versions, the newest first.
+        other_versions: How the sessions of all its other versions ended.
+        other_versions_number: How many other versions there are.
         failures: The most frequent types of errors.
         shares: By heading (`Platform`, …), what the sessions ran on, the most frequent first.
         unheard: The newest runs that were never heard of again.
@@ -156,15 +158,17 @@ class Project:
     new_users: int = 0
     bars: Sequence[Bar] = ()
     versions: Sequence[Version] = ()
+    other_versions: Outcomes = Outcomes()
+    other_versions_number: int = 0
     failures: Sequence[Failure] = ()
     shares: Mapping[str, Sequence[Share]] = field(default_factory=dict)
     unheard: Sequence[Unheard] = ()
     unheard_total: int = 0
 
     @property
-    def failures_total(self) -> int:
-        """How many sessions failed with one of the types of errors shown."""
-        return sum(failure.sessions for failure in self.failures)
+    def other_failures(self) -> int:
+        """How many sessions failed with a type of error that is not shown, or with none."""
+        return max(0, self.outcomes.failed - sum(failure.sessions for failure in self.failures))
 
     @property
     def change(self) -> float | None:

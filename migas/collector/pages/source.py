@@ -27,7 +27,7 @@ from .figures import Version as VersionFigures
 from .periods import day_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from migas.collector.storage import Storage
     from migas.collector.tokens import Access
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from .periods import Period
 
 _Key = TypeVar("_Key")
+
+MAX_VERSIONS = 50
+"""Whoever reports runs names their versions: a page must not grow with what strangers make up."""
 
 MAX_FAILURES = 10
 MAX_SHARES = 8
@@ -93,6 +96,7 @@ async def project(storage: Storage, name: str, period: Period) -> Project:
     users = await ask.users(name, days)
     lost = await ask.lost_runs(name, days, MAX_UNHEARD)
     release = await storage.release(name)
+    shown, others = _most_frequent(by_version, release.latest)
     return Project(
         name,
         period,
@@ -103,10 +107,9 @@ async def project(storage: Storage, name: str, period: Period) -> Project:
         users=users.active,
         new_users=users.new,
         bars=bars_of(by_day, period),
-        versions=[
-            VersionFigures(version, by_version[version])
-            for version in sorted(by_version, key=_newest_first, reverse=True)
-        ],
+        versions=[VersionFigures(version, by_version[version]) for version in shown],
+        other_versions=total(by_version[version] for version in others),
+        other_versions_number=len(others),
         failures=[
             Failure(error.error_type, error.sessions, error.versions, error.message or "")
             for error in await ask.errors(name, days, MAX_FAILURES)
@@ -138,6 +141,15 @@ def _outcomes(rows: Iterable[tuple[_Key, str, int]]) -> dict[_Key, Outcomes]:
         by_status = found.setdefault(key, {})
         by_status[status] = by_status.get(status, 0) + int(number)
     return {key: outcomes_of(by_status) for key, by_status in found.items()}
+
+
+def _most_frequent(by_version: Mapping[str, Outcomes], latest: str) -> tuple[list[str], list[str]]:
+    """The versions to show, the newest first, and the others; the named newest one is shown."""
+    ranked = sorted(
+        by_version, key=lambda version: (version != latest, -by_version[version].total, version)
+    )
+    shown = sorted(ranked[:MAX_VERSIONS], key=_newest_first, reverse=True)
+    return shown, ranked[MAX_VERSIONS:]
 
 
 def _newest_first(version: str) -> tuple[bool, Version, str]:

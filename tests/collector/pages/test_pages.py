@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.collector.pages.answers import EDITION, FILES
+from migas.collector.pages.source import MAX_VERSIONS
 from tests.collector.live import PROJECT, PROJECTS
 from tests.collector.pages.site import Site, readable
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from tests.collector.live import LiveCollector
 
 PIPELINE = "/p/brainlab/cortiprep"
-NOBODY = "00000000-0000-4000-8000-00000000000"
+NOBODY = "00000000-0000-4000-8000-"
 
 
 def report(site: Site, session: int, status: str = "C", **fields: object) -> None:
     """Send a session's breadcrumb."""
-    context = {"session_id": f"{NOBODY}{session}", "user_id": f"{NOBODY}{session % 3}"}
+    context = {"session_id": f"{NOBODY}{session:012}", "user_id": f"{NOBODY}{session % 3:012}"}
     context |= {"platform": "linux", "container": "docker"}
     proc: dict[str, object] = {"status": status}
     version = fields.pop("version", "1.0.0")
@@ -90,6 +91,31 @@ def test_versions_come_with_the_newest_first(open_site: Site) -> None:
     section = readable(html[html.index('id="versions"') : html.index('id="errors"')])
     found = re.findall(r"(\S+) 100% 1 0", section)
     assert found == ["2.0.0rc1", "1.10.0", "1.9.0", "0.9", "unknown"]
+
+
+def test_strangers_do_not_decide_how_long_a_page_is(open_site: Site) -> None:
+    number = 300
+    for session in range(number):
+        report(
+            open_site,
+            1000 + session,
+            "CF"[session % 2],
+            version=f"1.{session}",
+            error_type=f"E{session}",
+        )
+    report(open_site, 5000, "C", version="2.0")
+    report(open_site, 5001, "C", version="2.0")
+    html = open_site.text(f"/p/{PROJECT}")
+    rows = re.findall(r'<th scope="row"><bdi>[12]\.', html)
+    assert len(rows) == MAX_VERSIONS
+    text = readable(html)
+    assert "40 older versions and 251 others with fewer sessions" in text
+    (others,) = re.findall(r"251 others ([\d.]+%) (\d+) (\d+)", text)
+    shown = re.findall(r"\b[12]\.\d+ [\d.]+% (\d+) (\d+)", text)
+    assert sum(int(sessions) for sessions, _ in shown) + int(others[1]) == number + 2
+    assert sum(int(failed) for _, failed in shown) + int(others[2]) == number // 2
+    assert "140 sessions failed with other types of errors, or without one." in text
+    assert len(html) < 150_000
 
 
 def test_the_figures_are_the_same_on_either_database(open_collector: LiveCollector) -> None:
