@@ -176,4 +176,4 @@ def _is_valid(state: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, float | int)
+    return isinstance(value, float | int) and abs(value) < float("inf")

@@ -173,7 +173,7 @@ def _setup(
         inheritance.offer_to_children(settings.endpoint, settings.session_id)
     if filename is not None and save_config and settings.endpoint_error is None:
         # Neither a session nor what a variable or a parent said: they are this run's alone.
-        ownfile.write(filename, {"endpoint": given, "user_id": user_id()})
+        ownfile.write(filename, {**kept, "endpoint": given, "user_id": user_id()})
 
 
 def _set_endpoint(named: str | None) -> None:

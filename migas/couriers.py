@@ -34,21 +34,26 @@ class Couriers:
         self._is_owed = False
         self._is_exiting = False
 
-    def send(self, payload: Record | None = None) -> None:
+    def send(self, payload: Record | None = None) -> bool:
         """Start one now, or a little later when one was started a moment ago.
 
         Args:
             payload: A record that could not be written down, to be handed over.
+
+        Returns:
+            Whether one was started now, and so has what was handed over.
         """
+        is_started = False
         with self._lock:
             left = self._started + COURIER_SECONDS - time.monotonic()
             if payload is not None or left <= 0 or self._is_exiting:
-                self._start(payload)
+                is_started = self._start(payload)
                 if self._is_exiting:
                     self._wait()  # whoever ends a run this late has no later moment
             elif not self._is_owed:
                 self._is_owed = True
                 self._watch.call_later(self, left, self._start_owed)
+        return is_started
 
     def may_start(self, payload: Record | None = None) -> bool:
         """Whether one could do anything now: none is started for a server that was unreachable."""
@@ -115,9 +120,9 @@ class Couriers:
             if self._is_owed:
                 self._start(None)
 
-    def _start(self, payload: Record | None) -> None:
+    def _start(self, payload: Record | None) -> bool:
         if not self.may_start(payload):
-            return
+            return False
         from migas import dispatch
         from migas.host import environment
         from migas.record import encode
@@ -136,6 +141,7 @@ class Couriers:
         elif attended:
             self._forget_ended()
             self._attended.append(courier)
+        return courier is not None
 
     def _forget_ended(self) -> None:
         for courier in [one for one in self._attended if one.wait(0.0)]:
@@ -147,6 +153,10 @@ class Couriers:
         deadline = time.monotonic() + config.settings.exit_timeout
         couriers, self._attended = self._attended, []
         for courier in couriers:
-            if not courier.wait(deadline - time.monotonic()):
-                courier.kill()
-            courier.forget()
+            has_ended = False
+            try:
+                has_ended = courier.wait(deadline - time.monotonic())
+            finally:  # also when Ctrl-C says that nobody wants to wait
+                if not has_ended:
+                    courier.kill()
+                courier.forget()

@@ -118,7 +118,10 @@ class Delivery:
         if config.delivery() == "log":
             _print(crumb)
         else:
-            self._couriers.send(self._write(path, crumb))
+            unwritten = self._write(path, crumb)
+            is_handed_over = self._couriers.send(unwritten)
+            if unwritten is not None and is_handed_over:
+                self.erase_run(path)  # it would tell of a run that was lost
             self._closed(path)
 
     def erase_run(self, path: str | None) -> None:
@@ -341,7 +344,7 @@ def _at_exit() -> None:
             function()
         if _current is not None:
             _current.at_exit()
-    except Exception as error:  # noqa: BLE001  nothing of ours may show at exit
+    except BaseException as error:  # noqa: BLE001  nothing of ours may show at exit, Ctrl-C neither
         log.debug("delivery at exit failed: %r", error)
 
 
@@ -349,7 +352,7 @@ def _before_fork() -> None:
     if _current is not None:
         try:
             _current.prepare_fork()
-        except Exception as error:  # noqa: BLE001  an error here would be printed by the interpreter
+        except BaseException as error:  # noqa: BLE001  an error here would be printed by the interpreter
             log.debug("the thread could not be stopped before a fork: %r", error)
 
 
@@ -357,7 +360,7 @@ def _after_fork_in_parent() -> None:
     if _current is not None:
         try:
             _current.after_fork()
-        except Exception as error:  # noqa: BLE001  it would be printed, too
+        except BaseException as error:  # noqa: BLE001  it would be printed, too
             log.debug("signals could not be let through after a fork: %r", error)
 
 
@@ -367,7 +370,7 @@ def _after_fork_in_child() -> None:
     if inherited is not None:
         try:
             inherited.leave_to_parent()
-        except Exception as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001
             log.debug("a forked child could not let go: %r", error)
 
 

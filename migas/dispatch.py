@@ -67,7 +67,7 @@ class DispatchedCourier:
         if self._child is not None:
             self._child.kill()
             self._child.wait()
-        elif not self.wait(0.0):
+        elif self._pid > 1 and not self.wait(0.0):
             try:
                 os.kill(self._pid, signal.SIGKILL)
             except OSError as error:
@@ -117,7 +117,7 @@ def dispatch(
     Returns:
         The courier, or None when none could be started, or not without the program's noticing.
     """
-    command = [sys.executable, "-P", _main_file(), *COURIER_ARGUMENTS]
+    command = [sys.executable, "-P", *_isolation(), _main_file(), *COURIER_ARGUMENTS]
     if by_hand:
         command.append("--now")
     if payload is not None:
@@ -186,6 +186,12 @@ def _reached_end(output: OwnDescriptor, deadline: float) -> bool:
         if left <= 0:
             return False
     return True  # the program has closed it
+
+
+def _isolation() -> list[str]:
+    """Options by which this interpreter was kept from its environment: the courier is, too."""
+    flags = {"-I": sys.flags.isolated, "-E": sys.flags.ignore_environment}
+    return [option for option, is_set in {**flags, "-s": sys.flags.no_user_site}.items() if is_set]
 
 
 def _environment() -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from types import TracebackType
 
 from migas import config, log
 from migas.breadcrumb import FIELDS
@@ -19,7 +20,7 @@ from migas.runs import Session, open_sessions
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import FrameType, TracebackType
+    from types import FrameType
     from typing import Any
 
     from migas.error import ErrorHandler, HandlerSpec
@@ -145,6 +146,9 @@ def _depart(status: object) -> _Witness | None:
         if not sessions:
             return None
         error = status if isinstance(status, SystemExit) else SystemExit(status)
+        if error.__traceback__ is None:
+            caller = sys._getframe(2)  # noqa: SLF001  who asks to leave says much about why
+            error.__traceback__ = TracebackType(None, caller, caller.f_lasti, caller.f_lineno)
         if error.__context__ is None:
             error.__context__ = sys.exception()
         departure = Departure({id(session): session.outcome_of(error) for session in sessions})

@@ -13,7 +13,7 @@ import signal
 import threading
 
 from migas.host import private, process
-from migas.host.descriptors import out_of_the_way
+from migas.host.descriptors import OwnDescriptor
 from migas.record import place_key
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ class Marks:
 
     def __init__(self, folder: str, owner: ProcessFacts) -> None:
         self._path = os.path.join(folder, file_name(owner))
-        self._descriptors: list[int] = []
+        self._descriptors: list[OwnDescriptor] = []
         self._masks: dict[int, set[int]] = {}
 
     def arm(self) -> None:
@@ -109,7 +109,8 @@ class Marks:
         if in_child and self._descriptors:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             for descriptor in self._descriptors:
-                os.dup2(nowhere, descriptor, inheritable=False)
+                if (number := descriptor.number) is not None:  # else the program's own by now
+                    os.dup2(nowhere, number, inheritable=False)
             os.close(nowhere)
         mask = self._masks.pop(threading.get_ident(), None)
         if mask is not None:
@@ -117,10 +118,11 @@ class Marks:
 
     def _open(self, distance: int) -> int:
         flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = out_of_the_way(os.open(self._path, flags))
+        descriptor = os.open(self._path, flags)
         os.lseek(descriptor, distance, os.SEEK_SET)
-        self._descriptors.append(descriptor)
-        return descriptor
+        own = OwnDescriptor(descriptor)
+        self._descriptors.append(own)
+        return own.opened
 
 
 def file_name(owner: ProcessFacts) -> str:

@@ -7,12 +7,12 @@ untrusted: its shape is checked, and what has another one is a failure with a me
 from __future__ import annotations
 
 from migas import config, delivery, log
-from migas.breadcrumb import MAX_REQUEST_BYTES, encode, fit, nested, plain_text
+from migas.breadcrumb import MAX_REQUEST_BYTES, compose, encode, fit, nested, plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, TypedDict
 
     from migas.breadcrumb import Breadcrumb
@@ -109,6 +109,7 @@ def add_project(project: str, project_version: str, **fields: Any) -> ProjectAns
         crumb = delivery.compose(project, project_version, fields)
         answer = client.add_project(crumb, timeout)
         _note_running(crumb)
+        answer = _doubted(answer, fields)
         if not answer["success"] and not answer.get("message"):
             answer = {**answer, "message": f"The server does not know the project {project!r}."}
         return answer
@@ -143,7 +144,7 @@ def add_breadcrumb(
             crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
             answer = client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
             _note_running(crumb)
-            return answer
+            return _doubted(answer, fields)
 
         answer: BreadcrumbAnswer = _call(ask, {"message": ""}, problem)
         return answer
@@ -157,7 +158,7 @@ def add_breadcrumb(
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("add_breadcrumb failed: %r", error)
         return {"success": False, "message": f"The breadcrumb could not be queued: {error!r}"}
-    return {"success": True, "message": "The breadcrumb is queued."}
+    return {"success": True, "message": f"The breadcrumb is queued. {_doubt(fields)}".rstrip()}
 
 
 def check_project(project: str, project_version: str, **_ignored: Any) -> CheckAnswer:
@@ -334,6 +335,22 @@ def _shaped(answer: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
 def _clean(text: str) -> str:
     """A server's text without control characters, which could steer a terminal."""
     return "".join(char for char in text if char.isprintable() or char == "\n")
+
+
+def _doubted(answer: Any, fields: Mapping[str, Any]) -> Any:
+    """An answer whose message also says what could not be meant, and was left out."""
+    doubt = _doubt(fields)
+    if not doubt or not isinstance(answer, dict):
+        return answer
+    return {**answer, "message": f"{answer.get('message') or ''} {doubt}".strip()}
+
+
+def _doubt(fields: Mapping[str, Any]) -> str:
+    status = fields.get("status")
+    if status is None or compose({"status": status}):
+        return ""
+    known = "R, C, F, S and words for them are known"
+    return f"The status {plain_text(status)!r} was left out: {known}."
 
 
 def _note_running(crumb: Breadcrumb) -> None:

@@ -91,8 +91,13 @@ class Session:
         """
         try:
             self._start()
+        except RecursionError:
+            self._abandon()  # half open it would tell of an end that is not the run's
         except Exception as error:  # noqa: BLE001  telemetry must never break a program
             log.debug("a run could not be opened: %r", error)
+        except BaseException:  # Ctrl-C, say: whoever does not get in will not get out
+            self._abandon()
+            raise
         return self
 
     def stop(self, exc: BaseException | None = None) -> None:
@@ -104,7 +109,13 @@ class Session:
         try:
             self.leave()
             self._outer = None
-            self._end(self.outcome_of(exc))
+            ended = self.outcome_of(exc)
+            try:
+                self._end(ended)
+            except KeyboardInterrupt:
+                self._is_ended = self._pid == 0  # once more: what is said twice is counted once
+                self._end(ended)
+                raise
         except Exception as error:  # noqa: BLE001  telemetry must never break a program
             log.debug("a run could not be ended: %r", error)
 
@@ -121,7 +132,7 @@ class Session:
             **fields: Fields of the breadcrumb; a `status_desc` describes a completed run's end.
         """
         self._fields.update(fields)
-        if self._path is not None and self._speaks():
+        if self.is_open and self._path is not None and self._speaks():
             self._guarded(lambda: self._rewrite(str(self._path)))
 
     def fail(self, desc: str = "Errored") -> None:
@@ -206,6 +217,8 @@ class Session:
 
     def _start(self) -> None:
         if self._pid:
+            if self._is_ended:
+                log.warning("A session is one run, and this one has ended: make another one.")
             return
         self._pid = os.getpid()
         self._parent = parent = _open_parent(_current.get())
@@ -228,6 +241,13 @@ class Session:
             signal_registry.serve(self)
         if config.settings.is_set_up:
             self._open()
+
+    def _abandon(self) -> None:
+        """Undo as much of an opening as there was."""
+        self._is_ended = True
+        self.leave()
+        _open_sessions.discard(self)
+        self._guarded(self._erase)
 
     def _open(self) -> None:
         """Write the open record and make the appointments; again after a late `setup()`."""

@@ -5,13 +5,11 @@ Workers of a pool and programs that a tracked program starts for itself stay sil
 
 from __future__ import annotations
 
-import os
 import sys
 
 from migas import config
 from migas.host import process
-from migas.record import InvalidRecordError, place_key
-from migas.settings import inheritance
+from migas.record import InvalidRecordError, OpenEntry, place_key
 from migas.spool import Spool
 
 
@@ -23,15 +21,15 @@ def is_pool_worker() -> bool:
 
 def ancestor_speaks_for(project: str) -> bool:
     """Whether a program that started this one has an open run of the same project."""
-    if not inheritance.was_offered():
-        return False  # ten thousand runs may be open in a home that a cluster shares
     spool = Spool(config.state_folder())
-    others = [entry for entry in spool.open_entries() if entry.pid != os.getpid()]
-    if not others:
+    # Ten thousand runs may be open in a home that a cluster shares: their names are not read.
+    here = f"-{place_key(process.facts())}-"
+    names = [name for name in spool.names("open") if here in name]
+    if not names:
         return False
-    here, ancestors = place_key(process.facts()), dict(process.ancestors())
-    for entry in others:
-        if entry.place != here or ancestors.get(entry.pid) != entry.started:
+    ancestors = dict(process.ancestors())
+    for entry in filter(None, map(OpenEntry.parse, names)):
+        if ancestors.get(entry.pid) != entry.started:
             continue
         try:
             record = spool.read(spool.folder("open", entry.name))

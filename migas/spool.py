@@ -103,12 +103,12 @@ class Spool:
         return path
 
     def replace_open(self, path: str, record: Record) -> None:
-        """Replace what an open record says, in one step.
+        """Write over what an open record says; one that is gone stays so.
 
         Raises:
             OSError: It cannot be written.
         """
-        os.replace(self._draft(encode(record)), path)
+        private.overwrite(path, encode(record))
 
     def finish(self, path: str, record: Record) -> None:
         """Write over an open record how the run ended, and put it among what waits.
@@ -121,13 +121,12 @@ class Spool:
         """
         try:
             size = private.overwrite(path, encode(record))
-        except FileNotFoundError:
-            self.put(record)  # the folder was cleaned away, or a courier took the run for lost
-            return
-        try:
             os.rename(path, self.folder("ready", Entry.name_for(record, size)))
         except FileNotFoundError:
-            return  # a courier saw the final text and was faster
+            # The folder was cleaned away; or a courier took the run for lost, or was faster with
+            # this very text, and what is sent twice is counted once.
+            self.put(record)
+            return
         self._trim_sometimes()
 
     def put(self, record: Record) -> None:

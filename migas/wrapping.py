@@ -112,13 +112,16 @@ def _runner_for(function: Any, plan: Plan) -> Callable[..., Any]:
 
 def _function_runner(plan: Plan) -> Callable[..., Any]:
     def run(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
-        session = Session(plan).start()
+        session = _opened(plan)
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
-            session.stop(error)
+            if session is not None:
+                session.stop(error)
             _drop_own_frame(error)
             raise
+        if session is None:
+            return result
         if isinstance(result, CoroutineType):
             # A plain function around a coroutine function: the run lasts until it was awaited.
             session.leave()
@@ -127,6 +130,15 @@ def _function_runner(plan: Plan) -> Callable[..., Any]:
         return result
 
     return run
+
+
+def _opened(plan: Plan) -> Session | None:
+    """A run that has begun, or None where a recursion leaves no room to begin one."""
+    try:
+        session = Session(plan).start()
+    except RecursionError:
+        return None
+    return session if session.is_open else None
 
 
 def _later_runner(plan: Plan, drive: Callable[[Session, Any], Any]) -> Callable[..., Any]:

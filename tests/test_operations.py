@@ -212,10 +212,10 @@ def test_an_unknown_project_is_a_message(fresh: Path, pointed: FaultServer) -> N
 
 
 def test_a_call_before_setup_says_so(fresh: Path) -> None:
-    assert migas.add_project("lab/tool", "1.0.0") == {
-        "success": False,
-        "errors": [{"message": "Nothing is sent: setup() was not called."}],
-    }
+    answer = migas.add_project("lab/tool", "1.0.0")
+    assert set(answer) == {*PROJECT_SHAPE, "errors"}
+    assert answer["message"] == "Nothing is sent: setup() was not called."
+    assert answer["errors"] == [{"message": answer["message"]}]
 
 
 @every_call

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import migas
-from migas import config
+from migas import config, privacy
+from migas.request import request
 from tests.support.programs import Program
 
 if TYPE_CHECKING:
@@ -177,11 +180,86 @@ def test_a_file_is_written_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     migas.setup(endpoint=LOCAL, user_id=USER, session_id=SESSION, filename=path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert json.loads(path.read_text()) == {
-        "endpoint": LOCAL,
-        "user_id": USER,
-        "session_id": SESSION,
-    }
+    assert json.loads(path.read_text()) == {"endpoint": LOCAL, "user_id": USER}
+
+
+def test_a_file_keeps_no_session_and_no_server_that_others_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.json"
+    monkeypatch.setenv("MIGAS_ENDPOINT", LOCAL)
+    migas.setup(user_id=USER, session_id=SESSION, filename=path)
+    assert json.loads(path.read_text()) == {"user_id": USER}
+
+
+def test_a_bad_endpoint_is_replaced_by_no_other_in_a_file_or_for_children(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"endpoint": "htp://lab.example"}))
+    for _ in range(2):
+        migas.setup(filename=path)
+        assert config.refusal() is not None
+        config.settings.reset()
+    assert json.loads(path.read_text()) == {"endpoint": "htp://lab.example"}
+    migas.setup(endpoint="htp://lab.example")
+    child = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import migas; from migas import config; migas.setup(); print(config.refusal())",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "'invalid' cannot be used" in child.stdout
+
+
+def test_an_empty_endpoint_is_a_bad_one() -> None:
+    migas.setup(endpoint="")
+    assert "cannot be used" in str(config.refusal())
+
+
+def test_a_no_reaches_the_programs_that_this_one_starts() -> None:
+    migas.setup(enabled=False)
+    text = (
+        f"import migas; from migas import config; migas.setup(endpoint={LOCAL!r})\n"
+        "print(config.refusal())"
+    )
+    command = [sys.executable, "-c", text]
+    child = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "has switched reporting off" in child.stdout
+
+
+def test_a_later_function_is_added_to_an_earlier_one() -> None:
+    migas.setup(redact=lambda text: text.replace("Alice", "A"))
+    migas.setup(redact=lambda text: text.replace("Bob", "B"))
+    found = privacy.redacted({"error_desc": "Alice met Bob"})
+    assert found == {"error_desc": "A met B"}
+
+
+def test_what_an_earlier_call_said_stays(server: FaultServer) -> None:
+    migas.setup(endpoint=server.url, user_id=USER, timeout=1.5)
+    migas.setup()
+    assert (config.settings.given_user_id, config.settings.timeout) == (USER, 1.5)
+    assert config.settings.endpoint == server.url
+
+
+@pytest.mark.parametrize("host", ["migas.nipreps.org", "MIGAS.nipreps.org", "migas.nipreps.org."])
+def test_however_it_is_written_the_official_server_is_out_of_a_test_s_reach(host: str) -> None:
+    migas.setup(endpoint=f"https://{host}:443")
+    assert config.refusal() == "a test must not reach the official server"
+    assert request(f"https://{host}", query="{get_projects}")[0] == 503
+
+
+def test_another_server_with_that_name_in_its_path_is_another() -> None:
+    migas.setup(endpoint="http://127.0.0.1:9/migas.nipreps.org")
+    assert config.refusal() is None
+
+
+def test_a_raw_request_is_switched_off_too(server: FaultServer) -> None:
+    migas.setup(endpoint=server.url, enabled=False)
+    assert request(server.url, query="{get_projects}")[0] == 503
+    assert server.connections == 0
 
 
 def test_a_file_says_what_the_arguments_do_not(tmp_path: Path) -> None:

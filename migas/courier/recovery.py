@@ -143,7 +143,8 @@ def _is_time_to_look_elsewhere(spool: Spool, *, by_hand: bool) -> bool:
     if not by_hand and abs(age) < ELSEWHERE_SECONDS:
         return False
     try:
-        os.close(os.open(stamp, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        os.close(os.open(stamp, os.O_WRONLY | os.O_CREAT | flags, 0o600))
         os.utime(stamp)
     except OSError as error:
         log.debug("%s cannot be touched: %s", stamp, error)

@@ -9,9 +9,10 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# High enough to be out of the way, and below 64: to go beyond, Linux must enlarge the process's
-# table, which takes ten milliseconds when the program has threads.
-_HIGH_NUMBER = 48
+_HIGH_NUMBER = 700
+# Beyond 64 Linux must enlarge the process's table, for which it waits ten milliseconds when the
+# program has threads.
+_HIGHEST_CHEAP_NUMBER = 48
 
 
 def out_of_the_way(descriptor: int) -> int:
@@ -23,11 +24,19 @@ def out_of_the_way(descriptor: int) -> int:
     if fcntl is None:
         return descriptor
     try:
-        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH_NUMBER)
+        number = _HIGHEST_CHEAP_NUMBER if _has_threads() else _HIGH_NUMBER
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, number)
     except (OSError, ValueError):
         return descriptor
     os.close(descriptor)
     return moved
+
+
+def _has_threads() -> bool:
+    try:
+        return len(os.listdir("/proc/self/task")) > 1
+    except OSError:
+        return True
 
 
 class OwnDescriptor:
@@ -35,17 +44,20 @@ class OwnDescriptor:
 
     Args:
         descriptor: It moves to another number.
+
+    Attributes:
+        opened: That number, whoever may have it by now.
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._number = out_of_the_way(descriptor)
+        self.opened = out_of_the_way(descriptor)
         self._identity = self._look()
 
     @property
     def number(self) -> int | None:
         """The descriptor's number, or None when the program has closed or replaced it."""
         is_same = self._identity is not None and self._look() == self._identity
-        return self._number if is_same else None
+        return self.opened if is_same else None
 
     def close(self) -> None:
         """Close what is still ours."""
@@ -55,7 +67,7 @@ class OwnDescriptor:
 
     def _look(self) -> tuple[int, int] | None:
         try:
-            facts = os.fstat(self._number)
+            facts = os.fstat(self.opened)
         except OSError:
             return None
         return facts.st_dev, facts.st_ino

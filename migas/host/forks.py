@@ -18,23 +18,10 @@ def held_off() -> RLock:
     global _is_watching  # noqa: PLW0603  hooks cannot be removed, so they are installed once
     if not _is_watching and hasattr(os, "register_at_fork"):
         _is_watching = True
+        # The lock's own methods: no Ctrl-C can come between a hook and what it is to do.
         os.register_at_fork(
-            before=_close_gate,
-            after_in_parent=_open_gate,
-            after_in_child=_forget,
+            before=_gate.acquire,
+            after_in_parent=_gate.release,
+            after_in_child=_gate._at_fork_reinit,  # type: ignore[attr-defined]  # noqa: SLF001
         )
     return _gate
-
-
-def _close_gate() -> None:
-    _gate.acquire()
-
-
-def _open_gate() -> None:
-    _gate.release()
-
-
-def _forget() -> None:
-    """In a child: whoever held it does not exist here."""
-    global _gate  # noqa: PLW0603
-    _gate = RLock()

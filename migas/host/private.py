@@ -63,12 +63,21 @@ def overwrite(path: str, content: bytes) -> int:
         The file's size in bytes.
 
     Raises:
-        OSError: It is gone, or cannot be written.
+        OSError: It is gone, or cannot be written; what was there still stands.
     """
-    descriptor = os.open(path, os.O_WRONLY | _NO_FOLLOW)
+    descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW | _NO_WAIT)
     try:
-        content = content.ljust(os.fstat(descriptor).st_size)
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "It is no regular file", path)
+        # Only a longer text needs space that there may not be.
+        old = os.read(descriptor, facts.st_size) if len(content) > facts.st_size else b""
+        content = content.ljust(facts.st_size)
+        os.lseek(descriptor, 0, os.SEEK_SET)
         if os.write(descriptor, content) != len(content):
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, old)
+            os.ftruncate(descriptor, len(old))
             raise OSError(errno.ENOSPC, "The file could not be written whole", path)
     finally:
         os.close(descriptor)
@@ -92,7 +101,7 @@ def append(path: str, content: bytes, limit: int) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW | _NO_WAIT
     descriptor = os.open(path, flags, 0o600)
     try:
         if os.fstat(descriptor).st_size < limit:

@@ -86,7 +86,7 @@ BEFORE_PATHS = (
         ":=",
         r"\1<secret>",
         r"(?i)((?:passw(?:or)?d|passcode|(?<![a-z])(?:pwd|pw|pin)(?![a-z])|mot de passe|passwort",
-        r"|secret(?:[_ -]?access)?(?:[_ -]?key)?|token(?!s|iz)|credentials?",
+        r"|secret(?:[_ -]?access)?(?:[_ -]?key)?|(?<!unexpected )token(?!s|iz)|credentials?",
         r"|(?:api|access|account|private|auth|license|shared|signing|encryption)[_ -]?key",
         r"|(?<![a-z])(?:auth|sig|signature)(?==)|session[_-]?(?:id|key))",
         r"(?:[_.-][\w.-]{0,30}|\d{1,3})?\\?[\"']?[ \t]*(?:=>|:=|==?|:(?!:))[ \t]*\\?[\"']?)",
@@ -228,6 +228,19 @@ AFTER_PATHS = (
         r"|(?:resolv(?:e|ing)|getaddrinfo|lookup)[ ](?:for )?(?=[\"']))[\"']?)",
         r"(?!(?:key|is|was|not|name|by|or|and|in|on|for)\b)[\w.-]*\w",
     ),
+    _rule(
+        ("server ", "host name ", "addrinfo failed for "),
+        r"\1<host>",
+        r"(?i)(server (?:at|on) [\"']|host name [\"']|getaddrinfo failed for [\"']?)",
+        r"(?!localhost\b)[\w.-]*\w",
+    ),
+    _rule(
+        ("onnect",),
+        r"\1<host>",
+        r"(?i)(connect(?:ing|ion)? to )(?!localhost\b)[\w.-]*\w(?=:\d{2,5}(?!\w))",
+    ),
+    _rule("@", "'<user>'@'<host>'", r"'[^'\n@]{1,80}'@'(?!<ip>)[^'\n@]{1,200}'"),
+    _rule(("-u ", "--user "), r"\1<secret>", r"(?<!\w)(-u |--user )[^\s:]+:\S+"),
     # Endings that are also Python's own words (`io`, `at`, `home`) would cut module names.
     _rule(
         ".",

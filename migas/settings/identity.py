@@ -82,7 +82,8 @@ def _read(path: str) -> str | None:
 
 def _content(path: str) -> str | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(path, os.O_RDONLY | flags)
     except OSError:
         return None
     try:

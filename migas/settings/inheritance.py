@@ -32,9 +32,6 @@ class Inherited:
         self.endpoint = None if self.is_forbidding else endpoint
 
 
-_was_offered = False
-
-
 def forbid_to_children() -> None:
     """Have the programs that this process starts report nothing, whatever they say themselves."""
     offer_to_children(_FORBIDDEN, None)
@@ -47,8 +44,6 @@ def offer_to_children(endpoint: str, session_id: str | None) -> None:
         endpoint: The server's base URL; empty where there is none that can be used.
         session_id: The session, if it is to be shared.
     """
-    global _was_offered  # noqa: PLW0603  the variable, which said so, is about to be ours
-    _was_offered = was_offered()
     here = process.facts()
     if here["started"] and here["boot"] and here["namespace"]:
         os.environ[VARIABLE] = " ".join(
@@ -63,12 +58,6 @@ def offer_to_children(endpoint: str, session_id: str | None) -> None:
         )
     else:
         os.environ.pop(VARIABLE, None)
-
-
-def was_offered() -> bool:
-    """Whether anything was left for this process, by a living ancestor or by anyone else."""
-    text = os.environ.get(VARIABLE)
-    return _was_offered or (text is not None and not text.startswith(f"{os.getpid()} "))
 
 
 def from_ancestor() -> Inherited | None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_ANSWER_BYTES", "Client", "NoAnswerError"]
 
 _CONNECT_SHARE = 0.8
+_LATER_SECONDS = 0.5
 # One more try for a kept connection that the server closed meanwhile.
 _ONCE_MORE = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, allowed_methods=None)
 _STORED = {
@@ -102,7 +103,7 @@ class Client:
             log.debug("add_project failed, trying the REST call: %s", first)
             left = deadline - time.monotonic()
             self.add_breadcrumb_rest(breadcrumb, max(left, 0.0))
-            return dict(_STORED)
+            return {**_STORED, "message": f"Stored, but nothing newer can be told: {first}."}
         if not isinstance(stored, dict) or not isinstance(stored.get("success"), bool):
             raise NoAnswerError("The answer to add_project has another shape", "failed")
         return stored
@@ -208,13 +209,16 @@ class Client:
                 guard.end()
 
     def _exchange(self, method: str, path: str, body: bytes, timeout: float) -> Answer:
+        # Who waits, or the guard, breaks off in time; urllib3, left to itself, would ask once more.
         seconds = max(timeout, 0.001)
         try:
             response = self._send(
                 method,
                 path,
                 body=body,
-                timeout=urllib3.Timeout(connect=seconds * _CONNECT_SHARE, total=seconds),
+                timeout=urllib3.Timeout(
+                    connect=seconds * _CONNECT_SHARE, total=seconds + _LATER_SECONDS
+                ),
                 retries=_ONCE_MORE,
                 redirect=False,
                 preload_content=False,
