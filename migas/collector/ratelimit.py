@@ -2,14 +2,14 @@
 
 The count is kept in the database, but hardly a request asks it. The first few of a minute are
 free, which is all that most addresses ever make; beyond them a process reserves a portion at a
-time. So several processes together may let a few more through, `FREE` each, and never fewer.
+time. So several processes together may let a few more through, `FREE` each, and a few less: what
+one has reserved and does not use is missing elsewhere. Portions shrink with what is left.
 
 No address is kept. What is counted is a hash of it, under a key that is thrown away every day.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import ipaddress
 import logging
@@ -18,10 +18,10 @@ import secrets
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 
 from . import health
+from .leniency import LeftAloneError, Leniency
 from .middleware import is_graphql
 from .sessions import SECONDS_A_DAY
 from .tables import request_counts, salts
@@ -37,6 +37,8 @@ WINDOW = 60
 
 FREE = 25
 PORTION = 50
+PORTIONS = 20
+"""Nobody reserves more than this part of what is left, nor more than `PORTION` requests."""
 
 MESSAGE = "Too many requests, wait a minute."
 
@@ -60,7 +62,7 @@ class RateLimiter:
         self._window = 0
         self._accounts: dict[bytes, _Account] = {}
         self._salt: tuple[int, bytes] = (-1, b"")
-        self._salting = asyncio.Lock()
+        self._leniency = Leniency(storage.time)
 
     async def delay(self, address: str) -> int | None:
         """Count a request.
@@ -78,7 +80,7 @@ class RateLimiter:
             account = self._account(await self._key(address, now))
             if account.left == 0:
                 await self._reserve(account, window)
-        except (SQLAlchemyError, OSError):
+        except LeftAloneError:
             # The database's troubles are told by whoever needs it for more than counting.
             _log.debug("a request was not counted", exc_info=True)
             return None
@@ -95,7 +97,7 @@ class RateLimiter:
 
     async def _reserve(self, account: _Account, window: int) -> None:
         """Ask the database for another portion, one request for all that wait for it."""
-        async with account.turn:
+        async with self._leniency.turn():
             now = self._storage.time()
             # Whoever hammers at a closed door does not reach the database each time.
             if account.left or account.refused_at + 1 > now:
@@ -118,7 +120,8 @@ class RateLimiter:
             past = (await connection.execute(before)).scalar() or 0
             passed = self._storage.time() / WINDOW - window
             still_counts = past * max(0.0, 1.0 - passed)
-            portion = max(0, min(PORTION, math.floor(self._limit - still_counts) - used))
+            left = max(0, math.floor(self._limit - still_counts) - used)
+            portion = min(PORTION, math.ceil(left / PORTIONS))
             if portion:
                 taken = update(request_counts).where(mine).values(used=used + portion)
                 await connection.execute(taken)
@@ -129,7 +132,7 @@ class RateLimiter:
     async def _key(self, address: str, now: float) -> bytes:
         day = int(now // SECONDS_A_DAY)
         if self._salt[0] != day:
-            async with self._salting:
+            async with self._leniency.turn():
                 if self._salt[0] != day:
                     self._salt = (day, await self._shared_salt(day))
         return hashlib.blake2b(
@@ -138,25 +141,29 @@ class RateLimiter:
 
     async def _shared_salt(self, day: int) -> bytes:
         """The key that all processes use on a day; those of other days are deleted."""
+        query = select(salts.c.salt).where(salts.c.day == day)
+        # Mostly another process has made it, and reading waits for nobody's lock.
+        async with self._storage.reading() as connection:
+            found = (await connection.execute(query)).scalar()
+        if found is not None:
+            return bytes(found)
         async with self._storage.writing() as connection:
             offered = {"day": day, "salt": secrets.token_bytes(32)}
             await connection.execute(self._storage.recorder.insert_new(salts), offered)
             await connection.execute(delete(salts).where(salts.c.day < day))
-            query = select(salts.c.salt).where(salts.c.day == day)
             return bytes((await connection.execute(query)).scalar_one())
 
 
 class _Account:
     """What a process knows of one hashed address in the present window."""
 
-    __slots__ = ("key", "left", "refused_at", "turn", "unreported")
+    __slots__ = ("key", "left", "refused_at", "unreported")
 
     def __init__(self, key: bytes, free: int) -> None:
         self.key = key
         self.left = free
         self.unreported = free
         self.refused_at = float("-inf")
-        self.turn = asyncio.Lock()
 
 
 class RateLimit:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import or_, select, update
 
+from .leniency import LeftAloneError, Leniency
 from .tables import tokens
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ PREFIX = "migas"
 MAX_TOKEN_CHARS = 200
 USE_SECONDS = 60
 """A use is noted at most so often: reading should not cost a write each time."""
+
+_log = logging.getLogger("migas.collector")
 
 _NO_HASH = bytes(32)
 _ID = re.compile("[0-9a-f]{16}")
@@ -76,6 +80,7 @@ class Tokens:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._leniency = Leniency(storage.time)
 
     async def issue(self, project: str | None, description: str | None = None) -> str:
         """Make a token.
@@ -146,8 +151,11 @@ class Tokens:
         if last_used is None or last_used <= now - USE_SECONDS:
             is_older = or_(tokens.c.last_used.is_(None), tokens.c.last_used < now)
             noted = update(tokens).where(tokens.c.id == token_id, is_older).values(last_used=now)
-            async with self._storage.writing() as connection:
-                await connection.execute(noted)
+            try:
+                async with self._leniency.turn(), self._storage.writing() as connection:
+                    await connection.execute(noted)
+            except LeftAloneError:  # whoever reads does not depend on it
+                _log.debug("a token's use was not noted", exc_info=True)
 
 
 def _parts(token: str) -> tuple[str, str]:

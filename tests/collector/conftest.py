@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from migas.collector import database as database_module
 from tests.collector.databases import KINDS, Databases
 from tests.collector.live import LiveCollector, LiveServer
 from tests.support.postgres import running_postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from tests.collector.databases import Database
     from tests.support.postgres import Postgres
+
+BUSY_SECONDS = 0.5
+"""How long SQLite waits for a lock where a test holds it."""
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +49,29 @@ def database(databases: Databases, kind: str) -> Iterator[Database]:
     """A fresh database with today's tables, of each kind in turn."""
     with databases.fresh(kind) as fresh:
         yield fresh
+
+
+@pytest.fixture
+def sqlite(databases: Databases) -> Iterator[Database]:
+    """A fresh SQLite database with today's tables."""
+    with databases.fresh("sqlite") as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def busy(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], AbstractContextManager[None]]:
+    """What has another process hold the lock of `sqlite` for a `with` block."""
+    monkeypatch.setattr(database_module, "_BUSY_MS", int(1000 * BUSY_SECONDS))
+
+    @contextmanager
+    def hold() -> Iterator[None]:
+        with closing(sqlite3.connect(sqlite.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+
+    return hold
 
 
 @pytest.fixture

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import time
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from migas.collector.leniency import REST_SECONDS
 from migas.collector.ratelimit import FREE, RateLimiter, network
 from migas.collector.storage import Storage
+from tests.collector.conftest import BUSY_SECONDS
 from tests.collector.test_exchanges import FOLDER
 from tests.collector.test_sessions import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
 
     from tests.collector.databases import Database
     from tests.collector.live import LiveServer
@@ -24,17 +30,21 @@ ADDRESS = "192.0.2.1"
 
 
 def counted(
-    database: Database, work: Callable[[list[RateLimiter], Clock], Awaitable[Any]], limit: int = 100
+    database: Database,
+    work: Callable[[list[RateLimiter], Clock], Awaitable[Any]],
+    limit: int = 100,
+    processes: int = 2,
 ) -> Any:
-    """The result of what is done with the limiters of two processes."""
+    """The result of what is done with the limiters of two processes, or of more."""
     clock = Clock()
 
     async def run() -> Any:
-        async with (
-            Storage.open(database.url, clock=clock) as one,
-            Storage.open(database.url, clock=clock) as other,
-        ):
-            return await work([RateLimiter(one, limit), RateLimiter(other, limit)], clock)
+        async with AsyncExitStack() as stack:
+            storages = [
+                await stack.enter_async_context(Storage.open(database.url, clock=clock))
+                for _ in range(processes)
+            ]
+            return await work([RateLimiter(storage, limit) for storage in storages], clock)
 
     return asyncio.run(run())
 
@@ -70,6 +80,18 @@ def test_processes_share_what_may_pass(database: Database) -> None:
         return passed
 
     assert 100 <= counted(database, work) <= 100 + FREE
+
+
+@pytest.mark.parametrize("busiest", [1, 5])
+def test_many_processes_let_nearly_as_many_pass_as_one(busiest: int, database: Database) -> None:
+    weights = [busiest, *([1] * 12)]
+
+    async def work(limiters: list[RateLimiter], clock: Clock) -> int:
+        chosen = random.Random(1).choices(limiters, weights, k=3000)
+        delays = [await limiter.delay(ADDRESS) for limiter in chosen]
+        return delays.count(None)
+
+    assert 950 <= counted(database, work, 1000, len(weights)) <= 1000 + FREE * len(weights)
 
 
 def test_refused_requests_do_not_count(database: Database) -> None:
@@ -110,6 +132,34 @@ def test_a_database_that_is_away_refuses_nobody(database: Database) -> None:
         return await passing(limiters[0], 150)
 
     assert counted(database, work) == 150
+
+
+def test_a_database_that_is_busy_is_waited_for_once(
+    busy: Callable[[], AbstractContextManager[None]], sqlite: Database
+) -> None:
+    async def work(limiters: list[RateLimiter], clock: Clock) -> None:
+        with busy():
+            began = time.monotonic()
+            assert await passing(limiters[0], 150) == 150
+            assert await passing(limiters[0], 150, "192.0.2.2") == 150
+            assert time.monotonic() - began < 2 * BUSY_SECONDS
+        clock.now += REST_SECONDS
+        assert await passing(limiters[0], 150) == 100
+
+    counted(sqlite, work)
+
+
+def test_the_key_of_another_process_is_read_while_the_database_is_busy(
+    busy: Callable[[], AbstractContextManager[None]], sqlite: Database
+) -> None:
+    async def work(limiters: list[RateLimiter], clock: Clock) -> None:
+        assert await passing(limiters[0], 1) == 1
+        with busy():
+            began = time.monotonic()
+            assert await passing(limiters[1], FREE) == FREE
+            assert time.monotonic() - began < BUSY_SECONDS
+
+    counted(sqlite, work)
 
 
 def test_no_address_is_kept_and_no_hash_outlives_its_key(database: Database) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from migas.collector.leniency import REST_SECONDS
 from migas.collector.storage import Storage
 from migas.collector.tokens import USE_SECONDS, Access
+from tests.collector.conftest import BUSY_SECONDS
 from tests.collector.test_sessions import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
 
     from tests.collector.databases import Database
 
@@ -113,3 +117,21 @@ def test_a_use_is_noted_but_not_each_time(database: Database) -> None:
             assert record.last_used == first + noted
 
     with_clock(database, work)
+
+
+def test_a_token_is_good_while_the_database_is_busy(
+    busy: Callable[[], AbstractContextManager[None]], sqlite: Database
+) -> None:
+    async def work(storage: Storage, clock: Clock) -> None:
+        token = await storage.tokens.issue("a/b")
+        with busy():
+            began = time.monotonic()
+            found = await asyncio.gather(*(storage.tokens.verify(token) for _ in range(10)))
+            assert found == [Access(token.split("_")[1], "a/b")] * 10
+            assert time.monotonic() - began < 2 * BUSY_SECONDS
+        clock.now += REST_SECONDS
+        await storage.tokens.verify(token)
+        (record,) = await storage.tokens.records()
+        assert record.last_used == clock.now
+
+    with_clock(sqlite, work)

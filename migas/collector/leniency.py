@@ -1,0 +1,52 @@
+"""Turns at the database for work that no request should fail for, or wait long for.
+
+While another process holds SQLite's one lock, whoever writes waits five seconds and then fails.
+One request may find that out; those behind it go on without what can be done without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+REST_SECONDS = 5.0
+"""For so long a database that failed is not asked again."""
+
+
+class LeftAloneError(Exception):
+    """The database failed, now or a moment ago; the cause is the error behind this one, if now."""
+
+
+class Leniency:
+    """One turn at a time, and none for a while after a failure.
+
+    Args:
+        clock: Tells the time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._rests_until = float("-inf")
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Work on the database in an `async with` block.
+
+        Raises:
+            LeftAloneError: The database cannot be used, and nothing in the block was committed.
+        """
+        async with self._turn:
+            if self._clock() < self._rests_until:
+                raise LeftAloneError
+            try:
+                yield
+            except (SQLAlchemyError, OSError) as error:
+                self._rests_until = self._clock() + REST_SECONDS
+                raise LeftAloneError from error
