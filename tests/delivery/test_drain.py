@@ -386,3 +386,30 @@ def test_a_drain_stops_at_its_deadline(spool: Spool, server: FaultServer, drain:
 
     assert drain(seconds=0).delivered == 0
     assert spool.count()["ready"] == 3
+
+
+def test_what_was_taken_ahead_goes_back_when_the_server_asks_for_silence(
+    spool: Spool, server: FaultServer, drain: Draining
+) -> None:
+    for _ in range(4):
+        spool.put(record(server.url))
+    refusing = Answer(429, {"detail": "slow down"})
+    server.behave(lambda _request: refusing if len(server.requests) > 2 else None)
+
+    assert drain().delivered == 2
+
+    assert (spool.count()["ready"], spool.count()["sending"]) == (2, 0)
+
+
+def test_what_was_taken_ahead_is_sent_once(
+    spool: Spool, server: FaultServer, drain: Draining
+) -> None:
+    records = [record(server.url) for _ in range(20)]
+    for made in records:
+        spool.put(made)
+
+    drain()
+
+    sessions = [crumb["session_id"] for crumb in server.breadcrumbs]
+    assert sessions == [made["breadcrumb"]["session_id"] for made in records]
+    assert total(spool) == 0
