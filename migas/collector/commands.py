@@ -161,10 +161,15 @@ def _guarded(command: Command) -> Callable[[argparse.Namespace], int]:
 
     def run(options: argparse.Namespace) -> int:
         try:
+            from . import output
             from .errors import CollectorError
 
+            output.allow_any_text()
             try:
-                command(options)
+                try:
+                    command(options)
+                finally:
+                    output.flush()
             except CollectorError as error:
                 return _complain(str(error))
         except ModuleNotFoundError as error:

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from sqlalchemy import select
 
+from .output import unwritable
 from .recording import CRUMB_FIELDS
 from .tables import crumbs
 
 if TYPE_CHECKING:
+    from _csv import Writer
+    from collections.abc import Sequence
+
     from .storage import Storage
 
 COLUMNS = ("timestamp", *CRUMB_FIELDS)
@@ -24,14 +28,17 @@ async def export(
 ) -> None:
     """Write breadcrumbs as CSV with a heading, in the order of their commits.
 
-    Times are ISO 8601 in UTC. A text that a spreadsheet would run as a formula gets an apostrophe
-    in front: senders are strangers.
+    Times are ISO 8601 in UTC, and every field is in quotation marks. A text that a spreadsheet
+    would run as a formula gets an apostrophe in front: senders are strangers.
 
     Args:
         storage: Where they are.
         out: Where to write.
         project: Only this project's.
         since: Only those of this day and later.
+
+    Raises:
+        CollectorError: They cannot be written, to a full disk say.
     """
     query = select(*(crumbs.c[name] for name in COLUMNS)).order_by(crumbs.c.idx)
     if project is not None:
@@ -39,12 +46,19 @@ async def export(
     if since is not None:
         first = datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()
         query = query.where(crumbs.c.timestamp >= int(first))
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL)
+    _write(writer, COLUMNS)
     async with storage.reading() as connection:
         async for row in await connection.stream(query):
             moment = datetime.fromtimestamp(row.timestamp, UTC).isoformat()
-            writer.writerow([moment, *(_cell(value) for value in row[1:])])
+            _write(writer, [moment, *(_cell(value) for value in row[1:])])
+
+
+def _write(writer: Writer, row: Sequence[object]) -> None:
+    try:
+        writer.writerow(row)
+    except OSError as error:
+        raise unwritable(error) from error
 
 
 def _cell(value: object) -> object:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 import re
 import sys
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from .database import upgrade_url
+from .database import describe, engine_url, upgrade_url
 from .errors import CollectorError
 from .export import export
 from .ingest import MAX_PROJECT_CHARS, is_project_name, is_storable
@@ -17,7 +20,7 @@ from .storage import Storage
 from .versions import strict_version
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from .rebuild import Difference
     from .tokens import TokenRecord
@@ -52,7 +55,7 @@ def list_projects(database: str) -> list[str]:
     """
 
     async def describe() -> list[str]:
-        async with Storage.open(database) as storage:
+        async with _opened(database) as storage:
             lines = []
             for name in await storage.projects():
                 release = await storage.release(name)
@@ -74,7 +77,7 @@ def release_project(database: str, name: str, latest: str, flagged: Sequence[str
     newest, *bad = [_version(text) for text in (latest, *flagged)]
 
     async def release() -> None:
-        async with Storage.open(database) as storage:
+        async with _opened(database) as storage:
             await _check_registered(storage, name)
             await storage.set_release(name, newest, bad)
 
@@ -93,7 +96,7 @@ def name_package(database: str, name: str, package: str | None) -> None:
         raise CollectorError(f"{package!r} is no name of a package: write one like fmriprep")
 
     async def change() -> None:
-        async with Storage.open(database) as storage:
+        async with _opened(database) as storage:
             await _check_registered(storage, name)
             await storage.set_package(name, package)
 
@@ -113,7 +116,7 @@ def issue_token(database: str, project: str | None, description: str | None) -> 
         raise CollectorError("the description has a character that no database holds")
 
     async def issue() -> str:
-        async with Storage.open(database) as storage:
+        async with _opened(database) as storage:
             if project is not None:
                 _check_name(project)
                 await _check_registered(storage, project)
@@ -133,7 +136,7 @@ def list_tokens(database: str) -> list[str]:
     """
 
     async def describe() -> list[str]:
-        async with Storage.open(database) as storage:
+        async with _opened(database) as storage:
             return [_token_line(record) for record in await storage.tokens.records()]
 
     return asyncio.run(describe())
@@ -147,7 +150,7 @@ def revoke_token(database: str, token: str) -> None:
     """
 
     async def revoke() -> None:
-        async with Storage.open(database) as storage:
+        async with _opened(database) as storage:
             if not await storage.tokens.revoke(token):
                 raise CollectorError("there is no such token: `migas token list` shows their ids")
 
@@ -184,7 +187,7 @@ def rebuild_database(database: str) -> Difference:
     """
 
     async def run() -> Difference:
-        async with Storage.open(database) as storage, storage.writing() as connection:
+        async with _opened(database) as storage, storage.writing() as connection:
             return await connection.run_sync(rebuild)
 
     return asyncio.run(run())
@@ -199,18 +202,43 @@ def export_breadcrumbs(database: str, project: str | None, since: str | None) ->
         since: Only those of this day (`YYYY-MM-DD`) and later.
 
     Raises:
-        CollectorError: The day is none, or the database cannot be used.
+        CollectorError: The day is none, the project is not registered, the database cannot be
+            used, or stdout cannot be written.
     """
+    if project is not None:
+        _check_name(project)
     try:
         first = None if since is None else date.fromisoformat(since)
     except ValueError:
         raise CollectorError(f"{since!r} is no day: write one like 2026-01-31") from None
 
     async def run() -> None:
-        async with Storage.open(database) as storage:
+        async with _opened(database) as storage:
+            if project is not None:
+                await _check_registered(storage, project)
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                # Whatever the terminal's language: a file is read elsewhere.
+                sys.stdout.reconfigure(encoding="utf-8", newline="")
             await export(storage, sys.stdout, project, first)
 
     asyncio.run(run())
+
+
+@asynccontextmanager
+async def _opened(database: str) -> AsyncIterator[Storage]:
+    """A database that is there; to make one where a path is misspelt would hide the mistake."""
+    _check_exists(database)
+    async with Storage.open(database) as storage:
+        yield storage
+
+
+def _check_exists(database: str) -> None:
+    url = engine_url(database)
+    if url.get_backend_name() == "sqlite" and not os.path.exists(url.database or ""):
+        raise CollectorError(
+            f"there is no database {describe(url)}: name another one with --db, "
+            "or make this one with `migas project add owner/repo`"
+        )
 
 
 def _token_line(record: TokenRecord) -> str:
@@ -223,7 +251,9 @@ def _token_line(record: TokenRecord) -> str:
     if record.revoked:
         facts.append(f"revoked {_day(record.revoked)}")
     if record.description:
-        facts.append(record.description)
+        # Whose terminal this is has not written it: no line break, no escape sequence.
+        plain = " ".join(record.description.split())
+        facts.append("".join(character for character in plain if character.isprintable()))
     return "  ".join(facts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.collector import database as database_module
+from migas.collector.commands import register
+from tests.collector.command_line import Done
 from tests.collector.databases import KINDS, Databases
 from tests.collector.live import LiveCollector, LiveServer
 from tests.support.postgres import running_postgres
@@ -16,6 +19,7 @@ from tests.support.postgres import running_postgres
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from tests.collector.databases import Database
     from tests.support.postgres import Postgres
@@ -103,3 +107,20 @@ def open_collector(live_server: LiveServer, database: Database) -> Iterator[Live
     """A collector over a fresh database that registers whom it does not know."""
     with live_server.collector(database, open_registration=True) as running:
         yield running
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Done]:
+    """Run a command in this process: a process of its own takes two seconds to import it all."""
+    monkeypatch.delenv("MIGAS_DB", raising=False)
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers(required=True))
+
+    def run(*arguments: str) -> Done:
+        options = parser.parse_args(arguments)
+        status = options.run(options)
+        return Done(status, *capsys.readouterr())
+
+    return run

@@ -2,72 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
-import csv
-import io
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
 
-from migas.collector.commands import register
+from tests.collector.command_line import assert_refused, started
 from tests.collector.test_sessions import record
 from tests.collector.test_storage import a_crumb
 from tests.support.collector import COMMAND, plain_environment, running_collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from tests.collector.command_line import Run
     from tests.collector.databases import Database
-
-    Run = Callable[..., "Done"]
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "owner/repo"
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., Done]:
-    """Run a command in this process: a process of its own takes two seconds to import it all."""
-    monkeypatch.delenv("MIGAS_DB", raising=False)
-    parser = argparse.ArgumentParser()
-    register(parser.add_subparsers(required=True))
-
-    def run(*arguments: str) -> Done:
-        options = parser.parse_args(arguments)
-        status = options.run(options)
-        return Done(status, *capsys.readouterr())
-
-    return run
-
-
-def assert_refused(done: Done | subprocess.CompletedProcess[str], *words: str) -> None:
-    """One line on stderr with these words in it, nothing on stdout, exit status 2."""
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("migas: ")
-    assert done.stderr.count("\n") == 1
-    for word in words:
-        assert word in done.stderr
 
 
 def test_projects_and_releases_are_listed(run: Run, tmp_path: Path) -> None:
@@ -116,7 +73,9 @@ def test_a_wrong_version_is_refused(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_release_of_an_unregistered_project_is_refused(run: Run, tmp_path: Path) -> None:
-    done = run("project", "release", PROJECT, "1.0", "--db", f"sqlite:///{tmp_path}/db.sqlite")
+    db = ["--db", f"sqlite:///{tmp_path}/db.sqlite"]
+    run("project", "add", "other/one", *db)
+    done = run("project", "release", PROJECT, "1.0", *db)
     assert_refused(done, PROJECT, "migas project add owner/repo")
 
 
@@ -135,29 +94,6 @@ def test_a_database_that_cannot_be_reached_is_named(run: Run, tmp_path: Path) ->
     done = run("project", "list", "--db", url)
     assert_refused(done, "cannot use the database postgresql", tmp_path.name)
     assert "secret" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("option", "text"),
-    [
-        ("--workers", "0"),
-        ("--workers", "many"),
-        ("--rate-limit", "-1"),
-        ("--retain", "0d"),
-        ("--retain", "a year"),
-    ],
-)
-def test_a_wrong_number_is_refused(run: Run, option: str, text: str, tmp_path: Path) -> None:
-    done = run("serve", f"{option}={text}", "--db", f"sqlite:///{tmp_path}/db.sqlite")
-    assert_refused(done, text.removesuffix("d"), "give a number from")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_wrong_certificate_is_refused(run: Run, tmp_path: Path) -> None:
-    db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
-    assert_refused(run("serve", "--ssl-certfile", "/no/such.pem", *db), "/no/such.pem")
-    (tmp_path / "text").write_text("no certificate")
-    assert_refused(run("serve", "--ssl-certfile", f"{tmp_path}/text", *db), "text")
 
 
 def test_a_token_is_issued_listed_and_revoked(run: Run, database: Database) -> None:
@@ -199,28 +135,39 @@ def test_a_rebuild_says_what_was_wrong(run: Run, database: Database) -> None:
     assert "10 daily counts counted anew: 2 were wrong and are right now" in said
 
 
-def test_breadcrumbs_are_exported(run: Run, database: Database) -> None:
-    hostile = "=cmd|' /C calc'!A0"
-    record(
-        database,
-        a_crumb(session_id=str(UUID(int=1)), error_desc=hostile, status_desc='a "b",\nc'),
-        a_crumb("c/d", is_ci=True),  # type: ignore[arg-type]
-    )
-    lines = list(csv.DictReader(io.StringIO(run("db", "export", "--db", database.url).stdout)))
-    assert [line["project"] for line in lines] == ["a/b", "c/d"]
-    assert lines[0]["timestamp"] == "2024-10-04T00:00:00+00:00"
-    assert lines[0]["session_id"] == str(UUID(int=1))
-    assert lines[0]["status_desc"] == 'a "b",\nc'
-    assert lines[0]["error_desc"] == f"'{hostile}"
-    assert [line["is_ci"] for line in lines] == ["false", "true"]
+def test_a_description_cannot_write_to_the_terminal_of_who_lists_it(
+    run: Run, sqlite: Database
+) -> None:
+    described = ["--description", "a\x1b[31m\r\nlab\u202e  of\x07 Zoë", "--db", sqlite.url]
+    run("token", "issue", "--root", *described)
+    (line,) = run("token", "list", "--db", sqlite.url).stdout.splitlines()
+    assert line.endswith("never used  a[31m lab of Zoë")
 
-    def exported(*options: str) -> int:
-        return run("db", "export", *options, "--db", database.url).stdout.count("2024-10-04")
 
-    assert exported("--project", "c/d") == 1
-    assert exported("--since", "2024-10-04") == 2
-    assert exported("--since", "2024-10-05") == 0
-    assert_refused(run("db", "export", "--since", "friday", "--db", database.url), "'friday'")
+def test_a_description_is_listed_on_any_terminal(run: Run, sqlite: Database) -> None:
+    run("token", "issue", "--root", "--description", "Zoë", "--db", sqlite.url)
+    done = started("token", "list", "--db", sqlite.url, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"Zo\\xeb\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["project", "list"],
+        ["project", "release", PROJECT, "1.0"],
+        ["project", "package", PROJECT, "x"],
+        ["token", "issue", "--root"],
+        ["token", "list"],
+        ["token", "revoke", "0123456789abcdef"],
+        ["db", "rebuild"],
+        ["db", "export"],
+    ],
+)
+def test_a_misspelt_database_is_not_made(run: Run, command: list[str], tmp_path: Path) -> None:
+    path = f"{tmp_path}/collector.sqlte"
+    assert_refused(run(*command, "--db", f"sqlite:///{path}"), "no database", path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_package_is_named(run: Run, database: Database) -> None:
@@ -232,45 +179,6 @@ def test_a_package_is_named(run: Run, database: Database) -> None:
     assert_refused(run("project", "package", "no/such", "x", *db), "migas project add")
     run("project", "package", PROJECT, *db)
     assert database.value("SELECT package FROM projects") is None
-
-
-@pytest.mark.parametrize("port", ["-1", "65536", "http"])
-def test_a_wrong_port_is_refused(run: Run, port: str, tmp_path: Path) -> None:
-    done = run("serve", f"--port={port}", "--db", f"sqlite:///{tmp_path}/db.sqlite")
-    assert_refused(done, port, "65535")
-
-
-def test_a_taken_port_is_refused(run: Run, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        done = run("serve", "--port", port, "--db", f"sqlite:///{tmp_path}/db.sqlite")
-    assert_refused(done, port, "in use", "--port 0")
-
-
-def test_a_wrong_host_is_refused(run: Run, tmp_path: Path) -> None:
-    db = f"sqlite:///{tmp_path}/db.sqlite"
-    assert_refused(run("serve", "--host", "256.1.1.1", "--port", "0", "--db", db), "'256.1.1.1'")
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
-def test_an_open_server_is_for_loopback_alone(run: Run, host: str, tmp_path: Path) -> None:
-    db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
-    done = run("serve", "--open", "--host", host, *db)
-    assert_refused(done, "--open", "migas project add", "127.0.0.1")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("text", ["nonsense!!", "127.0.0.1,proxy.example", "10.0.0.1/8"])
-def test_a_wrong_proxy_is_refused(run: Run, text: str, tmp_path: Path) -> None:
-    db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
-    done = run("serve", "--forwarded-allow-ips", text, *db)
-    assert_refused(done, repr(text.rpartition(",")[2]), "127.0.0.1,10.0.0.0/8")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_key_without_a_certificate_is_refused(run: Run, tmp_path: Path) -> None:
-    db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
-    assert_refused(run("serve", "--ssl-keyfile", "x", *db), "--ssl-certfile")
 
 
 def test_without_the_extra_one_line_says_what_to_install() -> None:
