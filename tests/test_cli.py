@@ -157,6 +157,27 @@ def test_what_a_run_would_send_is_shown_before_any_ran(tmp_path):
     assert [request.body for request in server.requests] == [shown["body"].encode()]
 
 
+def test_where_nothing_would_be_sent_nothing_is_shown(person):
+    told = person.asks("show", "--project", "lab/tool", MIGAS_ENDPOINT="htp://lab.example")
+    assert told["requests"] == []
+    assert "'htp://lab.example' cannot be used" in told["reason"]
+
+
+def test_a_bad_server_is_not_asked_to_forget(person):
+    person.keeps_an_id()
+    said = person.types("forget", "--remote", status=2, MIGAS_ENDPOINT="htp://lab.example").stderr
+    assert "'htp://lab.example' cannot be used" in said
+    assert person.config.joinpath("user_id").exists()
+
+
+def test_the_status_names_the_server_for_who_is_opted_out_too_and_no_credentials(person):
+    endpoint = "http://bob:hunter2@127.0.0.1:9/base"
+    for optout in ("", "1"):
+        told = person.asks("status", MIGAS_ENDPOINT=endpoint, MIGAS_OPTOUT=optout)
+        assert told["endpoint"] == "http://127.0.0.1:9/base"
+        assert "hunter2" not in json.dumps(told)
+
+
 def test_opted_out_nothing_is_shown(person):
     told = person.asks("show", "--project", "lab/tool", MIGAS_OPTOUT="1")
     assert told == {"reason": "MIGAS_OPTOUT is set", "requests": []}

@@ -241,6 +241,17 @@ COMPLETED = ("C", "Completed", None, None)
         ),
         ("if os.fork() == 0:\n  sys.exit(3)\nos.wait()", 0, COMPLETED),
         ("import argparse\nargparse.ArgumentParser().parse_args(['-h'])", 0, COMPLETED),
+        (
+            "import click\n@click.command()\ndef main():\n  raise click.Abort\nmain()",
+            1,
+            ("S", "Suspended", None, None),
+        ),
+        (
+            "import click\n@click.command()\ndef main():\n  raise KeyboardInterrupt\nmain()",
+            1,
+            ("S", "Suspended", None, None),
+        ),
+        ("sys.exit(3221225477)", 5, ("F", "Exited with code 3221225477", "SystemExit", None)),
     ],
 )
 def test_a_tracked_exit_is_told_as_it_was(python, end, exit_status, told):

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,8 +18,7 @@ from migas.settings import policy
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
 
-if TYPE_CHECKING:
-    from pathlib import Path
+NOBODY = 65534
 
 RUN = """\
 with migas.session("lab/tool", "1.0"):
@@ -325,3 +325,23 @@ def test_a_url_is_what_the_standard_library_takes_for_one(scheme, rest):
 @pytest.mark.parametrize("host", ["[::1", "::1]", "[]", "[::1]x", "x[::1]", "[host]", "[::1]:x"])
 def test_a_numeric_host_is_in_brackets_whole(host):
     assert not policy.is_url(f"http://{host}/")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hides something from another user")
+@pytest.mark.parametrize("is_own_home", [True, False])
+def test_a_no_that_cannot_be_looked_for_in_ones_own_home_counts(monkeypatch, is_own_home):
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home, ".config", "migas")
+        folder.mkdir(parents=True)
+        folder.chmod(0o700)
+        Path(home).chmod(0o755)
+        if is_own_home:
+            os.chown(home, NOBODY, NOBODY)
+        monkeypatch.setenv("HOME", home)
+        monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+        os.seteuid(NOBODY)
+        try:
+            reason = policy.refusal()
+        finally:
+            os.seteuid(0)
+        assert ("cannot be looked for" in str(reason)) == is_own_home

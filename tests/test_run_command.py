@@ -88,6 +88,35 @@ def test_streams_arguments_and_status_are_the_programs_own(supervisor):
     assert supervisor.told() == ("F", "Exited with code 3")
 
 
+@pytest.mark.parametrize("optout", ["", "1"])
+def test_a_script_that_names_no_interpreter_is_the_one_on_the_path(supervisor, optout):
+    found, here = supervisor.folder / "found", supervisor.folder / "here"
+    for folder, word in ((found, "right"), (here, "wrong")):
+        folder.mkdir()
+        script = folder / "-tool"
+        script.write_text(f'echo {word} "$1"; exit 5\n')
+        script.chmod(0o755)
+    done = subprocess.run(
+        supervisor.command("-tool", "x"),
+        env={**supervisor.environ, "PATH": f"{found}:{os.environ['PATH']}", "MIGAS_OPTOUT": optout},
+        cwd=here,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (5, b"right x\n")
+
+
+@pytest.mark.parametrize("optout", ["", "1"])
+def test_what_is_no_program_is_said_in_a_line(supervisor, tmp_path, optout):
+    nothing = supervisor.run("", MIGAS_OPTOUT=optout)
+    assert (nothing.returncode, nothing.stderr) == (127, b"migas: : No such file or directory\n")
+    folder = supervisor.run(str(tmp_path), MIGAS_OPTOUT=optout)
+    assert (folder.returncode, folder.stderr) == (
+        126,
+        f"migas: {tmp_path}: Is a directory\n".encode(),
+    )
+
+
 def test_a_program_that_succeeds_is_completed(supervisor):
     assert supervisor.run("true").returncode == 0
     assert supervisor.told() == ("C", "Completed")

@@ -40,7 +40,11 @@ def status() -> dict[str, Any]:
         "delivery": config.delivery(),
         "timeout": config.settings.timeout,
         "error_text": config.settings.error_text,
-        "variables": {name: os.environ[name] for name in config.VARIABLES if os.environ.get(name)},
+        "variables": {
+            name: _without_credentials(os.environ[name])
+            for name in config.VARIABLES
+            if os.environ.get(name)
+        },
         "config_folder": folder,
         "policies": [{"path": file.path, "problem": file.problem} for file in files],
         "spool": _spool_counts(),
@@ -56,8 +60,12 @@ def _endpoint() -> str | None:
         endpoint = config.base_url(config.endpoint_named() or config.settings.endpoint)
     except ValueError:
         return None
-    scheme, _, rest = endpoint.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    return _without_credentials(endpoint)
+
+
+def _without_credentials(text: str) -> str:
+    scheme, mark, rest = text.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else text
 
 
 def waiting() -> list[tuple[str, bytes]]:
