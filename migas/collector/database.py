@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 import platformdirs
@@ -17,9 +18,17 @@ from .errors import CollectorError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
 _WRITES = "migas_writes"
 _PATIENT = "migas_patient"
+POOL_SIZE = 5
+POOL_OVERFLOW = 3
+"""A process has two pools, so it connects sixteen times at most."""
+
 _BUSY_MS = 5000
 _PATIENT_MS = 3_600_000
 """How long SQLite waits for another's transaction; for one that changes all tables, an hour."""
@@ -35,7 +44,8 @@ def engine_url(text: str) -> URL:
     """Map a database URL as a person writes it to the asynchronous driver that serves it.
 
     Args:
-        text: `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://…`.
+        text: `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://…`, also as
+            providers of PostgreSQL write it: with `postgres://`, and with `sslmode=…`.
 
     Raises:
         CollectorError: It is no URL, or one of a database that the collector cannot use.
@@ -46,10 +56,14 @@ def engine_url(text: str) -> URL:
         url = None
     if url is None or url.drivername not in {*_DRIVERS, *_DRIVERS.values()}:
         raise CollectorError(
-            f"{text!r} names no database for the collector: write sqlite:///path/to/file"
+            f"{_without_password(text)!r} names no database for the collector: write sqlite:///path/to/file"
         )
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise CollectorError(f"{text!r} names no file: write sqlite:///path/to/file")
+    if url.get_backend_name() != "sqlite" and "sslmode" in url.query:
+        # The driver takes the same words under another name.
+        words = url.query["sslmode"]
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": words})
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
 
@@ -57,7 +71,44 @@ def describe(url: URL) -> str:
     """A database as one names it to a person: a file's path, or a URL without its password."""
     if url.get_backend_name() == "sqlite":
         return os.path.abspath(cast("str", url.database))
-    return url.render_as_string(hide_password=True)
+    return _without_password(url.render_as_string(hide_password=True))
+
+
+def _without_password(text: str) -> str:
+    """A text that may have a password in it, as a URL or part of one, for people to see."""
+    text = re.sub(r":(?!//).*@", ":***@", text, flags=re.DOTALL)
+    return re.sub(r"(password=)[^&]*", r"\1***", text)
+
+
+def create_engine(url: URL) -> AsyncEngine:
+    """An engine for a database that need not be there yet; see `for_writing`.
+
+    Args:
+        url: From `engine_url`.
+
+    Raises:
+        CollectorError: The driver for it is missing, or cannot read the URL.
+    """
+    is_sqlite = url.get_backend_name() == "sqlite"
+    try:
+        engine = create_async_engine(
+            url,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            # A connection that the server has closed since, in a restart say, is replaced unseen.
+            pool_pre_ping=not is_sqlite,
+            # The log is no place for people's ids and texts.
+            hide_parameters=True,
+        )
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise CollectorError(f"{url.drivername} needs a driver that is missing: {error}") from error
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise _unusable(url, error) from error
+    if is_sqlite:
+        event.listen(engine.sync_engine, "connect", _configure_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
 
 
 async def open_engine(
@@ -77,22 +128,30 @@ async def open_engine(
     """
     if url.get_backend_name() == "sqlite":
         _make_private_file(cast("str", url.database))
+    engine = create_engine(url)
     try:
-        # A connection that the server has closed since, in a restart say, is replaced unseen.
-        engine = create_async_engine(
-            url, poolclass=AsyncAdaptedQueuePool, pool_pre_ping=url.get_backend_name() != "sqlite"
-        )
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise CollectorError(f"{url.drivername} needs a driver that is missing: {error}") from error
-    if url.get_backend_name() == "sqlite":
-        _prepare_sqlite(engine)
-    try:
+        await _try_connection(engine, url)
         upgraded(await upgrade(engine))
     except (DBAPIError, OSError, migrate.UnknownStepError) as error:
         await engine.dispose()
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        raise CollectorError(f"cannot use the database {describe(url)}: {reason}") from error
+        raise _unusable(url, error.orig if isinstance(error, DBAPIError) else error) from error
+    except CollectorError:
+        await engine.dispose()
+        raise
     return engine
+
+
+async def _try_connection(engine: AsyncEngine, url: URL) -> None:
+    """Connect once, which is when a driver says that it does not know an argument of the URL."""
+    try:
+        async with engine.connect():
+            pass
+    except (TypeError, ValueError) as error:
+        raise _unusable(url, error) from error
+
+
+def _unusable(url: URL, reason: object) -> CollectorError:
+    return CollectorError(f"cannot use the database {describe(url)}: {reason}")
 
 
 async def upgrade_url(text: str) -> tuple[str, str, str]:
@@ -144,11 +203,6 @@ def _make_private_file(path: str) -> None:
         raise CollectorError(f"cannot write the database {path}: {error.strerror}") from error
 
 
-def _prepare_sqlite(engine: AsyncEngine) -> None:
-    event.listen(engine.sync_engine, "connect", _configure_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
-
-
 def _configure_sqlite(connection: Any, _record: object) -> None:
     # The driver would begin transactions by itself, late and only for some statements.
     connection.isolation_level = None
@@ -157,6 +211,8 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     # NORMAL would lose the newest commits when the power fails, after success was answered.
     cursor.execute("PRAGMA synchronous = FULL")
+    # What people had deleted is overwritten, not only forgotten.
+    cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
 
 

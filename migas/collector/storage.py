@@ -9,14 +9,16 @@ import asyncio
 import logging
 import os
 import time
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import delete, distinct, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from .database import describe, engine_url, for_writing, open_engine
+from .connections import Connections
+from .database import describe, engine_url
 from .errors import NotStoredError
 from .ingest import Crumb, is_project_name
 from .recording import Recorder
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from sqlalchemy import URL
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 _log = logging.getLogger("migas.collector")
 
@@ -41,15 +43,15 @@ SHARDS = 32
 MEMORY_SECONDS = 1.0
 """For so long a process may not know what another one has changed about a project."""
 
-MAX_ATTEMPTS = 5
-_COLLISIONS = ("40P01", "40001")  # deadlock_detected, serialization_failure
+MAX_COUNTING = 2
+"""So many questions that look at breadcrumbs one by one are answered at a time; others wait."""
 
 
 class Storage:
     """A database of breadcrumbs; `Storage.open` makes one.
 
     Args:
-        engine: An engine from `open_engine`.
+        connections: From `Connections.open`.
         url: Where it is, for people.
         open_registration: Register an unknown `owner/repo` at its first breadcrumb.
         clock: Tells the seconds since 1970 that breadcrumbs are stamped with.
@@ -58,25 +60,30 @@ class Storage:
         description: Where it is, for people.
         open_registration: Whether an unknown project is registered at its first breadcrumb.
         recorder: Statements in the words of this kind of database.
+        writing: Begins a transaction that may write, committed at the end of its block.
+        reading: Begins a transaction that reads.
+        transact: Does work in a transaction that may write, again where it met another one's.
+        removing: Held while breadcrumbs are deleted, for which one connection is enough.
         tokens: Who may read it.
         reports: What can be read from it.
     """
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        connections: Connections,
         url: URL,
         *,
         open_registration: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.description = describe(url)
-        self._reading = engine
-        self._writing = for_writing(engine)
-        # Two transactions of this process would wait for SQLite's one lock by trying again.
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        shard = 0 if engine.dialect.name == "sqlite" else os.getpid() % SHARDS
-        self.recorder = Recorder(engine.dialect.name, shard)
+        self.writing = connections.writing
+        self.reading = connections.reading
+        self.transact = connections.transact
+        self.removing = asyncio.Lock()
+        self._counting = asyncio.Semaphore(MAX_COUNTING)
+        shard = 0 if connections.dialect == "sqlite" else os.getpid() % SHARDS
+        self.recorder = Recorder(connections.dialect, shard)
         self.tokens = Tokens(self)
         self.reports = Reports(self)
         self.open_registration = open_registration
@@ -100,13 +107,13 @@ class Storage:
             CollectorError: The URL means no database, or the database cannot be opened.
         """
         parsed = engine_url(url)
-        engine = await open_engine(parsed)
-        storage = cls(engine, parsed, open_registration=open_registration, clock=clock)
+        connections = await Connections.open(parsed)
+        storage = cls(connections, parsed, open_registration=open_registration, clock=clock)
         try:
             yield storage
         finally:
             await storage._writer.close()
-            await engine.dispose()
+            await connections.close()
 
     def time(self) -> float:
         """The present time, in seconds since 1970."""
@@ -119,18 +126,6 @@ class Storage:
     def today(self) -> dt.date:
         """The present day, in UTC."""
         return datetime.fromtimestamp(self._clock(), UTC).date()
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that may write, committed at the end of the block."""
-        async with self._turn, self._writing.begin() as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that reads."""
-        async with self._reading.begin() as connection:
-            yield connection
 
     async def ping(self) -> None:
         """Ask for a row, which raises when the database cannot be reached."""
@@ -154,8 +149,8 @@ class Storage:
 
     async def register(self, names: Iterable[str]) -> None:
         """Take breadcrumbs of these projects from now on; known ones stay as they are."""
-        async with self.writing() as connection:
-            await self._register(connection, list(names))
+        wanted = list(names)
+        await self.transact(lambda connection: self._register(connection, wanted))
 
     async def projects(self) -> list[str]:
         """The registered projects, in the order in which they were registered."""
@@ -213,8 +208,8 @@ class Storage:
             .values(asked=self.now())
             .returning(projects.c.project, projects.c.package)
         )
-        async with self.writing() as connection:
-            return [(row.project, row.package) for row in await connection.execute(claimed)]
+        rows = (await self.transact(lambda connection: connection.execute(claimed))).all()
+        return [(row.project, row.package) for row in rows]
 
     async def usage(
         self, project: str, start: int, end: int | None = None, unique: bool = False
@@ -231,28 +226,25 @@ class Storage:
         query = select(counted).where(crumbs.c.project == project, crumbs.c.timestamp >= start)
         if end is not None:
             query = query.where(crumbs.c.timestamp <= end)
-        async with self.reading() as connection:
+        async with self._counting, self.reading() as connection:
             return int((await connection.execute(query)).scalar_one())
 
     async def _commit(self, batch: Sequence[Crumb]) -> list[Release | None]:
         """Write breadcrumbs in one transaction, those of registered projects, and say which."""
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            try:
-                return await self._commit_once(batch)
-            except (SQLAlchemyError, OSError) as error:
-                if attempt < MAX_ATTEMPTS and _collided(error):
-                    continue
-                _log.exception("a batch of %d breadcrumbs was not stored", len(batch))
-                raise
-        raise AssertionError("unreachable")
+        try:
+            return await self.transact(partial(self._write, batch))
+        except (SQLAlchemyError, OSError):
+            _log.exception("a batch of %d breadcrumbs was not stored", len(batch))
+            raise
 
-    async def _commit_once(self, batch: Sequence[Crumb]) -> list[Release | None]:
+    async def _write(
+        self, batch: Sequence[Crumb], connection: AsyncConnection
+    ) -> list[Release | None]:
         names = dict.fromkeys(crumb.project for crumb in batch)
-        async with self.writing() as connection:
-            known = await self._known(connection, list(names))
-            accepted = [crumb for crumb in batch if crumb.project in known]
-            if accepted:
-                await self.recorder.store(connection, accepted, self.now())
+        known = await self._known(connection, list(names))
+        accepted = [crumb for crumb in batch if crumb.project in known]
+        if accepted:
+            await self.recorder.store(connection, accepted, self.now())
         return [known.get(crumb.project) for crumb in batch]
 
     async def _known(self, connection: AsyncConnection, names: list[str]) -> dict[str, Release]:
@@ -303,9 +295,3 @@ async def _releases(connection: AsyncConnection, names: set[str]) -> dict[str, R
         name: Release(latest.get(name, UNKNOWN), in_order(flagged.get(name, set())))
         for name in names
     }
-
-
-def _collided(error: Exception) -> bool:
-    """Whether PostgreSQL ended a transaction for another's sake: one of two may go on."""
-    state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return state in _COLLISIONS
