@@ -1,4 +1,4 @@
-"""Inserting many rows with one statement and one parameter, whatever their number.
+"""Inserting or naming many rows with one statement and one parameter, whatever their number.
 
 The rows travel as one JSON text and are unpacked by the database. So a statement is compiled and
 prepared once, where a list of values would make another statement for each number of rows.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, Text, bindparam, cast, func, select, true
+from sqlalchemy import Boolean, Text, bindparam, cast, func, select, true, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import ColumnElement, Table
+    from sqlalchemy import BindParameter, ColumnElement, Table
+    from sqlalchemy.types import TypeEngine
 
 _ROWS = "rows"
 
@@ -31,22 +32,30 @@ def insert_rows(table: Table, columns: Sequence[str], dialect: str) -> Any:
     Returns:
         An `Insert` of that dialect, so that `on_conflict_…` and `returning` can be added.
     """
+    types = [table.c[name].type for name in columns]
+    each, values = _unpacked(bindparam(_ROWS, type_=Text), types, dialect)
     if dialect == "postgresql":
-        rows = func.jsonb_array_elements(cast(bindparam(_ROWS, type_=Text), postgresql.JSONB))
-        unpacked = rows.table_valued("value", with_ordinality="number").render_derived()
-        values: list[ColumnElement[Any]] = [
-            cast(unpacked.c.value.op("->>")(number), table.c[name].type)
-            for number, name in enumerate(columns)
-        ]
-        chosen = select(*values).select_from(unpacked).order_by(unpacked.c.number)
+        chosen = select(*values).select_from(each).order_by(each.c.number)
         return postgresql.insert(table).from_select(list(columns), chosen)
-    each = func.json_each(bindparam(_ROWS, type_=Text)).table_valued("value")
-    fields = [
-        func.json_extract(each.c.value, f"$[{number}]", type_=_plain(table, name))
-        for number, name in enumerate(columns)
-    ]
     # The condition tells SQLite that what follows is no part of the SELECT.
-    return sqlite.insert(table).from_select(list(columns), select(*fields).where(true()))
+    return sqlite.insert(table).from_select(list(columns), select(*values).where(true()))
+
+
+def among(
+    columns: Sequence[ColumnElement[Any]], rows: Iterable[Sequence[object]], dialect: str
+) -> ColumnElement[bool]:
+    """The condition that some columns have the values of one of many rows.
+
+    PostgreSQL uses an index for it only where it is not one part of an OR.
+
+    Args:
+        columns: What to compare, in the order of each row.
+        rows: The values.
+        dialect: `sqlite` or `postgresql`.
+    """
+    text = bindparam(_ROWS, packed(rows)[_ROWS], type_=Text, unique=True)
+    each, values = _unpacked(text, [column.type for column in columns], dialect)
+    return tuple_(*columns).in_(select(*values).select_from(each))
 
 
 def packed(rows: Iterable[Sequence[object]]) -> dict[str, str]:
@@ -54,6 +63,22 @@ def packed(rows: Iterable[Sequence[object]]) -> dict[str, str]:
     return {_ROWS: json.dumps(list(rows), ensure_ascii=False, separators=(",", ":"))}
 
 
-def _plain(table: Table, name: str) -> Any:
-    kind = table.c[name].type
+def _unpacked(
+    text: BindParameter[str], types: Sequence[TypeEngine[Any]], dialect: str
+) -> tuple[Any, list[ColumnElement[Any]]]:
+    """Rows as the database unpacks them from a text: what to select from, and which values."""
+    if dialect == "postgresql":
+        rows = func.jsonb_array_elements(cast(text, postgresql.JSONB))
+        each = rows.table_valued("value", with_ordinality="number").render_derived()
+        return each, [
+            cast(each.c.value.op("->>")(number), kind) for number, kind in enumerate(types)
+        ]
+    plain = func.json_each(text).table_valued("value")
+    return plain, [
+        func.json_extract(plain.c.value, f"$[{number}]", type_=_plain(kind))
+        for number, kind in enumerate(types)
+    ]
+
+
+def _plain(kind: TypeEngine[Any]) -> Any:
     return Boolean() if isinstance(kind, Boolean) else None

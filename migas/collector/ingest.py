@@ -22,6 +22,9 @@ from .errors import UnstorableError
 from .versions import stored_version
 
 MAX_PROJECT_CHARS = 140
+NO_SESSION = "00000000-0000-0000-0000-"
+"""How the ids begin that stand for a day's breadcrumbs without a session, see `sessions.py`."""
+
 NO_PROJECT_NAME = "Invalid project format (expected owner/repo)."
 """What the wire says of a name without the one slash."""
 
@@ -93,7 +96,7 @@ def checked(
         version=stored_version(_text("project_version", project_version)),
         language=_text("language", language, MAX_LANGUAGE_CHARS),
         language_version=stored_version(_text("language_version", language_version)),
-        session_id=_uuid("session_id", session_id),
+        session_id=_session(session_id),
         user_id=_uuid("user_id", user_id),
         status=_status(status),
         status_desc=_optional_text("status_desc", status_desc),
@@ -125,6 +128,12 @@ def _uuid(field: str, value: str | None) -> str | None:
     if canonical is None:
         raise UnstorableError(field, "must be a UUID, or be left out.")
     return canonical
+
+
+def _session(value: str | None) -> str | None:
+    """A session's id; one of those that stand for no session is no session either."""
+    canonical = _uuid("session_id", value)
+    return None if canonical is None or canonical.startswith(NO_SESSION) else canonical
 
 
 def _status(value: str) -> str:

@@ -1,7 +1,8 @@
 """One batch of breadcrumbs, in one transaction: rows, users, sessions and daily counts.
 
-Processes that do this at the same time on PostgreSQL take their locks in the same order, rows of
-one table by their keys, so that they wait for each other and never in a circle.
+Processes that do this at the same time on PostgreSQL lock tables in the same order: breadcrumbs,
+users, sessions, counts; and of all but the first, rows by their keys. So they wait for each other
+and seldom in a circle. Where they do, PostgreSQL ends one transaction, and that one is tried again.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import hashlib
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Insert, Table, bindparam, func, select, tuple_, update
+from sqlalchemy import Insert, Table, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from .bulk import insert_rows, packed
+from .bulk import among, insert_rows, packed
 from .sessions import (
     ERROR,
     SECONDS_A_DAY,
@@ -56,6 +57,7 @@ CRUMB_FIELDS = (
 
 _ROW = attrgetter(*CRUMB_FIELDS)
 _USER = attrgetter(*_USER_FIELDS)
+SESSION_KEY = (sessions.c.session_id, sessions.c.project)
 _SESSION_COLUMNS = [sessions.c[name] for name in Session._fields]
 
 
@@ -69,6 +71,7 @@ class Recorder:
 
     def __init__(self, dialect: str, shard: int = 0) -> None:
         insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+        least = func.least if dialect == "postgresql" else func.min
         greatest = func.greatest if dialect == "postgresql" else func.max
         self._insert: Any = insert
         self._shard = shard
@@ -88,10 +91,17 @@ class Recorder:
         )
         self._users = insert_rows(users, _USER_FIELDS, dialect).on_conflict_do_nothing()
         seen = insert_rows(project_users, project_users.columns.keys(), dialect)
+        # Days may come in any order: clocks are set back, and two of them differ at midnight.
         self._project_users = seen.on_conflict_do_update(
             index_elements=["user_id", "project"],
-            set_={"last_day": seen.excluded.last_day},
-            where=project_users.c.last_day < seen.excluded.last_day,
+            set_={
+                "first_day": least(project_users.c.first_day, seen.excluded.first_day),
+                "last_day": greatest(project_users.c.last_day, seen.excluded.last_day),
+            },
+            where=or_(
+                project_users.c.first_day > seen.excluded.first_day,
+                project_users.c.last_day < seen.excluded.last_day,
+            ),
         )
         added = insert_rows(daily, daily.columns.keys(), dialect)
         self._daily = added.on_conflict_do_update(
@@ -125,7 +135,7 @@ class Recorder:
         """
         stamped = packed((*_ROW(crumb), now, digest(crumb)) for crumb in batch)
         stored = (await connection.execute(self._crumbs, stamped)).all()
-        await self._store_users(connection, batch, now)
+        await self._store_users(connection, batch, stored, now)
         await self.count(connection, merged(_part(row, now) for row in stored))
 
     async def count(
@@ -176,14 +186,20 @@ class Recorder:
         return changes
 
     async def _store_users(
-        self, connection: AsyncConnection, batch: Sequence[Crumb], now: int
+        self,
+        connection: AsyncConnection,
+        batch: Sequence[Crumb],
+        stored: Sequence[Row[Any]],
+        now: int,
     ) -> None:
-        senders = {crumb.user_id: _USER(crumb) for crumb in reversed(batch) if crumb.user_id}
-        if senders:
+        """Note who sent what was stored; a repeated breadcrumb does not count as a visit."""
+        visits = sorted({(row.user_id, row.project) for row in stored if row.user_id})
+        if visits:
             day = now // SECONDS_A_DAY
-            visits = sorted({(crumb.user_id, crumb.project) for crumb in batch if crumb.user_id})
             seen = packed((*visit, day, day) for visit in visits)
-            await connection.execute(self._users, packed(sorted(senders.values())))
+            described = {crumb.user_id: _USER(crumb) for crumb in reversed(batch)}
+            senders = [described[user] for user in sorted({user for user, _ in visits})]
+            await connection.execute(self._users, packed(senders))
             await connection.execute(self._project_users, seen)
 
 
@@ -209,7 +225,7 @@ async def lock_sessions(
     """Read sessions that nobody else may change before this transaction ends."""
     query = (
         select(*_SESSION_COLUMNS)
-        .where(tuple_(sessions.c.session_id, sessions.c.project).in_(list(keys)))
+        .where(among(SESSION_KEY, keys, connection.dialect.name))
         .order_by(sessions.c.session_id, sessions.c.project)
         .with_for_update()
     )

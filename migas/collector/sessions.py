@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from .ingest import NO_SESSION
 from .tables import MAX_VALUE_CHARS
 
 if TYPE_CHECKING:
@@ -61,7 +62,12 @@ class Count(NamedTuple):
 
 def anonymous_session(timestamp: int) -> str:
     """The id that stands for a day's breadcrumbs without one: zeros, and the day at the end."""
-    return f"00000000-0000-0000-0000-{timestamp // SECONDS_A_DAY:012x}"
+    return f"{NO_SESSION}{timestamp // SECONDS_A_DAY:012x}"
+
+
+def anonymous_day(session_id: str) -> int | None:
+    """The day whose breadcrumbs without a session an id stands for, in days since 1970."""
+    return int(session_id[len(NO_SESSION) :], 16) if session_id.startswith(NO_SESSION) else None
 
 
 def joined(one: Session, other: Session) -> Session:

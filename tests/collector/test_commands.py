@@ -124,7 +124,7 @@ def test_a_database_is_upgraded_by_hand(run: Run, empty_database: Database) -> N
 
 
 def test_a_rebuild_says_what_was_wrong(run: Run, database: Database) -> None:
-    record(database, a_crumb(session_id=str(UUID(int=1))), a_crumb("c/d"))
+    record(database, a_crumb(session_id=str(UUID(int=1, version=4))), a_crumb("c/d"))
     assert run("db", "rebuild", "--db", database.url).stdout.splitlines() == [
         "2 sessions counted anew: all were right",
         "0 users counted anew: all were right",

@@ -41,7 +41,7 @@ Sent = tuple[int, dict[str, Any]]
 
 
 def session(number: int) -> str:
-    return str(UUID(int=number))
+    return str(UUID(int=number, version=4))
 
 
 def asked(

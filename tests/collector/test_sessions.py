@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from migas.collector.rebuild import rebuild
+from migas.collector.sessions import anonymous_session
 from migas.collector.storage import Storage
 from tests.collector.databases import with_storage
 from tests.collector.test_storage import a_crumb, count
@@ -93,13 +94,13 @@ def test_repeated_in_one_batch_it_is_stored_once_too(database: Database) -> None
         {"error_desc": ""},
         {"user_id": str(UUID(int=1))},
         {"platform": "linux"},
-        {"session_id": str(UUID(int=2))},
+        {"session_id": str(UUID(int=2, version=4))},
     ],
 )
 def test_a_breadcrumb_that_differs_in_anything_is_another(
     other: dict[str, str], database: Database
 ) -> None:
-    common = {"session_id": str(UUID(int=3)), "status_desc": "", "error_type": "x"}
+    common = {"session_id": str(UUID(int=3, version=4)), "status_desc": "", "error_type": "x"}
     record(database, a_crumb(**common), a_crumb(**common | other))
     assert count(database) == 2
 
@@ -219,4 +220,35 @@ def test_counts_that_went_wrong_are_told_and_put_right(database: Database) -> No
     assert found.wrong_sessions > 0
     assert found.wrong_users == found.users
     assert outcomes(database) == right
+    assert recounted(database).none
+
+
+@pytest.mark.parametrize("day", [0, 20_000, 2**48 - 1])
+def test_an_id_that_stands_for_no_session_is_none(day: int, database: Database) -> None:
+    record(database, a_crumb(session_id=anonymous_session(day * DAY)), a_crumb(status="C"))
+    assert database.rows("SELECT DISTINCT session_id FROM crumbs") == [{"session_id": None}]
+    assert outcomes(database) == [(20_000, "1.0", "C", 1)]
+    assert recounted(database).none
+
+
+def seen_days(database: Database) -> list[tuple[int, int]]:
+    rows = database.rows("SELECT first_day, last_day FROM project_users")
+    return [(row["first_day"], row["last_day"]) for row in rows]
+
+
+def test_a_repeated_breadcrumb_is_no_visit(database: Database) -> None:
+    crumb = a_crumb(session_id=str(uuid4()), user_id=str(uuid4()))
+    record(database, crumb)
+    record(database, crumb, clock=Clock(20_003 * DAY))
+    assert seen_days(database) == [(20_000, 20_000)]
+    assert recounted(database).none
+
+
+def test_a_user_is_seen_from_the_first_day_to_the_last_whatever_the_order(
+    database: Database,
+) -> None:
+    user = str(uuid4())
+    for day in (20_002, 20_000, 20_005, 20_003):
+        record(database, a_crumb(user_id=user), clock=Clock(day * DAY))
+    assert seen_days(database) == [(20_000, 20_005)]
     assert recounted(database).none
