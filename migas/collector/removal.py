@@ -1,21 +1,24 @@
 """Deleting breadcrumbs, so that counts are afterwards what the others say: a person's, or old ones.
 
-A few sessions at a time, each few in a transaction of their own: nobody waits long.
+A limited number of breadcrumbs at a time, each time in a transaction of its own: nobody waits
+long. Tables are locked in the order in which `recording.py` locks them.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, delete, or_, select, tuple_
+from sqlalchemy import and_, delete, exists, or_, select, text
 
+from .bulk import among, insert_rows, packed
 from .rebuild import derived_sessions, derived_users, session_id_of
-from .recording import lock_sessions
-from .sessions import SECONDS_A_DAY, Session, anonymous_session, differences
+from .recording import SESSION_KEY, lock_sessions
+from .sessions import SECONDS_A_DAY, Session, anonymous_day, differences
 from .tables import crumbs, project_users, sessions, users
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,7 +26,13 @@ if TYPE_CHECKING:
     from .storage import Storage
 
 AT_ONCE = 500
-"""Sessions, or breadcrumbs, in one transaction."""
+"""Breadcrumbs, or sessions or users without any, in one transaction."""
+
+_LOCK = 0x6D69676174  # PostgreSQL's advisory locks are numbers; the one before is of `migrate.py`
+
+_USER_KEY = (project_users.c.user_id, project_users.c.project)
+_CRUMB_SESSION = (crumbs.c.session_id, crumbs.c.project)
+_CRUMB_USER = (crumbs.c.user_id, crumbs.c.project)
 
 
 class Removed(NamedTuple):
@@ -42,16 +51,10 @@ async def forget_user(storage: Storage, user_id: str) -> Removed:
     """
     removed = 0
     while True:
-        async with storage.writing() as connection:
-            found = select(crumbs.c.idx).where(crumbs.c.user_id == user_id).limit(AT_ONCE)
-            indices = list(await connection.scalars(found))
-            removed += len(indices)
-            if indices:
-                await _remove(storage, connection, crumbs.c.idx.in_(indices))
-                continue
-            of_user = [delete(t).where(t.c.user_id == user_id) for t in (project_users, users)]
-            gone = [(await connection.execute(statement)).rowcount for statement in of_user]
-        return Removed(removed, int(gone[1] > 0))
+        number, gone = await _in_turn(storage, partial(_forget_some, storage, user_id))
+        removed += number
+        if gone is not None:
+            return Removed(removed, gone)
 
 
 async def forget_before(storage: Storage, day: int) -> Removed:
@@ -63,90 +66,176 @@ async def forget_before(storage: Storage, day: int) -> Removed:
     """
     removed = 0
     while True:
-        async with storage.writing() as connection:
-            old = (
-                select(sessions.c.session_id, sessions.c.project)
-                .where(sessions.c.began < day * SECONDS_A_DAY)
-                .limit(AT_ONCE)
-            )
-            keys = [tuple(row) for row in await connection.execute(old)]
-            if not keys:
-                break
-            named = [key for key in keys if _anonymous_day(key[0]) is None]
-            condition = or_(
-                tuple_(crumbs.c.session_id, crumbs.c.project).in_(named),
-                *(_anonymous(key) for key in keys if key not in named),
-            )
-            removed += await _remove(storage, connection, condition)
-    async with storage.writing() as connection:
-        seen = select(project_users.c.user_id)
-        gone = await connection.execute(delete(users).where(users.c.user_id.not_in(seen)))
-    return Removed(removed, gone.rowcount)
+        number, is_done = await _in_turn(storage, partial(_forget_older, storage, day))
+        removed += number
+        if is_done:
+            break
+    absent = 0
+    while number := await _in_turn(storage, _forget_absent):
+        absent += number
+    return Removed(removed, absent)
+
+
+async def _in_turn(storage: Storage, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
+    """Do work in a transaction beside which no other one deletes breadcrumbs."""
+
+    async def alone(connection: AsyncConnection) -> Any:
+        if connection.dialect.name == "postgresql":
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        return await work(connection)
+
+    async with storage.removing:
+        return await storage.transact(alone)
+
+
+async def _forget_some(
+    storage: Storage, user_id: str, connection: AsyncConnection
+) -> tuple[int, int | None]:
+    """Delete some breadcrumbs of a user, or the user where there are none any more.
+
+    Returns:
+        How many breadcrumbs were deleted, and how many users; None while the user is still there.
+    """
+    theirs = crumbs.c.user_id == user_id
+    number, _ = await _remove(storage, connection, [theirs])
+    if number:
+        return number, None
+    await _hold_users(connection)
+    if await connection.scalar(select(exists().where(theirs))):
+        return 0, None
+    await connection.execute(delete(project_users).where(project_users.c.user_id == user_id))
+    gone = await connection.execute(delete(users).where(users.c.user_id == user_id))
+    return 0, gone.rowcount
+
+
+async def _forget_older(
+    storage: Storage, day: int, connection: AsyncConnection
+) -> tuple[int, bool]:
+    """Delete some breadcrumbs of sessions that began before a day.
+
+    Returns:
+        How many were deleted, and whether nothing is left to do.
+    """
+    old = select(*SESSION_KEY).where(sessions.c.began < day * SECONDS_A_DAY).limit(AT_ONCE)
+    keys = sorted((row[0], row[1]) for row in await connection.execute(old))
+    if not keys:
+        return 0, True
+    conditions = _of_sessions(keys, connection.dialect.name)
+    number, settled = await _remove(storage, connection, conditions, keys)
+    return number, not (number or settled)
+
+
+async def _forget_absent(connection: AsyncConnection) -> int:
+    """Delete some users whom no project has seen; return how many."""
+    is_seen = exists().where(project_users.c.user_id == users.c.user_id)
+    absent = select(users.c.user_id).where(~is_seen).limit(AT_ONCE)
+    found = (await connection.execute(absent)).all()
+    if not found:
+        return 0
+    await _hold_users(connection)
+    named = among([users.c.user_id], [tuple(row) for row in found], connection.dialect.name)
+    return (await connection.execute(delete(users).where(named, ~is_seen))).rowcount
+
+
+async def _hold_users(connection: AsyncConnection) -> None:
+    """Wait for those who are noting users, and let nobody note any before this transaction ends.
+
+    Otherwise a user could go who sends something at this very moment.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
 
 
 async def _remove(
-    storage: Storage, connection: AsyncConnection, condition: ColumnElement[bool]
-) -> int:
-    """Delete breadcrumbs and settle the sessions, users and counts that they had a part in."""
+    storage: Storage,
+    connection: AsyncConnection,
+    conditions: Iterable[ColumnElement[bool]],
+    empty: Sequence[tuple[str, str]] = (),
+) -> tuple[int, int]:
+    """Delete some breadcrumbs and settle the sessions, users and counts that they had a part in.
+
+    Args:
+        storage: Where they are.
+        connection: In a transaction that may write, beside which no other one deletes.
+        conditions: Each of them is enough.
+        empty: Sessions to settle when no breadcrumb meets a condition.
+
+    Returns:
+        How many breadcrumbs were deleted, and how many sessions.
+    """
     dialect = connection.dialect.name
     ids = session_id_of(dialect)
-    touched = select(crumbs.c.idx, ids, crumbs.c.project, crumbs.c.user_id).where(condition)
-    rows = (await connection.execute(touched)).all()
-    keys = sorted({(row[1], row[2]) for row in rows})
-    people = {(row[3], row[2]) for row in rows if row[3] is not None}
-    before = {session.key: session for session in await lock_sessions(connection, keys)}
-    for start in range(0, len(rows), AT_ONCE):
-        some = [row[0] for row in rows[start : start + AT_ONCE]]
-        await connection.execute(delete(crumbs).where(crumbs.c.idx.in_(some)))
-    left = derived_sessions(dialect, or_(*_of_sessions(keys)))
-    after = {s.key: s for s in [Session(*row) for row in await connection.execute(left)]}
-    gone = tuple_(sessions.c.session_id, sessions.c.project).in_(keys)
-    await connection.execute(delete(sessions).where(gone))
-    if after:
-        await connection.execute(
-            sessions.insert(), [session._asdict() for session in after.values()]
-        )
-    await storage.recorder.add(
-        connection, differences((before.get(key), after.get(key)) for key in keys)
-    )
-    await _settle_users(connection, sorted(people))
-    return len(rows)
+    indices: list[tuple[int]] = []
+    for condition in conditions:
+        if len(indices) < AT_ONCE:
+            # The first breadcrumb goes last: until then its session began when it did.
+            order = (ids, crumbs.c.project, crumbs.c.timestamp.desc())
+            found = select(crumbs.c.idx).where(condition).order_by(*order)
+            some = await connection.execute(found.limit(AT_ONCE - len(indices)))
+            indices += [(row.idx,) for row in some]
+    rows: Sequence[Any] = ()
+    if indices:
+        gone = delete(crumbs).where(among([crumbs.c.idx], indices, dialect))
+        returned = gone.returning(ids, crumbs.c.project, crumbs.c.user_id)
+        rows = (await connection.execute(returned)).all()
+    people = sorted({(row[2], row[1]) for row in rows if row[2] is not None})
+    if people:
+        await _settle_users(connection, people)
+    keys = sorted({(row[0], row[1]) for row in rows}) if rows else empty
+    return len(rows), await _settle_sessions(storage, connection, keys)
 
 
 async def _settle_users(connection: AsyncConnection, people: Sequence[tuple[str, str]]) -> None:
-    if not people:
-        return
-    theirs = tuple_(project_users.c.user_id, project_users.c.project).in_(people)
+    """Make rows of `project_users` what the breadcrumbs that are left say."""
+    dialect = connection.dialect.name
+    theirs = among(_USER_KEY, people, dialect)
+    locked = select(*_USER_KEY).where(theirs).order_by(*_USER_KEY).with_for_update()
+    await connection.execute(locked)
     await connection.execute(delete(project_users).where(theirs))
-    left = derived_users(tuple_(crumbs.c.user_id, crumbs.c.project).in_(people))
-    names = project_users.columns.keys()
-    rows = [dict(zip(names, row, strict=True)) for row in await connection.execute(left)]
+    left = derived_users(among(_CRUMB_USER, people, dialect))
+    rows = [tuple(row) for row in await connection.execute(left)]
     if rows:
-        await connection.execute(project_users.insert(), rows)
+        insert = insert_rows(project_users, project_users.columns.keys(), dialect)
+        await connection.execute(insert, packed(rows))
 
 
-def _of_sessions(keys: Sequence[tuple[str, str]]) -> list[ColumnElement[bool]]:
-    """Conditions that are met by the breadcrumbs of some sessions."""
-    named = [key for key in keys if _anonymous_day(key[0]) is None]
-    return [
-        tuple_(crumbs.c.session_id, crumbs.c.project).in_(named),
-        *(_anonymous(key) for key in keys if _anonymous_day(key[0]) is not None),
-    ]
+async def _settle_sessions(
+    storage: Storage, connection: AsyncConnection, keys: Sequence[tuple[str, str]]
+) -> int:
+    """Make sessions, and with them counts, what the breadcrumbs that are left say.
+
+    Returns:
+        How many sessions are gone.
+    """
+    dialect = connection.dialect.name
+    before = {session.key: session for session in await lock_sessions(connection, keys)}
+    after: dict[tuple[str, str], Session] = {}
+    for condition in _of_sessions(keys, dialect):
+        left = await connection.execute(derived_sessions(dialect, condition))
+        after |= {session.key: session for session in (Session(*row) for row in left)}
+    await connection.execute(delete(sessions).where(among(SESSION_KEY, keys, dialect)))
+    if after:
+        insert = insert_rows(sessions, Session._fields, dialect)
+        await connection.execute(insert, packed(after.values()))
+    changes = differences((before.get(key), after.get(key)) for key in keys)
+    await storage.recorder.add(connection, changes)
+    return len(before) - len(after)
 
 
-def _anonymous(key: tuple[str, Any]) -> ColumnElement[bool]:
-    day = _anonymous_day(key[0])
-    assert day is not None
-    first = day * SECONDS_A_DAY
-    return and_(
-        crumbs.c.project == key[1],
-        crumbs.c.timestamp >= first,
-        crumbs.c.timestamp < first + SECONDS_A_DAY,
-        or_(crumbs.c.session_id.is_(None), crumbs.c.session_id == key[0]),
-    )
-
-
-def _anonymous_day(session_id: str) -> int | None:
-    """The day whose breadcrumbs without a session an id stands for."""
-    day = int(session_id[-12:], 16)
-    return day if session_id == anonymous_session(day * SECONDS_A_DAY) else None
+def _of_sessions(keys: Sequence[tuple[str, str]], dialect: str) -> list[ColumnElement[bool]]:
+    """Conditions, one of which is met by each breadcrumb of some sessions."""
+    named = [key for key in keys if anonymous_day(key[0]) is None]
+    conditions = [among(_CRUMB_SESSION, named, dialect)] if named else []
+    for session_id, project in keys:
+        day = anonymous_day(session_id)
+        if day is not None:
+            first = day * SECONDS_A_DAY
+            of_day = and_(
+                crumbs.c.session_id.is_(None),
+                crumbs.c.timestamp >= first,
+                crumbs.c.timestamp < first + SECONDS_A_DAY,
+            )
+            # Older collectors stored such an id where somebody sent it.
+            of_session = or_(crumbs.c.session_id == session_id, of_day)
+            conditions.append(and_(crumbs.c.project == project, of_session))
+    return conditions

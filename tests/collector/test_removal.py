@@ -11,6 +11,7 @@ import pytest
 
 from migas.collector import removal
 from migas.collector.removal import Removed, forget_before, forget_user
+from migas.collector.sessions import anonymous_session
 from migas.collector.storage import Storage
 from tests.collector.live import PROJECT, LiveCollector
 from tests.collector.test_sessions import DAY, Clock, outcomes, record, recounted, some_crumbs
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 USER = str(UUID(int=7))
+OTHER = str(UUID(int=8))
 
 
 def forgotten(database: Database, user: str) -> Removed:
@@ -111,6 +113,102 @@ def test_whatever_is_old_the_counts_are_those_of_the_rest(
     assert aged(database, 20_002).breadcrumbs > 0
     assert database.value("SELECT min(timestamp) FROM crumbs") >= 20_002 * DAY
     assert recounted(database).none
+
+
+def stored_as_before(database: Database) -> None:
+    """Breadcrumbs without a session, and one whose stored id stands for another day of them.
+
+    Collectors no longer store such an id, but older ones did.
+    """
+    record(database, a_crumb(user_id=USER), a_crumb(user_id=OTHER, status="C"))
+    database.execute(
+        "INSERT INTO crumbs (project, version, language, language_version, timestamp, session_id,"
+        " user_id, status, is_ci) VALUES ('a/b', '1.0', 'python', '3.11', ?, ?, ?, 'F', false)",
+        20_001 * DAY,
+        anonymous_session(20_000 * DAY),
+        USER,
+    )
+    recounted(database)
+    assert outcomes(database) == [(20_000, "1.0", "F", 1)]
+
+
+def test_a_stored_id_that_stands_for_no_session_takes_nobody_along(database: Database) -> None:
+    stored_as_before(database)
+    assert forgotten(database, USER) == Removed(2, 1)
+    assert outcomes(database) == [(20_000, "1.0", "C", 1)]
+    assert recounted(database).none
+
+
+@pytest.mark.parametrize("at_once", [1, 500])
+def test_a_stored_id_that_stands_for_no_session_grows_old(
+    at_once: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "AT_ONCE", at_once)
+    stored_as_before(database)
+    assert aged(database, 20_001) == Removed(3, 2)
+    assert recounted(database) == (0,) * 6
+
+
+def test_a_session_without_breadcrumbs_grows_old_too(database: Database) -> None:
+    record(database, a_crumb(session_id=str(uuid4())))
+    database.execute("DELETE FROM crumbs")
+    assert aged(database, 20_001) == Removed(0, 0)
+    assert recounted(database) == (0,) * 6
+
+
+def test_a_session_that_is_deleted_in_parts_stays_old(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "AT_ONCE", 1)
+    session = str(uuid4())
+    for day, status in ((20_000, "R"), (20_005, "S"), (20_003, "C")):
+        crumb = a_crumb(session_id=session, user_id=USER, status=status)
+        record(database, crumb, clock=Clock(day * DAY))
+    assert aged(database, 20_001) == Removed(3, 1)
+
+
+def test_a_day_of_many_people_without_sessions_is_forgotten(database: Database) -> None:
+    people = [str(UUID(int=number, version=4)) for number in range(12_000)]
+    database.executemany(
+        "INSERT INTO crumbs (project, version, language, language_version, timestamp, user_id,"
+        " status, is_ci) VALUES ('a/b', '1.0', 'python', '3.11', ?, ?, 'C', false)",
+        [(20_000 * DAY, user) for user in people],
+    )
+    recounted(database)
+    assert aged(database, 20_001).breadcrumbs == 12_000
+    assert recounted(database) == (0,) * 6
+
+
+def test_deleting_beside_ingestion_collides_with_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two collectors store while people are forgotten and old sessions go."""
+    monkeypatch.setattr(removal, "AT_ONCE", 10)
+    clock = Clock()
+
+    async def run() -> None:
+        opening = [
+            Storage.open(database.url, open_registration=True, clock=clock) for _ in range(2)
+        ]
+        async with opening[0] as first, opening[1] as second:
+            crumbs = some_crumbs(6, 400)
+            users = sorted({crumb.user_id for crumb in crumbs if crumb.user_id})
+            for start in range(0, 400, 100):
+                part = zip(crumbs[start : start + 100], [first, second] * 50, strict=True)
+                answers = await asyncio.gather(
+                    *(storage.record(crumb) for crumb, storage in part),
+                    *(forget_user(storage, user) for user in users for storage in (first, second)),
+                    forget_before(first, int(clock.now) // DAY - 1),
+                    forget_before(second, int(clock.now) // DAY),
+                )
+                assert None not in answers
+                clock.now += 40_000
+
+    asyncio.run(run())
+    found = recounted(database)
+    assert found.none, found
+    known = {row["user_id"] for row in database.rows("SELECT user_id FROM users")}
+    assert {row["user_id"] for row in database.rows("SELECT user_id FROM crumbs")} <= {*known, None}
 
 
 def test_whoever_holds_an_id_may_delete_it(collector: LiveCollector) -> None:
