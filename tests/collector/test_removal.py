@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -18,7 +19,7 @@ from tests.collector.test_sessions import DAY, Clock, outcomes, record, recounte
 from tests.collector.test_storage import a_crumb, count
 
 if TYPE_CHECKING:
-    from tests.collector.databases import Database
+    from tests.collector.databases import Database, Databases
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +60,15 @@ def test_nothing_of_a_forgotten_user_is_left(database: Database) -> None:
     assert outcomes(database) == [(20_000, "1.0", "C", 1)]
     assert recounted(database).none
     assert forgotten(database, USER) == Removed(0, 0)
+
+
+def test_what_was_deleted_is_not_in_the_file_either(databases: Databases) -> None:
+    with databases.fresh("sqlite") as database:
+        record(database, a_crumb(user_id=USER, error_desc="a secret" * 1000), a_crumb())
+        forgotten(database, USER)
+        content = Path(database.path).read_bytes()
+    assert USER.encode() not in content
+    assert b"a secret" not in content
 
 
 def test_of_a_shared_session_the_others_part_stays(database: Database) -> None:

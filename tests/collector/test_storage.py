@@ -8,21 +8,29 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
-from migas.collector.database import default_url, describe, engine_url
+from migas.collector.database import (
+    POOL_OVERFLOW,
+    POOL_SIZE,
+    default_url,
+    describe,
+    engine_url,
+)
 from migas.collector.errors import CollectorError, NotStoredError, UnstorableError
 from migas.collector.ingest import Crumb, checked
 from migas.collector.storage import Storage
 from migas.collector.versions import Release
-from tests.collector.databases import with_storage
+from tests.collector.databases import make_tables, with_storage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.collector.databases import Database
+    from tests.collector.databases import Database, Databases
 
 
 def a_crumb(project: str = "a/b", **fields: str | None) -> Crumb:
@@ -93,7 +101,12 @@ def test_what_the_database_refuses_is_told_and_the_next_is_stored(
         await storage.register(["a/b"])
         database.execute("ALTER TABLE daily RENAME TO away")
         with pytest.raises(NotStoredError):
-            await storage.record(a_crumb(user_id="35ecdd23-f0b6-593a-8d5b-108982c1126d"))
+            await storage.record(
+                a_crumb(user_id="35ecdd23-f0b6-593a-8d5b-108982c1126d", error_desc="a secret")
+            )
+        assert "a batch of 1 breadcrumbs was not stored" in caplog.text
+        assert "35ecdd23" not in caplog.text
+        assert "a secret" not in caplog.text
         assert database.value("SELECT count(*) FROM users") == 0
         assert count(database) == 0
         database.execute("ALTER TABLE away RENAME TO daily")
@@ -101,6 +114,35 @@ def test_what_the_database_refuses_is_told_and_the_next_is_stored(
 
     with_storage(database.url, work)
     assert count(database) == 1
+
+
+def test_readers_do_not_hold_up_a_write(database: Database) -> None:
+    """Not even when every connection for reading is in use."""
+
+    async def work(storage: Storage) -> None:
+        await storage.register(["a/b"])
+        async with contextlib.AsyncExitStack() as readers:
+            for _ in range(POOL_SIZE + POOL_OVERFLOW):
+                connection = await readers.enter_async_context(storage.reading())
+                await connection.execute(text("SELECT count(*) FROM crumbs"))
+            assert await asyncio.wait_for(storage.record(a_crumb()), 10) == Release()
+
+    with_storage(database.url, work)
+    assert count(database) == 1
+
+
+def test_slow_counts_leave_connections_for_other_questions(databases: Databases) -> None:
+    async def work(storage: Storage) -> None:
+        beside = await asyncpg.connect(database.url)
+        await beside.execute("BEGIN; LOCK TABLE crumbs")
+        counting = [asyncio.create_task(storage.usage("a/b", 0)) for _ in range(30)]
+        await asyncio.sleep(0.1)
+        assert await asyncio.wait_for(storage.projects(), 10) == []
+        await beside.close()
+        assert await asyncio.gather(*counting) == [0] * 30
+
+    with databases.fresh("postgresql") as database:
+        with_storage(database.url, work)
 
 
 def test_a_newer_release_replaces_the_older_and_keeps_the_flags(database: Database) -> None:
@@ -129,6 +171,8 @@ def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
         ("sqlite:////var/lib/file.db", "sqlite+aiosqlite", "/var/lib/file.db"),
         ("sqlite+aiosqlite:////var/lib/file.db", "sqlite+aiosqlite", "/var/lib/file.db"),
         ("postgresql://me:secret@host/db", "postgresql+asyncpg", "host"),
+        ("postgres://me:secret@host/db?sslmode=require", "postgresql+asyncpg", "host"),
+        ("postgresql://host/db?user=me&password=secret", "postgresql+asyncpg", "host"),
     ],
 )
 def test_a_url_means_a_driver(text: str, driver: str, named: str) -> None:
@@ -156,6 +200,41 @@ def test_a_url_means_a_driver(text: str, driver: str, named: str) -> None:
 def test_a_url_of_no_usable_database_is_refused(text: str) -> None:
     with pytest.raises(CollectorError, match="write sqlite:///"):
         engine_url(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mysql://me:secret@host/db",
+        "postgresql+psycopg2://me:sec:ret@secret@host/db",
+        "postgresql://me:secret@host:port/db",
+        "me:secret@host",
+        "mysql://host/db?user=me&password=secret",
+    ],
+)
+def test_a_refusal_shows_no_password(text: str) -> None:
+    with pytest.raises(CollectorError) as refused:
+        engine_url(text)
+    assert "host" in str(refused.value)
+    assert "ret" not in str(refused.value)
+
+
+def test_the_encryption_that_a_provider_asks_for_is_the_drivers() -> None:
+    assert engine_url("postgres://me@host/db?sslmode=require").query == {"ssl": "require"}
+    assert engine_url("postgresql://me@host/db?ssl=verify-full").query == {"ssl": "verify-full"}
+
+
+@pytest.mark.parametrize("argument", ["channel_binding=require", "sslmode=nonsense", "port=x"])
+def test_an_argument_that_the_driver_refuses_is_told_on_one_line(
+    argument: str, databases: Databases
+) -> None:
+    with databases.fresh("postgresql") as database:
+        make_tables(f"{database.url}&sslmode=prefer")
+        with pytest.raises(CollectorError) as refused:
+            make_tables(f"{database.url}&{argument}")
+    said = str(refused.value)
+    assert said.startswith("cannot use the database postgresql")
+    assert "\n" not in said
 
 
 def test_the_default_database_is_a_file_in_the_users_data_folder() -> None:
