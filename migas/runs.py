@@ -113,7 +113,7 @@ class Session:
             try:
                 self._end(ended)
             except KeyboardInterrupt:
-                self._is_ended = self._pid == 0  # once more: what is said twice is counted once
+                self._is_ended = False  # once more: what is said twice is counted once
                 self._end(ended)
                 raise
         except Exception as error:  # noqa: BLE001  telemetry must never break a program
