@@ -398,3 +398,19 @@ def test_only_the_kernels_own_counters_are_read(tmp_path: Path) -> None:
 
     assert memory.oom_count(str(planted)) is None
     assert memory.oom_count(f"/sys/fs/cgroup/../../{planted}") is None
+
+
+def test_a_live_run_touches_its_record_again_and_again(offline: Desk) -> None:
+    source = (
+        "import os, time\nfrom migas import runs\nruns.TOUCH_SECONDS = 0.1\n"
+        f"{PRELUDE}\nwith {RUN}:\n"
+        "    folder = os.environ['MIGAS_STATE_DIR'] + '/open'\n"
+        "    (path,) = [f'{folder}/{name}' for name in os.listdir(folder)]\n"
+        "    for _ in range(2):\n"
+        "        os.utime(path, (1, 1))\n"
+        "        deadline = time.monotonic() + 20\n"
+        "        while os.stat(path).st_mtime == 1 and time.monotonic() < deadline:\n"
+        "            time.sleep(0.02)\n"
+        "        print(os.stat(path).st_mtime > 1)\n"
+    )
+    assert offline.run(source).stdout == b"True\nTrue\n"
