@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    literal_column,
 )
 
 from migas.breadcrumb import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
@@ -128,13 +129,15 @@ sessions = Table(
 )
 """Each session as its last breadcrumb, `last_idx`, has it; `began` is the first one's time."""
 
-_RUNNING = sessions.c.status == "R"
+RUNNING = sessions.c.status == literal_column("'R'", String)
+"""A session has not ended. A question in these words, without a parameter, uses the index below."""
+
 Index(
     "ix_sessions_running",
     sessions.c.project,
     sessions.c.seen,
-    sqlite_where=_RUNNING,
-    postgresql_where=_RUNNING,
+    sqlite_where=RUNNING,
+    postgresql_where=RUNNING,
 )
 
 daily = Table(
@@ -152,7 +155,7 @@ daily = Table(
 """How many sessions that began on a day (days since 1970) have a value; see `counted`.
 
 A count is the sum over its shards: processes that commit at the same time add to different rows,
-and none waits for another. `example` is the newest breadcrumb that was counted here.
+so that hardly one waits for another. `example` is the newest breadcrumb that was counted here.
 """
 
 project_users = Table(
