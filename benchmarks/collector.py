@@ -230,7 +230,7 @@ async def _ask(url: str) -> tuple[float, float]:
         reports = storage.reports
         questions: list[Callable[[], Any]] = [
             lambda: reports.sessions(PROJECT, period, "week"),
-            lambda: reports.outcomes(PROJECT, period),
+            lambda: reports.usage(PROJECT, period),
             lambda: reports.errors(PROJECT, period),
             lambda: reports.users(PROJECT, period),
             lambda: reports.lost_runs(PROJECT, period),

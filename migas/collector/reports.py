@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sqlalchemy import ColumnElement, func, select
 
 from .sessions import CI, CONTAINER, ERROR, LANGUAGE, OUTCOME, PLATFORM, SECONDS_A_DAY
-from .tables import crumbs, daily, project_users, projects, sessions
+from .tables import RUNNING, crumbs, daily, project_users, projects, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,13 +49,6 @@ class Period(NamedTuple):
         return cls(last - timedelta(days=7 * number - 1), last)
 
 
-class ProjectSummary(NamedTuple):
-    """A project, and how many of its sessions began in a period."""
-
-    project: str
-    sessions: int
-
-
 class StatusCount(NamedTuple):
     """How many sessions that began in a day or week, on `start` or after, have a status.
 
@@ -74,27 +67,6 @@ class UsageCount(NamedTuple):
     version: str
     status: str
     sessions: int
-
-
-class VersionOutcome(NamedTuple):
-    """How the sessions of a version ended."""
-
-    version: str
-    completed: int
-    failed: int
-    suspended: int
-    running: int
-
-    @property
-    def sessions(self) -> int:
-        """All of them, those that have not ended too."""
-        return self.completed + self.failed + self.suspended + self.running
-
-    @property
-    def completion_rate(self) -> float | None:
-        """Which part of those that ended has completed; None when none has ended."""
-        ended = self.completed + self.failed + self.suspended
-        return self.completed / ended if ended else None
 
 
 class ErrorSummary(NamedTuple):
@@ -161,17 +133,6 @@ class Reports:
             query = query.where(projects.c.project == access.project)
         return [row.project for row in await self._rows(query)]
 
-    async def summaries(self, access: Access | None, period: Period) -> list[ProjectSummary]:
-        """The projects that a token may read, with their sessions in a period."""
-        names = await self.visible_projects(access)
-        query = (
-            select(daily.c.project, func.sum(daily.c.sessions).label("total"))
-            .where(daily.c.project.in_(names), daily.c.kind == CI, *_within(period))
-            .group_by(daily.c.project)
-        )
-        totals = {row.project: int(row.total) for row in await self._rows(query)}
-        return [ProjectSummary(name, totals.get(name, 0)) for name in names]
-
     async def usage(self, project: str, period: Period) -> list[UsageCount]:
         """Sessions by the day they began, and by their version and status."""
         rows = await self._counts(project, OUTCOME, period, "day", "value", "detail")
@@ -191,19 +152,6 @@ class Reports:
                 start -= timedelta(days=start.weekday())
             found[start, status] = found.get((start, status), 0) + number
         return [StatusCount(*key, number) for key, number in sorted(found.items())]
-
-    async def outcomes(self, project: str, period: Period) -> list[VersionOutcome]:
-        """How the sessions of each version ended, the versions with most sessions first."""
-        found: dict[str, dict[str, int]] = {}
-        for version, status, number in await self._counts(
-            project, OUTCOME, period, "value", "detail"
-        ):
-            found.setdefault(version, {})[status] = number
-        outcomes = [
-            VersionOutcome(version, *(by_status.get(status, 0) for status in "CFSR"))
-            for version, by_status in found.items()
-        ]
-        return sorted(outcomes, key=lambda outcome: (-outcome.sessions, outcome.version))
 
     async def errors(self, project: str, period: Period, limit: int = 10) -> list[ErrorSummary]:
         """The types of errors with which most sessions failed."""
@@ -265,7 +213,7 @@ class Reports:
         first, last = _day(period.first) * SECONDS_A_DAY, (_day(period.last) + 1) * SECONDS_A_DAY
         lost = (
             sessions.c.project == project,
-            sessions.c.status == "R",
+            RUNNING,
             sessions.c.seen >= first,
             sessions.c.seen < min(before, last),
         )

@@ -13,14 +13,13 @@ from migas.collector.reports import (
     ErrorSummary,
     LostRun,
     Period,
-    ProjectSummary,
     Share,
     StatusCount,
     UsageCount,
     UserCounts,
-    VersionOutcome,
 )
 from migas.collector.storage import Storage
+from migas.collector.tables import RUNNING
 from migas.collector.tokens import Access
 from tests.collector.test_sessions import Clock
 from tests.collector.test_storage import a_crumb
@@ -66,19 +65,19 @@ def run(number: int, days_ago: int = 0, **fields: Any) -> Sent:
 
 
 def test_a_token_sees_its_project_and_a_root_token_all_of_them(database: Database) -> None:
-    sent = [run(1, project="c/d"), run(2, project="a/b"), run(3, 40, project="a/b")]
+    sent = [run(1, project="c/d"), run(2, project="a/b")]
 
     async def question(reports: Reports) -> Any:
         return [
-            await reports.summaries(access, WHOLE)
+            await reports.visible_projects(access)
             for access in (None, Access("", None), Access("", "a/b"), Access("", "e/f"))
         ]
 
-    everything = [ProjectSummary("c/d", 1), ProjectSummary("a/b", 1)]
+    everything = ["c/d", "a/b"]
     assert asked(database, sent, question) == [
         everything,
         everything,
-        [ProjectSummary("a/b", 1)],
+        ["a/b"],
         [],
     ]
 
@@ -108,17 +107,6 @@ def test_usage_by_day_version_and_status(database: Database) -> None:
         UsageCount(WEDNESDAY, "0.9", "C", 1),
         UsageCount(WEDNESDAY, "1.0", "C", 2),
     ]
-
-
-def test_outcomes_and_completion_by_version(database: Database) -> None:
-    sent = [
-        *(run(number, status=status) for number, status in enumerate("CCFSR")),
-        run(9, project_version="2.0", status="R"),
-    ]
-    one, two = asked(database, sent, lambda reports: reports.outcomes("a/b", WHOLE))
-    assert one == VersionOutcome("1.0", completed=2, failed=1, suspended=1, running=1)
-    assert (one.sessions, one.completion_rate) == (5, 0.5)
-    assert (two.version, two.sessions, two.completion_rate) == ("2.0", 1, None)
 
 
 def test_errors_come_with_their_versions_and_the_newest_message(database: Database) -> None:
@@ -186,6 +174,12 @@ def test_runs_never_heard_of_again(database: Database) -> None:
     assert latest[0] == LostRun(session(2), "1.0", moment, moment)
 
 
+def test_runs_not_ended_are_asked_for_in_the_words_of_their_index() -> None:
+    """With a parameter for the status a database reads each row instead: ten times slower."""
+    asked_for = RUNNING.compile()
+    assert (str(asked_for), asked_for.params) == ("sessions.status = 'R'", {})
+
+
 def test_a_period_of_weeks_ends_today() -> None:
     assert Period.weeks(1, WEDNESDAY) == Period(WEDNESDAY - 6 * DAY, WEDNESDAY)
     assert Period.weeks(4).last == datetime.now(UTC).date()
@@ -195,11 +189,10 @@ def test_of_an_unknown_project_there_is_nothing_to_tell(database: Database) -> N
     async def question(reports: Reports) -> Any:
         return [
             await reports.sessions("no/such", WHOLE),
-            await reports.outcomes("no/such", WHOLE),
             await reports.errors("no/such", WHOLE),
             await reports.users("no/such", WHOLE),
             await reports.shares("no/such", WHOLE, "platform"),
             await reports.lost_runs("no/such", WHOLE),
         ]
 
-    assert asked(database, [], question) == [[], [], [], (0, 0), [], (0, ())]
+    assert asked(database, [], question) == [[], [], (0, 0), [], (0, ())]
