@@ -1,7 +1,8 @@
-"""How long a client may take to say what it wants.
+"""How long a client may take to say what it wants, and to take the answer.
 
 uvicorn closes connections that are idle between two requests. It waits for ever for the first
-one, and for the end of one that has begun, so that a few slow clients could hold all connections.
+one, for the end of one that has begun, and for an answer to be read, so that a few slow clients
+could hold all connections.
 """
 
 from __future__ import annotations
@@ -16,31 +17,48 @@ if TYPE_CHECKING:
 RECEIVE_SECONDS = 20.0
 """A breadcrumb is 2,500 bytes at most: over the slowest of lines a matter of a second."""
 
+SEND_SECONDS = 30.0
+"""An answer of which nothing was read for so long is for nobody."""
+
 
 class ImpatientProtocol(HttpToolsProtocol):
-    """HTTP for clients who send their request within `RECEIVE_SECONDS`; others are hung up on."""
+    """HTTP for clients who send a request within `RECEIVE_SECONDS` and go on to read its answer.
+
+    Others are hung up on.
+    """
 
     _hang_up: asyncio.TimerHandle | None = None
+    _look: asyncio.TimerHandle | None = None
+    _unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._wait()
+        self._look = self.loop.call_later(SEND_SECONDS, self._look_at_what_is_unread)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop to wait."""
         self._content()
+        if self._look is not None:
+            self._look.cancel()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """Wait for the request's end from its beginning on."""
         self._wait()
+        self._unread = 0  # whoever asks again has read, or is not listened to for long
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
         """Stop to wait: all of the request is here."""
         self._content()
         super().on_message_complete()
+
+    def resume_writing(self) -> None:
+        """Go on to write: much has been read."""
+        self._unread = 0
+        super().resume_writing()
 
     def _wait(self) -> None:
         self._content()
@@ -50,3 +68,12 @@ class ImpatientProtocol(HttpToolsProtocol):
         if self._hang_up is not None:
             self._hang_up.cancel()
             self._hang_up = None
+
+    def _look_at_what_is_unread(self) -> None:
+        """Hang up if nothing was read since the last look, also on what is being closed already."""
+        unread = self.transport.get_write_buffer_size()
+        if 0 < self._unread <= unread:
+            self.transport.abort()
+            return
+        self._unread = unread
+        self._look = self.loop.call_later(SEND_SECONDS, self._look_at_what_is_unread)

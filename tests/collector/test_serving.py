@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.collector.databases import Database
-    from tests.collector.live import LiveCollector
+    from tests.collector.live import LiveCollector, LiveServer
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +148,30 @@ def test_whoever_drips_is_hung_up_on(
             connection.sendall(b"x")
             time.sleep(0.02)
     assert time.monotonic() < began + 20
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_whoever_does_not_read_its_answers_is_hung_up_on(
+    reads: bool, sqlite: Database, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "SEND_SECONDS", 0.3)
+    asked = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n"
+    number = 600
+    answers = bytearray()
+    with (
+        live_server.collector(sqlite) as running,
+        closing(socket.socket()) as client,
+        suppress(ConnectionError),
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        client.settimeout(20)
+        client.connect(("127.0.0.1", running.port))
+        client.sendall((asked + b"\r\n") * (number - 1) + asked + b"Connection: close\r\n\r\n")
+        if not reads:
+            time.sleep(2)
+        while chunk := client.recv(1 << 16):
+            answers += chunk
+    assert (answers.count(b"HTTP/1.1 200") == number) is reads
 
 
 def test_a_connection_is_kept_for_those_who_use_it(
