@@ -26,6 +26,7 @@ class Health(BaseModel):
     database: bool
 
 
+@router.head(PATH, include_in_schema=False)
 @router.get(PATH, responses={503: {"model": Health, "description": "the database is away"}})
 async def healthz(request: Request) -> JSONResponse:
     """Ask the database for a row."""

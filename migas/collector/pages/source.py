@@ -18,13 +18,13 @@ from .figures import (
     Project,
     Share,
     Summary,
-    Unheard,
     bars_of,
     outcomes_of,
     total,
 )
 from .figures import Version as VersionFigures
 from .periods import day_number
+from .unheard import unheard_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,7 +41,6 @@ MAX_VERSIONS = 50
 
 MAX_FAILURES = 10
 MAX_SHARES = 8
-MAX_UNHEARD = 10
 
 _FACETS: dict[str, reports.Facet] = {
     "Platforms": "platform",
@@ -94,7 +93,7 @@ async def project(storage: Storage, name: str, period: Period) -> Project:
     by_version = _outcomes((row.version, row.status, row.sessions) for row in usage)
     before = await ask.sessions(name, earlier)
     users = await ask.users(name, days)
-    lost = await ask.lost_runs(name, days, MAX_UNHEARD)
+    unheard, unheard_total = await unheard_runs(storage, name, period)
     release = await storage.release(name)
     shown, others = _most_frequent(by_version, release.latest)
     return Project(
@@ -121,8 +120,8 @@ async def project(storage: Storage, name: str, period: Period) -> Project:
             ]
             for heading, facet in _FACETS.items()
         },
-        unheard=[Unheard(run.session_id, run.version, run.began, run.seen) for run in lost.latest],
-        unheard_total=lost.number,
+        unheard=unheard,
+        unheard_total=unheard_total,
     )
 
 

@@ -30,6 +30,7 @@ class _Visitor(NamedTuple):
         return self.access is None or self.access.allows(project)
 
 
+@router.head("/")
 @router.get("/")
 async def projects(request: Request) -> Response:
     """The projects that the visitor may see."""
@@ -64,6 +65,7 @@ async def project(request: Request, owner: str, repo: str) -> Response:
     )
 
 
+@router.head("/sign-in")
 @router.get("/sign-in")
 async def sign_in_form(request: Request) -> Response:
     """Ask for a token."""

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
 EN_DASH = "\N{EN DASH}"
 
 LONG_CHARS = 240
-"""A text longer than this is folded."""
+LONG_LINES = 6
+"""A text longer than this is folded, by whichever of the two it reaches first."""
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
     "\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"  # direction, zero width
-    "\u2028\u2029\U000e0000-\U000e007f]"  # separators, tags
+    "\u2028\u2029\U000e0000-\U000e007f"  # separators, tags
+    "\u00ad\u115f\u1160\u2800\u3164\uffa0]"  # soft hyphen, letters that look like nothing
 )
 
 
@@ -30,7 +32,8 @@ def visible(text: str | None) -> str:
 
 def head(text: str) -> str:
     """The beginning of a long text, whole when it is short."""
-    return text if len(text) <= LONG_CHARS else text[:LONG_CHARS].rstrip() + "…"
+    short = "\n".join(text.split("\n", LONG_LINES)[:LONG_LINES])[:LONG_CHARS]
+    return text if short == text else short.rstrip() + "…"
 
 
 def number(value: int) -> str:

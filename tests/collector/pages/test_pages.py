@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from html.parser import HTMLParser
@@ -12,10 +13,12 @@ import pytest
 from migas.collector.pages.answers import EDITION, FILES
 from migas.collector.pages.source import MAX_VERSIONS
 from tests.collector.live import PROJECT, PROJECTS
+from tests.collector.pages.conftest import NOON
 from tests.collector.pages.site import Site, readable
 
 if TYPE_CHECKING:
-    from tests.collector.live import LiveCollector
+    from tests.collector.databases import Databases
+    from tests.collector.live import LiveCollector, LiveServer
 
 PIPELINE = "/p/brainlab/cortiprep"
 NOBODY = "00000000-0000-4000-8000-"
@@ -138,12 +141,45 @@ def test_platforms_containers_languages_and_ci_are_shared_out(demo: Site) -> Non
 
 def test_runs_never_heard_of_again_are_told(demo: Site) -> None:
     text = readable(demo.text(f"{PIPELINE}?period=1y"))
-    assert re.search(r"Never heard of again \d+ runs said that they had started", text)
+    assert re.search(
+        r"Never heard of again \d+ runs, last heard of in this period, never said", text
+    )
 
 
 def test_a_run_that_started_today_is_not_given_up(open_site: Site) -> None:
     report(open_site, 1, "R")
     assert "Never heard of again None:" in readable(open_site.text(f"/p/{PROJECT}"))
+
+
+def test_breadcrumbs_without_a_session_are_no_run_that_was_lost(
+    live_server: LiveServer, databases: Databases, kind: str
+) -> None:
+    now = NOON
+
+    def clock() -> float:
+        return now.timestamp()
+
+    with (
+        databases.fresh(kind) as database,
+        live_server.collector(database, open_registration=True, clock=clock) as running,
+    ):
+        site = Site(running)
+        for _ in range(3):
+            assert running.rest(wait=True, proc={"status": "R"}).status == 200
+        now += dt.timedelta(days=3)
+        assert "None: every run that was last heard of" in readable(site.text(f"/p/{PROJECT}"))
+        report(site, 1, "R")
+        now += dt.timedelta(days=3)
+        html = site.text(f"/p/{PROJECT}")
+    text = readable(html)
+    assert "1 run, last heard of in this period, never said how it ended" in text
+    assert re.findall(r'<code title="([^"]+)"', html) == [f"{NOBODY}000000000001"]
+
+
+def test_whoever_only_asks_whether_it_answers_is_answered(site: Site) -> None:
+    for path, status in (("/", 303), ("/sign-in", 200), ("/healthz", 200)):
+        reply = site.collector.send(path, b"", {}, "HEAD")
+        assert (reply.status, reply.body) == (status, b"")
 
 
 def test_the_table_beside_the_chart_adds_up_to_the_summary(demo: Site) -> None:

@@ -55,6 +55,8 @@ def test_a_span_of_days_says_nothing_twice(
         ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
         ("zero\u200bwidth\ufeff", "zero\\u200bwidth\\ufeff"),
         ("\U000e0041tag", "\\U000e0041tag"),
+        ("soft\u00adhyphen", "soft\\xadhyphen"),
+        ("\u2800\u3164\uffa0", "\\u2800\\u3164\\uffa0"),
         ("two\nlines\tand a tab", "two\nlines\tand a tab"),
         ("שלום · مرحبا", "שלום · مرحبا"),
         ("👩‍🔬 fails 🧠", "👩‍🔬 fails 🧠"),
@@ -68,6 +70,13 @@ def test_what_hides_or_reorders_characters_is_written_out(text: str | None, writ
 def test_a_long_text_has_a_head() -> None:
     assert words.head("short") == "short"
     assert words.head("x" * 2000) == "x" * words.LONG_CHARS + "…"
+
+
+def test_a_text_of_many_lines_has_a_head() -> None:
+    lines = [str(number) for number in range(words.LONG_LINES + 1)]
+    assert words.head("\n".join(lines[:-1])) == "\n".join(lines[:-1])
+    assert words.head("\n".join(lines)) == "\n".join(lines[:-1]) + "…"
+    assert words.head("a" + "\n" * 2000) == "a…"
 
 
 def test_a_small_line_stays_in_its_box() -> None:
