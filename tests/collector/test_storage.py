@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import os
 import stat
+from functools import partial
 from typing import TYPE_CHECKING
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from migas.collector.database import (
     POOL_OVERFLOW,
@@ -24,11 +25,14 @@ from migas.collector.database import (
 from migas.collector.errors import CollectorError, NotStoredError, UnstorableError
 from migas.collector.ingest import Crumb, checked
 from migas.collector.storage import Storage
+from migas.collector.tables import projects
 from migas.collector.versions import Release
 from tests.collector.databases import make_tables, with_storage
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from tests.collector.databases import Database, Databases
 
@@ -140,6 +144,31 @@ def test_slow_counts_leave_connections_for_other_questions(databases: Databases)
         assert await asyncio.wait_for(storage.projects(), 10) == []
         await beside.close()
         assert await asyncio.gather(*counting) == [0] * 30
+
+    with databases.fresh("postgresql") as database:
+        with_storage(database.url, work)
+
+
+def test_of_two_transactions_in_a_circle_both_are_done(databases: Databases) -> None:
+    async def work(storage: Storage) -> None:
+        await storage.register(["a/b", "c/d"])
+        holding: list[str] = []
+        both_hold = asyncio.Event()
+
+        async def ask(first: str, second: str, connection: AsyncConnection) -> None:
+            asked = update(projects).values(asked=1)
+            await connection.execute(asked.where(projects.c.project == first))
+            holding.append(first)
+            if len(holding) == 2:
+                both_hold.set()
+            await both_hold.wait()
+            await connection.execute(asked.where(projects.c.project == second))
+
+        await asyncio.gather(
+            storage.transact(partial(ask, "a/b", "c/d")),
+            storage.transact(partial(ask, "c/d", "a/b")),
+        )
+        assert len(holding) == 3
 
     with databases.fresh("postgresql") as database:
         with_storage(database.url, work)
