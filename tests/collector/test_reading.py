@@ -15,7 +15,8 @@ from tests.collector.test_sessions import Clock
 from tests.collector.test_storage import a_crumb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from migas.collector.storage import Storage
     from tests.collector.databases import Database
@@ -183,3 +184,14 @@ def test_health_is_that_of_the_database(
     reply = get(collector, "/healthz")
     assert (reply.status, reply.json()) == (503, {"database": False})
     assert reply.headers["X-Backend-Server"].startswith("migas@")
+
+
+def test_reading_goes_on_while_the_database_is_busy(
+    busy: Callable[[], AbstractContextManager[None]],
+    sqlite: Database,
+    live_server: LiveServer,
+    tokens: Tokens,
+) -> None:
+    with live_server.collector(sqlite, prepare=tokens.issue) as collector, busy():
+        for _ in range(2):
+            assert get(collector, f"/api/usage/{PROJECT}", tokens.of[PROJECT]).status == 200
