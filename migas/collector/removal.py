@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, delete, exists, or_, select, text
+from sqlalchemy import and_, delete, exists, select, text, union
 
 from .bulk import among, insert_rows, packed
 from .rebuild import derived_sessions, derived_users, session_id_of
@@ -231,11 +231,15 @@ def _of_sessions(keys: Sequence[tuple[str, str]], dialect: str) -> list[ColumnEl
         if day is not None:
             first = day * SECONDS_A_DAY
             of_day = and_(
-                crumbs.c.session_id.is_(None),
+                session_id_of(dialect) == session_id,
                 crumbs.c.timestamp >= first,
                 crumbs.c.timestamp < first + SECONDS_A_DAY,
             )
-            # Older collectors stored such an id where somebody sent it.
-            of_session = or_(crumbs.c.session_id == session_id, of_day)
-            conditions.append(and_(crumbs.c.project == project, of_session))
+            # Older collectors stored such an id where somebody sent it, on any day.
+            ways = [
+                select(crumbs.c.idx).where(crumbs.c.project == project, way).correlate(None)
+                for way in (of_day, crumbs.c.session_id == session_id)
+            ]
+            # With an OR in their place SQLite would read all of the project's breadcrumbs.
+            conditions.append(crumbs.c.idx.in_(union(*ways)))
     return conditions
