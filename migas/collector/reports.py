@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
 
-from .sessions import CI, CONTAINER, ERROR, LANGUAGE, OUTCOME, PLATFORM, SECONDS_A_DAY
+from .sessions import (
+    CI,
+    CONTAINER,
+    ERROR,
+    LANGUAGE,
+    LAST_ANONYMOUS,
+    OUTCOME,
+    PLATFORM,
+    SECONDS_A_DAY,
+)
 from .tables import RUNNING, crumbs, daily, project_users, projects, sessions
 
 if TYPE_CHECKING:
@@ -208,7 +217,10 @@ class Reports:
         return shares[:limit]
 
     async def lost_runs(self, project: str, period: Period, limit: int = 10) -> LostRuns:
-        """Runs last heard of in a period, not ended, and silent for a day or longer."""
+        """Runs last heard of in a period, not ended, and silent for a day or longer.
+
+        What stands for a day's breadcrumbs without a session is no run.
+        """
         before = self._storage.now() - SILENT_SECONDS
         first, last = _day(period.first) * SECONDS_A_DAY, (_day(period.last) + 1) * SECONDS_A_DAY
         lost = (
@@ -217,16 +229,19 @@ class Reports:
             sessions.c.seen >= first,
             sessions.c.seen < min(before, last),
         )
+        # An index counts all of them; the few that are none are faster counted by themselves.
         ((number,),) = await self._rows(select(func.count()).where(*lost))
+        is_none = sessions.c.session_id <= LAST_ANONYMOUS
+        ((others,),) = await self._rows(select(func.count()).where(*lost, is_none))
         latest = (
             select(sessions.c.session_id, sessions.c.version, sessions.c.began, sessions.c.seen)
-            .where(*lost)
+            .where(*lost, sessions.c.session_id > LAST_ANONYMOUS)
             .order_by(sessions.c.seen.desc(), sessions.c.session_id)
             .limit(limit)
         )
         rows = await self._rows(latest)
         return LostRuns(
-            number,
+            number - others,
             tuple(
                 LostRun(row.session_id, row.version, _moment(row.began), _moment(row.seen))
                 for row in rows

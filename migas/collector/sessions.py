@@ -65,6 +65,10 @@ def anonymous_session(timestamp: int) -> str:
     return f"{NO_SESSION}{timestamp // SECONDS_A_DAY:012x}"
 
 
+LAST_ANONYMOUS = anonymous_session((16**12 - 1) * SECONDS_A_DAY)
+"""The last id of that form, in the order of ids."""
+
+
 def anonymous_day(session_id: str) -> int | None:
     """The day whose breadcrumbs without a session an id stands for, in days since 1970."""
     return int(session_id[len(NO_SESSION) :], 16) if session_id.startswith(NO_SESSION) else None

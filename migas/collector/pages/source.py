@@ -8,7 +8,6 @@ from packaging.version import InvalidVersion, Version
 from sqlalchemy import func, select
 
 from migas.collector import reports
-from migas.collector.reports import Reports
 from migas.collector.sessions import OUTCOME
 from migas.collector.tables import daily, releases
 
@@ -18,13 +17,13 @@ from .figures import (
     Project,
     Share,
     Summary,
+    Unheard,
     bars_of,
     outcomes_of,
     total,
 )
 from .figures import Version as VersionFigures
 from .periods import day_number
-from .unheard import unheard_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,7 +56,7 @@ _LABELS: dict[tuple[reports.Facet, str], str] = {
 
 async def summaries(storage: Storage, access: Access | None, period: Period) -> list[Summary]:
     """The projects that may be seen, those with most sessions in a period first."""
-    names = await Reports(storage).visible_projects(access)
+    names = await storage.reports.visible_projects(access)
     counts = (
         select(daily.c.project, daily.c.day, daily.c.detail, func.sum(daily.c.sessions))
         .where(
@@ -86,14 +85,14 @@ async def summaries(storage: Storage, access: Access | None, period: Period) -> 
 
 async def project(storage: Storage, name: str, period: Period) -> Project:
     """Everything that a project's page shows of a period."""
-    ask = Reports(storage)
+    ask = storage.reports
     days, earlier = _days(period), _days(period.before)
     usage = await ask.usage(name, days)
     by_day = _outcomes((day_number(row.day), row.status, row.sessions) for row in usage)
     by_version = _outcomes((row.version, row.status, row.sessions) for row in usage)
     before = await ask.sessions(name, earlier)
     users = await ask.users(name, days)
-    unheard, unheard_total = await unheard_runs(storage, name, period)
+    lost = await ask.lost_runs(name, days)
     release = await storage.release(name)
     shown, others = _most_frequent(by_version, release.latest)
     return Project(
@@ -120,8 +119,8 @@ async def project(storage: Storage, name: str, period: Period) -> Project:
             ]
             for heading, facet in _FACETS.items()
         },
-        unheard=unheard,
-        unheard_total=unheard_total,
+        unheard=[Unheard(run.session_id, run.version, run.began, run.seen) for run in lost.latest],
+        unheard_total=lost.number,
     )
 
 
