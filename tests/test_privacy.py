@@ -67,12 +67,12 @@ def test_what_a_program_says_of_its_progress_is_no_error(settings):
 
 
 def test_a_program_takes_out_more(settings):
-    settings.redact = lambda text: text.replace("bold", "<what>")
+    settings.redact = (lambda text: text.replace("bold", "<what>"),)
     assert said()["error_desc"] == "no <what> of sub-<id> at <path>"
 
 
 def test_a_text_for_which_that_fails_does_not_leave(settings):
-    settings.redact = lambda text: 1 / 0
+    settings.redact = (lambda text: 1 / 0,)
     assert "error_desc" not in said()
 
 
@@ -83,7 +83,7 @@ def test_before_send_sees_the_whole_breadcrumb_and_changes_it(settings):
         seen.append(dict(crumb))
         return {**crumb, "error_desc": "something", "user_id": "no uuid", "unknown": 1}
 
-    settings.before_send = before_send
+    settings.before_send = (before_send,)
     assert said()["error_desc"] == "something"
     assert {"project", "language", "platform", "session_id"} <= set(seen[0])
     crumb = delivery.compose("lab/tool", "1.0", FAILED)
@@ -93,14 +93,14 @@ def test_before_send_sees_the_whole_breadcrumb_and_changes_it(settings):
 
 @pytest.mark.parametrize("before_send", [lambda crumb: None, lambda crumb: 1 / 0, lambda crumb: 7])
 def test_before_send_drops_a_breadcrumb_also_by_failing(settings, before_send):
-    settings.before_send = before_send
+    settings.before_send = (before_send,)
     with pytest.raises(privacy.DroppedError):
         delivery.compose("lab/tool", "1.0", FAILED)
 
 
 def test_setup_keeps_what_it_is_told(settings):
     config.setup(endpoint="http://127.0.0.1:9", error_text="type", redact=str.lower)
-    assert (settings.error_text, settings.redact) == ("type", str.lower)
+    assert (settings.error_text, settings.redact) == ("type", (str.lower,))
 
 
 def test_an_unknown_wish_about_errors_says_nothing_of_them(settings):

@@ -21,6 +21,7 @@ from .sessions import (
     OUTCOME,
     PLATFORM,
     SECONDS_A_DAY,
+    anonymous_session,
 )
 from .tables import RUNNING, crumbs, daily, project_users, projects, sessions
 
@@ -217,31 +218,42 @@ class Reports:
         return shares[:limit]
 
     async def lost_runs(self, project: str, period: Period, limit: int = 10) -> LostRuns:
-        """Runs last heard of in a period, not ended, and silent for a day or longer.
+        """Runs that began in a period, did not end, and have been silent for a day or longer.
 
         What stands for a day's breadcrumbs without a session is no run.
         """
-        before = self._storage.now() - SILENT_SECONDS
-        first, last = _day(period.first) * SECONDS_A_DAY, (_day(period.last) + 1) * SECONDS_A_DAY
-        lost = (
+        silent_since = self._storage.now() - SILENT_SECONDS
+        first, end = _day(period.first) * SECONDS_A_DAY, (_day(period.last) + 1) * SECONDS_A_DAY
+        is_begun = (sessions.c.project == project, sessions.c.began >= first, sessions.c.began < end)
+        # There may be very many. The daily counts know how many; few of these are none.
+        by_status = dict(await self._counts(project, OUTCOME, period, "detail"))
+        recent = select(func.count()).where(*is_begun, RUNNING, sessions.c.seen >= silent_since)
+        ((number_recent,),) = await self._rows(recent)
+        stand_ins = select(func.count()).where(
+            sessions.c.session_id >= anonymous_session(first),
+            sessions.c.session_id < anonymous_session(end),
             sessions.c.project == project,
-            RUNNING,
-            sessions.c.seen >= first,
-            sessions.c.seen < min(before, last),
+            sessions.c.status == "R",  # not `RUNNING`, lest its index be preferred
+            sessions.c.seen < silent_since,
         )
-        # An index counts all of them; the few that are none are faster counted by themselves.
-        ((number,),) = await self._rows(select(func.count()).where(*lost))
-        is_none = sessions.c.session_id <= LAST_ANONYMOUS
-        ((others,),) = await self._rows(select(func.count()).where(*lost, is_none))
+        ((number_stand_ins,),) = await self._rows(stand_ins)
         latest = (
             select(sessions.c.session_id, sessions.c.version, sessions.c.began, sessions.c.seen)
-            .where(*lost, sessions.c.session_id > LAST_ANONYMOUS)
+            .where(
+                *is_begun,
+                RUNNING,
+                # As the index has them; those that were heard of after the period are not named.
+                sessions.c.seen >= first,
+                sessions.c.seen < min(silent_since, end),
+                sessions.c.session_id > LAST_ANONYMOUS,
+            )
             .order_by(sessions.c.seen.desc(), sessions.c.session_id)
             .limit(limit)
         )
         rows = await self._rows(latest)
+        number = by_status.get("R", 0) - number_recent - number_stand_ins
         return LostRuns(
-            number - others,
+            max(number, len(rows)),  # between two questions a run may have ended
             tuple(
                 LostRun(row.session_id, row.version, _moment(row.began), _moment(row.seen))
                 for row in rows

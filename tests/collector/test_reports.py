@@ -166,7 +166,8 @@ def test_runs_never_heard_of_again(database: Database) -> None:
         run(3, 3, status="R"),
         run(3, 2),  # that one ended
         run(4, 0, status="R"),  # may still be heard of
-        run(5, 40, status="R"),
+        run(5, 40, status="R"),  # began before the period
+        (4, {"status": "R", "session_id": None}),  # may be of many runs, or of none
     ]
     number, latest = asked(database, sent, lambda reports: reports.lost_runs("a/b", WHOLE))
     assert number == len(latest) == 2

@@ -142,7 +142,7 @@ def test_platforms_containers_languages_and_ci_are_shared_out(demo: Site) -> Non
 def test_runs_never_heard_of_again_are_told(demo: Site) -> None:
     text = readable(demo.text(f"{PIPELINE}?period=1y"))
     assert re.search(
-        r"Never heard of again \d+ runs, last heard of in this period, never said", text
+        r"Never heard of again \d+ runs that began in this period never said", text
     )
 
 
@@ -167,12 +167,12 @@ def test_breadcrumbs_without_a_session_are_no_run_that_was_lost(
         for _ in range(3):
             assert running.rest(wait=True, proc={"status": "R"}).status == 200
         now += dt.timedelta(days=3)
-        assert "None: every run that was last heard of" in readable(site.text(f"/p/{PROJECT}"))
+        assert "None: every run that began in this period" in readable(site.text(f"/p/{PROJECT}"))
         report(site, 1, "R")
         now += dt.timedelta(days=3)
         html = site.text(f"/p/{PROJECT}")
     text = readable(html)
-    assert "1 run, last heard of in this period, never said how it ended" in text
+    assert "1 run that began in this period never said how it ended" in text
     assert re.findall(r'<code title="([^"]+)"', html) == [f"{NOBODY}000000000001"]
 
 
