@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,11 @@ if hasattr(signal, "SIGHUP"):
 for _name in [name for name in os.environ if "MIGAS" in name or name == "DO_NOT_TRACK"]:
     # What the person who runs the tests has decided is for real programs.
     del os.environ[_name]
+
+
+# As installed ones are, modules are compiled once, and not in each of some thousand processes.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_xdist_auto_num_workers() -> int:

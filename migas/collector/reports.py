@@ -224,7 +224,8 @@ class Reports:
         """
         silent_since = self._storage.now() - SILENT_SECONDS
         first, end = _day(period.first) * SECONDS_A_DAY, (_day(period.last) + 1) * SECONDS_A_DAY
-        is_begun = (sessions.c.project == project, sessions.c.began >= first, sessions.c.began < end)
+        began = sessions.c.began
+        is_begun = (sessions.c.project == project, began >= first, began < end)
         # There may be very many. The daily counts know how many; few of these are none.
         by_status = dict(await self._counts(project, OUTCOME, period, "detail"))
         recent = select(func.count()).where(*is_begun, RUNNING, sessions.c.seen >= silent_since)

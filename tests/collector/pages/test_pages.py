@@ -141,9 +141,7 @@ def test_platforms_containers_languages_and_ci_are_shared_out(demo: Site) -> Non
 
 def test_runs_never_heard_of_again_are_told(demo: Site) -> None:
     text = readable(demo.text(f"{PIPELINE}?period=1y"))
-    assert re.search(
-        r"Never heard of again \d+ runs that began in this period never said", text
-    )
+    assert re.search(r"Never heard of again \d+ runs that began in this period never said", text)
 
 
 def test_a_run_that_started_today_is_not_given_up(open_site: Site) -> None:
