@@ -45,6 +45,12 @@ class Postgres:
         # As root it makes a user to run as, who may read what it installed.
         self._cluster.ensure_pgdata_inited()
 
+    @property
+    def pid(self) -> int:
+        """The id of the first of its processes."""
+        assert self._process is not None
+        return self._process.pid
+
     def url(self, database: str = "postgres") -> str:
         """A database's URL as `migas serve --db` takes it."""
         return f"postgresql://postgres@/{database}?host={self.folder}"
@@ -99,7 +105,7 @@ class Postgres:
     def kill(self) -> None:
         """End all of it as a crash would."""
         assert self._process is not None
-        processes = [self._process.pid, *_children(self._process.pid)]
+        processes = [self.pid, *_children(self.pid)]
         for process in processes:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
