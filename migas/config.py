@@ -1,20 +1,15 @@
-"""Settings of this process: what `setup()` was told, what the environment says, whether to send.
-
-`refusal()` is the one place where sending is permitted or not. Everything that could leave a byte,
-a file, a thread or a process asks it first.
-"""
+"""Settings of this process: what `setup()` was told, and what environment and files say besides."""
 
 from __future__ import annotations
 
 import os
 
-from migas import log
+from migas import gate, log
 from migas.host import forks
 from migas.settings import (
     DEFAULT_ENDPOINT,
     DEFAULT_EXIT_TIMEOUT,
     DEFAULT_TIMEOUT,
-    OFFICIAL_HOST,
     VARIABLES,
     as_uuid,
     choice,
@@ -27,8 +22,7 @@ from migas.settings.policy import DELIVERIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable
 
     from migas.released import Config, clear_user_id, gen_uuid, print_config, telemetry_enabled
     from migas.settings import BeforeSend
@@ -48,7 +42,6 @@ __all__ = [
     "telemetry_enabled",
 ]
 
-_FALSE_WORDS = ("0", "false", "no", "off")
 _after_setup: list[Callable[[], None]] = []
 
 
@@ -112,12 +105,12 @@ def setup(
         if ranks is not None:
             settings.ranks = choice("ranks", ranks, ("first", "all"), settings.ranks)
         # Opted out: no file is read or written, nothing is inherited.
-        is_permitted = refusal(environment_only=True) is None
+        is_permitted = gate.refusal(environment_only=True) is None
         if is_permitted and not settings.enabled:
             _forbid_to_children()
         elif is_permitted:
             _setup(endpoint, (user_id, session_id), filename, save_config)
-            if first_run_notice and not settings.is_captured and refusal() is None:
+            if first_run_notice and not settings.is_captured and gate.refusal() is None:
                 from migas import notices
 
                 notices.tell_first_run(config_folder())
@@ -222,82 +215,6 @@ def _set_privacy(
         settings.redact = (*settings.redact, redact)
     if before_send is not None:
         settings.before_send = (*settings.before_send, before_send)
-
-
-def refusal(*, environment_only: bool = False) -> str | None:
-    """Why nothing may be sent, or None when sending is permitted: the one gate.
-
-    Args:
-        environment_only: Ask only what this process has no say in, the environment and the
-            policy files, as a decorator does before `setup()` had its chance.
-
-    Returns:
-        A phrase such as `MIGAS_OPTOUT is set`, or None.
-    """
-    decided = _people_refuse()
-    if decided is not None or environment_only:
-        return decided
-    if not settings.is_set_up:
-        return "setup() was not called"
-    if not settings.enabled:
-        return "setup(enabled=False) was called"
-    if settings.is_forbidden:
-        return "the program that started this one has switched reporting off"
-    if settings.endpoint_error is not None:
-        return settings.endpoint_error
-    if _is_out_of_bounds(settings.endpoint):
-        return "a test must not reach the official server"
-    rank = _silent_rank()
-    return f"this is MPI rank {rank}; rank 0 speaks for all" if rank else None
-
-
-def refused(reason: str, shape: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to a call that is not permitted, with the keys of any other and `errors`."""
-    message = f"Nothing is sent: {reason.removesuffix('.')}."
-    return {**shape, "success": False, "message": message, "errors": [{"message": message}]}
-
-
-def request_refusal(endpoint: str) -> str | None:
-    """Why not even a request that a program makes by itself may be sent to a server, or None.
-
-    Args:
-        endpoint: The server's base URL; what `setup()` named does not matter here.
-    """
-    if settings.is_captured:
-        return "breadcrumbs are captured"
-    if not settings.enabled:
-        return "setup(enabled=False) was called"
-    if _is_out_of_bounds(endpoint):
-        return "a test must not reach the official server"
-    return refusal(environment_only=True)
-
-
-def _is_out_of_bounds(endpoint: str) -> bool:
-    """Whether a test would reach the official server."""
-    host = endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
-    is_official = host.lower().rstrip(".") == OFFICIAL_HOST
-    return is_official and not settings.is_captured and _is_under_pytest()
-
-
-def _people_refuse() -> str | None:
-    if os.environ.get("MIGAS_OPTOUT"):
-        return "MIGAS_OPTOUT is set"
-    do_not_track = os.environ.get("DO_NOT_TRACK", "")
-    if do_not_track and do_not_track.strip().lower() not in _FALSE_WORDS:
-        return "DO_NOT_TRACK is set"
-    return None if settings.is_captured else policy.refusal()
-
-
-def _silent_rank() -> int | None:
-    if settings.ranks == "all":
-        return None
-    from migas.host import environment
-
-    return environment.mpi_rank()
-
-
-def _is_under_pytest() -> bool:
-    return "PYTEST_VERSION" in os.environ or "PYTEST_CURRENT_TEST" in os.environ
 
 
 def delivery() -> str:

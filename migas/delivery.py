@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from migas import breadcrumb, config, log
+from migas import breadcrumb, config, gate, log
 from migas.couriers import Couriers
 from migas.host import forks, process
 from migas.spool import Spool
@@ -135,12 +135,12 @@ class Delivery:
 
     def queue(self, crumb: Breadcrumb) -> None:
         """Write a single breadcrumb among what waits, and see that it is sent."""
-        if config.refusal() is None:
+        if gate.refusal() is None:
             self.end_run(None, crumb)
 
     def announce(self, crumb: Breadcrumb) -> None:
         """Say once that a run goes on; where that cannot be said now, it never is."""
-        if config.refusal() is not None or config.delivery() == "spool":
+        if gate.refusal() is not None or config.delivery() == "spool":
             return
         if config.delivery() == "log":
             _print(crumb)
@@ -161,7 +161,7 @@ class Delivery:
         Returns:
             Whether nothing of this user's waits any more.
         """
-        if config.refusal() is not None:
+        if gate.refusal() is not None:
             return False
         try:
             spool = self._usable_spool()

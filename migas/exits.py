@@ -12,7 +12,7 @@ import sys
 import threading
 from types import TracebackType
 
-from migas import config, log
+from migas import config, gate, log
 from migas.breadcrumb import FIELDS
 from migas.plan import Plan
 from migas.runs import Session, open_sessions
@@ -52,9 +52,9 @@ def track_exit(
         error_handlers: The same, or a preset's name (`'nipype'`), or a list of both.
         **fields: Further fields of the breadcrumb, such as `user_type='dev'`.
     """
-    if config.refusal(environment_only=True) is not None:
+    if gate.refusal(environment_only=True) is not None:
         return
-    if config.settings.is_set_up and config.refusal() is not None:
+    if config.settings.is_set_up and gate.refusal() is not None:
         return
     try:
         handlers = _members(error_handlers) + _members(error_funcs)

@@ -6,7 +6,7 @@ untrusted: its shape is checked, and what has another one is a failure with a me
 
 from __future__ import annotations
 
-from migas import config, delivery, log
+from migas import config, delivery, gate, log
 from migas.breadcrumb import MAX_REQUEST_BYTES, compose, encode, fit, nested, plain_text
 
 TYPE_CHECKING = False
@@ -148,9 +148,9 @@ def add_breadcrumb(
 
         answer: BreadcrumbAnswer = _call(ask, {"message": ""}, problem)
         return answer
-    refusal = config.refusal()
+    refusal = gate.refusal()
     if refusal is not None:
-        return config.refused(refusal, {"message": ""})  # type: ignore[return-value]
+        return gate.refused(refusal, {"message": ""})  # type: ignore[return-value]
     if problem is not None:
         return {"success": False, "message": problem}
     try:
@@ -296,9 +296,9 @@ def client_for(endpoint: str) -> Client:
 
 def _call(ask: Callable[[Client, float], Any], shape: dict[str, Any], problem: str | None) -> Any:
     """Ask the server and give its answer the promised shape, whatever comes back."""
-    refusal = config.refusal()
+    refusal = gate.refusal()
     if refusal is not None:
-        return config.refused(refusal, shape)
+        return gate.refused(refusal, shape)
     if problem is not None:
         return {**shape, "success": False, "message": problem}
     timeout = config.settings.timeout

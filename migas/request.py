@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from migas import config, log
+from migas import config, gate, log
 from migas.breadcrumb import encode
 
 TYPE_CHECKING = False
@@ -48,7 +48,7 @@ def request(
     if method.upper() != "POST":
         raise ValueError(f"The method is {method!r}; it must be 'POST'.")
     base = config.base_url(url)
-    refusal = config.request_refusal(base)
+    refusal = gate.request_refusal(base)
     if refusal is not None:
         return _failure(503, f"Nothing is sent: {refusal}.")
     body = encode({"query": query} if query is not None else json_data or {})

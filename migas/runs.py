@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import os
 
-from migas import config, log, outcome
+from migas import config, gate, log, outcome
 from migas.breadcrumb import canonical_uuid
 from migas.host import forks
 from migas.settings import identity
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from migas.outcome import Outcome
     from migas.plan import Plan
 
-if config.refusal(environment_only=True) is None:
+if gate.refusal(environment_only=True) is None:
     # Not left to the first run: a child that is forked while another thread imports a module waits
     # for that module for ever. Who is opted out never needs them.
     import migas.delivery
@@ -209,7 +209,7 @@ class Session:
 
     def obey_settings(self) -> None:
         """Do what a late `setup()` means for a run: open its record, or leave no trace of it."""
-        if config.refusal() is None:
+        if gate.refusal() is None:
             self._open()
         else:
             self._guarded(self._erase)
@@ -226,7 +226,7 @@ class Session:
             # Runs that overlap without end must not keep all that ever were.
             parent._parent = _open_parent(parent._parent)  # noqa: SLF001
         self.enter()
-        if config.refusal(environment_only=not config.settings.is_set_up) is not None:
+        if gate.refusal(environment_only=not config.settings.is_set_up) is not None:
             return
         self._is_joined = _has_speaker(parent, self._plan)
         if self._is_joined and parent is not None:
@@ -270,7 +270,7 @@ class Session:
         if not self._speaks():
             return
         self._release_signals()
-        if config.refusal() is not None or self._is_discarded:
+        if gate.refusal() is not None or self._is_discarded:
             self._erase()
             return
         here = self._cancel_appointments()

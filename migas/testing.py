@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migas import breadcrumb, config, delivery, operations, runs
+from migas import breadcrumb, config, delivery, gate, operations, runs
 from migas.settings import inheritance
 
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ class _Captured(delivery.Delivery):
         return None
 
     def end_run(self, path: str | None, crumb: Breadcrumb) -> None:  # noqa: ARG002
-        if config.refusal() is None:
+        if gate.refusal() is None:
             self._take(crumb)
 
     def announce(self, crumb: Breadcrumb) -> None:
-        if config.refusal() is None:
+        if gate.refusal() is None:
             self._take(crumb)
 
     def flush(self, timeout: float) -> bool:  # noqa: ARG002  nothing waits

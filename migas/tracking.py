@@ -5,7 +5,7 @@ Decorating wraps and does nothing else; each call, and each block, is a session 
 
 from __future__ import annotations
 
-from migas import config, log, runs
+from migas import gate, log, runs
 from migas.plan import ANNOUNCE_SECONDS, Plan
 from migas.runs import Session
 
@@ -46,7 +46,7 @@ class Tracker:
         is_method = isinstance(function, classmethod | staticmethod)
         if isinstance(function, type) or not (callable(function) or is_method):
             raise TypeError(f"migas.track decorates functions and methods; {function!r} is none.")
-        if config.refusal(environment_only=True) is not None:
+        if gate.refusal(environment_only=True) is not None:
             return function
         from migas.wrapping import wrap  # wrapt is the dearest of all imports
 

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from tests.support.collector import CollectorProcess
 
-if hasattr(signal, "SIGHUP"):
-    # Ignored below `nohup`, but what a test starts must not depend on who runs the tests.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# Ignored below `nohup`, or in a shell's background; what a test starts must not depend on that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for _name in ("SIGHUP", "SIGQUIT"):
+    if hasattr(signal, _name):
+        signal.signal(getattr(signal, _name), signal.SIG_DFL)
 
 for _name in [name for name in os.environ if "MIGAS" in name or name == "DO_NOT_TRACK"]:
     # What the person who runs the tests has decided is for real programs.

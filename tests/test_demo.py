@@ -18,8 +18,10 @@ def run_demo(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]
         name: text for name, text in os.environ.items() if "MIGAS" not in name and name != "HOME"
     }
     environment |= {"TMPDIR": str(folder), "HOME": str(folder / "home"), **variables}
+    # A shell has its background ignore SIGINT; one program is to be interrupted all the same.
+    background = '"$0" -m migas demo & wait "$!"'
     return subprocess.run(
-        [sys.executable, "-m", "migas", "demo"],
+        ["sh", "-c", background, sys.executable],
         env=environment,
         capture_output=True,
         text=True,

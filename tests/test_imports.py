@@ -37,6 +37,7 @@ ROOMS = """
     outcome redact
     notices released
     config
+    gate
     settings releases
     host log
     collector

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas import config, privacy
+from migas import config, gate, privacy
 from migas.request import request
 from tests.support.programs import Program
 
@@ -197,7 +197,7 @@ def test_a_bad_endpoint_is_replaced_by_no_other_in_a_file_or_for_children(tmp_pa
     path.write_text(json.dumps({"endpoint": "htp://lab.example"}))
     for _ in range(2):
         migas.setup(filename=path)
-        assert config.refusal() is not None
+        assert gate.refusal() is not None
         config.settings.reset()
     assert json.loads(path.read_text()) == {"endpoint": "htp://lab.example"}
     migas.setup(endpoint="htp://lab.example")
@@ -205,7 +205,7 @@ def test_a_bad_endpoint_is_replaced_by_no_other_in_a_file_or_for_children(tmp_pa
         [
             sys.executable,
             "-c",
-            "import migas; from migas import config; migas.setup(); print(config.refusal())",
+            "import migas; from migas import gate; migas.setup(); print(gate.refusal())",
         ],
         capture_output=True,
         text=True,
@@ -216,14 +216,14 @@ def test_a_bad_endpoint_is_replaced_by_no_other_in_a_file_or_for_children(tmp_pa
 
 def test_an_empty_endpoint_is_a_bad_one() -> None:
     migas.setup(endpoint="")
-    assert "cannot be used" in str(config.refusal())
+    assert "cannot be used" in str(gate.refusal())
 
 
 def test_a_no_reaches_the_programs_that_this_one_starts() -> None:
     migas.setup(enabled=False)
     text = (
-        f"import migas; from migas import config; migas.setup(endpoint={LOCAL!r})\n"
-        "print(config.refusal())"
+        f"import migas; from migas import gate; migas.setup(endpoint={LOCAL!r})\n"
+        "print(gate.refusal())"
     )
     command = [sys.executable, "-c", text]
     child = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -247,13 +247,13 @@ def test_what_an_earlier_call_said_stays(server: FaultServer) -> None:
 @pytest.mark.parametrize("host", ["migas.nipreps.org", "MIGAS.nipreps.org", "migas.nipreps.org."])
 def test_however_it_is_written_the_official_server_is_out_of_a_test_s_reach(host: str) -> None:
     migas.setup(endpoint=f"https://{host}:443")
-    assert config.refusal() == "a test must not reach the official server"
+    assert gate.refusal() == "a test must not reach the official server"
     assert request(f"https://{host}", query="{get_projects}")[0] == 503
 
 
 def test_another_server_with_that_name_in_its_path_is_another() -> None:
     migas.setup(endpoint="http://127.0.0.1:9/migas.nipreps.org")
-    assert config.refusal() is None
+    assert gate.refusal() is None
 
 
 def test_a_raw_request_is_switched_off_too(server: FaultServer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from migas import breadcrumb, config, delivery
+from migas import breadcrumb, config, delivery, gate
 from migas.backoff import Backoff
 from migas.settings import identity, policy
 from migas.spool import Spool
@@ -29,7 +29,7 @@ def status() -> dict[str, Any]:
         `last_failure_reason`.
     """
     config.setup()
-    reason = config.refusal()
+    reason = gate.refusal()
     folder = _folder(config.config_folder)
     files = [*policy.site_files(), *policy.user_files()]
     return {
@@ -129,7 +129,7 @@ def opt_in() -> str | None:
         os.unlink(os.path.join(config.config_folder(), policy.MARKER_NAME))
     except FileNotFoundError:
         pass
-    return config.refusal(environment_only=True)
+    return gate.refusal(environment_only=True)
 
 
 def forget() -> tuple[bool, int]:

@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from migas import config
+from migas import config, gate
 from migas.commands import account
 
 TYPE_CHECKING = False
@@ -127,7 +127,7 @@ def _status(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     config.setup()
     # What waits goes to the server that its program named, whatever this process would do.
-    reason = config.refusal(environment_only=options.project is None)
+    reason = gate.refusal(environment_only=options.project is None)
     if reason is not None:
         _tell(options, {"reason": reason, "requests": []}, f"Nothing is sent: {reason}.")
         return 0
@@ -176,7 +176,7 @@ def _forget(options: argparse.Namespace) -> int:
     text = ""
     if options.remote:
         config.setup()
-        refusal = config.refusal()
+        refusal = gate.refusal()
         if refusal is not None:
             return complain(f"Nothing is sent, not even a request to forget: {refusal}")
         try:
@@ -198,7 +198,7 @@ def _forget(options: argparse.Namespace) -> int:
 def _flush(options: argparse.Namespace) -> int:
     from migas import courier
 
-    refusal = config.refusal(environment_only=True)
+    refusal = gate.refusal(environment_only=True)
     if refusal is not None:
         return complain(f"Nothing is sent: {refusal}.")
     try:

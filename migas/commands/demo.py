@@ -16,7 +16,7 @@ import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from migas import config, courier
+from migas import courier, gate
 from migas.settings import identity
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def run() -> int:
         0 when every program was reported as it ended, 1 when one was not, 2 when the demonstration
         could not take place.
     """
-    refusal = config.refusal(environment_only=True)
+    refusal = gate.refusal(environment_only=True)
     if refusal is not None:
         print(
             f"migas: {refusal}, so there is nothing to show. Unset it and try again.",
@@ -201,15 +201,16 @@ def _run_all(shown: list[Program], folder: str, url: str) -> list[int]:
         path = os.path.join(folder, f"program{number}.py")
         with open(path, "w", encoding="utf-8") as file:
             file.write(program.source)
-        running.append(
-            subprocess.Popen(
-                [sys.executable, path, url, program.session_id],
-                env=_environment(folder),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # their tracebacks are not what is shown here
+        with _no_signal_ignored():
+            running.append(
+                subprocess.Popen(
+                    [sys.executable, path, url, program.session_id],
+                    env=_environment(folder),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,  # their tracebacks are not what is shown here
+                )
             )
-        )
     statuses = []
     for program, process in zip(shown, running, strict=True):
         with process:
@@ -218,6 +219,23 @@ def _run_all(shown: list[Program], folder: str, url: str) -> list[int]:
                 process.send_signal(program.sent_signal)
             statuses.append(process.wait())
     return statuses
+
+
+@contextmanager
+def _no_signal_ignored() -> Iterator[None]:
+    """What a shell has its background ignore, programs started here would ignore as well."""
+    ignored = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is signal.SIG_IGN
+    ]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _stored(shown: list[Program], folder: str) -> dict[str, tuple[str, str, str]]:

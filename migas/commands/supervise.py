@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 
-from migas import config, outcome
+from migas import config, gate, outcome
 from migas.plan import Plan
 from migas.runs import Session
 
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         _explain(arguments, str(error))
     if not command[0]:
         return _not_started(command, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
-    if config.refusal(environment_only=True) is not None or not hasattr(os, "posix_spawnp"):
+    if gate.refusal(environment_only=True) is not None or not hasattr(os, "posix_spawnp"):
         return _become(command)
     return _supervise(command, plan)
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-from migas import breadcrumb, config, log, releases
+from migas import breadcrumb, config, gate, log, releases
 from migas.backoff import Backoff
 from migas.courier.drain import Drain
 from migas.courier.sender import Sender
@@ -75,7 +75,7 @@ def main(
     Returns:
         Always 0: nobody looks.
     """
-    if config.refusal(environment_only=True) is not None:
+    if gate.refusal(environment_only=True) is not None:
         return 0
     alarm = Life(stall, life)
     alarm.go_on()

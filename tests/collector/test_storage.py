@@ -168,7 +168,7 @@ def test_of_two_transactions_in_a_circle_both_are_done(databases: Databases) -> 
             storage.transact(partial(ask, "a/b", "c/d")),
             storage.transact(partial(ask, "c/d", "a/b")),
         )
-        assert len(holding) == 3
+        assert len(holding) >= 3
 
     with databases.fresh("postgresql") as database:
         with_storage(database.url, work)
