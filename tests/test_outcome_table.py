@@ -358,6 +358,12 @@ def click_exits_while_it_handles() -> bool:
 
 CASES = _cases()
 
+NAMES = [
+    # Typer takes longer to import than all of the others to run.
+    pytest.param(name, marks=[pytest.mark.slow] if name.startswith("typer") else [])
+    for name in CASES
+]
+
 
 class Found(NamedTuple):
     """What became of one case."""
@@ -369,18 +375,23 @@ class Found(NamedTuple):
 
 @pytest.fixture(scope="module")
 def table(
-    shared_collector: CollectorProcess, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    shared_collector: CollectorProcess,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Found]:
-    """Run every program in advance, a few side by side, and deliver all they wrote at once."""
+    """Run the chosen programs in advance, some side by side, and deliver all they wrote at once."""
     folder = tmp_path_factory.mktemp("table")
-    sessions = {name: str(uuid.uuid4()) for name in CASES}
+    here = [item for item in request.session.items if item.path == request.path]
+    chosen = {item.callspec.params["name"] for item in here if isinstance(item, pytest.Function)}
+    cases = {name: case for name, case in CASES.items() if name in chosen}
+    sessions = {name: str(uuid.uuid4()) for name in cases}
     settings = {
         "MIGAS_ENDPOINT": shared_collector.url,
         "MIGAS_STATE_DIR": str(folder / "state"),
         "MIGAS_DELIVERY": "spool",
     }
     programs = []
-    for number, (name, case) in enumerate(CASES.items()):
+    for number, (name, case) in enumerate(cases.items()):
         programs.append(Program(bare(case.text), folder / "bare" / str(number), {}))
         text = tracked(case.text, case.options)
         text = text.replace("setup()", f'setup(session_id="{sessions[name]}")')
@@ -395,16 +406,16 @@ def table(
         rows.setdefault(crumb["session_id"], []).append(row)
     return {
         name: Found(*ended[2 * number : 2 * number + 2], rows.get(sessions[name], []))
-        for number, name in enumerate(CASES)
+        for number, name in enumerate(cases)
     }.__getitem__
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_server_stores_how_the_run_ended(name: str, table: Callable[[str], Found]) -> None:
     assert table(name).rows == [CASES[name].row]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_tracked_program_ends_as_the_bare_one(name: str, table: Callable[[str], Found]) -> None:
     found = table(name)
     assert found.tracked == found.bare

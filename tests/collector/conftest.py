@@ -36,9 +36,10 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def databases(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Databases:
+def databases(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Databases]:
     """What makes fresh databases."""
-    return Databases(tmp_path_factory.mktemp("databases"), postgres)
+    with closing(Databases(tmp_path_factory.mktemp("databases"), postgres)) as made:
+        yield made
 
 
 @pytest.fixture(params=KINDS)

@@ -82,6 +82,7 @@ def test_processes_share_what_may_pass(database: Database) -> None:
     assert 100 <= counted(database, work) <= 100 + FREE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busiest", [1, 5])
 def test_many_processes_let_nearly_as_many_pass_as_one(busiest: int, database: Database) -> None:
     weights = [busiest, *([1] * 12)]
