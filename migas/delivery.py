@@ -15,6 +15,7 @@ import time
 from migas import breadcrumb, config, gate, log
 from migas.couriers import Couriers
 from migas.host import forks, process
+from migas.host.descriptors import Reserve
 from migas.spool import Spool
 from migas.watch import Watch
 
@@ -65,6 +66,7 @@ class Delivery:
         self._lock = threading.RLock()
         self._spool: Spool | None = None
         self._marks: Marks | None = None
+        self._reserve = Reserve()
         self._open: set[str] = set()
         self._last_running: dict[str, float] = {}
 
@@ -82,6 +84,7 @@ class Delivery:
         except (OSError, RuntimeError) as error:
             log.debug("a run has no open record: %s", error)
             return None
+        self._reserve.fill(spool.root)
         with self._lock:
             self._open.add(path)
             self._arm_marks(spool)
@@ -112,6 +115,10 @@ class Delivery:
             os.utime(path)
         except OSError as error:
             log.debug("an open record could not be touched: %s", error)
+
+    def make_room(self) -> None:
+        """See that one more file can be opened: a run may end for want of descriptors."""
+        self._reserve.spend_if_needed()
 
     def end_run(self, path: str | None, crumb: Breadcrumb) -> None:
         """Put a run's end among what waits, and see that it is sent."""
@@ -200,6 +207,7 @@ class Delivery:
         """In a forked child: what the parent opened is the parent's."""
         if self._marks is not None:
             self._marks.after_fork(in_child=True)
+        self._reserve.give_up()
         self._couriers.leave_to_parent()
 
     def _write(self, path: str | None, crumb: Breadcrumb) -> Record | None:

@@ -274,6 +274,7 @@ class Session:
             self._erase()
             return
         here = self._cancel_appointments()
+        here.make_room()
         from migas.privacy import DroppedError
 
         try:

@@ -71,3 +71,35 @@ class OwnDescriptor:
         except OSError:
             return None
         return facts.st_dev, facts.st_ino
+
+
+class Reserve:
+    """A descriptor kept for when the program has used up all that it may have open."""
+
+    def __init__(self) -> None:
+        self._kept: OwnDescriptor | None = None
+
+    def fill(self, folder: str) -> None:
+        """Keep one; a folder of ours is no other's, so that it is not mistaken for theirs.
+
+        Where none can be kept, there is none.
+        """
+        if self._kept is None:
+            try:
+                self._kept = OwnDescriptor(os.open(folder, os.O_RDONLY))
+            except OSError:
+                return
+
+    def spend_if_needed(self) -> None:
+        """Give it up if no file can be opened any more, so that one can."""
+        if self._kept is not None:
+            try:
+                os.close(os.open(os.devnull, os.O_RDONLY))
+            except OSError:
+                self.give_up()
+
+    def give_up(self) -> None:
+        """Close it."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()

@@ -123,6 +123,22 @@ def as_user(user: int) -> list[str]:
     return prefix
 
 
+def test_a_run_that_has_no_descriptor_left_says_how_it_ended(both: Desk, server: Any) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); files = []\n"
+    ended = both.run(
+        f"{limit}{PATIENT}\nwith {RUN}:\n  while True: files.append(open('/dev/null'))"
+    )
+    assert ended.status == 1
+    assert ended.stderr.endswith(b"OSError: [Errno 24] Too many open files: '/dev/null'\n")
+    both.flush()
+    (crumb,) = server.wait_for_breadcrumbs(1)
+    assert (crumb["status"], crumb["status_desc"]) == ("F", "Errored")
+    assert (crumb["error_type"], crumb["error_desc"][:30]) == (
+        "OSError",
+        "[Errno 24] Too many open files",
+    )
+
+
 @needs_root
 def test_in_a_read_only_home_the_breadcrumb_arrives(both: Desk, server: Any) -> None:
     home = both.folder / "home"
