@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from .outage import cause, is_outage
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,12 +47,16 @@ class SignedAnswers:
 
         try:
             await self._app(scope, receive, signed_send)
-        except Exception:
-            _log.exception("%s %s failed", scope["method"], scope["path"])
+        except Exception as error:
+            answer = PlainTextResponse("Internal Server Error", 500)
+            if is_outage(error):
+                _log.error("%s %s failed: %s", scope["method"], scope["path"], cause(error))
+                answer = PlainTextResponse("The database does not answer. Try again later.", 503)
+            else:
+                _log.exception("%s %s failed", scope["method"], scope["path"])
             if started:
                 raise
-            crash = PlainTextResponse("Internal Server Error", 500)
-            await crash(scope, receive, signed_send)
+            await answer(scope, receive, signed_send)
 
 
 class BodyLimit:

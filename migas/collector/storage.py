@@ -21,6 +21,7 @@ from .connections import Connections
 from .database import describe, engine_url
 from .errors import NotStoredError
 from .ingest import Crumb, is_project_name
+from .outage import cause, is_outage
 from .recording import Recorder
 from .reports import Reports
 from .tables import crumbs, flagged_versions, projects, releases
@@ -233,8 +234,10 @@ class Storage:
         """Write breadcrumbs in one transaction, those of registered projects, and say which."""
         try:
             return await self.transact(partial(self._write, batch))
-        except (SQLAlchemyError, OSError):
-            _log.exception("a batch of %d breadcrumbs was not stored", len(batch))
+        except (SQLAlchemyError, OSError) as error:
+            trace = None if is_outage(error) else error
+            message = "a batch of %d breadcrumbs was not stored: %s"
+            _log.error(message, len(batch), cause(error), exc_info=trace)
             raise
 
     async def _write(

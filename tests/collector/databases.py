@@ -149,6 +149,10 @@ class Databases:
         self._asker = Asker()
         self._clean: str | None = None  # a used database, emptied: quicker to have than a new one
 
+    def forget(self, database: Database) -> None:
+        """Connect anew at the next question."""
+        self._asker.leave(database.url)
+
     def close(self) -> None:
         """Ask no more."""
         self._asker.close()

@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 
 from migas.collector.rebuild import rebuild
-from tests.collector.databases import Database, with_storage
+from tests.collector.databases import Asker, Database, with_storage
 from tests.support.collector import COMMAND, CollectorProcess, plain_environment
 from tests.support.postgres import running_postgres
 
@@ -132,8 +132,8 @@ def test_a_killed_collector_has_lost_no_success(database: Database) -> None:
 
 @pytest.mark.slow
 def test_a_killed_postgresql_has_lost_no_success() -> None:
-    with running_postgres() as postgres:
-        database = Database(postgres.new_database())
+    with running_postgres() as postgres, closing(Asker()) as asker:
+        database = Database(postgres.new_database(), asker)
         collector = CollectorProcess(Path(), database_url=database.url)
         collector.start()
         try:

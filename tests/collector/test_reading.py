@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from migas.collector.storage import Storage
-    from tests.collector.databases import Database
+    from tests.collector.databases import Database, Databases
+    from tests.support.postgres import Postgres
 
 RECORDED = sorted(
     path.stem for path in FOLDER.glob("*.json") if path.stem.startswith(("rest_usage", "rest_auth"))
@@ -184,6 +185,38 @@ def test_health_is_that_of_the_database(
     reply = get(collector, "/healthz")
     assert (reply.status, reply.json()) == (503, {"database": False})
     assert reply.headers["X-Backend-Server"].startswith("migas@")
+
+
+def test_while_the_database_is_away_that_is_told_in_a_line(
+    live_server: LiveServer,
+    databases: Databases,
+    postgres: Postgres,
+    tokens: Tokens,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with (
+        databases.fresh("postgresql") as database,
+        live_server.collector(database, prepare=tokens.issue) as collector,
+    ):
+        name = database.value("SELECT current_database()")
+        postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        postgres.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        try:
+            for _ in range(2):  # on a connection that is lost, then on none
+                assert collector.rest(wait=True).status == 500
+                reply = get(collector, f"/api/usage/{PROJECT}", tokens.of[PROJECT])
+                assert (reply.status, reply.headers["X-Backend-Server"][:6]) == (503, "migas@")
+                assert get(collector, "/healthz").status == 503
+        finally:
+            postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            databases.forget(database)
+        assert collector.rest(wait=True).status == 200
+    told = [record.getMessage() for record in caplog.records if record.name == "migas.collector"]
+    assert any(line.startswith("a batch of 1 breadcrumbs was not stored: ") for line in told)
+    assert any(line.startswith("GET /api/usage/") for line in told)
+    assert "Traceback" not in caplog.text
 
 
 def test_reading_goes_on_while_the_database_is_busy(
