@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.support.collector import CollectorProcess
 
+pytestmark = pytest.mark.xdist_group("one worker runs the programs for all tests")
+
 Row = tuple[str, str, str | None, str | None]
 """What is stored: status, status_desc, error_type, error_desc."""
 
