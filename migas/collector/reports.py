@@ -21,7 +21,6 @@ from .sessions import (
     OUTCOME,
     PLATFORM,
     SECONDS_A_DAY,
-    anonymous_session,
 )
 from .tables import RUNNING, crumbs, daily, project_users, projects, sessions
 
@@ -230,22 +229,21 @@ class Reports:
         by_status = dict(await self._counts(project, OUTCOME, period, "detail"))
         recent = select(func.count()).where(*is_begun, RUNNING, sessions.c.seen >= silent_since)
         ((number_recent,),) = await self._rows(recent)
-        stand_ins = select(func.count()).where(
-            sessions.c.session_id >= anonymous_session(first),
-            sessions.c.session_id < anonymous_session(end),
-            sessions.c.project == project,
-            sessions.c.status == "R",  # not `RUNNING`, lest its index be preferred
-            sessions.c.seen < silent_since,
+        # A condition on the status would have SQLite prefer the index of all that do not end.
+        stand_ins = select(sessions.c.status, began, sessions.c.seen).where(
+            sessions.c.session_id <= LAST_ANONYMOUS, sessions.c.project == project
         )
-        ((number_stand_ins,),) = await self._rows(stand_ins)
+        number_stand_ins = sum(
+            row.status == "R" and first <= row.began < end and row.seen < silent_since
+            for row in await self._rows(stand_ins)
+        )
         latest = (
             select(sessions.c.session_id, sessions.c.version, sessions.c.began, sessions.c.seen)
             .where(
                 *is_begun,
                 RUNNING,
-                # As the index has them; those that were heard of after the period are not named.
-                sessions.c.seen >= first,
-                sessions.c.seen < min(silent_since, end),
+                sessions.c.seen >= first,  # as the index has them
+                sessions.c.seen < silent_since,
                 sessions.c.session_id > LAST_ANONYMOUS,
             )
             .order_by(sessions.c.seen.desc(), sessions.c.session_id)

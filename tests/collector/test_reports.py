@@ -18,6 +18,7 @@ from migas.collector.reports import (
     UsageCount,
     UserCounts,
 )
+from migas.collector.sessions import anonymous_session
 from migas.collector.storage import Storage
 from migas.collector.tables import RUNNING
 from migas.collector.tokens import Access
@@ -173,6 +174,26 @@ def test_runs_never_heard_of_again(database: Database) -> None:
     assert number == len(latest) == 2
     moment = datetime(2026, 1, 11, 12, tzinfo=UTC)
     assert latest[0] == LostRun(session(2), "1.0", moment, moment)
+
+
+def test_a_lost_run_that_was_heard_of_after_its_period_is_named(database: Database) -> None:
+    sent = [run(1, 5, status="R"), run(1, 3, status="R")]
+    period = Period(WEDNESDAY - 9 * DAY, WEDNESDAY - 4 * DAY)
+    lost = asked(database, sent, lambda reports: reports.lost_runs("a/b", period))
+    assert lost.number == len(lost.latest) == 1
+
+
+def test_what_older_collectors_took_for_a_session_is_no_run(database: Database) -> None:
+    sent = [run(1, 5, status="R"), run(2, 5, status="R")]
+
+    async def question(reports: Reports) -> Any:
+        for number, stored in ((1, anonymous_session(0)), (2, anonymous_session(NOON))):
+            for table in ("sessions", "crumbs"):
+                change = f"UPDATE {table} SET session_id = ? WHERE session_id = ?"
+                database.execute(change, stored, session(number))
+        return await reports.lost_runs("a/b", WHOLE)
+
+    assert asked(database, sent, question) == (0, ())
 
 
 def test_runs_not_ended_are_asked_for_in_the_words_of_their_index() -> None:
