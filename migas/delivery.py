@@ -84,8 +84,8 @@ class Delivery:
         except (OSError, RuntimeError) as error:
             log.debug("a run has no open record: %s", error)
             return None
-        self._reserve.fill(spool.root)
         with self._lock:
+            self._reserve.fill(spool.root)
             self._open.add(path)
             self._arm_marks(spool)
         return path
@@ -205,10 +205,10 @@ class Delivery:
 
     def leave_to_parent(self) -> None:
         """In a forked child: what the parent opened is the parent's."""
+        self._reserve.give_up()  # first: the marks need a descriptor
+        self._couriers.leave_to_parent()
         if self._marks is not None:
             self._marks.after_fork(in_child=True)
-        self._reserve.give_up()
-        self._couriers.leave_to_parent()
 
     def _write(self, path: str | None, crumb: Breadcrumb) -> Record | None:
         """Put a breadcrumb among what waits.
@@ -226,6 +226,9 @@ class Delivery:
         except (OSError, RuntimeError) as error:
             log.debug("the spool cannot be used: %s", error)
             return record
+        with self._lock:
+            if self._open:
+                self._reserve.fill(spool.root)  # what was given up is free again
         return None
 
     def _usable_spool(self) -> Spool:

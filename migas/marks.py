@@ -106,15 +106,17 @@ class Marks:
 
     def after_fork(self, *, in_child: bool) -> None:
         """Go on as before; in a child, whose signals must not mark its parent, write nowhere."""
-        if in_child and self._descriptors:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            for descriptor in self._descriptors:
-                if (number := descriptor.number) is not None:  # else the program's own by now
-                    os.dup2(nowhere, number, inheritable=False)
-            os.close(nowhere)
-        mask = self._masks.pop(threading.get_ident(), None)
-        if mask is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        try:
+            if in_child and self._descriptors:
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                for descriptor in self._descriptors:
+                    if (number := descriptor.number) is not None:  # else the program's own by now
+                        os.dup2(nowhere, number, inheritable=False)
+                os.close(nowhere)
+        finally:
+            mask = self._masks.pop(threading.get_ident(), None)
+            if mask is not None:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _open(self, distance: int) -> int:
         flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)

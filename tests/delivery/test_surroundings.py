@@ -123,11 +123,12 @@ def as_user(user: int) -> list[str]:
     return prefix
 
 
+NARROW = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); files = []\n"
+EXHAUST = "while True: files.append(open('/dev/null'))"
+
+
 def test_a_run_that_has_no_descriptor_left_says_how_it_ended(both: Desk, server: Any) -> None:
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); files = []\n"
-    ended = both.run(
-        f"{limit}{PATIENT}\nwith {RUN}:\n  while True: files.append(open('/dev/null'))"
-    )
+    ended = both.run(f"{NARROW}{PATIENT}\nwith {RUN}:\n  {EXHAUST}")
     assert ended.status == 1
     assert ended.stderr.endswith(b"OSError: [Errno 24] Too many open files: '/dev/null'\n")
     both.flush()
@@ -137,6 +138,27 @@ def test_a_run_that_has_no_descriptor_left_says_how_it_ended(both: Desk, server:
         "OSError",
         "[Errno 24] Too many open files",
     )
+
+
+def test_a_run_around_one_that_had_no_descriptor_left_has_one(desk: Desk, server: Any) -> None:
+    inner = RUN.replace("lab/tool", "lab/inner")
+    desk.run(
+        f"{NARROW}{PATIENT}\nwith {RUN}:\n  try:\n    with {inner}:\n      {EXHAUST}\n"
+        f"  except OSError:\n    {EXHAUST}"
+    )
+    desk.flush()
+    crumbs = server.wait_for_breadcrumbs(2)
+    assert [crumb["status_desc"] for crumb in crumbs] == ["Errored", "Errored"]
+
+
+def test_a_child_that_is_forked_without_a_descriptor_left_gets_its_signals(desk: Desk) -> None:
+    ended = desk.run(
+        f"{NARROW}{PATIENT}\nimport os, signal\nwith {RUN}:\n  try:\n    {EXHAUST}\n"
+        "  except OSError:\n    if os.fork() == 0:\n"
+        "      os.write(1, str(signal.pthread_sigmask(signal.SIG_BLOCK, [])).encode())\n"
+        "      os._exit(0)\n    os.wait()\n"
+    )
+    assert ended.stdout == b"set()"
 
 
 @needs_root
