@@ -34,6 +34,7 @@ from .graphql_types import (
     TokenResult,
 )
 from .ingest import NO_PROJECT_NAME, checked, is_project_name, is_storable
+from .outage import cause, is_outage
 from .versions import lenient_version, project_answer
 
 if TYPE_CHECKING:
@@ -196,7 +197,11 @@ class CollectorSchema(strawberry.Schema):
         """Log the errors that no client could have caused."""
         for error in errors:
             if _is_internal(error):
-                _log.error("a resolver failed", exc_info=error.original_error)
+                failure = error.original_error
+                if failure is not None and is_outage(failure):
+                    _log.error("a resolver failed: %s", cause(failure))
+                else:
+                    _log.error("a resolver failed", exc_info=failure)
 
 
 def _is_internal(error: GraphQLError) -> bool:

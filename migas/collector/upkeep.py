@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import package_index
+from .outage import cause, is_outage
 from .removal import forget_before
 from .sessions import SECONDS_A_DAY
 
@@ -41,8 +42,9 @@ async def keep_up(storage: Storage, retain_days: int | None, index: str | None) 
                 cleaned = today
             if index is not None:
                 await refresh_releases(storage, index)
-        except (SQLAlchemyError, OSError):
-            _log.warning("upkeep failed and is tried again", exc_info=True)
+        except (SQLAlchemyError, OSError) as error:
+            trace = None if is_outage(error) else error
+            _log.warning("upkeep failed and is tried again: %s", cause(error), exc_info=trace)
         await asyncio.sleep(INTERVAL)
 
 
