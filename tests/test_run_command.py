@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,15 +67,19 @@ class Supervisor:
 
     def told(self):
         """Status and description of the only breadcrumb that waits."""
+        (crumb,) = self.requests()
+        return crumb["status"], crumb["status_desc"]
+
+    def requests(self):
+        """The breadcrumbs that wait."""
         done = subprocess.run(
             [sys.executable, "-m", "migas", "show", "--json"],
             env=self.environ,
             capture_output=True,
             check=True,
         )
-        (request,) = json.loads(done.stdout)["requests"]
-        crumb = json.loads(request["body"])["variables"]["p"]
-        return crumb["status"], crumb["status_desc"]
+        requests = json.loads(done.stdout)["requests"]
+        return [json.loads(request["body"])["variables"]["p"] for request in requests]
 
 
 @pytest.fixture
@@ -223,7 +228,11 @@ def test_a_program_that_is_tracked_itself_is_one_run(supervisor):
 
 
 def test_a_wrong_command_line_is_explained(supervisor):
-    for arguments in (["run"], ["run", "--project", "a/b", "--version", "1"]):
+    for arguments in (
+        ["run"],
+        ["run", "--project", "a/b", "--version", "1"],
+        ["run", "--project", "tool", "--version", "1", "--", "true"],
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "migas", *arguments], capture_output=True, check=False
         )
@@ -251,6 +260,28 @@ def test_the_terminals_interrupt_reaches_the_program_once(supervisor):
         assert "interrupts: 1" in terminal.read_all()
     assert terminal.process.returncode == 128 + signal.SIGINT
     assert supervisor.told() == ("S", "Suspended")
+
+
+def test_an_interrupt_after_the_programs_end_does_nothing(supervisor):
+    """The courier is waited for meanwhile: the impatient press the keys once more."""
+    text = "import sys; print('ready', flush=True); sys.stdin.readline(); sys.exit(7)"
+    settings = {"MIGAS_DELIVERY": "inline", "MIGAS_ENDPOINT": "http://192.0.2.1:9"}
+    command = supervisor.command(sys.executable, "-c", text)
+    with Terminal(command, supervisor.environ | settings, whole=True) as terminal:
+        terminal.read_until("ready")
+        terminal.types("\n")
+        for _ in range(20):
+            time.sleep(0.02)
+            os.kill(terminal.process.pid, signal.SIGINT)
+        shown = terminal.read_all()
+    assert "Traceback" not in shown
+    assert terminal.process.returncode == 7
+
+
+def test_what_a_program_is_written_in_is_not_known(supervisor):
+    supervisor.run("true")
+    (request,) = supervisor.requests()
+    assert (request["language"], request["language_version"]) == ("unknown", "0")
 
 
 def test_a_stopped_program_stops_us_and_both_go_on(supervisor):

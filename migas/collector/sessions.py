@@ -106,6 +106,8 @@ def counted(session: Session) -> tuple[Count, ...]:
 
 def language_name(session: Session) -> str:
     """A language with the two numbers that matter of its version, as in `python 3.11`."""
+    if session.language == "unknown":
+        return session.language
     short = ".".join(session.language_version.split(".")[:2])
     return f"{session.language} {short}"[:MAX_VALUE_CHARS]
 

@@ -66,9 +66,13 @@ def main(arguments: Sequence[str]) -> int:
     """
     options, command = _parsed(arguments)
     try:
-        plan = Plan(options["--project"], options["--version"])
+        # What the program is written in is not known, and what we are says nothing of it.
+        language = {"language": "unknown", "language_version": "0"}
+        plan = Plan(options["--project"], options["--version"], fields=language)
     except (TypeError, ValueError) as error:
         _explain(arguments, str(error))
+    if "/" not in options["--project"].strip("/"):
+        _explain(arguments, f"{options['--project']!r} is no project; it must be OWNER/REPO")
     if not command[0]:
         return _not_started(command, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
     if gate.refusal(environment_only=True) is not None or not hasattr(os, "posix_spawnp"):
@@ -169,7 +173,7 @@ def _supervise(command: list[str], plan: Plan) -> int:
     was_out_of_memory = any(after.get(path, 0) > count for path, count in kills.items())
     code, ended = read_end(wait_status, arrived=arrived, was_out_of_memory=was_out_of_memory)
     run.end_as(ended)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    # The signals stay blocked: the program has ended, and its exit status is to be ours.
     return code
 
 
