@@ -114,7 +114,12 @@ def add_project(project: str, project_version: str, **fields: Any) -> ProjectAns
             answer = {**answer, "message": f"The server does not know the project {project!r}."}
         return answer
 
-    answer: ProjectAnswer = _call(ask, _PROJECT_SHAPE, _project_problem(project, project_version))
+    answer: ProjectAnswer = _call(
+        ask,
+        _PROJECT_SHAPE,
+        _project_problem(project, project_version),
+        lambda: delivery.compose(project, project_version, fields),
+    )
     return answer
 
 
@@ -137,7 +142,7 @@ def add_breadcrumb(
         `{'success', 'message'}`; without `wait`, the message says that it is queued.
     """
     problem = _project_problem(project, project_version)
-    if wait:
+    if wait and not _is_kept_here():
 
         def ask(client: Client, timeout: float) -> Any:
             composed = delivery.compose(project, project_version, fields)
@@ -158,6 +163,8 @@ def add_breadcrumb(
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("add_breadcrumb failed: %r", error)
         return {"success": False, "message": f"The breadcrumb could not be queued: {error!r}"}
+    if config.delivery() == "log":
+        return {"success": False, "message": _KEPT}
     return {"success": True, "message": f"The breadcrumb is queued. {_doubt(fields)}".rstrip()}
 
 
@@ -294,13 +301,37 @@ def client_for(endpoint: str) -> Client:
     return client
 
 
-def _call(ask: Callable[[Client, float], Any], shape: dict[str, Any], problem: str | None) -> Any:
-    """Ask the server and give its answer the promised shape, whatever comes back."""
+_KEPT = "The delivery is 'log': nothing is sent."
+_SPOOLED = "The delivery is 'spool': nothing is sent now, and no server is asked."
+
+
+def _is_kept_here() -> bool:
+    """Whether a program's calls open no connection either; a person's commands may."""
+    may_ask = config.settings.is_by_hand or config.settings.is_captured
+    return not may_ask and config.delivery() in ("log", "spool")
+
+
+def _call(
+    ask: Callable[[Client, float], Any],
+    shape: dict[str, Any],
+    problem: str | None,
+    compose_it: Callable[[], Breadcrumb] | None = None,
+) -> Any:
+    """Ask the server and give its answer the promised shape, whatever comes back.
+
+    Args:
+        ask: Does it, given a client and seconds.
+        shape: What is answered beside `success`, and its defaults.
+        problem: Why it need not be asked.
+        compose_it: Gives the breadcrumb to keep where nothing may be sent now.
+    """
     refusal = gate.refusal()
     if refusal is not None:
         return gate.refused(refusal, shape)
     if problem is not None:
         return {**shape, "success": False, "message": problem}
+    if _is_kept_here():
+        return {**shape, "success": False, "message": _keep(compose_it)}
     timeout = config.settings.timeout
     if timeout <= 0:
         return {**shape, "success": False, "message": "MIGAS_TIMEOUT is 0: nothing is waited for."}
@@ -317,6 +348,16 @@ def _call(ask: Callable[[Client, float], Any], shape: dict[str, Any], problem: s
     if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
         return {**shape, "success": False, "message": "The answer has another shape."}
     return _shaped(answer, shape)
+
+
+def _keep(compose_it: Callable[[], Breadcrumb] | None) -> str:
+    """Print or spool a breadcrumb, if there is one; returns what to tell the caller."""
+    if compose_it is not None:
+        try:
+            delivery.current().queue(compose_it())
+        except Exception as error:  # noqa: BLE001  telemetry must never break a program
+            log.debug("a breadcrumb could not be kept: %r", error)
+    return _KEPT if config.delivery() == "log" else _SPOOLED
 
 
 def _shaped(answer: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:

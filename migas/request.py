@@ -51,6 +51,8 @@ def request(
     refusal = gate.request_refusal(base)
     if refusal is not None:
         return _failure(503, f"Nothing is sent: {refusal}.")
+    if config.delivery() == "log" and not config.settings.is_captured:
+        return _failure(503, "Nothing is sent: the delivery is 'log'.")
     body = encode({"query": query} if query is not None else json_data or {})
     target = "/graphql" if path is None else "/" + path.lstrip("/")
     from migas.operations import client_for

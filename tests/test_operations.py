@@ -587,3 +587,35 @@ def test_a_request_names_no_encoding_that_could_swell(pointed: FaultServer) -> N
     migas.add_project("lab/tool", "1.0.0")
     request: Request = pointed.requests[0]
     assert request.headers.get("accept-encoding", "identity") == "identity"
+
+
+LEAVE_ONE = {"add_project", "add_breadcrumb"}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_under_log_a_call_prints_its_breadcrumb_and_opens_no_connection(
+    name: str,
+    pointed: FaultServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MIGAS_DELIVERY", "log")
+    call, shape = CALLS[name]
+    answer = call()
+    assert (set(answer), answer["success"]) == (shape, False)
+    assert answer["message"] == "The delivery is 'log': nothing is sent."
+    assert ("migas would send" in capsys.readouterr().err) is (name in LEAVE_ONE)
+    assert not migas.flush(0.5)
+    assert pointed.connections == 0
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_under_spool_a_call_keeps_its_breadcrumb_and_opens_no_connection(
+    name: str, pointed: FaultServer, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGAS_DELIVERY", "spool")
+    call, shape = CALLS[name]
+    answer = call()
+    assert (set(answer), answer["success"]) == (shape, name == "add_breadcrumb")
+    assert len(list(fresh.glob("**/ready/*.json"))) == (name in LEAVE_ONE)
+    assert pointed.connections == 0

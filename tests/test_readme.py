@@ -35,7 +35,7 @@ def test_the_examples_run_and_are_stored(tmp_path: Path) -> None:
         environment = {
             **os.environ,
             "MIGAS_STATE_DIR": str(tmp_path / "state"),
-            "MIGAS_DELIVERY": "spool",
+            "MIGAS_DELIVERY": "inline",
         }
         ran = subprocess.run(
             [sys.executable, program], env=environment, capture_output=True, text=True, check=False

@@ -41,6 +41,7 @@ class Settings:
         "exit_timeout",
         "given_timeout",
         "given_user_id",
+        "is_by_hand",
         "is_captured",
         "is_forbidden",
         "is_set_up",
@@ -71,6 +72,7 @@ class Settings:
         self.before_send: tuple[BeforeSend, ...] = ()
         self.ranks: str = "first"
         self.own_session_id: str | None = None
+        self.is_by_hand = False  # a person's command asks: it may, whatever programs are told
         self.is_captured = False  # a test looks on: nothing touches disk or network
 
 

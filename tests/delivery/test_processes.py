@@ -107,7 +107,8 @@ def test_a_child_program_of_the_same_project_says_nothing(offline: Desk) -> None
 
 def test_a_fork_before_the_run_is_a_process_of_its_own(offline: Desk) -> None:
     source = (
-        f"{HEAD}pid = os.fork()\nwith {RUN}: pass\nif pid: os.waitpid(pid, 0)\nelse: sys.exit(0)\n"
+        f"{HEAD}pid = os.fork()\nif pid: os.waitpid(pid, 0)\n"
+        f"with {RUN}: pass\nif not pid: sys.exit(0)\n"
     )
 
     ended = offline.run(source, options=STRICT)
@@ -189,7 +190,7 @@ def test_a_run_that_ends_while_the_interpreter_shuts_down_is_delivered(
 def test_an_explicit_call_leaves_no_thread_that_a_fork_would_warn_of(
     desk: Desk, server: Any
 ) -> None:
-    desk.delivery = "spool"
+    desk.delivery = "inline"
     body = """
 assert migas.add_project("lab/tool", "1.0.0")["success"]
 pid = os.fork()
