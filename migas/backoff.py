@@ -111,6 +111,18 @@ class Backoff:
         }
         self._write(states)
 
+    def refused(self, endpoint: str, reason: str) -> None:
+        """Note that a server will never take a breadcrumb; it may be asked for others at once.
+
+        Args:
+            endpoint: The server.
+            reason: A sentence for people.
+        """
+        states = self.states()
+        state = states.pop(endpoint, {})
+        states[endpoint] = {**state, "last_failure": self._now(), "reason": reason[:200]}
+        self._write(states)
+
     def succeeded(self, endpoint: str, number: int = 1) -> None:
         """Note that a server took breadcrumbs.
 

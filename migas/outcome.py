@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from migas import log
 from migas.breadcrumb import PROCESS_FIELDS, STATUSES, plain_text
 
 TYPE_CHECKING = False
@@ -136,7 +137,8 @@ def _as_handler_says(
             del described["status"]
     except KeyboardInterrupt:
         raise
-    except BaseException:  # noqa: BLE001  a handler may even call sys.exit()
+    except BaseException as failure:  # noqa: BLE001  a handler may even call sys.exit()
+        log.debug("the error handler for %s failed: %r", kind.__name__, failure)
         return outcome
     # A message that the handler leaves out may be left out for a reason.
     return {**{name: outcome[name] for name in outcome if name != "error_desc"}, **described}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from migas import log
 from migas.breadcrumb import FIELDS
 
 TYPE_CHECKING = False
@@ -63,6 +64,8 @@ class Plan:
     ) -> None:
         self.project = _text("project", project, "owner/repo")
         self.version = _text("version", version, "1.2.3")
+        if "/" not in self.project.strip("/"):
+            log.warning("No server can know the project %r; it must be 'owner/repo'.", self.project)
         self.init_ping = bool(init_ping)
         self.announce_after = _seconds(announce_after)
         self.returns_exit_code = bool(returns_exit_code)

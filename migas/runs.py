@@ -226,7 +226,9 @@ class Session:
             # Runs that overlap without end must not keep all that ever were.
             parent._parent = _open_parent(parent._parent)  # noqa: SLF001
         self.enter()
-        if gate.refusal(environment_only=not config.settings.is_set_up) is not None:
+        refusal = gate.refusal(environment_only=not config.settings.is_set_up)
+        if refusal is not None:
+            log.debug("A run is not reported: %s.", refusal)
             return
         self._is_joined = _has_speaker(parent, self._plan)
         if self._is_joined and parent is not None:
@@ -270,7 +272,9 @@ class Session:
         if not self._speaks():
             return
         self._release_signals()
-        if gate.refusal() is not None or self._is_discarded:
+        refusal = gate.refusal()
+        if refusal is not None or self._is_discarded:
+            log.debug("A run is not reported: %s.", refusal or "it was discarded")
             self._erase()
             return
         here = self._cancel_appointments()

@@ -14,7 +14,7 @@ import pytest
 from migas import settings
 from migas.settings import policy
 from migas.transport.answers import Answer, NoAnswerError, forgotten
-from tests.support.collector import run_command
+from tests.support.collector import run_command, running_collector
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
 
@@ -220,10 +220,8 @@ def test_an_opt_out_reaches_a_run_that_is_under_way(person):
 
 
 def test_an_opt_in_says_what_still_switches_off(person):
-    assert person.asks("optin", MIGAS_OPTOUT="1") == {
-        "enabled": False,
-        "reason": "MIGAS_OPTOUT is set",
-    }
+    done = person.types("optin", "--json", status=2, MIGAS_OPTOUT="1")
+    assert json.loads(done.stdout) == {"enabled": False, "reason": "MIGAS_OPTOUT is set"}
 
 
 def test_what_is_kept_is_forgotten(person):
@@ -319,7 +317,22 @@ def test_a_project_that_the_server_does_not_know_is_named(shared_collector, tmp_
 
 
 def test_a_project_without_an_owner_is_no_project(person):
-    assert "owner/repo" in person.types("check", "tool", "1.0", status=1).stdout
+    for command in (["check", "tool", "1.0"], ["usage", "tool"], ["show", "--project", "tool"]):
+        assert "'tool' is no project" in person.types(*command, status=2).stderr
+
+
+def test_a_version_without_a_number_is_none(person):
+    assert "'new' is no version" in person.types("check", "lab/tool", "new", status=2).stderr
+
+
+def test_what_a_server_refused_is_told_with_its_reason(tmp_path):
+    with running_collector(open_registration=False) as collector:
+        person = Person(tmp_path, collector.url)
+        person.python(FAILING, MIGAS_DELIVERY="spool")
+        assert person.asks("flush") == {"delivered": 0, "refused": 1, "waiting": 0}
+    told = person.asks("status")
+    assert told["last_failure"] is not None
+    assert told["last_failure_reason"] == "The server does not know the project 'lab/tool'"
 
 
 def test_usage_is_counted(shared_collector, tmp_path):
@@ -355,8 +368,8 @@ def test_a_server_that_cannot_be_reached_is_said_so(person):
 def test_opted_out_no_server_is_asked(tmp_path):
     with FaultServer() as server:
         person = Person(tmp_path, server.url)
-        done = person.types("check", "lab/tool", "1.0", status=1, DO_NOT_TRACK="1")
-        assert "DO_NOT_TRACK is set" in done.stdout
+        done = person.types("check", "lab/tool", "1.0", status=2, DO_NOT_TRACK="1")
+        assert "DO_NOT_TRACK is set" in done.stderr
         assert server.connections == 0
 
 

@@ -56,7 +56,8 @@ def engine_url(text: str) -> URL:
         url = None
     if url is None or url.drivername not in {*_DRIVERS, *_DRIVERS.values()}:
         raise CollectorError(
-            f"{_without_password(text)!r} names no database for the collector: write sqlite:///path/to/file"
+            f"{_without_password(text)!r} names no database for the collector: write"
+            " sqlite:///path/to/file or postgresql://user@host/database"
         )
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise CollectorError(f"{text!r} names no file: write sqlite:///path/to/file")

@@ -133,6 +133,8 @@ def _show(options: argparse.Namespace) -> int:
         return 0
     if options.project is None:
         requests = account.waiting()
+    elif (problem := _project_problem(options.project)) is not None:
+        return complain(problem)
     else:
         from migas.privacy import DroppedError
 
@@ -166,7 +168,7 @@ def _optin(options: argparse.Namespace) -> int:
     reason = account.opt_in()
     text = f"Nothing is sent all the same: {reason}." if reason else "Runs are reported again."
     _tell(options, {"enabled": reason is None, "reason": reason}, text)
-    return 0
+    return 2 if reason else 0
 
 
 def _forget(options: argparse.Namespace) -> int:
@@ -187,11 +189,11 @@ def _forget(options: argparse.Namespace) -> int:
             return 1
         if deleted is not None:
             told["deleted_by_server"] = deleted
-            text = f"The server has deleted {deleted} breadcrumbs. "
+            text = f"The server has deleted {_counted(deleted, 'breadcrumb')}. "
     had_id, erased = account.forget()
     told.update(user_id=had_id, breadcrumbs=erased)
     who = "The user id is erased" if had_id else "There was no user id"
-    _tell(options, told, f"{text}{who}; {erased} breadcrumbs erased.")
+    _tell(options, told, f"{text}{who}. {_counted(erased, 'file')} of what waited here erased.")
     return 0
 
 
@@ -216,7 +218,13 @@ def _flush(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from migas import operations
 
-    config.setup()
+    problem = _project_problem(options.project)
+    if problem is None and not any(character.isdigit() for character in options.version):
+        problem = f"{options.version!r} is no version such as 1.2.3."
+    if problem is not None:
+        return complain(problem)
+    if (refusal := _set_up_by_hand()) is not None:
+        return complain(f"Nothing is asked: {refusal}.")
     answer: dict[str, Any] = dict(operations.check_project(options.project, options.version))
     listed = operations.get_projects()
     if listed["success"] and "/" in options.project and options.project not in listed["projects"]:
@@ -236,14 +244,34 @@ def _usage(options: argparse.Namespace) -> int:
 
     from migas import operations
 
-    config.setup()
+    problem = _project_problem(options.project)
+    if problem is not None:
+        return complain(problem)
+    if (refusal := _set_up_by_hand()) is not None:
+        return complain(f"Nothing is asked: {refusal}.")
     days = datetime.timedelta(days=USAGE_DAYS)
     since = options.since or (datetime.datetime.now(datetime.UTC) - days).date()
     answer = operations.get_usage(options.project, since, options.until, unique=options.unique)
-    counted = "users" if options.unique else "breadcrumbs"
-    text = f"{answer.get('hits')} {counted}" if answer["success"] else _reason(answer)
+    counted = _counted(answer["hits"], "user" if options.unique else "breadcrumb")
+    text = counted if answer["success"] else _reason(answer)
     _tell(options, answer, text)
     return 0 if answer["success"] else 1
+
+
+def _set_up_by_hand() -> str | None:
+    """Be set up for a question that a person asks; why it may not be asked, or None."""
+    config.setup()
+    config.settings.is_by_hand = True
+    return gate.refusal()
+
+
+def _project_problem(project: str) -> str | None:
+    is_one = "/" in project.strip("/")
+    return None if is_one else f"{project!r} is no project; it must be OWNER/REPO."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _reason(answer: Mapping[str, Any]) -> str:

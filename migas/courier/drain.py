@@ -251,7 +251,9 @@ class Drain:
         except NoAnswerError as error:
             log.debug("%s: %s", endpoint, error)
             self._keep_or_drop(entry, claimed, error)
-            if error.kind != "refused":
+            if error.kind == "refused":
+                self._backoff.refused(endpoint, str(error))
+            else:
                 self._note_failure(entry, endpoint, error)
             return
         self._spool.discard(claimed)

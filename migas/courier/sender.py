@@ -86,7 +86,8 @@ class Sender:
 
     def _stored(self, crumb: Breadcrumb, answer: dict[str, Any]) -> None:
         if not answer["success"]:
-            raise NoAnswerError("The server does not know the project", "refused")
+            problem = f"The server does not know the project {crumb['project']!r}"
+            raise NoAnswerError(problem, "refused")
         project, newest = crumb["project"], answer.get("latest_version")
         if self._learn is not None and newest and self._learned.get(project) != newest:
             self._learned[project] = newest

@@ -103,7 +103,10 @@ class Client:
             log.debug("add_project failed, trying the REST call: %s", first)
             left = deadline - time.monotonic()
             self.add_breadcrumb_rest(breadcrumb, max(left, 0.0))
-            return {**_STORED, "message": f"Stored, but nothing newer can be told: {first}."}
+            return {
+                **_STORED,
+                "message": f"Stored, but nothing newer can be told: {str(first).rstrip('.')}.",
+            }
         if not isinstance(stored, dict) or not isinstance(stored.get("success"), bool):
             raise NoAnswerError("The answer to add_project has another shape", "failed")
         return stored

@@ -32,6 +32,10 @@ _meanwhile: dict[int, Callable[[], None]] = {}
 class _PlainConnection(HTTPConnection):
     """A connection that another thread can find and break off."""
 
+    def __str__(self) -> str:
+        """The server, as errors name it."""
+        return f"{self.host}:{self.port}"
+
     def request(self, *arguments: Any, **options: Any) -> None:
         _use(self)
         super().request(*arguments, **options)

@@ -91,7 +91,7 @@ def test_who_has_a_moment_left_gives_back_what_it_could_not_send(desk: Desk, ser
     server.behave("silent")
     desk.delivery = "inline"
 
-    desk.run(SHORT.replace("=30", "=2"))
+    desk.run(SHORT.replace("=30", "=4"))
 
     assert desk.spool.count() == {"open": 0, "ready": 1, "sending": 0, "aside": 0}
     assert (desk.state / "servers.json").exists()
