@@ -55,12 +55,14 @@ class Asker:
 
     def close(self) -> None:
         """Disconnect from all of them."""
-        for url in list(self._connections):
-            self.leave(url)
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._loop.close()
+        try:
+            for url in list(self._connections):
+                self.leave(url)
+        finally:
+            if self._thread.is_alive():
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+            self._loop.close()
 
     async def _ask(
         self, url: str, sql: str, parameters: tuple[object, ...]
@@ -73,7 +75,7 @@ class Asker:
         await (await self._connected(url)).executemany(sql, rows)
 
     async def _connected(self, url: str) -> Any:
-        if url not in self._connections:
+        if url not in self._connections or self._connections[url].is_closed():
             # Without a cache of statements: tests change the tables themselves.
             self._connections[url] = await asyncpg.connect(url, statement_cache_size=0)
         return self._connections[url]

@@ -163,7 +163,7 @@ def test_a_full_disk_has_lost_no_success(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "serve", "--db", database.url, "--port", "0", "--open", "--rate-limit", "0"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # a traceback for each batch
+        stderr=subprocess.DEVNULL,  # a line for each batch
         text=True,
         env=plain_environment(),
         preexec_fn=limited,  # noqa: PLW1509  no thread of this test runs yet

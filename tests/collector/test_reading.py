@@ -187,6 +187,15 @@ def test_health_is_that_of_the_database(
     assert reply.headers["X-Backend-Server"].startswith("migas@")
 
 
+def test_a_table_that_is_missing_is_no_outage(
+    collector: LiveCollector, tokens: Tokens, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector.execute("ALTER TABLE daily RENAME TO away")
+    reply = get(collector, f"/api/usage/{PROJECT}", tokens.of[PROJECT])
+    assert (reply.status, reply.body) == (500, b"Internal Server Error")
+    assert "Traceback" in caplog.text
+
+
 def test_while_the_database_is_away_that_is_told_in_a_line(
     live_server: LiveServer,
     databases: Databases,
@@ -209,6 +218,7 @@ def test_while_the_database_is_away_that_is_told_in_a_line(
                 reply = get(collector, f"/api/usage/{PROJECT}", tokens.of[PROJECT])
                 assert (reply.status, reply.headers["X-Backend-Server"][:6]) == (503, "migas@")
                 assert get(collector, "/healthz").status == 503
+                assert collector.graphql("{get_projects}")["errors"]
         finally:
             postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
             databases.forget(database)
