@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.collector.databases import Database
     from tests.support.postgres import Postgres
 
-BUSY_SECONDS = 0.5
+BUSY_SECONDS = 2.0
 """How long SQLite waits for a lock where a test holds it."""
 
 
