@@ -222,6 +222,20 @@ async def _fill(url: str, rows: int) -> None:
             await connection.run_sync(rebuild)
         async with storage.reading() as connection:
             await connection.execute(text("ANALYZE"))
+    if not sqlite:
+        await _rest(url)
+
+
+async def _rest(url: str) -> None:
+    """Have PostgreSQL do at once what it does for some time after so much was written."""
+    import asyncpg  # type: ignore[import-untyped]
+
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("VACUUM (ANALYZE)")
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
 
 
 def _insert(sqlite: bool, start: int, end: int, rows: int, first: int) -> str:
