@@ -91,7 +91,8 @@ def main(
     try:
         if "--stdin" in arguments:
             _send_payload(sender)
-        _drain(sender, alarm, by_hand=by_hand)
+        ends = alarm.ends if hurry_until is None else min(alarm.ends, hurry_until)
+        _drain(sender, alarm, ends, by_hand=by_hand)
     except (OSError, RuntimeError) as error:
         log.debug("the courier cannot use the spool: %s", error)
     finally:
@@ -159,13 +160,13 @@ def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
     return delivered, refused, counts["ready"] + counts["sending"]
 
 
-def _drain(sender: Sender, alarm: Life, *, by_hand: bool) -> None:
+def _drain(sender: Sender, alarm: Life, ends: float, *, by_hand: bool) -> None:
     spool = Spool(config.state_folder())
     if not spool.exists():
         return
     spool.prepare()
     drain = Drain(spool, Backoff(spool.root), sender, by_hand=by_hand, on_progress=alarm.go_on)
-    drain.run(time.time() + alarm.ends - time.monotonic())
+    drain.run(time.time() + ends - time.monotonic())
 
 
 def _send_payload(sender: Sender) -> None:

@@ -97,6 +97,20 @@ def test_who_has_a_moment_left_gives_back_what_it_could_not_send(desk: Desk, ser
     assert (desk.state / "servers.json").exists()
 
 
+def test_who_is_waited_for_does_not_wait_for_a_servers_silence_to_end(
+    desk: Desk, server: Any
+) -> None:
+    server.behave("429")
+    desk.spool.put(record(server.url))
+    code = (
+        "import time; from migas import courier; courier.main([f'--until={time.monotonic() + 50}'])"
+    )
+
+    subprocess.run([sys.executable, "-c", code], env=desk.environment(), check=True, timeout=30)
+
+    assert desk.spool.count()["ready"] == 1
+
+
 def test_a_slow_servers_answer_is_not_needed_for_storing(desk: Desk, server: Any) -> None:
     server.behave("2s")
     desk.delivery = "inline"
