@@ -15,6 +15,9 @@ from migas.host import private, process
 LEASE_SECONDS = 90.0
 """Seconds without a sign of life after which the lease of another host's courier is void."""
 
+WRITING_SECONDS = 5.0
+"""Seconds after which the writer of a lease that says nothing has died over it."""
+
 _KEEP_SECONDS = 10.0
 _MAX_BYTES = 1000
 
@@ -122,5 +125,5 @@ def _is_void(content: bytes, touched: float) -> bool:
         if here["boot"] and (boot, namespace) == (here["boot"], here["namespace"]):
             return not process.is_alive(int(pid), started)
     except ValueError:
-        pass  # it is being written, or its writer died over it
+        return abs(time.time() - touched) > WRITING_SECONDS
     return abs(time.time() - touched) > LEASE_SECONDS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from migas.lease import LEASE_SECONDS, Lease
+from migas.lease import LEASE_SECONDS, WRITING_SECONDS, Lease
 from tests.delivery.programs import ROOT
 
 
@@ -71,6 +71,16 @@ def test_one_that_is_being_written_is_held(root: str) -> None:
     Path(root, "lease").touch(mode=0o600)
 
     assert not Lease(root).acquire()
+
+
+@pytest.mark.parametrize("text", ["", "1\n2\n"])
+def test_one_whose_writer_died_over_it_is_free_soon(root: str, text: str) -> None:
+    lease = Path(root, "lease")
+    lease.write_text(text)
+    lease.chmod(0o600)
+    age(root, WRITING_SECONDS + 1)
+
+    assert Lease(root).acquire()
 
 
 def test_a_planted_link_is_not_followed(root: str, tmp_path: Path) -> None:
