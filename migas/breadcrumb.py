@@ -198,6 +198,11 @@ def cut_middle(text: str, budget: int) -> str:
     return head + _CUT_MARK + tail
 
 
+def is_owner_and_repo(project: str) -> bool:
+    """Whether a project has the form `owner/repo`, without which no server knows it."""
+    return "/" in project.strip("/")
+
+
 def canonical_uuid(value: object) -> str | None:
     """The hyphenated lower-case form of a UUID given as text or `uuid.UUID`, or None."""
     digits = (

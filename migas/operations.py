@@ -7,7 +7,15 @@ untrusted: its shape is checked, and what has another one is a failure with a me
 from __future__ import annotations
 
 from migas import config, delivery, gate, log
-from migas.breadcrumb import MAX_REQUEST_BYTES, compose, encode, fit, nested, plain_text
+from migas.breadcrumb import (
+    MAX_REQUEST_BYTES,
+    compose,
+    encode,
+    fit,
+    is_owner_and_repo,
+    nested,
+    plain_text,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -402,7 +410,7 @@ def _note_running(crumb: Breadcrumb) -> None:
 def _project_problem(project: object, version: object = "") -> str | None:
     if not isinstance(project, str):
         return f"The project {project!r} is not a text; it must be 'owner/repo'."
-    if "/" not in project.strip("/"):
+    if not is_owner_and_repo(project):
         return f"The project {project!r} cannot be known to a server; it must be 'owner/repo'."
     if not isinstance(version, str):
         return f"The version {plain_text(version)!r} is not a text; it must be such as '1.2.3'."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migas import log
-from migas.breadcrumb import FIELDS
+from migas.breadcrumb import FIELDS, is_owner_and_repo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Plan:
     ) -> None:
         self.project = _text("project", project, "owner/repo")
         self.version = _text("version", version, "1.2.3")
-        if "/" not in self.project.strip("/"):
+        if not is_owner_and_repo(self.project):
             log.warning("No server can know the project %r; it must be 'owner/repo'.", self.project)
         self.init_ping = bool(init_ping)
         self.announce_after = _seconds(announce_after)

@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from migas import config, gate
+from migas import breadcrumb, config, gate
 from migas.commands import account
 
 TYPE_CHECKING = False
@@ -266,7 +266,7 @@ def _set_up_by_hand() -> str | None:
 
 
 def _project_problem(project: str) -> str | None:
-    is_one = "/" in project.strip("/")
+    is_one = breadcrumb.is_owner_and_repo(project)
     return None if is_one else f"{project!r} is no project; it must be OWNER/REPO."
 
 

@@ -13,6 +13,7 @@ import signal
 import sys
 
 from migas import config, gate, outcome
+from migas.breadcrumb import is_owner_and_repo
 from migas.plan import Plan
 from migas.runs import Session
 
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
         plan = Plan(options["--project"], options["--version"], fields=language)
     except (TypeError, ValueError) as error:
         _explain(arguments, str(error))
-    if "/" not in options["--project"].strip("/"):
+    if not is_owner_and_repo(options["--project"]):
         _explain(arguments, f"{options['--project']!r} is no project; it must be OWNER/REPO")
     if not command[0]:
         return _not_started(command, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
