@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 
-from migas import breadcrumb, config, gate, log
+from migas import config, gate, log
 from migas.couriers import Couriers
 from migas.host import forks, process
 from migas.host.descriptors import Reserve
+from migas.message import breadcrumb
 from migas.spool import Spool
 from migas.watch import Watch
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from migas.breadcrumb import Breadcrumb
     from migas.marks import Marks
+    from migas.message.breadcrumb import Breadcrumb
     from migas.record import Record
 
 _UNHEARD_SECONDS = 30 * 24 * 3600.0
@@ -305,8 +306,8 @@ def _import_rooms() -> None:
     """Import what a run needs while forks wait, rather than one by one in whichever thread."""
     import faulthandler  # noqa: F401
 
-    from migas import marks, outcome, privacy  # noqa: F401
     from migas.host import environment, memory  # noqa: F401
+    from migas.message import outcome  # noqa: F401
 
     environment.telemetry_fields()
     if config.delivery() not in ("log", "spool"):

@@ -13,7 +13,7 @@ import threading
 from types import TracebackType
 
 from migas import config, gate, log
-from migas.breadcrumb import FIELDS
+from migas.message.breadcrumb import FIELDS
 from migas.plan import Plan
 from migas.runs import Session, open_sessions
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from migas.error import ErrorHandler, HandlerSpec
-    from migas.outcome import Outcome
+    from migas.message.outcome import Outcome
 
 _is_installed = False
 

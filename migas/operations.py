@@ -7,7 +7,7 @@ untrusted: its shape is checked, and what has another one is a failure with a me
 from __future__ import annotations
 
 from migas import config, delivery, gate, log
-from migas.breadcrumb import (
+from migas.message.breadcrumb import (
     MAX_REQUEST_BYTES,
     compose,
     encode,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, TypedDict
 
-    from migas.breadcrumb import Breadcrumb
+    from migas.message.breadcrumb import Breadcrumb
     from migas.transport.client import Client
 
     class ProjectAnswer(TypedDict, total=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migas import log
-from migas.breadcrumb import FIELDS, is_owner_and_repo
+from migas.message.breadcrumb import FIELDS, is_owner_and_repo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from migas.error import HandlerSpec
-    from migas.outcome import FindHandler
+    from migas.message.outcome import FindHandler
 
 ANNOUNCE_SECONDS = 10.0
 """How long a run lasts before it announces itself."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 
 from migas import config, log
-from migas.breadcrumb import TEXT_FIELDS, compose, field_text, fit
+from migas.message.breadcrumb import TEXT_FIELDS, compose, field_text, fit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from migas.breadcrumb import Breadcrumb
-    from migas.redact import Personal
+    from migas.message.breadcrumb import Breadcrumb
+    from migas.message.redact import Personal
 
 OWN_TEXTS = frozenset({"Completed", "Errored", "Suspended", "Lost", "SystemExit", "ExceptionGroup"})
 """Texts of ours that say nothing of anybody; most runs need no more than these."""
@@ -97,7 +97,7 @@ def _silenced(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _redact(text: str) -> str | None:
-    from migas.redact import redact
+    from migas.message.redact import redact
 
     try:
         redacted_text = redact(text, personal_names())
@@ -114,7 +114,7 @@ def personal_names() -> Personal:
 
     The account database is not asked: on a cluster it is a network service that may hang.
     """
-    from migas.redact import Personal
+    from migas.message.redact import Personal
 
     environ = os.environ
     homes = [environ.get("HOME"), environ.get("USERPROFILE")]

@@ -11,15 +11,15 @@ import json
 import os
 import time
 
-from migas import breadcrumb
 from migas.host.environment import SCHEDULERS
+from migas.message import breadcrumb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self, TypedDict
 
-    from migas.breadcrumb import Breadcrumb
     from migas.host.process import ProcessFacts
+    from migas.message.breadcrumb import Breadcrumb
 
     class Record(TypedDict, total=False):
         """What one file holds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from migas import config, gate, log
-from migas.breadcrumb import encode
+from migas.message.breadcrumb import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextvars
 import os
 
-from migas import config, gate, log, outcome
-from migas.breadcrumb import canonical_uuid
+from migas import config, gate, log
 from migas.host import forks
+from migas.message import outcome
+from migas.message.breadcrumb import canonical_uuid
+from migas.message.verdict import Verdict
 from migas.settings import identity
-from migas.verdict import Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from migas.breadcrumb import Breadcrumb
     from migas.delivery import Delivery
+    from migas.message.breadcrumb import Breadcrumb
+    from migas.message.outcome import Outcome
     from migas.operations import ProjectAnswer
-    from migas.outcome import Outcome
     from migas.plan import Plan
 
 if gate.refusal(environment_only=True) is None:

@@ -15,14 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migas import breadcrumb, config, delivery, gate, operations, runs
+from migas import config, delivery, gate, operations, runs
+from migas.message import breadcrumb
 from migas.settings import inheritance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-    from migas.breadcrumb import Breadcrumb
+    from migas.message.breadcrumb import Breadcrumb
 
 __all__ = ["CapturedBreadcrumb", "capture_breadcrumbs"]
 

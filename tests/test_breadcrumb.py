@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migas import breadcrumb
+from migas.message import breadcrumb
 
 # Surrogates included: what a broken file name holds is text in Python.
 ANY_TEXT = st.text(st.characters(codec=None), max_size=40).flatmap(

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas import breadcrumb, config
+from migas import config
+from migas.message import breadcrumb
 from tests.support.answers import Answer, Request
 from tests.support.collector import run_command
 from tests.support.fault_server import FaultServer

@@ -10,8 +10,8 @@ import click
 import pytest
 import typer
 
-from migas import outcome
 from migas.error import find_handler, resolve_error_handlers
+from migas.message import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import migas.redact
-from migas.redact import CUT_MARK, MAX_CHARS, Personal, redact
+import migas.message.redact
+from migas.message.redact import CUT_MARK, MAX_CHARS, Personal, redact
 
 JANE = Personal(homes="/home/jdoe", users=("jdoe", "Jane Doe"), hosts="lab42.example.org")
 MESSAGES = tomllib.loads((Path(__file__).parent / "data" / "redaction.toml").read_text("utf-8"))
@@ -122,7 +122,7 @@ def test_a_megabyte_of_one_pattern_is_read_in_linear_time(unit):
 
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_no_pattern_relies_on_the_cut_for_its_speed(unit, monkeypatch):
-    monkeypatch.setattr(migas.redact, "MAX_CHARS", 1_000_000)
+    monkeypatch.setattr(migas.message.redact, "MAX_CHARS", 1_000_000)
     redact(unit * (30_000 // len(unit)), JANE)
 
 
@@ -160,10 +160,10 @@ def test_no_part_of_a_quoted_path_is_left(names, root):
 
 
 def test_importing_it_loads_no_regular_expressions():
-    root = str(Path(migas.redact.__file__).parents[2])
+    root = str(Path(migas.message.redact.__file__).parents[2])
     script = (
-        f"import sys; sys.path.insert(0, {root!r}); import migas.redact;"
-        " migas.redact.redact(''); print('re' in sys.modules)"
+        f"import sys; sys.path.insert(0, {root!r}); import migas.message.redact;"
+        " migas.message.redact.redact(''); print('re' in sys.modules)"
     )
     run = subprocess.run(
         [sys.executable, "-S", "-c", script], capture_output=True, text=True, check=True

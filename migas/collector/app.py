@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
-from migas.breadcrumb import MAX_REQUEST_BYTES
+from migas.message.breadcrumb import MAX_REQUEST_BYTES
 
 from . import graphql, health, pages, reading, rest
 from .middleware import BodyLimit, SignedAnswers

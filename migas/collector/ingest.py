@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from migas.breadcrumb import (
+from migas.message.breadcrumb import (
     CONTAINERS,
     MAX_LANGUAGE_CHARS,
     MAX_PLATFORM_CHARS,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from migas.breadcrumb import canonical_uuid
+from migas.message.breadcrumb import canonical_uuid
 
 from .errors import NotStoredError, UnstorableError
 from .graphql_types import Container, User

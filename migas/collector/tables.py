@@ -23,7 +23,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-from migas.breadcrumb import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
+from migas.message.breadcrumb import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
 
 from .ingest import MAX_PROJECT_CHARS
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from migas import breadcrumb, config, delivery, gate
+from migas import config, delivery, gate
 from migas.backoff import Backoff
+from migas.message import breadcrumb
 from migas.settings import identity, policy
 from migas.spool import Spool
 

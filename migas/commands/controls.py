@@ -7,8 +7,9 @@ import argparse
 import json
 import sys
 
-from migas import breadcrumb, config, gate
+from migas import config, gate
 from migas.commands import account
+from migas.message import breadcrumb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

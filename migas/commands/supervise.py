@@ -12,8 +12,9 @@ import os
 import signal
 import sys
 
-from migas import config, gate, outcome
-from migas.breadcrumb import is_owner_and_repo
+from migas import config, gate
+from migas.message import outcome
+from migas.message.breadcrumb import is_owner_and_repo
 from migas.plan import Plan
 from migas.runs import Session
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import NoReturn
 
-    from migas.outcome import Outcome
+    from migas.message.outcome import Outcome
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  it has no public name
 

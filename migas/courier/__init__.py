@@ -10,11 +10,12 @@ import signal
 import sys
 import time
 
-from migas import breadcrumb, config, gate, log, releases
+from migas import config, gate, log, releases
 from migas.backoff import Backoff
 from migas.courier.drain import Drain
 from migas.courier.sender import Sender
 from migas.host import environment
+from migas.message import breadcrumb
 from migas.record import MAX_RECORD_BYTES, InvalidRecordError, parse
 from migas.spool import Spool
 from migas.transport.answers import NoAnswerError

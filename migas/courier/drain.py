@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migas.backoff import Backoff
-    from migas.breadcrumb import Breadcrumb
+    from migas.message.breadcrumb import Breadcrumb
     from migas.record import Entry, Record
     from migas.spool import Spool
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import time
 
-from migas import breadcrumb, log, marks, outcome
+from migas import log, marks
 from migas.courier.upkeep import CLAIM_SECONDS
 from migas.host import memory, process
+from migas.message import breadcrumb, outcome
 from migas.record import LOST, InvalidRecordError, key, place_key
 
 TYPE_CHECKING = False

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from migas.breadcrumb import Breadcrumb
+    from migas.message.breadcrumb import Breadcrumb
     from migas.transport.client import Client
 
 # What is left after both is for noting the failure before the end.

@@ -107,7 +107,7 @@ def inspect_error(
     """
     import sys
 
-    from migas.outcome import last_unhandled
+    from migas.message.outcome import last_unhandled
 
     return status_from_exception(sys.exception() or last_unhandled(), error_funcs)
 
@@ -125,7 +125,7 @@ def status_from_exception(
     Returns:
         `status` and `status_desc`, and for failures `error_type` and `error_desc`.
     """
-    from migas import outcome
+    from migas.message import outcome
 
     if exc is None:
         return outcome.completed()
@@ -141,7 +141,7 @@ def strip_filenames(text: str) -> str:
     Returns:
         The text with `<redacted>` in every path's place; all else is redacted when it is sent.
     """
-    from migas.redact.paths import redact_paths
+    from migas.message.redact.paths import redact_paths
 
     return redact_paths(text).replace("<path>", _REDACTED)
 

@@ -33,7 +33,7 @@ def node_execution_error(
         `status`, `status_desc`, `error_type` and `error_desc`, the last such as
         `Node bold_reg: FileNotFoundError: No such file or directory: '<path>'`.
     """
-    from migas.redact import redact
+    from migas.message.redact import redact
 
     # The end of the text has the exception, its beginning the node's name.
     text = str(evalue)

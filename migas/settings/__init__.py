@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migas import log
-from migas.breadcrumb import canonical_uuid
+from migas.message.breadcrumb import canonical_uuid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
-from migas.breadcrumb import canonical_uuid
 from migas.host import process
+from migas.message.breadcrumb import canonical_uuid
 
 VARIABLE = "_MIGAS_PARENT"
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from migas import log
-from migas.breadcrumb import encode, graphql_body, rest_body
+from migas.message.breadcrumb import encode, graphql_body, rest_body
 from migas.transport import connections
 from migas.transport.answers import (
     MAX_ANSWER_BYTES,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from migas.breadcrumb import Breadcrumb
+    from migas.message.breadcrumb import Breadcrumb
 
 __all__ = ["MAX_ANSWER_BYTES", "Client", "NoAnswerError"]
 

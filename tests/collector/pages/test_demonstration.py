@@ -130,7 +130,7 @@ def test_a_termination_while_the_year_is_invented_leaves_nothing_either(tmp_path
 
 
 def test_the_invented_messages_are_as_redacted_as_real_ones() -> None:
-    from migas.redact import redact
+    from migas.message.redact import redact
 
     for project in demodata.PROJECTS:
         for _type, message in project.errors:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migas.redact.shapes import EXTENSIONS
+from migas.message.redact.shapes import EXTENSIONS
 
 
 def redact_paths(text: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from migas import log, outcome
+from migas import log
+from migas.message import outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from migas.outcome import FindHandler, Outcome
+    from migas.message.outcome import FindHandler, Outcome
 
 
 class Verdict:

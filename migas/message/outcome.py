@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from migas import log
-from migas.breadcrumb import PROCESS_FIELDS, STATUSES, plain_text
+from migas.message.breadcrumb import PROCESS_FIELDS, STATUSES, plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

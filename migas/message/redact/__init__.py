@@ -106,7 +106,7 @@ def _cut(text: str) -> str:
 def _apply_rules(text: str, personal: Personal) -> str:
     import re
 
-    from migas.redact import paths, shapes
+    from migas.message.redact import paths, shapes
 
     for home in personal.homes:
         text = re.sub(re.escape(home) + r"(?![\w-]|\.\w)", "<path>", text, flags=re.IGNORECASE)

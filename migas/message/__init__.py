@@ -1,0 +1,1 @@
+"""What is said of a run: pure functions, which know neither files nor clocks nor networks."""
