@@ -10,8 +10,8 @@ from migas import config, log
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from migas.dispatch import DispatchedCourier
-    from migas.record import Record
-    from migas.spool import Spool
+    from migas.spool.record import Record
+    from migas.spool.spool import Spool
     from migas.watch import Watch
 
 COURIER_SECONDS = 10.0
@@ -60,7 +60,7 @@ class Couriers:
         if config.delivery() == "spool":
             return False  # and nothing is imported that did not come with the run's rooms
         from migas import dispatch
-        from migas.backoff import Backoff
+        from migas.spool.servers import Backoff
 
         if not dispatch.can_start():
             return False
@@ -83,7 +83,7 @@ class Couriers:
             Whether nothing of this user's waits any more.
         """
         from migas import dispatch
-        from migas.lease import Lease
+        from migas.spool.lease import Lease
 
         deadline = time.monotonic() + timeout
         courier = None
@@ -125,7 +125,7 @@ class Couriers:
             return False
         from migas import dispatch
         from migas.host import environment
-        from migas.record import encode
+        from migas.spool.record import encode
 
         mode = config.delivery()
         attended = mode == "inline" or (mode == "auto" and environment.is_short_lived())

@@ -17,7 +17,7 @@ from migas.couriers import Couriers
 from migas.host import forks, process
 from migas.host.descriptors import Reserve
 from migas.message import breadcrumb
-from migas.spool import Spool
+from migas.spool.spool import Spool
 from migas.watch import Watch
 
 TYPE_CHECKING = False
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from migas.marks import Marks
     from migas.message.breadcrumb import Breadcrumb
-    from migas.record import Record
+    from migas.spool.marks import Marks
+    from migas.spool.record import Record
 
 _UNHEARD_SECONDS = 30 * 24 * 3600.0
 """How far ahead a run is touched that cannot touch its record again for now."""
@@ -247,7 +247,7 @@ class Delivery:
 
     def _open_record(self, crumb: Breadcrumb) -> Record:
         from migas.host import environment, memory
-        from migas.record import LOST
+        from migas.spool.record import LOST
 
         lost: Breadcrumb = {**crumb, "status": "F", "status_desc": LOST}
         record: Record = {
@@ -263,7 +263,7 @@ class Delivery:
     def _arm_marks(self, spool: Spool) -> None:
         if self._marks is not None:
             return
-        from migas.marks import Marks
+        from migas.spool.marks import Marks
 
         self._marks = Marks(spool.folder("marks"), process.facts())
         try:
@@ -313,7 +313,7 @@ def _import_rooms() -> None:
     if config.delivery() not in ("log", "spool"):
         import select  # noqa: F401
 
-        from migas import backoff, dispatch  # noqa: F401
+        from migas.spool import servers  # noqa: F401
 
 
 def replace(other: Delivery | None) -> Delivery | None:

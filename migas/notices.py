@@ -40,8 +40,8 @@ def tell_update(project: str, version: str) -> None:
     terminal = _terminal()
     if terminal is None or config.settings.is_captured:
         return
-    from migas import releases
     from migas.host import environment
+    from migas.spool import releases
 
     if environment.is_ci():
         return

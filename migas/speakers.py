@@ -9,8 +9,8 @@ import sys
 
 from migas import config
 from migas.host import process
-from migas.record import InvalidRecordError, OpenEntry, place_key
-from migas.spool import Spool
+from migas.spool.record import InvalidRecordError, OpenEntry, place_key
+from migas.spool.spool import Spool
 
 
 def is_pool_worker() -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas import releases
 from migas.request import request
+from migas.spool import releases
 from tests.support.collector import run_command
 from tests.support.programs import environment
 from tests.support.terminals import Terminal

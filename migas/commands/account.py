@@ -6,10 +6,10 @@ import os
 import time
 
 from migas import config, delivery, gate
-from migas.backoff import Backoff
 from migas.message import breadcrumb
 from migas.settings import identity, policy
-from migas.spool import Spool
+from migas.spool.servers import Backoff
+from migas.spool.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,14 +10,15 @@ import signal
 import sys
 import time
 
-from migas import config, gate, log, releases
-from migas.backoff import Backoff
+from migas import config, gate, log
 from migas.courier.drain import Drain
 from migas.courier.sender import Sender
 from migas.host import environment
 from migas.message import breadcrumb
-from migas.record import MAX_RECORD_BYTES, InvalidRecordError, parse
-from migas.spool import Spool
+from migas.spool import releases
+from migas.spool.record import MAX_RECORD_BYTES, InvalidRecordError, parse
+from migas.spool.servers import Backoff
+from migas.spool.spool import Spool
 from migas.transport.answers import NoAnswerError
 
 TYPE_CHECKING = False
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from migas.record import Record
+    from migas.spool.record import Record
 
 STALL_SECONDS = 60.0
 LIFE_SECONDS = 20 * 60.0

@@ -12,18 +12,18 @@ import time
 from migas import log
 from migas.courier import recovery, upkeep
 from migas.courier.pace import Pace
-from migas.lease import Lease
-from migas.record import InvalidRecordError, server_key
+from migas.spool.lease import Lease
+from migas.spool.record import InvalidRecordError, server_key
 from migas.transport.answers import NoAnswerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from migas.backoff import Backoff
     from migas.message.breadcrumb import Breadcrumb
-    from migas.record import Entry, Record
-    from migas.spool import Spool
+    from migas.spool.record import Entry, Record
+    from migas.spool.servers import Backoff
+    from migas.spool.spool import Spool
 
     Send = Callable[[str, Breadcrumb, Callable[[], None]], None]
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 import time
 
-from migas import log, marks
+from migas import log
 from migas.courier.upkeep import CLAIM_SECONDS
 from migas.host import memory, process
 from migas.message import breadcrumb, outcome
-from migas.record import LOST, InvalidRecordError, key, place_key
+from migas.spool import marks
+from migas.spool.record import LOST, InvalidRecordError, key, place_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from migas.record import OpenEntry, Record
-    from migas.spool import Spool
+    from migas.spool.record import OpenEntry, Record
+    from migas.spool.spool import Spool
 
 SILENT_SECONDS = 48 * 3600.0
 """Seconds after the last touch at which a run on another host counts as lost."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 
-from migas import record
 from migas.host import process
-from migas.record import Claim, Entry, OpenEntry
-from migas.spool import MAX_AGE
+from migas.spool import record
+from migas.spool.record import Claim, Entry, OpenEntry
+from migas.spool.spool import MAX_AGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from migas.spool import Spool
+    from migas.spool.spool import Spool
 
 CLAIM_SECONDS = 600.0
 """Seconds after which a claim that nobody finished goes back."""

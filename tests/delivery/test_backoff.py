@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas.backoff import Backoff
+from migas.spool.servers import Backoff
 
 if TYPE_CHECKING:
     from pathlib import Path

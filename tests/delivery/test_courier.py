@@ -353,7 +353,7 @@ def test_who_makes_progress_dies_in_the_end_all_the_same(desk: Desk, server: Any
 
 
 def test_who_finds_the_lease_held_leaves_without_having_loaded_urllib3(desk: Desk) -> None:
-    from migas.lease import Lease
+    from migas.spool.lease import Lease
 
     desk.spool.put(record())
     lease = Lease(str(desk.state))

@@ -314,7 +314,7 @@ def test_a_signal_elsewhere_is_known_from_here_at_once(desk: Desk, server: Any) 
     path.unlink()
     made["process"].update(machine="another@host", boot="its boot")
     desk.spool.open(made)
-    from migas.marks import file_name
+    from migas.spool.marks import file_name
 
     shutil.copyfile(mark, desk.state / "marks" / file_name(made["process"]))
 

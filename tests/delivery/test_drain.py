@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from migas.backoff import Backoff
 from migas.courier.drain import Drain
 from migas.courier.sender import Sender
-from migas.record import Entry
-from migas.spool import Spool
+from migas.spool.record import Entry
+from migas.spool.servers import Backoff
+from migas.spool.spool import Spool
 from tests.delivery.programs import NOBODY, wait_until
 from tests.delivery.records import plant, put_old, record
 from tests.support.collector import running_collector

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from migas.lease import LEASE_SECONDS, WRITING_SECONDS, Lease
+from migas.spool.lease import LEASE_SECONDS, WRITING_SECONDS, Lease
 from tests.delivery.programs import ROOT
 
 

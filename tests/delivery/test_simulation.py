@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas import courier
-from migas.backoff import Backoff
 from migas.courier.drain import Drain
-from migas.spool import Spool
+from migas.spool.servers import Backoff
+from migas.spool.spool import Spool
 from tests.delivery.records import record
 from tests.delivery.simulation import START, LimitedServer, World
 

@@ -231,7 +231,7 @@ def test_a_planted_breadcrumb_of_another_server_goes_where_it_says_and_no_settin
 def test_what_nobody_took_over_standard_input_is_spooled_when_that_is_possible_again(
     desk: Desk, server: Any
 ) -> None:
-    from migas.record import encode
+    from migas.spool.record import encode
 
     server.behave("refused")
     courier = desk.courier("--stdin", stdin=subprocess.PIPE)

@@ -14,7 +14,7 @@ import threading
 
 from migas.host import private, process
 from migas.host.descriptors import OwnDescriptor
-from migas.record import place_key
+from migas.spool.record import place_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import os
 import time
 
 from migas.host import private, process
-from migas.record import (
+from migas.spool.record import (
     MAX_RECORD_BYTES,
     Claim,
     Entry,
@@ -24,7 +24,7 @@ from migas.record import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from migas.record import Record
+    from migas.spool.record import Record
 
 __all__ = ["InvalidRecordError", "Spool"]
 
