@@ -10,7 +10,7 @@ import os
 import time
 
 from migas import log
-from migas.host import private, process
+from migas.host import files, process
 
 LEASE_SECONDS = 90.0
 """Seconds without a sign of life after which the lease of another host's courier is void."""
@@ -50,7 +50,7 @@ class Lease:
         content = "\n".join((*facts, os.urandom(8).hex())).encode()
         for _attempt in range(2):
             try:
-                private.write_new(self._path, content)
+                files.write_new(self._path, content)
             except FileExistsError:
                 if not self._remove_void():
                     return False
@@ -76,19 +76,19 @@ class Lease:
         """Let go of what is still ours."""
         content, self._content = self._content, b""
         try:
-            if content and private.read(self._path, _MAX_BYTES) == content:
+            if content and files.read(self._path, _MAX_BYTES) == content:
                 os.unlink(self._path)
-        except (OSError, private.UntrustedFileError):
+        except (OSError, files.UntrustedFileError):
             return
 
     def is_held(self) -> bool:
         """Whether anybody alive holds it."""
         try:
             facts = os.lstat(self._path)
-            content = private.read(self._path, _MAX_BYTES)
+            content = files.read(self._path, _MAX_BYTES)
         except FileNotFoundError:
             return False
-        except (OSError, private.UntrustedFileError):
+        except (OSError, files.UntrustedFileError):
             return True
         return not _is_void(content, facts.st_mtime)
 
@@ -96,10 +96,10 @@ class Lease:
         """Remove the lease of a holder that is gone; whether the way is free now."""
         try:
             facts = os.lstat(self._path)
-            content = private.read(self._path, _MAX_BYTES)
+            content = files.read(self._path, _MAX_BYTES)
         except FileNotFoundError:
             return True
-        except private.UntrustedFileError:
+        except files.UntrustedFileError:
             content = b""
         except OSError:
             return False

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 
-from migas.host import private, process
+from migas.host import files, process
 from migas.host.descriptors import OwnDescriptor
 from migas.spool.record import place_key
 
@@ -74,12 +74,12 @@ class Marks:
         if self._descriptors or os.getpid() == 1 or not hasattr(faulthandler, "register"):
             return
         try:
-            private.write_new(self._path, b"")
+            files.write_new(self._path, b"")
         except (
             FileExistsError
         ):  # of an earlier process that had the same pid, where no more is known
             os.unlink(self._path)
-            private.write_new(self._path, b"")
+            files.write_new(self._path, b"")
         for distance, number in _markable():
             faulthandler.register(number, file=self._open(distance), all_threads=False, chain=True)
             _registered.add(number)
@@ -150,8 +150,8 @@ def read(folder: str, name: str) -> Mark | None:
     if 0 < index <= len(SIGNALS):
         return Mark(SIGNALS[index - 1], is_crash=False)
     try:
-        head = private.read(path, _STRIDE)[:200]
-    except (OSError, private.UntrustedFileError):
+        head = files.read(path, _STRIDE)[:200]
+    except (OSError, files.UntrustedFileError):
         return None
     crash = next((name for text, name in _CRASHES.items() if text in head), None)
     return None if crash is None else Mark(crash, is_crash=True)

@@ -11,7 +11,7 @@ import os
 import time
 
 from migas import log
-from migas.host import private
+from migas.host import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Backoff:
     def states(self) -> dict[str, ServerState]:
         """What is known of each server, empty when nothing is or the file makes no sense."""
         try:
-            states = json.loads(private.read(self._path, _MAX_STATE_BYTES))
+            states = json.loads(files.read(self._path, _MAX_STATE_BYTES))
         except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(states, dict):
@@ -165,7 +165,7 @@ class Backoff:
     def _write(self, states: dict[str, ServerState]) -> None:
         newest = dict(list(states.items())[-_MAX_SERVERS:])
         try:
-            private.replace(self._path, json.dumps(newest).encode())
+            files.replace(self._path, json.dumps(newest).encode())
         except OSError as error:
             log.debug("what was learned of the servers cannot be kept: %s", error)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from migas.host import private, process
+from migas.host import files, process
 from migas.spool.record import (
     MAX_RECORD_BYTES,
     Claim,
@@ -68,16 +68,16 @@ class Spool:
             return
         os.makedirs(os.path.dirname(self.root), mode=0o700, exist_ok=True)
         try:
-            private.make_folder(self.root)
-        except private.UntrustedFileError as error:
+            files.make_folder(self.root)
+        except files.UntrustedFileError as error:
             raise PermissionError(str(error)) from None
         for name in _FOLDERS:
             path = self.folder(name)
             try:
-                private.make_folder(path)
-            except private.UntrustedFileError:
+                files.make_folder(path)
+            except files.UntrustedFileError:
                 os.rename(path, f"{path}.aside-{os.urandom(4).hex()}")
-                private.make_folder(path)
+                files.make_folder(path)
         self._prepared_by = os.getpid()
 
     def exists(self) -> bool:
@@ -108,7 +108,7 @@ class Spool:
         Raises:
             OSError: It cannot be written.
         """
-        private.overwrite(path, encode(record))
+        files.overwrite(path, encode(record))
 
     def finish(self, path: str, record: Record) -> None:
         """Write over an open record how the run ended, and put it among what waits.
@@ -120,7 +120,7 @@ class Spool:
             OSError: It cannot be written.
         """
         try:
-            size = private.overwrite(path, encode(record))
+            size = files.overwrite(path, encode(record))
             os.rename(path, self.folder("ready", Entry.name_for(record, size)))
         except FileNotFoundError:
             # The folder was cleaned away; or a courier took the run for lost, or was faster with
@@ -155,8 +155,8 @@ class Spool:
             OSError: It is gone, or the system cannot read it now.
         """
         try:
-            return parse(private.read(path, MAX_RECORD_BYTES))
-        except private.UntrustedFileError as error:
+            return parse(files.read(path, MAX_RECORD_BYTES))
+        except files.UntrustedFileError as error:
             raise InvalidRecordError(str(error)) from None
 
     def entries(self) -> list[Entry]:
@@ -249,7 +249,7 @@ class Spool:
         """Note that breadcrumbs were given up, so that nobody takes them for delivered."""
         line = f"{int(time.time())} {number} {reason}\n".encode()
         try:
-            private.append(self.folder("dropped"), line, _MAX_COUNT_BYTES)
+            files.append(self.folder("dropped"), line, _MAX_COUNT_BYTES)
         except OSError:
             return
 
@@ -257,7 +257,7 @@ class Spool:
         """How many breadcrumbs were given up, by reason."""
         counts: dict[str, int] = {}
         try:
-            lines = private.read(self.folder("dropped"), 2 * _MAX_COUNT_BYTES).decode().splitlines()
+            lines = files.read(self.folder("dropped"), 2 * _MAX_COUNT_BYTES).decode().splitlines()
             for line in lines:
                 _when, number, reason = line.split(" ", 2)
                 counts[reason] = counts.get(reason, 0) + int(number)
@@ -292,12 +292,12 @@ class Spool:
         self.prepare()
         path = self.folder("ready", f".{os.urandom(8).hex()}")
         try:
-            private.write_new(path, text)
+            files.write_new(path, text)
         except FileNotFoundError:
             # Somebody has cleaned up since: a state folder in /tmp may vanish under a long run.
             self._prepared_by = 0
             self.prepare()
-            private.write_new(path, text)
+            files.write_new(path, text)
         return path
 
     def _trim_sometimes(self) -> None:
