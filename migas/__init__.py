@@ -7,7 +7,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from migas.config import setup as setup
     from migas.exits import track_exit as track_exit
     from migas.operations import add_breadcrumb as add_breadcrumb
     from migas.operations import add_project as add_project
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from migas.released import clear_user_id as clear_user_id
     from migas.released import print_config as print_config
     from migas.runs import Session as Session
+    from migas.settings.setup import setup as setup
     from migas.tracking import session as session
     from migas.tracking import track as track
 

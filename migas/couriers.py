@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-from migas import config, log
+from migas import log
+from migas.settings import setup as config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,11 +12,13 @@ import sys
 import threading
 import time
 
-from migas import config, gate, log
+from migas import log
 from migas.couriers import Couriers
 from migas.host import forks, process
 from migas.host.descriptors import Reserve
 from migas.message import breadcrumb
+from migas.settings import permission
+from migas.settings import setup as config
 from migas.spool.spool import Spool
 from migas.watch import Watch
 
@@ -143,12 +145,12 @@ class Delivery:
 
     def queue(self, crumb: Breadcrumb) -> None:
         """Write a single breadcrumb among what waits, and see that it is sent."""
-        if gate.refusal() is None:
+        if permission.refusal() is None:
             self.end_run(None, crumb)
 
     def announce(self, crumb: Breadcrumb) -> None:
         """Say once that a run goes on; where that cannot be said now, it never is."""
-        if gate.refusal() is not None or config.delivery() == "spool":
+        if permission.refusal() is not None or config.delivery() == "spool":
             return
         if config.delivery() == "log":
             _print(crumb)
@@ -169,7 +171,7 @@ class Delivery:
         Returns:
             Whether nothing of this user's waits any more.
         """
-        if gate.refusal() is not None or config.delivery() == "log":
+        if permission.refusal() is not None or config.delivery() == "log":
             return False
         try:
             spool = self._usable_spool()

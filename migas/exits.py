@@ -12,10 +12,12 @@ import sys
 import threading
 from types import TracebackType
 
-from migas import config, gate, log
+from migas import log
 from migas.message.breadcrumb import FIELDS
 from migas.plan import Plan
 from migas.runs import Session, open_sessions
+from migas.settings import permission
+from migas.settings import setup as config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,9 +54,9 @@ def track_exit(
         error_handlers: The same, or a preset's name (`'nipype'`), or a list of both.
         **fields: Further fields of the breadcrumb, such as `user_type='dev'`.
     """
-    if gate.refusal(environment_only=True) is not None:
+    if permission.refusal(environment_only=True) is not None:
         return
-    if config.settings.is_set_up and gate.refusal() is not None:
+    if config.settings.is_set_up and permission.refusal() is not None:
         return
     try:
         handlers = _members(error_handlers) + _members(error_funcs)

@@ -6,7 +6,7 @@ untrusted: its shape is checked, and what has another one is a failure with a me
 
 from __future__ import annotations
 
-from migas import config, delivery, gate, log
+from migas import delivery, log
 from migas.message.breadcrumb import (
     MAX_REQUEST_BYTES,
     compose,
@@ -16,6 +16,8 @@ from migas.message.breadcrumb import (
     nested,
     plain_text,
 )
+from migas.settings import permission
+from migas.settings import setup as config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,9 +163,9 @@ def add_breadcrumb(
 
         answer: BreadcrumbAnswer = _call(ask, {"message": ""}, problem)
         return answer
-    refusal = gate.refusal()
+    refusal = permission.refusal()
     if refusal is not None:
-        return gate.refused(refusal, {"message": ""})  # type: ignore[return-value]
+        return permission.refused(refusal, {"message": ""})  # type: ignore[return-value]
     if problem is not None:
         return {"success": False, "message": problem}
     try:
@@ -333,9 +335,9 @@ def _call(
         problem: Why it need not be asked.
         compose_it: Gives the breadcrumb to keep where nothing may be sent now.
     """
-    refusal = gate.refusal()
+    refusal = permission.refusal()
     if refusal is not None:
-        return gate.refused(refusal, shape)
+        return permission.refused(refusal, shape)
     if problem is not None:
         return {**shape, "success": False, "message": problem}
     if _is_kept_here():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from migas import config, log
+from migas import log
 from migas.message.breadcrumb import TEXT_FIELDS, compose, field_text, fit
+from migas.settings import setup as config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from migas import config, gate
-from migas.settings import identity
+from migas.settings import identity, permission
+from migas.settings import setup as config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class _View(type):
     @property
     def user_id(cls) -> str | None:
         """The id that breadcrumbs carry; None before `setup()` and where none is kept or may be."""
-        return None if gate.refusal() is not None else config.user_id()
+        return None if permission.refusal() is not None else config.user_id()
 
     @property
     def session_id(cls) -> str | None:
@@ -79,7 +79,7 @@ def print_config() -> None:
     """Print the settings of this process, and why nothing is sent where that is so."""
     for name in _SHOWN:
         print(f"{name}: {getattr(Config, name)}")
-    print(f"sending: {gate.refusal() or 'enabled'}")
+    print(f"sending: {permission.refusal() or 'enabled'}")
 
 
 def telemetry_enabled(function: Callable[P, R]) -> Callable[P, R | dict[str, Any]]:
@@ -96,9 +96,9 @@ def telemetry_enabled(function: Callable[P, R]) -> Callable[P, R | dict[str, Any
 
     @wraps(function)
     def ask(*args: P.args, **kwargs: P.kwargs) -> R | dict[str, Any]:
-        refusal = gate.refusal()
+        refusal = permission.refusal()
         if refusal is not None:
-            return gate.refused(refusal, {})
+            return permission.refused(refusal, {})
         return function(*args, **kwargs)
 
     return ask
@@ -120,7 +120,7 @@ def gen_uuid(uuid_factory: str = "safe", container: str | None = None) -> str | 
     if uuid_factory not in ("safe", "random"):
         raise NotImplementedError(f"{uuid_factory!r} is no uuid_factory: 'safe' or 'random' is")
     if uuid_factory == "safe":
-        if gate.refusal(environment_only=True) is not None:
+        if permission.refusal(environment_only=True) is not None:
             return None
         kept = config.user_id()
         if kept is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
-from migas import config, gate, log
+from migas import log
 from migas.message.breadcrumb import encode
+from migas.settings import permission
+from migas.settings import setup as config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def request(
     if method.upper() != "POST":
         raise ValueError(f"The method is {method!r}; it must be 'POST'.")
     base = config.base_url(url)
-    refusal = gate.request_refusal(base)
+    refusal = permission.request_refusal(base)
     if refusal is not None:
         return _failure(503, f"Nothing is sent: {refusal}.")
     if config.delivery() == "log" and not config.settings.is_captured:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextvars
 import os
 
-from migas import config, gate, log
+from migas import log
 from migas.host import forks
 from migas.message import outcome
 from migas.message.breadcrumb import canonical_uuid
 from migas.message.verdict import Verdict
-from migas.settings import identity
+from migas.settings import identity, permission
+from migas.settings import setup as config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from migas.operations import ProjectAnswer
     from migas.plan import Plan
 
-if gate.refusal(environment_only=True) is None:
+if permission.refusal(environment_only=True) is None:
     # Not left to the first run: a child that is forked while another thread imports a module waits
     # for that module for ever. Who is opted out never needs them.
     import migas.delivery
@@ -210,7 +211,7 @@ class Session:
 
     def obey_settings(self) -> None:
         """Do what a late `setup()` means for a run: open its record, or leave no trace of it."""
-        if gate.refusal() is None:
+        if permission.refusal() is None:
             self._open()
         else:
             self._guarded(self._erase)
@@ -227,7 +228,7 @@ class Session:
             # Runs that overlap without end must not keep all that ever were.
             parent._parent = _open_parent(parent._parent)  # noqa: SLF001
         self.enter()
-        refusal = gate.refusal(environment_only=not config.settings.is_set_up)
+        refusal = permission.refusal(environment_only=not config.settings.is_set_up)
         if refusal is not None:
             log.debug("A run is not reported: %s.", refusal)
             return
@@ -273,7 +274,7 @@ class Session:
         if not self._speaks():
             return
         self._release_signals()
-        refusal = gate.refusal()
+        refusal = permission.refusal()
         if refusal is not None or self._is_discarded:
             log.debug("A run is not reported: %s.", refusal or "it was discarded")
             self._erase()

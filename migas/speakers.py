@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from migas import config
 from migas.host import process
+from migas.settings import setup as config
 from migas.spool.record import InvalidRecordError, OpenEntry, place_key
 from migas.spool.spool import Spool
 

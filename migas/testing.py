@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migas import config, delivery, gate, operations, runs
+from migas import delivery, operations, runs
 from migas.message import breadcrumb
-from migas.settings import inheritance
+from migas.settings import inheritance, permission
+from migas.settings import setup as config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -107,11 +108,11 @@ class _Captured(delivery.Delivery):
         return None
 
     def end_run(self, path: str | None, crumb: Breadcrumb) -> None:  # noqa: ARG002
-        if gate.refusal() is None:
+        if permission.refusal() is None:
             self._take(crumb)
 
     def announce(self, crumb: Breadcrumb) -> None:
-        if gate.refusal() is None:
+        if permission.refusal() is None:
             self._take(crumb)
 
     def flush(self, timeout: float) -> bool:  # noqa: ARG002  nothing waits

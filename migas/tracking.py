@@ -5,9 +5,10 @@ Decorating wraps and does nothing else; each call, and each block, is a session 
 
 from __future__ import annotations
 
-from migas import gate, log, runs
+from migas import log, runs
 from migas.plan import ANNOUNCE_SECONDS, Plan
 from migas.runs import Session
+from migas.settings import permission
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Tracker:
         is_method = isinstance(function, classmethod | staticmethod)
         if isinstance(function, type) or not (callable(function) or is_method):
             raise TypeError(f"migas.track decorates functions and methods; {function!r} is none.")
-        if gate.refusal(environment_only=True) is not None:
+        if permission.refusal(environment_only=True) is not None:
             return function
         from migas.wrapping import wrap  # wrapt is the dearest of all imports
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas import config
 from migas.message import breadcrumb
+from migas.settings import setup as config
 from tests.support.answers import Answer, Request
 from tests.support.collector import run_command
 from tests.support.fault_server import FaultServer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas import config
+from migas.settings import setup as config
 from tests.support.programs import Program, run_all
 
 if TYPE_CHECKING:

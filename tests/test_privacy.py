@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from migas import config, delivery, privacy
+from migas import delivery, privacy
+from migas.settings import setup as config
 
 FAILED = {
     "status": "F",

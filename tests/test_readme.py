@@ -9,7 +9,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from migas import cli, config
+from migas import cli
+from migas.settings import setup as config
 from tests.support.collector import running_collector
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas import config, runs
+from migas import runs
+from migas.settings import setup as config
 from tests.support.programs import Program
 
 if TYPE_CHECKING:

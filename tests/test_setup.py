@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas import config, gate, privacy
+from migas import privacy
 from migas.request import request
+from migas.settings import permission
+from migas.settings import setup as config
 from tests.support.programs import Program
 
 if TYPE_CHECKING:
@@ -197,7 +199,7 @@ def test_a_bad_endpoint_is_replaced_by_no_other_in_a_file_or_for_children(tmp_pa
     path.write_text(json.dumps({"endpoint": "htp://lab.example"}))
     for _ in range(2):
         migas.setup(filename=path)
-        assert gate.refusal() is not None
+        assert permission.refusal() is not None
         config.settings.reset()
     assert json.loads(path.read_text()) == {"endpoint": "htp://lab.example"}
     migas.setup(endpoint="htp://lab.example")
@@ -216,7 +218,7 @@ def test_a_bad_endpoint_is_replaced_by_no_other_in_a_file_or_for_children(tmp_pa
 
 def test_an_empty_endpoint_is_a_bad_one() -> None:
     migas.setup(endpoint="")
-    assert "cannot be used" in str(gate.refusal())
+    assert "cannot be used" in str(permission.refusal())
 
 
 def test_a_no_reaches_the_programs_that_this_one_starts() -> None:
@@ -247,13 +249,13 @@ def test_what_an_earlier_call_said_stays(server: FaultServer) -> None:
 @pytest.mark.parametrize("host", ["migas.nipreps.org", "MIGAS.nipreps.org", "migas.nipreps.org."])
 def test_however_it_is_written_the_official_server_is_out_of_a_test_s_reach(host: str) -> None:
     migas.setup(endpoint=f"https://{host}:443")
-    assert gate.refusal() == "a test must not reach the official server"
+    assert permission.refusal() == "a test must not reach the official server"
     assert request(f"https://{host}", query="{get_projects}")[0] == 503
 
 
 def test_another_server_with_that_name_in_its_path_is_another() -> None:
     migas.setup(endpoint="http://127.0.0.1:9/migas.nipreps.org")
-    assert gate.refusal() is None
+    assert permission.refusal() is None
 
 
 def test_a_raw_request_is_switched_off_too(server: FaultServer) -> None:

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 import migas
-from migas import config, gate
+from migas.settings import permission
+from migas.settings import setup as config
 from migas.testing import CapturedBreadcrumb, capture_breadcrumbs
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
@@ -132,7 +133,7 @@ def test_a_run_that_outlives_the_capture_is_discarded():
 def test_a_test_never_reaches_the_official_server():
     config.setup()
     try:
-        assert gate.refusal() == "a test must not reach the official server"
+        assert permission.refusal() == "a test must not reach the official server"
         assert not migas.add_project("lab/tool", "1.0")["success"]
     finally:
         config.settings.reset()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-from migas import config, delivery, gate
+from migas import delivery
 from migas.message import breadcrumb
-from migas.settings import identity, policy
+from migas.settings import identity, permission, policy
+from migas.settings import setup as config
 from migas.spool.servers import Backoff
 from migas.spool.spool import Spool
 
@@ -30,7 +31,7 @@ def status() -> dict[str, Any]:
         `last_failure_reason`.
     """
     config.setup()
-    reason = gate.refusal()
+    reason = permission.refusal()
     folder = _folder(config.config_folder)
     files = [*policy.site_files(), *policy.user_files()]
     return {
@@ -130,7 +131,7 @@ def opt_in() -> str | None:
         os.unlink(os.path.join(config.config_folder(), policy.MARKER_NAME))
     except FileNotFoundError:
         pass
-    return gate.refusal(environment_only=True)
+    return permission.refusal(environment_only=True)
 
 
 def forget() -> tuple[bool, int]:

@@ -7,9 +7,10 @@ import argparse
 import json
 import sys
 
-from migas import config, gate
 from migas.commands import account
 from migas.message import breadcrumb
+from migas.settings import permission
+from migas.settings import setup as config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _status(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     config.setup()
     # What waits goes to the server that its program named, whatever this process would do.
-    reason = gate.refusal(environment_only=options.project is None)
+    reason = permission.refusal(environment_only=options.project is None)
     if reason is not None:
         _tell(options, {"reason": reason, "requests": []}, f"Nothing is sent: {reason}.")
         return 0
@@ -179,7 +180,7 @@ def _forget(options: argparse.Namespace) -> int:
     text = ""
     if options.remote:
         config.setup()
-        refusal = gate.refusal()
+        refusal = permission.refusal()
         if refusal is not None:
             return complain(f"Nothing is sent, not even a request to forget: {refusal}")
         try:
@@ -201,7 +202,7 @@ def _forget(options: argparse.Namespace) -> int:
 def _flush(options: argparse.Namespace) -> int:
     from migas import courier
 
-    refusal = gate.refusal(environment_only=True)
+    refusal = permission.refusal(environment_only=True)
     if refusal is not None:
         return complain(f"Nothing is sent: {refusal}.")
     try:
@@ -263,7 +264,7 @@ def _set_up_by_hand() -> str | None:
     """Be set up for a question that a person asks; why it may not be asked, or None."""
     config.setup()
     config.settings.is_by_hand = True
-    return gate.refusal()
+    return permission.refusal()
 
 
 def _project_problem(project: str) -> str | None:

@@ -16,8 +16,8 @@ import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from migas import courier, gate
-from migas.settings import identity
+from migas import courier
+from migas.settings import identity, permission
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +118,7 @@ def run() -> int:
         0 when every program was reported as it ended, 1 when one was not, 2 when the demonstration
         could not take place.
     """
-    refusal = gate.refusal(environment_only=True)
+    refusal = permission.refusal(environment_only=True)
     if refusal is not None:
         print(
             f"migas: {refusal}, so there is nothing to show. Unset it and try again.",

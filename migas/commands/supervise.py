@@ -12,11 +12,12 @@ import os
 import signal
 import sys
 
-from migas import config, gate
 from migas.message import outcome
 from migas.message.breadcrumb import is_owner_and_repo
 from migas.plan import Plan
 from migas.runs import Session
+from migas.settings import permission
+from migas.settings import setup as config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         _explain(arguments, f"{options['--project']!r} is no project; it must be OWNER/REPO")
     if not command[0]:
         return _not_started(command, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
-    if gate.refusal(environment_only=True) is not None or not hasattr(os, "posix_spawnp"):
+    if permission.refusal(environment_only=True) is not None or not hasattr(os, "posix_spawnp"):
         return _become(command)
     return _supervise(command, plan)
 

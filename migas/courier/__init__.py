@@ -10,11 +10,13 @@ import signal
 import sys
 import time
 
-from migas import config, gate, log
+from migas import log
 from migas.courier.drain import Drain
 from migas.courier.sender import Sender
 from migas.host import environment
 from migas.message import breadcrumb
+from migas.settings import permission
+from migas.settings import setup as config
 from migas.spool import releases
 from migas.spool.record import MAX_RECORD_BYTES, InvalidRecordError, parse
 from migas.spool.servers import Backoff
@@ -77,7 +79,7 @@ def main(
     Returns:
         Always 0: nobody looks.
     """
-    if gate.refusal(environment_only=True) is not None:
+    if permission.refusal(environment_only=True) is not None:
         return 0
     alarm = Life(stall, life)
     alarm.go_on()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from migas import gate, log
+from migas import log
 from migas.host import forks
 from migas.settings import (
     DEFAULT_ENDPOINT,
@@ -13,6 +13,7 @@ from migas.settings import (
     VARIABLES,
     as_uuid,
     choice,
+    permission,
     policy,
     seconds,
     settings,
@@ -105,12 +106,12 @@ def setup(
         if ranks is not None:
             settings.ranks = choice("ranks", ranks, ("first", "all"), settings.ranks)
         # Opted out: no file is read or written, nothing is inherited.
-        is_permitted = gate.refusal(environment_only=True) is None
+        is_permitted = permission.refusal(environment_only=True) is None
         if is_permitted and not settings.enabled:
             _forbid_to_children()
         elif is_permitted:
             _setup(endpoint, (user_id, session_id), filename, save_config)
-            if first_run_notice and not settings.is_captured and gate.refusal() is None:
+            if first_run_notice and not settings.is_captured and permission.refusal() is None:
                 from migas import notices
 
                 notices.tell_first_run(config_folder())
@@ -143,9 +144,9 @@ def _setup(
         from migas.settings import identity, inheritance  # noqa: F401
     kept: dict[str, str] = {}
     if filename is not None:
-        from migas.settings import ownfile
+        from migas.settings import own_file
 
-        kept = ownfile.read(filename)
+        kept = own_file.read(filename)
     parent = inheritance.from_ancestor()
     settings.is_forbidden = parent is not None and parent.is_forbidding
     given = kept.get("endpoint") if endpoint is None else endpoint
@@ -166,7 +167,7 @@ def _setup(
         inheritance.offer_to_children(settings.endpoint, settings.session_id)
     if filename is not None and save_config and settings.endpoint_error is None:
         # Neither a session nor what a variable or a parent said: they are this run's alone.
-        ownfile.write(filename, {**kept, "endpoint": given, "user_id": user_id()})
+        own_file.write(filename, {**kept, "endpoint": given, "user_id": user_id()})
 
 
 def _set_endpoint(named: str | None) -> None:
