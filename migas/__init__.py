@@ -7,6 +7,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from migas.config import clear_user_id as clear_user_id
+    from migas.config import print_config as print_config
     from migas.exits import track_exit as track_exit
     from migas.operations import add_breadcrumb as add_breadcrumb
     from migas.operations import add_project as add_project
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from migas.operations import flush as flush
     from migas.operations import get_projects as get_projects
     from migas.operations import get_usage as get_usage
-    from migas.released import clear_user_id as clear_user_id
-    from migas.released import print_config as print_config
     from migas.runs import Session as Session
     from migas.settings.setup import setup as setup
     from migas.tracking import session as session

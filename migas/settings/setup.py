@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from migas.released import Config, clear_user_id, gen_uuid, print_config, telemetry_enabled
+    from migas.config import Config, clear_user_id, gen_uuid, print_config, telemetry_enabled
     from migas.settings import BeforeSend
 
 __all__ = [
@@ -290,7 +290,7 @@ def __getattr__(name: str) -> object:
     if name == "logger":
         return log.logger()
     if name in _RELEASED:
-        from migas import released
+        from migas import config
 
-        return getattr(released, name)
+        return getattr(config, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from migas.courier import upkeep
-from migas.spool import spool_ as spool_module
+from migas.spool import spool as spool_module
 from migas.spool.record import Entry, InvalidRecordError, encode, parse
 from migas.spool.spool import Spool
 from tests.delivery.programs import NOBODY
