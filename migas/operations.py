@@ -6,7 +6,8 @@ untrusted: its shape is checked, and what has another one is a failure with a me
 
 from __future__ import annotations
 
-from migas import delivery, log
+from migas import log
+from migas.delivery import delivery
 from migas.message.breadcrumb import (
     MAX_REQUEST_BYTES,
     compose,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from migas.delivery import Delivery
+    from migas.delivery.delivery import Delivery
     from migas.message.breadcrumb import Breadcrumb
     from migas.message.outcome import Outcome
     from migas.operations import ProjectAnswer
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 if permission.refusal(environment_only=True) is None:
     # Not left to the first run: a child that is forked while another thread imports a module waits
     # for that module for ever. Who is opted out never needs them.
-    import migas.delivery
+    import migas.delivery.delivery
     import migas.speakers  # noqa: F401
 
 TOUCH_SECONDS = 3600.0
@@ -281,7 +281,7 @@ class Session:
             return
         here = self._cancel_appointments()
         here.make_room()
-        from migas.privacy import DroppedError
+        from migas.delivery.privacy import DroppedError
 
         try:
             crumb = self._compose(ended)
@@ -326,7 +326,7 @@ class Session:
             here.end_run(self._path, crumb)
 
     def _compose(self, fields: dict[str, Any]) -> Breadcrumb:
-        from migas import delivery
+        from migas.delivery import delivery
 
         return delivery.compose(
             self._plan.project,
@@ -409,7 +409,7 @@ def _watch_over_open_sessions() -> None:
     if _is_watching:
         return
     with forks.held_off():
-        from migas import delivery
+        from migas.delivery import delivery
 
         _is_watching = True
         config.call_after_setup(_after_setup)
@@ -419,7 +419,7 @@ def _watch_over_open_sessions() -> None:
 
 def _delivery() -> Delivery:
     """The delivery of this process; a program that is opted out never loads it."""
-    from migas import delivery
+    from migas.delivery import delivery
 
     return delivery.current()
 

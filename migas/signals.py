@@ -63,7 +63,7 @@ class _Handler:
         name = signal.Signals(self.number).name
         for session in _served_by(self.number):
             session.end_by_signal(name)
-        from migas import delivery
+        from migas.delivery import delivery
 
         delivery.send_before_death()
         signal.signal(self.number, signal.SIG_DFL)

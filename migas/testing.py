@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migas import delivery, operations, runs
+from migas import operations, runs
+from migas.delivery import delivery
 from migas.message import breadcrumb
 from migas.settings import inheritance, permission
 from migas.settings import setup as config

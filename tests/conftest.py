@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas import delivery, operations, runs
+from migas import operations, runs
+from migas.delivery import delivery
 from migas.settings import setup as config
 from tests.support.collector import running_collector
 from tests.support.fault_server import FaultServer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from migas import delivery, privacy
+from migas.delivery import delivery, privacy
 from migas.settings import setup as config
 
 FAILED = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas import privacy
+from migas.delivery import privacy
 from migas.request import request
 from migas.settings import permission
 from migas.settings import setup as config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from migas import delivery
+from migas.delivery import delivery
 from migas.message import breadcrumb
 from migas.settings import identity, permission, policy
 from migas.settings import setup as config

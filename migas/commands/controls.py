@@ -138,7 +138,7 @@ def _show(options: argparse.Namespace) -> int:
     elif (problem := _project_problem(options.project)) is not None:
         return complain(problem)
     else:
-        from migas.privacy import DroppedError
+        from migas.delivery.privacy import DroppedError
 
         try:
             requests = [account.example(options.project, options.version)]

@@ -10,10 +10,10 @@ from migas.settings import setup as config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from migas.dispatch import DispatchedCourier
+    from migas.delivery.spawn import DispatchedCourier
+    from migas.delivery.timer import Watch
     from migas.spool.record import Record
     from migas.spool.spool import Spool
-    from migas.watch import Watch
 
 COURIER_SECONDS = 10.0
 """A process starts at most one courier in this time, and one more at its end."""
@@ -60,10 +60,10 @@ class Couriers:
         """Whether one could do anything now: none is started for a server that was unreachable."""
         if config.delivery() == "spool":
             return False  # and nothing is imported that did not come with the run's rooms
-        from migas import dispatch
+        from migas.delivery import spawn
         from migas.spool.servers import Backoff
 
-        if not dispatch.can_start():
+        if not spawn.can_start():
             return False
         try:
             root = config.state_folder()
@@ -83,13 +83,13 @@ class Couriers:
         Returns:
             Whether nothing of this user's waits any more.
         """
-        from migas import dispatch
+        from migas.delivery import spawn
         from migas.spool.lease import Lease
 
         deadline = time.monotonic() + timeout
         courier = None
-        if dispatch.can_start():
-            courier = dispatch.dispatch(attended_for=timeout, by_hand=True)
+        if spawn.can_start():
+            courier = spawn.dispatch(attended_for=timeout, by_hand=True)
         if courier is not None:
             courier.wait(timeout)
             courier.forget()
@@ -124,7 +124,7 @@ class Couriers:
     def _start(self, payload: Record | None) -> bool:
         if not self.may_start(payload):
             return False
-        from migas import dispatch
+        from migas.delivery import spawn
         from migas.host import environment
         from migas.spool.record import encode
 
@@ -132,7 +132,7 @@ class Couriers:
         attended = mode == "inline" or (mode == "auto" and environment.is_short_lived())
         self._is_owed = False
         self._started = time.monotonic()
-        courier = dispatch.dispatch(
+        courier = spawn.dispatch(
             None if payload is None else encode(payload),
             attended_for=config.settings.exit_timeout if attended else None,
         )

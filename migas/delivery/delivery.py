@@ -13,14 +13,14 @@ import threading
 import time
 
 from migas import log
-from migas.couriers import Couriers
+from migas.delivery.couriers import Couriers
+from migas.delivery.timer import Watch
 from migas.host import forks, process
 from migas.host.descriptors import Reserve
 from migas.message import breadcrumb
 from migas.settings import permission
 from migas.settings import setup as config
 from migas.spool.spool import Spool
-from migas.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def compose(project: object, version: object, fields: Mapping[str, Any]) -> Brea
     Raises:
         privacy.DroppedError: The program's own `before_send` keeps it back.
     """
-    from migas import privacy
+    from migas.delivery import privacy
     from migas.host import environment
 
     given = {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,1 @@
+"""How a breadcrumb leaves the program: written down, and a courier started for it."""
