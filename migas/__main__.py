@@ -15,7 +15,7 @@ def main() -> int:
     """Be a courier, or run the command line."""
     # `dispatch.COURIER_ARGUMENTS`, which is not imported for those who are none.
     if sys.argv[1:3] == ["flush", "--courier"]:
-        from migas import courier
+        from migas.courier import main as courier
 
         return courier.main(sys.argv[3:])
     from migas import cli

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas import courier
+from migas.courier import main as courier
 from tests.support.programs import environment
 
 if TYPE_CHECKING:

@@ -200,7 +200,7 @@ def _forget(options: argparse.Namespace) -> int:
 
 
 def _flush(options: argparse.Namespace) -> int:
-    from migas import courier
+    from migas.courier import main as courier
 
     refusal = permission.refusal(environment_only=True)
     if refusal is not None:

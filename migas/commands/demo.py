@@ -16,7 +16,7 @@ import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from migas import courier
+from migas.courier import main as courier
 from migas.settings import identity, permission
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 
 from migas import log
-from migas.courier import recovery, upkeep
+from migas.courier import tidy
+from migas.courier.main import recovery
 from migas.courier.pace import Pace
 from migas.spool.lease import Lease
 from migas.spool.record import InvalidRecordError, server_key
@@ -119,7 +120,7 @@ class Drain:
         for endpoint in self._backoff.states():
             if self._backoff.seconds_left(endpoint, by_hand=self._by_hand) > 0:
                 self._silenced[server_key(endpoint)] = endpoint
-        upkeep.tidy(self._spool, by_hand=self._by_hand)
+        tidy.tidy(self._spool, by_hand=self._by_hand)
         self._on_progress()
         recovery.recover(self._spool, by_hand=self._by_hand, on_progress=self._on_progress)
 

@@ -10,7 +10,7 @@ import os
 import time
 
 from migas import log
-from migas.courier.upkeep import CLAIM_SECONDS
+from migas.courier.tidy import CLAIM_SECONDS
 from migas.host import memory, process
 from migas.message import breadcrumb, outcome
 from migas.spool import marks

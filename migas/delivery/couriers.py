@@ -94,7 +94,7 @@ class Couriers:
             courier.wait(timeout)
             courier.forget()
         else:
-            from migas.courier import flush
+            from migas.courier.main import flush
 
             flush(timeout, spool.root)
         lease = Lease(spool.root)

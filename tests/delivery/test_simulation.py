@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas import courier
+from migas.courier import main as courier
 from migas.courier.drain import Drain
 from migas.spool.servers import Backoff
 from migas.spool.spool import Spool

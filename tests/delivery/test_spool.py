@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from migas.courier import upkeep
+from migas.courier import tidy
 from migas.spool import spool as spool_module
 from migas.spool.record import Entry, InvalidRecordError, encode, parse
 from migas.spool.spool import Spool
@@ -132,7 +132,7 @@ def test_a_claim_that_nobody_finishes_goes_back_by_the_time_in_its_name(
 ) -> None:
     claim_old(spool, record(), age)
 
-    upkeep.tidy(spool)
+    tidy.tidy(spool)
 
     assert bool(ready(spool)) == goes_back
     assert spool.count()["sending"] == (not goes_back)
@@ -141,7 +141,7 @@ def test_a_claim_that_nobody_finishes_goes_back_by_the_time_in_its_name(
 def test_by_hand_a_dead_couriers_claim_goes_back_at_once(spool: Spool) -> None:
     claim_old(spool, record(), 5, started="1")
 
-    upkeep.tidy(spool, by_hand=True)
+    tidy.tidy(spool, by_hand=True)
 
     assert len(ready(spool)) == 1
 
@@ -149,7 +149,7 @@ def test_by_hand_a_dead_couriers_claim_goes_back_at_once(spool: Spool) -> None:
 def test_by_hand_a_live_couriers_claim_stays(spool: Spool) -> None:
     claim_old(spool, record(), 5)
 
-    upkeep.tidy(spool, by_hand=True)
+    tidy.tidy(spool, by_hand=True)
 
     assert spool.count()["sending"] == 1
 
@@ -157,7 +157,7 @@ def test_by_hand_a_live_couriers_claim_stays(spool: Spool) -> None:
 def test_by_hand_a_claim_of_another_host_stays(spool: Spool) -> None:
     claim_old(spool, record(), 5, started="1", boot="another")
 
-    upkeep.tidy(spool, by_hand=True)
+    tidy.tidy(spool, by_hand=True)
 
     assert spool.count()["sending"] == 1
 
@@ -165,7 +165,7 @@ def test_by_hand_a_claim_of_another_host_stays(spool: Spool) -> None:
 def test_a_claimed_announcement_is_not_given_back_for_its_end_may_have_gone(spool: Spool) -> None:
     claim_old(spool, record(status="R"), 700)
 
-    upkeep.tidy(spool)
+    tidy.tidy(spool)
 
     assert spool.count() == {"open": 0, "ready": 0, "sending": 0, "aside": 0}
 
@@ -174,7 +174,7 @@ def test_an_announcement_that_nobody_sent_in_time_is_dropped(spool: Spool) -> No
     put_old(spool, record(status="R"), 700)
     put_old(spool, record(status="R"), 60)
 
-    upkeep.tidy(spool)
+    tidy.tidy(spool)
 
     assert len(ready(spool)) == 1
 
@@ -182,7 +182,7 @@ def test_an_announcement_that_nobody_sent_in_time_is_dropped(spool: Spool) -> No
 def test_a_breadcrumb_without_a_session_announces_nothing_and_is_kept(spool: Spool) -> None:
     put_old(spool, record(status="R", session_id=None), 700)
 
-    upkeep.tidy(spool)
+    tidy.tidy(spool)
 
     assert len(ready(spool)) == 1
 
@@ -341,7 +341,7 @@ def test_what_is_not_ours_is_set_aside_and_counted(spool: Spool) -> None:
     with open(spool.folder("sending", "else"), "w") as file:
         file.write("{}")
 
-    upkeep.tidy(spool)
+    tidy.tidy(spool)
 
     assert spool.count() == {"open": 0, "ready": 0, "sending": 0, "aside": 5}
     assert spool.dropped() == {"set aside": 5}
@@ -351,7 +351,7 @@ def test_a_draft_whose_writer_died_goes_after_an_hour(spool: Spool) -> None:
     fresh, stale = plant(spool, ".1"), plant(spool, ".2")
     os.utime(stale, (time.time() - 4000, time.time() - 4000))
 
-    upkeep.tidy(spool)
+    tidy.tidy(spool)
 
     assert os.path.exists(fresh)
     assert not os.path.exists(stale)

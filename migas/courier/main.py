@@ -1,0 +1,196 @@
+"""What the courier's process does: it empties the spool, and it can never hang.
+
+It dies within `STALL_SECONDS` unless it makes progress, and after `LIFE_SECONDS` in any case.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from migas import log
+from migas.courier.drain import Drain
+from migas.courier.sender import Sender
+from migas.host import environment
+from migas.message import breadcrumb
+from migas.settings import permission
+from migas.settings import setup as config
+from migas.spool import releases
+from migas.spool.record import MAX_RECORD_BYTES, InvalidRecordError, parse
+from migas.spool.servers import Backoff
+from migas.spool.spool import Spool
+from migas.transport.answers import NoAnswerError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from migas.spool.record import Record
+
+STALL_SECONDS = 60.0
+LIFE_SECONDS = 20 * 60.0
+ANSWER_SECONDS = 10.0
+"""Seconds for one answer; nobody waits for a courier, so it can be patient."""
+
+SPREAD_SECONDS = 30.0
+"""Over so many seconds the tasks of an array, which end together, spread their sending."""
+
+_SPREAD_SHARE = 0.3
+_NICENESS = 5
+
+
+class Life:
+    """The alarm that ends a courier which hangs; its default action needs no Python.
+
+    Args:
+        stall: Seconds without progress after which it rings.
+        life: Seconds after which it rings in any case.
+    """
+
+    def __init__(self, stall: float = STALL_SECONDS, life: float = LIFE_SECONDS) -> None:
+        self._stall = stall
+        self.ends = time.monotonic() + life
+        if hasattr(signal, "setitimer"):
+            # Both are inherited, and the program may have blocked or ignored it.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def go_on(self) -> None:
+        """Put the alarm off: there is progress."""
+        if hasattr(signal, "setitimer"):
+            left = max(self.ends - time.monotonic(), 0.001)
+            signal.setitimer(signal.ITIMER_REAL, min(self._stall, left))
+
+
+def main(
+    arguments: Sequence[str], *, stall: float = STALL_SECONDS, life: float = LIFE_SECONDS
+) -> int:
+    """Be a courier.
+
+    Args:
+        arguments: Of `--now` (a person asked), `--stdin` (a record comes through standard input)
+            and `--until=MOMENT` (of the monotonic clock, at which somebody who waits will kill).
+        stall: Seconds without progress after which this process dies.
+        life: Seconds after which it dies in any case.
+
+    Returns:
+        Always 0: nobody looks.
+    """
+    if permission.refusal(environment_only=True) is not None:
+        return 0
+    alarm = Life(stall, life)
+    alarm.go_on()
+    moments = [word.partition("=")[2] for word in arguments if word.startswith("--until=")]
+    hurry_until = float(moments[0]) if moments else None
+    if hurry_until is None and hasattr(os, "nice"):
+        os.nice(_NICENESS)
+    sender = Sender(ANSWER_SECONDS, hurry_until, _learn)
+    by_hand = "--now" in arguments
+    if environment.is_array_task() and not by_hand:
+        left = None if hurry_until is None else hurry_until - time.monotonic()
+        time.sleep(spread(left))
+    try:
+        if "--stdin" in arguments:
+            _send_payload(sender)
+        ends = alarm.ends if hurry_until is None else min(alarm.ends, hurry_until)
+        _drain(sender, alarm, ends, by_hand=by_hand)
+    except (OSError, RuntimeError) as error:
+        log.debug("the courier cannot use the spool: %s", error)
+    finally:
+        sender.close()
+    return 0
+
+
+def spread(left: float | None) -> float:
+    """How long the courier of an array's task waits before it begins, drawn at random.
+
+    Args:
+        left: Seconds until somebody who waits for it kills it; None when nobody does.
+
+    Returns:
+        Seconds.
+    """
+    import random
+
+    most = SPREAD_SECONDS if left is None else max(left, 0.0) * _SPREAD_SHARE
+    return random.uniform(0.0, most)  # noqa: S311  no secret is drawn
+
+
+def _learn(project: str, answer: dict[str, Any]) -> None:
+    try:
+        spool = Spool(config.state_folder())
+        spool.prepare()
+    except (OSError, RuntimeError):
+        return  # what lies where others can write is not believed later
+    releases.learn(spool.root, project, answer)
+
+
+def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
+    """Empty the spool in this process, for a person who waits.
+
+    Args:
+        timeout: Seconds at most.
+        folder: The state folder; by default the configured one.
+
+    Returns:
+        How many breadcrumbs were delivered, how many refused for good, how many still wait.
+
+    Raises:
+        OSError: The spool cannot be used.
+        RuntimeError: No home directory is known for this user.
+    """
+    spool = Spool(folder or config.state_folder())
+    if not spool.exists():
+        return 0, 0, 0
+    spool.prepare()
+    sender = Sender(min(ANSWER_SECONDS, timeout), learn=_learn)
+    delivered = refused = 0
+    deadline = time.time() + timeout
+    try:
+        while True:
+            drain = Drain(spool, Backoff(spool.root), sender, by_hand=True)
+            held = drain.run(deadline)
+            delivered += drain.delivered
+            refused += drain.refused
+            if held or time.time() >= deadline:
+                break
+            time.sleep(0.05)  # another courier holds the lease: it may be done soon
+    finally:
+        sender.close()
+    counts = spool.count()
+    return delivered, refused, counts["ready"] + counts["sending"]
+
+
+def _drain(sender: Sender, alarm: Life, ends: float, *, by_hand: bool) -> None:
+    spool = Spool(config.state_folder())
+    if not spool.exists():
+        return
+    spool.prepare()
+    drain = Drain(spool, Backoff(spool.root), sender, by_hand=by_hand, on_progress=alarm.go_on)
+    drain.run(time.time() + ends - time.monotonic())
+
+
+def _send_payload(sender: Sender) -> None:
+    """Send a breadcrumb that no disk took; where that fails, the disk gets another chance."""
+    try:
+        record = parse(sys.stdin.buffer.read(MAX_RECORD_BYTES))
+        record["breadcrumb"] = breadcrumb.fit(record["breadcrumb"])
+    except InvalidRecordError as error:
+        log.debug("%s", error)
+        return
+    try:
+        sender(record["endpoint"], record["breadcrumb"])
+    except NoAnswerError as error:
+        log.debug("%s: %s", record["endpoint"], error)
+        if error.kind != "refused":
+            _spool_payload(record)
+
+
+def _spool_payload(record: Record) -> None:
+    try:
+        Spool(config.state_folder()).put(record)
+    except (OSError, RuntimeError) as error:
+        log.debug("a breadcrumb that could not be spooled is lost: %s", error)
