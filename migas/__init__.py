@@ -9,17 +9,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from migas.config import clear_user_id as clear_user_id
     from migas.config import print_config as print_config
-    from migas.exits import track_exit as track_exit
     from migas.operations import add_breadcrumb as add_breadcrumb
     from migas.operations import add_project as add_project
     from migas.operations import check_project as check_project
     from migas.operations import flush as flush
     from migas.operations import get_projects as get_projects
     from migas.operations import get_usage as get_usage
-    from migas.runs import Session as Session
     from migas.settings.setup import setup as setup
-    from migas.tracking import session as session
-    from migas.tracking import track as track
+    from migas.tracking.decorator import session as session
+    from migas.tracking.decorator import track as track
+    from migas.tracking.exits import track_exit as track_exit
+    from migas.tracking.session import Session as Session
 
 __version__ = "0.5.0"
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from migas.exits import track_exit
+from migas.tracking.exits import track_exit
 
 __all__ = ["track_exit"]

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migas import operations, runs
+from migas import operations
 from migas.delivery import delivery
 from migas.message import breadcrumb
 from migas.settings import inheritance, permission
 from migas.settings import setup as config
+from migas.tracking import session as runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

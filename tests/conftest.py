@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas import operations, runs
+from migas import operations
 from migas.delivery import delivery
 from migas.settings import setup as config
+from migas.tracking import session as runs
 from tests.support.collector import running_collector
 from tests.support.fault_server import FaultServer
 

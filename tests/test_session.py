@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas import runs
 from migas.settings import setup as config
+from migas.tracking import session as runs
 from tests.support.programs import Program
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ import sys
 
 from migas.message import outcome
 from migas.message.breadcrumb import is_owner_and_repo
-from migas.plan import Plan
-from migas.runs import Session
 from migas.settings import permission
 from migas.settings import setup as config
+from migas.tracking.plan import Plan
+from migas.tracking.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

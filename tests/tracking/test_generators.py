@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas import runs
+from migas.tracking import session as runs
 from tests.tracking.tracked import COMPLETED, caught, count, count_later, double, frames_of, track
 
 if TYPE_CHECKING:

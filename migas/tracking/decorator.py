@@ -5,10 +5,11 @@ Decorating wraps and does nothing else; each call, and each block, is a session 
 
 from __future__ import annotations
 
-from migas import log, runs
-from migas.plan import ANNOUNCE_SECONDS, Plan
-from migas.runs import Session
+from migas import log
 from migas.settings import permission
+from migas.tracking import session as runs
+from migas.tracking.plan import ANNOUNCE_SECONDS, Plan
+from migas.tracking.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Tracker:
             raise TypeError(f"migas.track decorates functions and methods; {function!r} is none.")
         if permission.refusal(environment_only=True) is not None:
             return function
-        from migas.wrapping import wrap  # wrapt is the dearest of all imports
+        from migas.tracking.wrapper import wrap  # wrapt is the dearest of all imports
 
         return wrap(function, self._plan)  # type: ignore[no-any-return]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-    from migas.runs import Session
+    from migas.tracking.session import Session
 
 _NOT_ENDING = (
     "SIGKILL",

@@ -79,7 +79,7 @@ class Plan:
             )
         self.signals: tuple[int, ...] = ()
         if signals:
-            from migas import signals as signal_registry
+            from migas.tracking import signals as signal_registry
 
             self.signals = signal_registry.numbers(signals)
         self.find_handler: FindHandler | None = None

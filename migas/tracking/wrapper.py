@@ -12,14 +12,14 @@ from types import CoroutineType, FunctionType, coroutine
 
 import wrapt
 
-from migas.runs import Session
+from migas.tracking.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
     from typing import Any
 
-    from migas.plan import Plan
+    from migas.tracking.plan import Plan
 
 
 def wrap(function: Any, plan: Plan) -> Any:

@@ -14,10 +14,10 @@ from types import TracebackType
 
 from migas import log
 from migas.message.breadcrumb import FIELDS
-from migas.plan import Plan
-from migas.runs import Session, open_sessions
 from migas.settings import permission
 from migas.settings import setup as config
+from migas.tracking.plan import Plan
+from migas.tracking.session import Session, open_sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from migas.message.breadcrumb import Breadcrumb
     from migas.message.outcome import Outcome
     from migas.operations import ProjectAnswer
-    from migas.plan import Plan
+    from migas.tracking.plan import Plan
 
 if permission.refusal(environment_only=True) is None:
     # Not left to the first run: a child that is forked while another thread imports a module waits
     # for that module for ever. Who is opted out never needs them.
     import migas.delivery.delivery
-    import migas.speakers  # noqa: F401
+    import migas.tracking.nesting  # noqa: F401
 
 TOUCH_SECONDS = 3600.0
 
@@ -240,7 +240,7 @@ class Session:
         _open_sessions.add(self)
         _watch_over_open_sessions()
         if self._plan.signals:
-            from migas import signals as signal_registry
+            from migas.tracking import signals as signal_registry
 
             signal_registry.serve(self)
         if config.settings.is_set_up:
@@ -310,7 +310,7 @@ class Session:
 
     def _release_signals(self) -> None:
         if self._plan.signals:
-            from migas import signals as signal_registry
+            from migas.tracking import signals as signal_registry
 
             signal_registry.release(self)
 
@@ -395,9 +395,9 @@ def _has_speaker(parent: Session | None, plan: Plan) -> bool:
             return True
         parent = _open_parent(parent._parent)  # noqa: SLF001
     with forks.held_off():
-        from migas import speakers
+        from migas.tracking import nesting
 
-        return speakers.is_pool_worker() or speakers.ancestor_speaks_for(plan.project)
+        return nesting.is_pool_worker() or nesting.ancestor_speaks_for(plan.project)
 
 
 _is_watching = False
