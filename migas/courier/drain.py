@@ -10,8 +10,7 @@ from __future__ import annotations
 import time
 
 from migas import log
-from migas.courier import tidy
-from migas.courier.main import recovery
+from migas.courier import recovery, tidy
 from migas.courier.pace import Pace
 from migas.spool.lease import Lease
 from migas.spool.record import InvalidRecordError, server_key
