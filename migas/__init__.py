@@ -7,14 +7,14 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from migas.calls import add_breadcrumb as add_breadcrumb
+    from migas.calls import add_project as add_project
+    from migas.calls import check_project as check_project
+    from migas.calls import flush as flush
+    from migas.calls import get_projects as get_projects
+    from migas.calls import get_usage as get_usage
     from migas.config import clear_user_id as clear_user_id
     from migas.config import print_config as print_config
-    from migas.operations import add_breadcrumb as add_breadcrumb
-    from migas.operations import add_project as add_project
-    from migas.operations import check_project as check_project
-    from migas.operations import flush as flush
-    from migas.operations import get_projects as get_projects
-    from migas.operations import get_usage as get_usage
     from migas.settings.setup import setup as setup
     from migas.tracking.decorator import session as session
     from migas.tracking.decorator import track as track

@@ -57,7 +57,7 @@ def request(
         return _failure(503, "Nothing is sent: the delivery is 'log'.")
     body = encode({"query": query} if query is not None else json_data or {})
     target = "/graphql" if path is None else "/" + path.lstrip("/")
-    from migas.operations import client_for
+    from migas.calls import client_for
     from migas.transport.client import NoAnswerError
 
     try:

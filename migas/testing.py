@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migas import operations
+from migas import calls
 from migas.delivery import delivery
 from migas.message import breadcrumb
 from migas.settings import inheritance, permission
@@ -82,14 +82,14 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
         captured.append(CapturedBreadcrumb(**crumb))
 
     outer = delivery.replace(_Captured(take))
-    client = operations.replace_client(_AgreeingClient(take))  # type: ignore[arg-type]
+    client = calls.replace_client(_AgreeingClient(take))  # type: ignore[arg-type]
     before = set(runs.open_sessions())
     try:
         yield captured
     finally:
         for left_open in set(runs.open_sessions()) - before:
             left_open.discard()
-        operations.replace_client(client)
+        calls.replace_client(client)
         delivery.replace(outer)
         for name, value in kept.items():
             setattr(config.settings, name, value)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas import operations
+from migas import calls
 from migas.delivery import delivery
 from migas.settings import setup as config
 from migas.tracking import session as runs
@@ -96,9 +96,9 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         session.discard()
         session.stop()
     delivery.current().at_exit()
-    for client in operations._clients.values():
+    for client in calls._clients.values():
         client.close()
-    operations._clients.clear()
+    calls._clients.clear()
     config.settings.reset()
 
 

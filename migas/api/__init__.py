@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from migas.operations import add_breadcrumb, add_project, check_project, get_projects, get_usage
+from migas.calls import add_breadcrumb, add_project, check_project, get_projects, get_usage
 
 __all__ = ["add_breadcrumb", "add_project", "check_project", "get_projects", "get_usage"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from migas.operations import add_breadcrumb
+from migas.calls import add_breadcrumb
 
 __all__ = ["add_breadcrumb"]

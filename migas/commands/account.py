@@ -169,14 +169,14 @@ def forget_at_server() -> int | None:
     Raises:
         NoAnswerError: The server does not say that it has.
     """
-    from migas import operations
+    from migas import calls
     from migas.transport.answers import forgotten
 
     folder = _folder(config.config_folder)
     user_id = identity.kept_user_id(folder) if folder else None
     if user_id is None:
         return None
-    client = operations.client_for(config.settings.endpoint)
+    client = calls.client_for(config.settings.endpoint)
     return forgotten(client.ask("DELETE", f"/api/users/{user_id}", b"", config.settings.timeout))
 
 

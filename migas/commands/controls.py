@@ -218,7 +218,7 @@ def _flush(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from migas import operations
+    from migas import calls
 
     problem = _project_problem(options.project)
     if problem is None and not any(character.isdigit() for character in options.version):
@@ -227,8 +227,8 @@ def _check(options: argparse.Namespace) -> int:
         return complain(problem)
     if (refusal := _set_up_by_hand()) is not None:
         return complain(f"Nothing is asked: {refusal}.")
-    answer: dict[str, Any] = dict(operations.check_project(options.project, options.version))
-    listed = operations.get_projects()
+    answer: dict[str, Any] = dict(calls.check_project(options.project, options.version))
+    listed = calls.get_projects()
     if listed["success"] and "/" in options.project and options.project not in listed["projects"]:
         message = f"The server does not know the project {options.project!r}."
         answer = {**answer, "success": False, "message": message}
@@ -244,7 +244,7 @@ def _check(options: argparse.Namespace) -> int:
 def _usage(options: argparse.Namespace) -> int:
     import datetime
 
-    from migas import operations
+    from migas import calls
 
     problem = _project_problem(options.project)
     if problem is not None:
@@ -253,7 +253,7 @@ def _usage(options: argparse.Namespace) -> int:
         return complain(f"Nothing is asked: {refusal}.")
     days = datetime.timedelta(days=USAGE_DAYS)
     since = options.since or (datetime.datetime.now(datetime.UTC) - days).date()
-    answer = operations.get_usage(options.project, since, options.until, unique=options.unique)
+    answer = calls.get_usage(options.project, since, options.until, unique=options.unique)
     counted = _counted(answer["hits"], "user" if options.unique else "breadcrumb")
     text = counted if answer["success"] else _reason(answer)
     _tell(options, answer, text)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from migas.calls import ProjectAnswer
     from migas.delivery.delivery import Delivery
     from migas.message.breadcrumb import Breadcrumb
     from migas.message.outcome import Outcome
-    from migas.operations import ProjectAnswer
     from migas.tracking.plan import Plan
 
 if permission.refusal(environment_only=True) is None:
@@ -315,11 +315,11 @@ class Session:
             signal_registry.release(self)
 
     def _send_and_wait(self, here: Delivery, crumb: Breadcrumb) -> None:
-        from migas import operations
+        from migas import calls
 
         if self._path is not None:
             here.settle_run(self._path, crumb)
-        self.response = answer = operations.send_composed(crumb)
+        self.response = answer = calls.send_composed(crumb)
         if answer.get("success"):
             here.erase_run(self._path)
         else:

@@ -7,13 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
 import migas
-from migas.operations import (
-    BreadcrumbAnswer,
-    CheckAnswer,
-    ProjectAnswer,
-    ProjectsAnswer,
-    UsageAnswer,
-)
+from migas.calls import BreadcrumbAnswer, CheckAnswer, ProjectAnswer, ProjectsAnswer, UsageAnswer
 
 
 @migas.track("lab/tool", "1.0.0")
