@@ -18,7 +18,7 @@ def main() -> int:
         from migas.courier import main as courier
 
         return courier.main(sys.argv[3:])
-    from migas import cli
+    from migas.cli import main as cli
 
     return cli.main()
 

@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from migas import cli
+from migas.cli import main as cli
 from migas.settings import setup as config
 from tests.support.collector import running_collector
 

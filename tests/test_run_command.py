@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas.commands.supervise import read_end
+from migas.cli.supervise import read_end
 from tests.support.control_groups import little_memory
 from tests.support.programs import environment
 from tests.support.terminals import Terminal

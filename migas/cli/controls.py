@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from migas.commands import account
+from migas.cli import account
 from migas.message import breadcrumb
 from migas.settings import permission
 from migas.settings import setup as config

@@ -16,9 +16,9 @@ def build_parser() -> argparse.ArgumentParser:
     import argparse
 
     import migas
+    from migas.cli import controls
+    from migas.cli.supervise import register as register_run
     from migas.collector import commands as collector_commands
-    from migas.commands import controls
-    from migas.commands.supervise import register as register_run
 
     parser = argparse.ArgumentParser(
         prog="migas",
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["run"]:
         # A program is waiting to be started: nothing else is loaded first.
-        from migas.commands.supervise import main as run_program
+        from migas.cli.supervise import main as run_program
 
         return run_program(given[1:])
     options = build_parser().parse_args(given)
@@ -90,7 +90,7 @@ def _settings() -> str:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from migas.commands import demo
+    from migas.cli import demo
 
     return demo.serve() if options.serve else demo.run()
 
