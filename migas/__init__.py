@@ -41,19 +41,19 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "Session": "runs",
-    "add_breadcrumb": "operations",
-    "add_project": "operations",
-    "check_project": "operations",
-    "clear_user_id": "released",
-    "flush": "operations",
-    "get_projects": "operations",
-    "get_usage": "operations",
-    "print_config": "released",
-    "session": "tracking",
-    "setup": "config",
-    "track": "tracking",
-    "track_exit": "exits",
+    "Session": "tracking.session",
+    "add_breadcrumb": "calls",
+    "add_project": "calls",
+    "check_project": "calls",
+    "clear_user_id": "config",
+    "flush": "calls",
+    "get_projects": "calls",
+    "get_usage": "calls",
+    "print_config": "config",
+    "session": "tracking.decorator",
+    "setup": "settings.setup",
+    "track": "tracking.decorator",
+    "track_exit": "tracking.exits",
 }
 
 

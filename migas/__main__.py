@@ -13,7 +13,7 @@ if not __package__:
 
 def main() -> int:
     """Be a courier, or run the command line."""
-    # `dispatch.COURIER_ARGUMENTS`, which is not imported for those who are none.
+    # `spawn.COURIER_ARGUMENTS`, which is not imported for those who are none.
     if sys.argv[1:3] == ["flush", "--courier"]:
         from migas.courier import main as courier
 

@@ -1,12 +1,17 @@
-"""What released clients offer in `migas.config` beside `setup()`, as views on the settings.
+"""A door: what released programs import from `migas.config`.
 
 `Config` was a class that held the settings; here it shows them and holds nothing.
 """
 
 from __future__ import annotations
 
+from migas import log
 from migas.settings import identity, permission
 from migas.settings import setup as config
+
+from migas.settings.setup import setup
+
+__all__ = ["Config", "clear_user_id", "gen_uuid", "print_config", "setup", "telemetry_enabled"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,3 +140,10 @@ def clear_user_id() -> None:
         identity.forget_user_id(config.config_folder())
     except RuntimeError:
         return  # no home, no id
+
+
+def __getattr__(name: str) -> object:
+    """The released `logger`, made on first use: importing `logging` costs 17 ms."""
+    if name == "logger":
+        return log.logger()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -277,7 +277,7 @@ def test_what_waits_is_not_sent_after_an_opt_out(here):
         here.python(text, MIGAS_DELIVERY="spool")
         here.user("optout = true")
         here.python(text + "migas.flush(5)", MIGAS_DELIVERY="inline")
-        here.python("import sys\nfrom migas import courier\ncourier.main(['--now'])")
+        here.python("import sys\nfrom migas.courier import main as courier\ncourier.main(['--now'])")
         assert server.connections == 0
 
 

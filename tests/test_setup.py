@@ -207,7 +207,7 @@ def test_a_bad_endpoint_is_replaced_by_no_other_in_a_file_or_for_children(tmp_pa
         [
             sys.executable,
             "-c",
-            "import migas; from migas import gate; migas.setup(); print(gate.refusal())",
+            "import migas; from migas.settings import permission; migas.setup(); print(permission.refusal())",
         ],
         capture_output=True,
         text=True,
@@ -224,8 +224,8 @@ def test_an_empty_endpoint_is_a_bad_one() -> None:
 def test_a_no_reaches_the_programs_that_this_one_starts() -> None:
     migas.setup(enabled=False)
     text = (
-        f"import migas; from migas import gate; migas.setup(endpoint={LOCAL!r})\n"
-        "print(gate.refusal())"
+        f"import migas; from migas.settings import permission; migas.setup(endpoint={LOCAL!r})\n"
+        "print(permission.refusal())"
     )
     command = [sys.executable, "-c", text]
     child = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -1,5 +1,5 @@
 """A migas server of our own, for labs, tests and demonstrations.
 
-It stands beside the client and shares only `migas.breadcrumb` with it; the client never imports
+It stands beside the client and shares only `migas.message.breadcrumb` with it; the client never imports
 it. Its libraries come with the extra `collector`.
 """

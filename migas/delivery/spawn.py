@@ -205,7 +205,7 @@ def _environment() -> dict[str, str]:
 
 
 def _main_file() -> str:
-    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "__main__.py")
 
 
 def _windows_flags() -> int:

@@ -25,23 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from migas.config import Config, clear_user_id, gen_uuid, print_config, telemetry_enabled
     from migas.settings import BeforeSend
-
-__all__ = [
-    "DEFAULT_ENDPOINT",
-    "DELIVERIES",
-    "VARIABLES",
-    "Config",
-    "clear_user_id",
-    "config_folder",
-    "gen_uuid",
-    "print_config",
-    "settings",
-    "setup",
-    "state_folder",
-    "telemetry_enabled",
-]
 
 _after_setup: list[Callable[[], None]] = []
 
@@ -112,9 +96,9 @@ def setup(
         elif is_permitted:
             _setup(endpoint, (user_id, session_id), filename, save_config)
             if first_run_notice and not settings.is_captured and permission.refusal() is None:
-                from migas import notices
+                from migas.settings import first_run
 
-                notices.tell_first_run(config_folder())
+                first_run.tell_once(config_folder())
         for hook in _after_setup:
             hook()
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
@@ -280,17 +264,3 @@ def _timeout(argument: float | None) -> float:
         return seconds("MIGAS_TIMEOUT", from_environment, DEFAULT_TIMEOUT)
     by_user = policy.user("timeout")
     return DEFAULT_TIMEOUT if by_user is None else float(by_user)
-
-
-_RELEASED = ("Config", "clear_user_id", "gen_uuid", "print_config", "telemetry_enabled")
-
-
-def __getattr__(name: str) -> object:
-    """Names that released programs import from here, made on first use."""
-    if name == "logger":
-        return log.logger()
-    if name in _RELEASED:
-        from migas import config
-
-        return getattr(config, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

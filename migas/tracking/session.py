@@ -293,9 +293,9 @@ class Session:
         else:
             here.end_run(self._path, crumb)
         if self._plan.update_notice:
-            from migas import notices
+            from migas.tracking import update_notice
 
-            notices.tell_update(self._plan.project, self._plan.version)
+            update_notice.tell(self._plan.project, self._plan.version)
 
     def _erase(self) -> None:
         if self._path is not None:

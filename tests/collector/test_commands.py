@@ -184,7 +184,7 @@ def test_a_package_is_named(run: Run, database: Database) -> None:
 def test_without_the_extra_one_line_says_what_to_install() -> None:
     # -S leaves out every installed package.
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "migas.cli", "serve"],
+        [sys.executable, "-S", "-m", "migas.cli.main", "serve"],
         check=False,
         capture_output=True,
         text=True,

@@ -121,7 +121,7 @@ class Desk:
         Returns:
             How many were `delivered`, `refused` and still are `waiting`.
         """
-        ask = f"from migas import courier; print(*courier.flush({seconds}))"
+        ask = f"from migas.courier import main as courier; print(*courier.flush({seconds}))"
         done = subprocess.run(
             [sys.executable, "-c", ask],
             env=self.environment(),

@@ -103,7 +103,7 @@ def test_who_is_waited_for_does_not_wait_for_a_servers_silence_to_end(
     server.behave("429")
     desk.spool.put(record(server.url))
     code = (
-        "import time; from migas import courier; courier.main([f'--until={time.monotonic() + 50}'])"
+        "import time; from migas.courier import main as courier; courier.main([f'--until={time.monotonic() + 50}'])"
     )
 
     subprocess.run([sys.executable, "-c", code], env=desk.environment(), check=True, timeout=30)
@@ -327,7 +327,7 @@ def test_many_runs_of_one_program_need_few_couriers(desk: Desk, server: Any) -> 
 def test_who_makes_no_progress_dies(desk: Desk, server: Any) -> None:
     server.behave("silent")
     code = (
-        "from migas import courier; courier.ANSWER_SECONDS = 60.0; "
+        "from migas.courier import main as courier; courier.ANSWER_SECONDS = 60.0; "
         "courier.main([], stall=0.5, life=60)"
     )
 
@@ -344,7 +344,7 @@ def test_who_makes_progress_dies_in_the_end_all_the_same(desk: Desk, server: Any
     server.behave("300ms")
     for _ in range(40):
         desk.spool.put(record(server.url))
-    code = "from migas import courier; courier.main([], stall=60, life=4)"
+    code = "from migas.courier import main as courier; courier.main([], stall=60, life=4)"
 
     done = subprocess.run([sys.executable, "-c", code], env=desk.environment(), check=False)
 
@@ -359,7 +359,7 @@ def test_who_finds_the_lease_held_leaves_without_having_loaded_urllib3(desk: Des
     lease = Lease(str(desk.state))
     assert lease.acquire()
     code = (
-        "import sys; from migas import courier; courier.main([]); "
+        "import sys; from migas.courier import main as courier; courier.main([]); "
         "print(sorted({'urllib3', 'ssl', 'socket'} & set(sys.modules)))"
     )
 

@@ -42,7 +42,7 @@ def test_it_is_free_after_its_release(root: str) -> None:
 
 
 def test_a_dead_holder_has_lost_it_at_once(root: str) -> None:
-    code = f"from migas.lease import Lease; assert Lease({root!r}).acquire()"
+    code = f"from migas.spool.lease import Lease; assert Lease({root!r}).acquire()"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
     assert Lease(root).acquire()

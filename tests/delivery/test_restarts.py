@@ -20,9 +20,10 @@ SECONDS_UP = 1.0
 
 PROGRAM = """\
 import os, sys, threading, time
-from migas import breadcrumb, courier
+from migas.courier import main as courier
+from migas.message import breadcrumb
 from migas.settings.identity import random_uuid
-from migas.spool import Spool
+from migas.spool.spool import Spool
 
 endpoint, folder, clients, sessions = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 

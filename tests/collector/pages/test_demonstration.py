@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 COUNT = 3000
-SERVE = f"import sys; from migas.commands import demo; sys.exit(demo.serve({COUNT}))"
+SERVE = f"import sys; from migas.cli import demo; sys.exit(demo.serve({COUNT}))"
 
 
 async def fill(url: str) -> Difference:
