@@ -17,8 +17,7 @@ from migas.message.breadcrumb import (
     nested,
     plain_text,
 )
-from migas.settings import permission
-from migas.settings import setup as config
+from migas.settings import permission, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ def add_breadcrumb(
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("add_breadcrumb failed: %r", error)
         return {"success": False, "message": f"The breadcrumb could not be queued: {error!r}"}
-    if config.delivery() == "log":
+    if values.delivery() == "log":
         return {"success": False, "message": _KEPT}
     return {"success": True, "message": f"The breadcrumb is queued. {_doubt(fields)}".rstrip()}
 
@@ -318,8 +317,8 @@ _SPOOLED = "The delivery is 'spool': nothing is sent now, and no server is asked
 
 def _is_kept_here() -> bool:
     """Whether a program's calls open no connection either; a person's commands may."""
-    may_ask = config.settings.is_by_hand or config.settings.is_captured
-    return not may_ask and config.delivery() in ("log", "spool")
+    may_ask = values.settings().asked_by_user or values.settings().captured_by_test
+    return not may_ask and values.delivery() in ("log", "spool")
 
 
 def _call(
@@ -343,15 +342,15 @@ def _call(
         return {**shape, "success": False, "message": problem}
     if _is_kept_here():
         return {**shape, "success": False, "message": _keep(compose_it)}
-    timeout = config.settings.timeout
+    timeout = values.settings().timeout
     if timeout <= 0:
         return {**shape, "success": False, "message": "MIGAS_TIMEOUT is 0: nothing is waited for."}
     from migas.transport.client import NoAnswerError
 
     try:
-        answer = ask(client_for(config.settings.endpoint), timeout)
+        answer = ask(client_for(values.settings().endpoint), timeout)
     except NoAnswerError as error:
-        log.debug("%s: %s", config.settings.endpoint, error)
+        log.debug("%s: %s", values.settings().endpoint, error)
         return {**shape, "success": False, "message": _clean(str(error))}
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("an explicit call failed: %r", error)
@@ -368,7 +367,7 @@ def _keep(compose_it: Callable[[], Breadcrumb] | None) -> str:
             delivery.current().queue(compose_it())
         except Exception as error:  # noqa: BLE001  telemetry must never break a program
             log.debug("a breadcrumb could not be kept: %r", error)
-    return _KEPT if config.delivery() == "log" else _SPOOLED
+    return _KEPT if values.delivery() == "log" else _SPOOLED
 
 
 def _shaped(answer: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 from migas import log
-from migas.settings import identity, permission
-from migas.settings import setup as config
-
+from migas.settings import identity, permission, places, values
 from migas.settings.setup import setup
 
 __all__ = ["Config", "clear_user_id", "gen_uuid", "print_config", "setup", "telemetry_enabled"]
@@ -39,21 +37,21 @@ class _View(type):
     @property
     def endpoint(cls) -> str | None:
         """Base URL of the server; None before `setup()`."""
-        return config.settings.endpoint if config.settings.is_set_up else None
+        return values.settings().endpoint if values.settings().is_set_up else None
 
     @property
     def user_id(cls) -> str | None:
         """The id that breadcrumbs carry; None before `setup()` and where none is kept or may be."""
-        return None if permission.refusal() is not None else config.user_id()
+        return None if permission.refusal() is not None else identity.user_id()
 
     @property
     def session_id(cls) -> str | None:
         """The session that `setup()` was given or took over from a parent."""
-        return config.settings.session_id
+        return values.settings().session_id
 
     @property
     def _is_setup(cls) -> bool:
-        return config.settings.is_set_up
+        return values.settings().is_set_up
 
     def __getattr__(cls, name: str) -> Any:
         if name in _SHOWN:
@@ -77,7 +75,7 @@ class Config(metaclass=_View):
 
     @classmethod
     def _reset(cls) -> None:
-        config.settings.reset()
+        values.publish(values.Settings())
 
 
 def print_config() -> None:
@@ -125,9 +123,9 @@ def gen_uuid(uuid_factory: str = "safe", container: str | None = None) -> str | 
     if uuid_factory not in ("safe", "random"):
         raise NotImplementedError(f"{uuid_factory!r} is no uuid_factory: 'safe' or 'random' is")
     if uuid_factory == "safe":
-        if permission.refusal(environment_only=True) is not None:
+        if permission.refusal_by_user() is not None:
             return None
-        kept = config.user_id()
+        kept = identity.user_id()
         if kept is not None:
             return kept
     return identity.random_uuid()
@@ -135,9 +133,9 @@ def gen_uuid(uuid_factory: str = "safe", container: str | None = None) -> str | 
 
 def clear_user_id() -> None:
     """Erase the user id that is kept on this machine; the next run makes a new one."""
-    config.settings.given_user_id = None
+    values.change(given_user_id=None)
     try:
-        identity.forget_user_id(config.config_folder())
+        identity.forget_user_id(places.config_folder())
     except RuntimeError:
         return  # no home, no id
 

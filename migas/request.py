@@ -6,8 +6,7 @@ import json
 
 from migas import log
 from migas.message.breadcrumb import encode
-from migas.settings import permission
-from migas.settings import setup as config
+from migas.settings import permission, table, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,11 +48,11 @@ def request(
     """
     if method.upper() != "POST":
         raise ValueError(f"The method is {method!r}; it must be 'POST'.")
-    base = config.base_url(url)
+    base = table.base_url(url)
     refusal = permission.request_refusal(base)
     if refusal is not None:
         return _failure(503, f"Nothing is sent: {refusal}.")
-    if config.delivery() == "log" and not config.settings.is_captured:
+    if values.delivery() == "log" and not values.settings().captured_by_test:
         return _failure(503, "Nothing is sent: the delivery is 'log'.")
     body = encode({"query": query} if query is not None else json_data or {})
     target = "/graphql" if path is None else "/" + path.lstrip("/")
@@ -61,7 +60,7 @@ def request(
     from migas.transport.client import NoAnswerError
 
     try:
-        answer = client_for(base).ask("POST", target, body, timeout or config.settings.timeout)
+        answer = client_for(base).ask("POST", target, body, timeout or values.settings().timeout)
     except NoAnswerError as error:
         log.debug("%s: %s", base, error)
         return _failure(*(_TIMED_OUT if error.kind == "timeout" else _UNREACHABLE))

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 from migas import calls
 from migas.delivery import delivery
 from migas.message import breadcrumb
-from migas.settings import inheritance, permission
-from migas.settings import setup as config
+from migas.settings import inheritance, permission, values
 from migas.tracking import session as runs
 
 if TYPE_CHECKING:
@@ -72,11 +71,8 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
     import os
 
     captured: list[CapturedBreadcrumb] = []
-    kept = {name: getattr(config.settings, name) for name in config.settings.__slots__}
+    kept = values.publish(values.Settings(captured_by_test=True, is_set_up=set_up))
     parent = os.environ.get(inheritance.VARIABLE)
-    config.settings.reset()
-    config.settings.is_captured = True
-    config.settings.is_set_up = set_up
 
     def take(crumb: Breadcrumb) -> None:
         captured.append(CapturedBreadcrumb(**crumb))
@@ -91,8 +87,7 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
             left_open.discard()
         calls.replace_client(client)
         delivery.replace(outer)
-        for name, value in kept.items():
-            setattr(config.settings, name, value)
+        values.publish(kept)
         if parent is None:
             os.environ.pop(inheritance.VARIABLE, None)
         else:

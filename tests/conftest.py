@@ -12,7 +12,7 @@ import pytest
 
 from migas import calls
 from migas.delivery import delivery
-from migas.settings import setup as config
+from migas.settings import setup, values
 from migas.tracking import session as runs
 from tests.support.collector import running_collector
 from tests.support.fault_server import FaultServer
@@ -90,7 +90,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("_MIGAS_PARENT", "")
     monkeypatch.setattr(delivery, "_current", None)
-    config.settings.reset()
+    values.publish(values.Settings())
     yield tmp_path / "state"
     for session in runs.open_sessions():
         session.discard()
@@ -99,12 +99,12 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for client in calls._clients.values():
         client.close()
     calls._clients.clear()
-    config.settings.reset()
+    values.publish(values.Settings())
 
 
 @pytest.fixture
 def spool(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
     """This very process, set up and tracked; nothing is sent, everything waits in files."""
     monkeypatch.setenv("MIGAS_DELIVERY", "spool")
-    config.setup(endpoint="http://127.0.0.1:9")
+    setup.setup(endpoint="http://127.0.0.1:9")
     return Spool(fresh)

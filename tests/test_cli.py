@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from migas import settings
-from migas.settings import policy
+import migas.settings
+from migas.settings import table
 from migas.transport.answers import Answer, NoAnswerError, forgotten
 from tests.support.collector import run_command, running_collector
 from tests.support.fault_server import FaultServer
@@ -396,14 +396,14 @@ def test_every_setting_and_every_command_is_in_the_help(person):
         "serve",
         "project",
     ]
-    for name in (*settings.VARIABLES, *policy.KEYS, *commands):
+    for name in (*table.VARIABLES, *table.KEYS, *commands):
         assert f"  {name} " in text
 
 
 def test_every_variable_that_is_read_is_explained():
-    source = "".join(path.read_text() for path in Path(settings.__file__).parent.glob("*.py"))
+    source = "".join(path.read_text() for path in Path(migas.settings.__file__).parent.glob("*.py"))
     read = set(re.findall(r'"(MIGAS_\w+|DO_NOT_TRACK)"', source))
-    assert read == set(settings.VARIABLES)
+    assert read == set(table.VARIABLES)
 
 
 @pytest.mark.parametrize("command", ["status", "show", "optin", "forget", "flush"])

@@ -178,7 +178,7 @@ def test_a_job_submitted_with_the_whole_environment_is_no_child(job):
     )
     environ = environment(job.folder)
     submitted = subprocess.check_output([sys.executable, "-c", text], env=environ, text=True)
-    child = "import migas; migas.setup(); print(migas.config.settings.session_id)"
+    child = "import migas; migas.setup()\nfrom migas.config import Config; print(Config.session_id)"
     environ["_MIGAS_PARENT"] = submitted.strip()
     assert subprocess.check_output([sys.executable, "-c", child], env=environ) == b"None\n"
 

@@ -22,39 +22,39 @@ def never(_folder):
 
 
 def test_a_new_id_is_random_and_kept(tmp_path):
-    first = identity.user_id(str(tmp_path / "one"), persists=always)
-    other = identity.user_id(str(tmp_path / "other"), persists=always)
-    assert first == identity.user_id(str(tmp_path / "one"), persists=always)
+    first = identity.kept_or_new_user_id(str(tmp_path / "one"), persists=always)
+    other = identity.kept_or_new_user_id(str(tmp_path / "other"), persists=always)
+    assert first == identity.kept_or_new_user_id(str(tmp_path / "one"), persists=always)
     assert first != other
     assert uuid.UUID(first).version == 4
 
 
 def test_a_kept_id_is_used(tmp_path):
     tmp_path.joinpath("user_id").write_text(f"  {KEPT.upper()}\n")
-    assert identity.user_id(str(tmp_path), persists=always) == KEPT
-    assert identity.user_id(str(tmp_path), persists=never) == KEPT
+    assert identity.kept_or_new_user_id(str(tmp_path), persists=always) == KEPT
+    assert identity.kept_or_new_user_id(str(tmp_path), persists=never) == KEPT
 
 
 def test_an_id_is_private(tmp_path):
-    identity.user_id(str(tmp_path / "migas"), persists=always)
+    identity.kept_or_new_user_id(str(tmp_path / "migas"), persists=always)
     assert tmp_path.joinpath("migas").stat().st_mode & 0o777 == 0o700
     assert tmp_path.joinpath("migas/user_id").stat().st_mode & 0o777 == 0o600
 
 
 def test_where_nothing_persists_there_is_none(tmp_path):
-    assert identity.user_id(str(tmp_path / "migas"), persists=never) is None
+    assert identity.kept_or_new_user_id(str(tmp_path / "migas"), persists=never) is None
     assert not tmp_path.joinpath("migas").exists()
 
 
 def test_where_nothing_can_be_written_there_is_none(tmp_path):
     tmp_path.joinpath("migas").write_text("a file in the folder's place")
-    assert identity.user_id(str(tmp_path / "migas"), persists=always) is None
+    assert identity.kept_or_new_user_id(str(tmp_path / "migas"), persists=always) is None
 
 
 @pytest.mark.parametrize("text", ["", "nobody", "7b3c9b52-3c0e"])
 def test_what_is_no_id_is_not_sent(tmp_path, text):
     tmp_path.joinpath("user_id").write_text(text)
-    assert identity.user_id(str(tmp_path), persists=always) is None
+    assert identity.kept_or_new_user_id(str(tmp_path), persists=always) is None
 
 
 def test_a_planted_link_is_not_followed(tmp_path):
@@ -64,7 +64,7 @@ def test_a_planted_link_is_not_followed(tmp_path):
 
 
 def test_an_id_is_forgotten(tmp_path):
-    identity.user_id(str(tmp_path), persists=always)
+    identity.kept_or_new_user_id(str(tmp_path), persists=always)
     assert identity.forget_user_id(str(tmp_path))
     assert not identity.forget_user_id(str(tmp_path))
     assert identity.kept_user_id(str(tmp_path)) is None
@@ -73,7 +73,7 @@ def test_an_id_is_forgotten(tmp_path):
 def test_simultaneous_first_runs_agree(tmp_path):
     text = (
         "import sys\nfrom migas.settings import identity\nsys.stdin.readline()\n"
-        f"print(identity.user_id({str(tmp_path / 'migas')!r}, persists=bool))"
+        f"print(identity.kept_or_new_user_id({str(tmp_path / 'migas')!r}, persists=bool))"
     )
     runs = [
         subprocess.Popen(

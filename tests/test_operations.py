@@ -15,7 +15,7 @@ import pytest
 
 import migas
 from migas.message import breadcrumb
-from migas.settings import setup as config
+from migas.settings import values
 from tests.support.answers import Answer, Request
 from tests.support.collector import run_command
 from tests.support.fault_server import FaultServer
@@ -269,7 +269,7 @@ def test_a_server_in_trouble_is_a_message_in_time(
     pointed: FaultServer,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    config.settings.timeout = 0.15
+    values.change(timeout=0.15)
     pointed.behave(manner)
     call, shape = CALLS[name]
     answer = call()
@@ -287,7 +287,7 @@ def test_a_name_that_does_not_resolve_is_a_message(fresh: Path) -> None:
 
 
 def test_a_timeout_of_zero_waits_for_nothing(pointed: FaultServer) -> None:
-    config.settings.timeout = 0
+    values.change(timeout=0)
     assert migas.add_project("lab/tool", "1.0.0")["success"] is False
     assert pointed.connections == 0
 

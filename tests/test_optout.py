@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas.settings import setup as config
+from migas.settings import table, values
 from tests.support.programs import Program, run_all
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def test_a_no_reads_and_writes_no_file_of_the_caller(
     before = path.stat().st_mtime_ns
     migas.setup(filename=path)
     assert path.stat().st_mtime_ns == before
-    assert config.settings.endpoint == config.DEFAULT_ENDPOINT
+    assert values.settings().endpoint == table.ENDPOINT.default
 
 
 def test_a_no_offers_nothing_to_children(tmp_path: Path) -> None:

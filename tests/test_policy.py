@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from migas.settings import policy
+from migas.settings import policy, table
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
 
@@ -43,7 +43,7 @@ class Site:
 
     def python(self, text: str, **settings: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", "import migas\nfrom migas import config\n" + text],
+            [sys.executable, "-c", "import migas\nfrom migas.settings import values\n" + text],
             cwd=self.folder,
             env={**self.environ, **settings},
             stdin=subprocess.DEVNULL,
@@ -188,7 +188,7 @@ def test_the_server_is_named_in_the_order_of_precedence(  # noqa: PLR0917  one a
     if user:
         here.user(f"endpoint = 'http://{user}'")
     argument = f"'http://{argument}'" if argument else None
-    text = f"migas.setup(endpoint={argument})\nprint(config.settings.endpoint)"
+    text = f"migas.setup(endpoint={argument})\nprint(values.settings().endpoint)"
     settings = {"MIGAS_ENDPOINT": f"http://{variable}"} if variable else {}
     expected = used if ":" in used else f"http://{used}"
     assert here.python(text, **settings) == expected
@@ -211,14 +211,14 @@ def test_the_timeout_is_named_in_the_order_of_precedence(  # noqa: PLR0917  one 
         here.site(f"timeout = {site}")
     if user:
         here.user(f"timeout = {user}")
-    text = f"migas.setup(timeout={argument})\nprint(config.settings.timeout)"
+    text = f"migas.setup(timeout={argument})\nprint(values.settings().timeout)"
     assert (
         float(here.python(text, **({"MIGAS_TIMEOUT": str(variable)} if variable else {}))) == used
     )
 
 
 def test_the_delivery_is_named_in_the_order_of_precedence(here):
-    text = "print(config.delivery())"
+    text = "print(values.delivery())"
     here.user("delivery = 'detached'")
     assert here.python(text) == "detached"
     assert here.python(text, MIGAS_DELIVERY="log") == "log"
@@ -243,7 +243,7 @@ def test_of_wishes_about_errors_the_one_for_less_wins(here, site, argument, user
         here.site(f"error_text = '{site}'")
     if user:
         here.user(f"error_text = '{user}'")
-    text = f"migas.setup(error_text={argument!r})\nprint(config.settings.error_text)"
+    text = f"migas.setup(error_text={argument!r})\nprint(values.settings().error_text)"
     assert here.python(text) == used
 
 
@@ -277,12 +277,14 @@ def test_what_waits_is_not_sent_after_an_opt_out(here):
         here.python(text, MIGAS_DELIVERY="spool")
         here.user("optout = true")
         here.python(text + "migas.flush(5)", MIGAS_DELIVERY="inline")
-        here.python("import sys\nfrom migas.courier import main as courier\ncourier.main(['--now'])")
+        here.python(
+            "import sys\nfrom migas.courier import main as courier\ncourier.main(['--now'])"
+        )
         assert server.connections == 0
 
 
 def test_every_key_is_explained():
-    assert set(policy.KEYS) == {
+    assert set(table.KEYS) == {
         "optout",
         "endpoint",
         "proxy",
@@ -290,7 +292,7 @@ def test_every_key_is_explained():
         "timeout",
         "error_text",
     }
-    assert all(policy.KEYS.values())
+    assert all(row.meaning for row in table.KEYS.values())
 
 
 def is_url_to_the_standard_library(text: str) -> bool:
@@ -319,12 +321,12 @@ PIECES = [
 @example("http://", "[::1]:80/a")
 def test_a_url_is_what_the_standard_library_takes_for_one(scheme, rest):
     text = scheme + rest
-    assert policy.is_url(text) == is_url_to_the_standard_library(text)
+    assert table.is_url(text) == is_url_to_the_standard_library(text)
 
 
 @pytest.mark.parametrize("host", ["[::1", "::1]", "[]", "[::1]x", "x[::1]", "[host]", "[::1]:x"])
 def test_a_numeric_host_is_in_brackets_whole(host):
-    assert not policy.is_url(f"http://{host}/")
+    assert not table.is_url(f"http://{host}/")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hides something from another user")

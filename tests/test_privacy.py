@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from migas.delivery import delivery, privacy
-from migas.settings import setup as config
+from migas.settings import setup, values
 
 FAILED = {
     "status": "F",
@@ -20,10 +20,9 @@ def settings(monkeypatch, tmp_path):
     """The settings as after `setup()`, with nothing of this machine's user in them."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", "/home/jane")
-    config.settings.reset()
-    config.settings.is_set_up = True
-    yield config.settings
-    config.settings.reset()
+    values.publish(values.Settings(is_set_up=True))
+    yield
+    values.publish(values.Settings())
 
 
 def said(**fields):
@@ -37,18 +36,18 @@ def test_texts_are_redacted(settings):
 
 
 def test_only_the_type_of_an_error_is_said(settings):
-    settings.error_text = "type"
+    values.change(error_text="type")
     assert said() == {"status": "F", "status_desc": "Errored", "error_type": "ValueError"}
 
 
 def test_nothing_of_an_error_is_said(settings):
-    settings.error_text = "none"
+    values.change(error_text="none")
     assert said() == {"status": "F", "status_desc": "Errored"}
 
 
 @pytest.mark.parametrize("wish", ["type", "none"])
 def test_a_handlers_description_is_text_of_the_error_too(settings, wish):
-    settings.error_text = wish
+    values.change(error_text=wish)
     assert said(status_desc="Jane's file is odd")["status_desc"] == "Errored"
 
 
@@ -57,23 +56,23 @@ def test_a_handlers_description_is_text_of_the_error_too(settings, wish):
     ["Exited with code 3", "Terminated (SIGTERM, slurm)", "Killed (out of memory)", "Lost"],
 )
 def test_our_own_descriptions_say_nothing_of_anybody(settings, description):
-    settings.error_text = "none"
+    values.change(error_text="none")
     assert said(status_desc=description)["status_desc"] == description
 
 
 def test_what_a_program_says_of_its_progress_is_no_error(settings):
-    settings.error_text = "none"
+    values.change(error_text="none")
     crumb = delivery.compose("lab/tool", "1.0", {"status": "R", "status_desc": "workflow start"})
     assert crumb["status_desc"] == "workflow start"
 
 
 def test_a_program_takes_out_more(settings):
-    settings.redact = (lambda text: text.replace("bold", "<what>"),)
+    values.change(redact=(lambda text: text.replace("bold", "<what>"),))
     assert said()["error_desc"] == "no <what> of sub-<id> at <path>"
 
 
 def test_a_text_for_which_that_fails_does_not_leave(settings):
-    settings.redact = (lambda text: 1 / 0,)
+    values.change(redact=(lambda text: 1 / 0,))
     assert "error_desc" not in said()
 
 
@@ -84,7 +83,7 @@ def test_before_send_sees_the_whole_breadcrumb_and_changes_it(settings):
         seen.append(dict(crumb))
         return {**crumb, "error_desc": "something", "user_id": "no uuid", "unknown": 1}
 
-    settings.before_send = (before_send,)
+    values.change(before_send=(before_send,))
     assert said()["error_desc"] == "something"
     assert {"project", "language", "platform", "session_id"} <= set(seen[0])
     crumb = delivery.compose("lab/tool", "1.0", FAILED)
@@ -94,16 +93,16 @@ def test_before_send_sees_the_whole_breadcrumb_and_changes_it(settings):
 
 @pytest.mark.parametrize("before_send", [lambda crumb: None, lambda crumb: 1 / 0, lambda crumb: 7])
 def test_before_send_drops_a_breadcrumb_also_by_failing(settings, before_send):
-    settings.before_send = (before_send,)
+    values.change(before_send=(before_send,))
     with pytest.raises(privacy.DroppedError):
         delivery.compose("lab/tool", "1.0", FAILED)
 
 
 def test_setup_keeps_what_it_is_told(settings):
-    config.setup(endpoint="http://127.0.0.1:9", error_text="type", redact=str.lower)
-    assert (settings.error_text, settings.redact) == ("type", (str.lower,))
+    setup.setup(endpoint="http://127.0.0.1:9", error_text="type", redact=str.lower)
+    assert (values.settings().error_text, values.settings().redact) == ("type", (str.lower,))
 
 
 def test_an_unknown_wish_about_errors_says_nothing_of_them(settings):
-    config.setup(endpoint="http://127.0.0.1:9", error_text="everything")
-    assert settings.error_text == "none"
+    setup.setup(endpoint="http://127.0.0.1:9", error_text="everything")
+    assert values.settings().error_text == "none"

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 from migas.cli import main as cli
-from migas.settings import setup as config
+from migas.settings import table
 from tests.support.collector import running_collector
 
 ROOT = Path(__file__).parent.parent
@@ -56,7 +56,7 @@ def test_the_examples_run_and_are_stored(tmp_path: Path) -> None:
 
 
 def test_every_setting_is_in_the_readme() -> None:
-    missing = [name for name in config.VARIABLES if f"`{name}`" not in README]
+    missing = [name for name in table.VARIABLES if f"`{name}`" not in README]
     assert missing == []
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas.settings import setup as config
+from migas.settings import setup
 from migas.tracking import session as runs
 from tests.support.programs import Program
 
@@ -182,7 +182,7 @@ def test_discard_leaves_nothing_of_the_run(spool: Spool) -> None:
 def test_a_discarded_run_stays_so_when_the_program_sets_up_again(spool: Spool) -> None:
     with session() as run:
         run.discard()
-        config.setup()
+        setup.setup()
         assert spool.open_crumbs() == []
     assert spool.crumbs() == []
 

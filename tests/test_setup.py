@@ -14,8 +14,7 @@ import pytest
 import migas
 from migas.delivery import privacy
 from migas.request import request
-from migas.settings import permission
-from migas.settings import setup as config
+from migas.settings import permission, values
 from tests.support.programs import Program
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def test_an_endpoint_may_have_a_path_of_its_own(server: FaultServer) -> None:
 
 def test_without_an_endpoint_the_official_server_is_meant() -> None:
     migas.setup()
-    assert config.settings.endpoint == "https://migas.nipreps.org"
+    assert values.settings().endpoint == "https://migas.nipreps.org"
 
 
 def test_a_test_never_reaches_the_official_server() -> None:
@@ -119,7 +118,7 @@ def test_the_argument_counts_for_more_than_the_environment(
 def test_a_later_setup_without_an_endpoint_keeps_the_one_before(server: FaultServer) -> None:
     migas.setup(endpoint=server.url)
     migas.setup()
-    assert config.settings.endpoint == server.url
+    assert values.settings().endpoint == server.url
 
 
 # Other values
@@ -152,13 +151,13 @@ def test_a_bad_timeout_in_the_environment_is_a_warning(
     monkeypatch.setenv("MIGAS_TIMEOUT", "soon")
     migas.setup(endpoint=LOCAL)
     assert "MIGAS_TIMEOUT" in caplog.text
-    assert config.settings.timeout == 5.0
+    assert values.settings().timeout == 5.0
 
 
 def test_the_environment_says_how_long_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIGAS_TIMEOUT", "0.5")
     migas.setup(endpoint=LOCAL)
-    assert config.settings.timeout == 0.5
+    assert values.settings().timeout == 0.5
 
 
 def test_the_ids_given_are_sent(server: FaultServer) -> None:
@@ -200,14 +199,17 @@ def test_a_bad_endpoint_is_replaced_by_no_other_in_a_file_or_for_children(tmp_pa
     for _ in range(2):
         migas.setup(filename=path)
         assert permission.refusal() is not None
-        config.settings.reset()
+        values.publish(values.Settings())
     assert json.loads(path.read_text()) == {"endpoint": "htp://lab.example"}
     migas.setup(endpoint="htp://lab.example")
     child = subprocess.run(
         [
             sys.executable,
             "-c",
-            "import migas; from migas.settings import permission; migas.setup(); print(permission.refusal())",
+            (
+                "import migas; from migas.settings import permission\n"
+                "migas.setup(); print(permission.refusal())"
+            ),
         ],
         capture_output=True,
         text=True,
@@ -242,8 +244,8 @@ def test_a_later_function_is_added_to_an_earlier_one() -> None:
 def test_what_an_earlier_call_said_stays(server: FaultServer) -> None:
     migas.setup(endpoint=server.url, user_id=USER, timeout=1.5)
     migas.setup()
-    assert (config.settings.given_user_id, config.settings.timeout) == (USER, 1.5)
-    assert config.settings.endpoint == server.url
+    assert (values.settings().given_user_id, values.settings().timeout) == (USER, 1.5)
+    assert values.settings().endpoint == server.url
 
 
 @pytest.mark.parametrize("host", ["migas.nipreps.org", "MIGAS.nipreps.org", "migas.nipreps.org."])
@@ -269,9 +271,9 @@ def test_a_file_says_what_the_arguments_do_not(tmp_path: Path) -> None:
     path.write_text(json.dumps({"endpoint": LOCAL, "session_id": SESSION, "user_id": USER}))
     other = str(uuid.uuid4())
     migas.setup(filename=str(path), user_id=other)
-    assert config.settings.endpoint == LOCAL
-    assert config.settings.session_id == SESSION
-    assert config.settings.given_user_id == other
+    assert values.settings().endpoint == LOCAL
+    assert values.settings().session_id == SESSION
+    assert values.settings().given_user_id == other
 
 
 def test_a_file_is_left_alone_when_it_is_not_to_be_saved(tmp_path: Path) -> None:
@@ -290,7 +292,7 @@ def test_a_file_that_cannot_be_understood_costs_nothing(text: str, tmp_path: Pat
     path = tmp_path / "mine.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
     migas.setup(endpoint=LOCAL, filename=path, save_config=False)
-    assert config.settings.endpoint == LOCAL
+    assert values.settings().endpoint == LOCAL
 
 
 def test_a_file_with_a_bad_endpoint_switches_off(tmp_path: Path) -> None:
@@ -306,7 +308,7 @@ def test_a_file_that_cannot_be_written_is_a_warning(
     (tmp_path / "file").touch()
     migas.setup(endpoint=LOCAL, filename=tmp_path / "file" / "mine.json")
     assert "mine.json" in caplog.text
-    assert config.settings.is_set_up
+    assert values.settings().is_set_up
 
 
 # Before
@@ -322,9 +324,9 @@ def test_before_setup_a_run_leaves_nothing(fresh: Path) -> None:
 
 SHOW = """\
 import migas
-from migas import config
+from migas.settings import values
 migas.setup()
-print(config.settings.endpoint, config.settings.session_id, config.settings.given_user_id)
+print(values.settings().endpoint, values.settings().session_id, values.settings().given_user_id)
 """
 
 # Its own children, and one that outlives it and is adopted by another process.

@@ -10,8 +10,7 @@ import sys
 import pytest
 
 import migas
-from migas.settings import permission
-from migas.settings import setup as config
+from migas.settings import permission, setup, values
 from migas.testing import CapturedBreadcrumb, capture_breadcrumbs
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
@@ -113,14 +112,14 @@ def test_before_setup_nothing_is_captured_where_that_is_to_be_tested():
 
 
 def test_afterwards_everything_is_as_before():
-    before = dict(os.environ), config.settings.is_set_up, config.settings.endpoint
+    before = dict(os.environ), values.settings().is_set_up, values.settings().endpoint
     with capture_breadcrumbs() as breadcrumbs:
         migas.setup(endpoint="http://127.0.0.1:9")
         with capture_breadcrumbs() as inner:
             halve(2)
         halve(2)
     assert (len(breadcrumbs), len(inner)) == (1, 1)
-    assert (dict(os.environ), config.settings.is_set_up, config.settings.endpoint) == before
+    assert (dict(os.environ), values.settings().is_set_up, values.settings().endpoint) == before
 
 
 def test_a_run_that_outlives_the_capture_is_discarded():
@@ -131,12 +130,12 @@ def test_a_run_that_outlives_the_capture_is_discarded():
 
 
 def test_a_test_never_reaches_the_official_server():
-    config.setup()
+    setup.setup()
     try:
         assert permission.refusal() == "a test must not reach the official server"
         assert not migas.add_project("lab/tool", "1.0")["success"]
     finally:
-        config.settings.reset()
+        values.publish(values.Settings())
 
 
 def test_a_program_started_by_a_test_does_not_either(tmp_path):

@@ -7,8 +7,7 @@ import time
 
 from migas.delivery import delivery
 from migas.message import breadcrumb
-from migas.settings import identity, permission, policy
-from migas.settings import setup as config
+from migas.settings import identity, permission, places, policy, setup, table, values
 from migas.spool.servers import Backoff
 from migas.spool.spool import Spool
 
@@ -30,21 +29,21 @@ def status() -> dict[str, Any]:
         where), `last_success` and `last_failure` (seconds since the epoch, or None),
         `last_failure_reason`.
     """
-    config.setup()
+    setup.setup()
     reason = permission.refusal()
-    folder = _folder(config.config_folder)
+    folder = _folder(places.config_folder)
     files = [*policy.site_files(), *policy.user_files()]
     return {
         "enabled": reason is None,
         "reason": reason,
         "endpoint": _endpoint(),
         "user_id": identity.kept_user_id(folder) if folder and reason is None else None,
-        "delivery": config.delivery(),
-        "timeout": config.settings.timeout,
-        "error_text": config.settings.error_text,
+        "delivery": values.delivery(),
+        "timeout": values.settings().timeout,
+        "error_text": values.settings().error_text,
         "variables": {
             name: _without_credentials(os.environ[name])
-            for name in config.VARIABLES
+            for name in table.VARIABLES
             if os.environ.get(name)
         },
         "config_folder": folder,
@@ -56,10 +55,8 @@ def status() -> dict[str, Any]:
 
 def _endpoint() -> str | None:
     """The server that reports go to or, for who is opted out, would go to; no credentials."""
-    if config.settings.endpoint_error is not None:
-        return None
     try:
-        endpoint = config.base_url(config.endpoint_named() or config.settings.endpoint)
+        endpoint = table.base_url(values.endpoint_named() or values.settings().endpoint)
     except ValueError:
         return None
     return _without_credentials(endpoint)
@@ -72,7 +69,7 @@ def _without_credentials(text: str) -> str:
 
 def waiting() -> list[tuple[str, bytes]]:
     """What waits to be sent: for each breadcrumb its server and the exact bytes of the request."""
-    folder = _folder(config.state_folder)
+    folder = _folder(places.state_folder)
     if folder is None:
         return []
     spool = Spool(folder)
@@ -94,10 +91,10 @@ def example(project: str, version: str) -> tuple[str, bytes]:
     Raises:
         privacy.DroppedError: It would not be sent at all.
     """
-    config.setup()
+    setup.setup()
     fields = {"status": "C", "status_desc": "Completed"}
     crumb = delivery.compose(project, version, fields)
-    return config.settings.endpoint, breadcrumb.graphql_body(crumb)
+    return values.settings().endpoint, breadcrumb.graphql_body(crumb)
 
 
 def opt_out() -> str:
@@ -110,7 +107,7 @@ def opt_out() -> str:
         OSError: It cannot be written.
         RuntimeError: No home directory is known for this user.
     """
-    folder = config.config_folder()
+    folder = places.config_folder()
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, policy.MARKER_NAME)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -128,10 +125,10 @@ def opt_in() -> str | None:
         RuntimeError: No home directory is known for this user.
     """
     try:
-        os.unlink(os.path.join(config.config_folder(), policy.MARKER_NAME))
+        os.unlink(os.path.join(places.config_folder(), policy.MARKER_NAME))
     except FileNotFoundError:
         pass
-    return permission.refusal(environment_only=True)
+    return permission.refusal_by_user()
 
 
 def forget() -> tuple[bool, int]:
@@ -143,7 +140,7 @@ def forget() -> tuple[bool, int]:
     Raises:
         OSError: Something cannot be erased.
     """
-    config_folder, root = _folder(config.config_folder), _folder(config.state_folder)
+    config_folder, root = _folder(places.config_folder), _folder(places.state_folder)
     had_id = config_folder is not None and identity.forget_user_id(config_folder)
     erased = 0
     if root is None:
@@ -172,12 +169,12 @@ def forget_at_server() -> int | None:
     from migas import calls
     from migas.transport.answers import forgotten
 
-    folder = _folder(config.config_folder)
+    folder = _folder(places.config_folder)
     user_id = identity.kept_user_id(folder) if folder else None
     if user_id is None:
         return None
-    client = calls.client_for(config.settings.endpoint)
-    return forgotten(client.ask("DELETE", f"/api/users/{user_id}", b"", config.settings.timeout))
+    client = calls.client_for(values.settings().endpoint)
+    return forgotten(client.ask("DELETE", f"/api/users/{user_id}", b"", values.settings().timeout))
 
 
 def _erase(path: str) -> None:
@@ -195,7 +192,7 @@ def _folder(ask: Any) -> str | None:
 
 
 def _spool_counts() -> dict[str, Any]:
-    folder = _folder(config.state_folder)
+    folder = _folder(places.state_folder)
     if folder is None:
         return {"folder": None}
     spool = Spool(folder)
@@ -203,7 +200,7 @@ def _spool_counts() -> dict[str, Any]:
 
 
 def _last_contacts() -> dict[str, Any]:
-    folder = _folder(config.state_folder)
+    folder = _folder(places.state_folder)
     states = Backoff(folder).states() if folder else {}
     success = max((state.get("last_success", 0.0) for state in states.values()), default=0.0)
     failed = max(states.values(), key=lambda state: state.get("last_failure", 0.0), default=None)

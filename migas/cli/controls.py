@@ -9,8 +9,7 @@ import sys
 
 from migas.cli import account
 from migas.message import breadcrumb
-from migas.settings import permission
-from migas.settings import setup as config
+from migas.settings import permission, setup, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,9 +126,9 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    config.setup()
+    setup.setup()
     # What waits goes to the server that its program named, whatever this process would do.
-    reason = permission.refusal(environment_only=options.project is None)
+    reason = permission.refusal_by_user() if options.project is None else permission.refusal()
     if reason is not None:
         _tell(options, {"reason": reason, "requests": []}, f"Nothing is sent: {reason}.")
         return 0
@@ -179,7 +178,7 @@ def _forget(options: argparse.Namespace) -> int:
     told: dict[str, Any] = {}
     text = ""
     if options.remote:
-        config.setup()
+        setup.setup()
         refusal = permission.refusal()
         if refusal is not None:
             return complain(f"Nothing is sent, not even a request to forget: {refusal}")
@@ -202,7 +201,7 @@ def _forget(options: argparse.Namespace) -> int:
 def _flush(options: argparse.Namespace) -> int:
     from migas.courier import main as courier
 
-    refusal = permission.refusal(environment_only=True)
+    refusal = permission.refusal_by_user()
     if refusal is not None:
         return complain(f"Nothing is sent: {refusal}.")
     try:
@@ -262,8 +261,8 @@ def _usage(options: argparse.Namespace) -> int:
 
 def _set_up_by_hand() -> str | None:
     """Be set up for a question that a person asks; why it may not be asked, or None."""
-    config.setup()
-    config.settings.is_by_hand = True
+    setup.setup()
+    values.change(asked_by_user=True)
     return permission.refusal()
 
 

@@ -118,7 +118,7 @@ def run() -> int:
         0 when every program was reported as it ended, 1 when one was not, 2 when the demonstration
         could not take place.
     """
-    refusal = permission.refusal(environment_only=True)
+    refusal = permission.refusal_by_user()
     if refusal is not None:
         print(
             f"migas: {refusal}, so there is nothing to show. Unset it and try again.",

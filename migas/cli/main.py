@@ -76,16 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _settings() -> str:
     """Every variable and every key of the policy files, with what it means."""
-    from migas import settings
-    from migas.settings import policy
+    from migas.settings import table
 
-    def table(meanings: Mapping[str, str]) -> str:
-        return "\n".join(f"  {name:16} {meaning}" for name, meaning in meanings.items())
+    def lines(rows: Mapping[str, table.Setting]) -> str:
+        return "\n".join(f"  {name:16} {row.meaning}" for name, row in rows.items())
 
     return (
-        f"environment variables:\n{table(settings.VARIABLES)}\n\n"
+        f"environment variables:\n{lines(table.VARIABLES)}\n\n"
         "keys of ~/.config/migas/config.toml, and of /etc/xdg/migas/config.toml for a whole site:\n"
-        f"{table(policy.KEYS)}"
+        f"{lines(table.KEYS)}"
     )
 
 

@@ -14,8 +14,7 @@ import sys
 
 from migas.message import outcome
 from migas.message.breadcrumb import is_owner_and_repo
-from migas.settings import permission
-from migas.settings import setup as config
+from migas.settings import permission, setup
 from migas.tracking.plan import Plan
 from migas.tracking.session import Session
 
@@ -78,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
         _explain(arguments, f"{options['--project']!r} is no project; it must be OWNER/REPO")
     if not command[0]:
         return _not_started(command, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
-    if permission.refusal(environment_only=True) is not None or not hasattr(os, "posix_spawnp"):
+    if permission.refusal_by_user() is not None or not hasattr(os, "posix_spawnp"):
         return _become(command)
     return _supervise(command, plan)
 
@@ -162,7 +161,7 @@ def _supervise(command: list[str], plan: Plan) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an ignored one would reap the program for us
     # Blocked before anything else begins: no thread of ours takes a signal, none is lost.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
-    config.setup()
+    setup.setup()
     run = _SupervisedRun(plan).start()
     kills = memory.oom_kills()
     try:

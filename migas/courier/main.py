@@ -15,8 +15,7 @@ from migas.courier.drain import Drain
 from migas.courier.sender import Sender
 from migas.host import environment
 from migas.message import breadcrumb
-from migas.settings import permission
-from migas.settings import setup as config
+from migas.settings import permission, places
 from migas.spool import releases
 from migas.spool.record import MAX_RECORD_BYTES, InvalidRecordError, parse
 from migas.spool.servers import Backoff
@@ -79,7 +78,7 @@ def main(
     Returns:
         Always 0: nobody looks.
     """
-    if permission.refusal(environment_only=True) is not None:
+    if permission.refusal_by_user() is not None:
         return 0
     alarm = Life(stall, life)
     alarm.go_on()
@@ -121,7 +120,7 @@ def spread(left: float | None) -> float:
 
 def _learn(project: str, answer: dict[str, Any]) -> None:
     try:
-        spool = Spool(config.state_folder())
+        spool = Spool(places.state_folder())
         spool.prepare()
     except (OSError, RuntimeError):
         return  # what lies where others can write is not believed later
@@ -142,7 +141,7 @@ def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
         OSError: The spool cannot be used.
         RuntimeError: No home directory is known for this user.
     """
-    spool = Spool(folder or config.state_folder())
+    spool = Spool(folder or places.state_folder())
     if not spool.exists():
         return 0, 0, 0
     spool.prepare()
@@ -165,7 +164,7 @@ def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
 
 
 def _drain(sender: Sender, alarm: Life, ends: float, *, by_hand: bool) -> None:
-    spool = Spool(config.state_folder())
+    spool = Spool(places.state_folder())
     if not spool.exists():
         return
     spool.prepare()
@@ -191,6 +190,6 @@ def _send_payload(sender: Sender) -> None:
 
 def _spool_payload(record: Record) -> None:
     try:
-        Spool(config.state_folder()).put(record)
+        Spool(places.state_folder()).put(record)
     except (OSError, RuntimeError) as error:
         log.debug("a breadcrumb that could not be spooled is lost: %s", error)

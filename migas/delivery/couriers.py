@@ -6,7 +6,7 @@ import threading
 import time
 
 from migas import log
-from migas.settings import setup as config
+from migas.settings import places, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Couriers:
 
     def may_start(self, payload: Record | None = None) -> bool:
         """Whether one could do anything now: none is started for a server that was unreachable."""
-        if config.delivery() == "spool":
+        if values.delivery() == "spool":
             return False  # and nothing is imported that did not come with the run's rooms
         from migas.delivery import spawn
         from migas.spool.servers import Backoff
@@ -66,12 +66,12 @@ class Couriers:
         if not spawn.can_start():
             return False
         try:
-            root = config.state_folder()
+            root = places.state_folder()
         except RuntimeError:
             return True  # what cannot be written down can only be handed over
         # For what no disk took this is the only chance: it respects a plea for silence, no more.
         by_hand = payload is not None
-        return Backoff(root).seconds_left(config.settings.endpoint, by_hand=by_hand) <= 0
+        return Backoff(root).seconds_left(values.settings().endpoint, by_hand=by_hand) <= 0
 
     def flush(self, spool: Spool, timeout: float) -> bool:
         """Have everything that waits sent now.
@@ -128,13 +128,13 @@ class Couriers:
         from migas.host import environment
         from migas.spool.record import encode
 
-        mode = config.delivery()
+        mode = values.delivery()
         attended = mode == "inline" or (mode == "auto" and environment.is_short_lived())
         self._is_owed = False
         self._started = time.monotonic()
         courier = spawn.dispatch(
             None if payload is None else encode(payload),
-            attended_for=config.settings.exit_timeout if attended else None,
+            attended_for=values.settings().exit_timeout if attended else None,
         )
         if courier is None:
             log.debug("what waits is left to a later courier")
@@ -151,7 +151,7 @@ class Couriers:
 
     def _wait(self) -> None:
         """Give each its moment, one for all together, and end it then."""
-        deadline = time.monotonic() + config.settings.exit_timeout
+        deadline = time.monotonic() + values.settings().exit_timeout
         couriers, self._attended = self._attended, []
         for courier in couriers:
             has_ended = False

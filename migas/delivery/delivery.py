@@ -18,8 +18,7 @@ from migas.delivery.timer import Watch
 from migas.host import forks, process
 from migas.host.descriptors import Reserve
 from migas.message import breadcrumb
-from migas.settings import permission
-from migas.settings import setup as config
+from migas.settings import identity, permission, places, values
 from migas.spool.spool import Spool
 
 TYPE_CHECKING = False
@@ -53,9 +52,9 @@ def compose(project: object, version: object, fields: Mapping[str, Any]) -> Brea
     said = privacy.redacted(given)
     said.update(project=project, project_version=version)
     if "user_id" not in said:
-        said["user_id"] = config.user_id()
+        said["user_id"] = identity.user_id()
     if "session_id" not in said:
-        said["session_id"] = config.session_id()
+        said["session_id"] = identity.session_id()
     return privacy.leaving(breadcrumb.compose(said, environment.telemetry_fields()))
 
 
@@ -79,7 +78,7 @@ class Delivery:
         Returns:
             The open record's path, or None where none can be or needs to be written.
         """
-        if config.delivery() == "log":
+        if values.delivery() == "log":
             return None
         try:
             spool = self._usable_spool()
@@ -106,7 +105,7 @@ class Delivery:
         Should the process die between the server's answer and the record's end, the record repeats
         what the server knows instead of calling the run lost.
         """
-        record: Record = {"endpoint": config.settings.endpoint, "breadcrumb": crumb}
+        record: Record = {"endpoint": values.settings().endpoint, "breadcrumb": crumb}
         try:
             self._usable_spool().replace_open(path, record)
         except (OSError, RuntimeError) as error:
@@ -125,7 +124,7 @@ class Delivery:
 
     def end_run(self, path: str | None, crumb: Breadcrumb) -> None:
         """Put a run's end among what waits, and see that it is sent."""
-        if config.delivery() == "log":
+        if values.delivery() == "log":
             _print(crumb)
         else:
             unwritten = self._write(path, crumb)
@@ -150,9 +149,9 @@ class Delivery:
 
     def announce(self, crumb: Breadcrumb) -> None:
         """Say once that a run goes on; where that cannot be said now, it never is."""
-        if permission.refusal() is not None or config.delivery() == "spool":
+        if permission.refusal() is not None or values.delivery() == "spool":
             return
-        if config.delivery() == "log":
+        if values.delivery() == "log":
             _print(crumb)
         elif self._couriers.may_start():
             self._couriers.send(self._write(None, crumb))
@@ -171,7 +170,7 @@ class Delivery:
         Returns:
             Whether nothing of this user's waits any more.
         """
-        if permission.refusal() is not None or config.delivery() == "log":
+        if permission.refusal() is not None or values.delivery() == "log":
             return False
         try:
             spool = self._usable_spool()
@@ -236,12 +235,12 @@ class Delivery:
 
     def _usable_spool(self) -> Spool:
         if self._spool is None:
-            self._spool = Spool(config.state_folder())
+            self._spool = Spool(places.state_folder())
         self._spool.prepare()
         return self._spool
 
     def _record(self, crumb: Breadcrumb) -> Record:
-        record: Record = {"endpoint": config.settings.endpoint, "breadcrumb": crumb}
+        record: Record = {"endpoint": values.settings().endpoint, "breadcrumb": crumb}
         sent = self._last_running.pop(crumb.get("session_id", ""), None)
         if sent is not None:
             record["not_before"] = sent + 1.05
@@ -253,7 +252,7 @@ class Delivery:
 
         lost: Breadcrumb = {**crumb, "status": "F", "status_desc": LOST}
         record: Record = {
-            "endpoint": config.settings.endpoint,
+            "endpoint": values.settings().endpoint,
             "breadcrumb": breadcrumb.fit(lost),
             "process": process.facts(),
             "oom_kills": memory.oom_kills(),
@@ -312,7 +311,7 @@ def _import_rooms() -> None:
     from migas.message import outcome  # noqa: F401
 
     environment.telemetry_fields()
-    if config.delivery() not in ("log", "spool"):
+    if values.delivery() not in ("log", "spool"):
         import select  # noqa: F401
 
         from migas.spool import servers  # noqa: F401

@@ -6,7 +6,7 @@ import os
 
 from migas import log
 from migas.message.breadcrumb import TEXT_FIELDS, compose, field_text, fit
-from migas.settings import setup as config
+from migas.settings import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ def leaving(breadcrumb: Breadcrumb) -> Breadcrumb:
     Raises:
         DroppedError: `before_send` wants it dropped, or failed.
     """
-    if not config.settings.before_send:
+    if not values.settings().before_send:
         return fit(breadcrumb)
     try:
         crumb: Mapping[str, Any] = breadcrumb
-        for before_send in config.settings.before_send:
+        for before_send in values.settings().before_send:
             changed = before_send(dict(crumb))
             if changed is None:
                 raise DroppedError("before_send dropped the breadcrumb")
@@ -82,7 +82,7 @@ def leaving(breadcrumb: Breadcrumb) -> Breadcrumb:
 
 def _silenced(fields: dict[str, Any]) -> dict[str, Any]:
     """Without what `error_text` forbids to say of an error."""
-    wish = config.settings.error_text
+    wish = values.settings().error_text
     if wish == "redacted":
         return fields
     fields.pop("error_desc", None)
@@ -102,7 +102,7 @@ def _redact(text: str) -> str | None:
 
     try:
         redacted_text = redact(text, personal_names())
-        for more in config.settings.redact:
+        for more in values.settings().redact:
             redacted_text = str(more(redacted_text))
         return redacted_text
     except Exception as error:  # noqa: BLE001  what cannot be redacted must not leave

@@ -1,4 +1,4 @@
-"""Who: the random user id, which says that two runs are of one user and nothing else."""
+"""Random ids: of the user, who is the same in two runs, and of a session. They say nothing else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 
 from migas import log
 from migas.message.breadcrumb import canonical_uuid
+from migas.settings import places, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,26 @@ def random_uuid() -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-def user_id(folder: str, *, persists: Callable[[str], bool]) -> str | None:
+def session_id() -> str:
+    """The session of what this process says outside any run: the given one, else one of its own."""
+    settings = values.settings()
+    own = settings.session_id or settings.own_session_id
+    return own or str(values.change(own_session_id=random_uuid()).own_session_id)
+
+
+def user_id() -> str | None:
+    """The user's id for a breadcrumb: the one given to `setup()`, else the kept one, or None."""
+    settings = values.settings()
+    if settings.given_user_id is not None or settings.captured_by_test:
+        return settings.given_user_id
+    try:
+        return kept_or_new_user_id(places.config_folder(), persists=places.persists)
+    except (OSError, RuntimeError) as error:
+        log.debug("no user id: %s", error)
+        return None
+
+
+def kept_or_new_user_id(folder: str, *, persists: Callable[[str], bool]) -> str | None:
     """The id kept in a folder, made there at the first run.
 
     Args:

@@ -1,4 +1,4 @@
-"""The gate: the one place where it is decided whether anything may leave, and why not.
+"""The one place where it is decided whether anything may leave, and why not.
 
 Everything that could leave a byte, a file, a thread or a process asks here first.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 
-from migas.settings import OFFICIAL_HOST, policy, settings
+from migas.settings import policy
+from migas.settings.table import OFFICIAL_HOST
+from migas.settings.values import settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,31 +19,44 @@ if TYPE_CHECKING:
 _FALSE_WORDS = ("0", "false", "no", "off")
 
 
-def refusal(*, environment_only: bool = False) -> str | None:
-    """Why nothing may be sent, or None when sending is permitted: the one gate.
-
-    Args:
-        environment_only: Ask only what this process has no say in, the environment and the
-            policy files, as a decorator does before `setup()` had its chance.
+def refusal() -> str | None:
+    """Why nothing may be sent, or None when sending is permitted.
 
     Returns:
         A phrase such as `MIGAS_OPTOUT is set`, or None.
     """
-    decided = _people_refuse()
-    if decided is not None or environment_only:
+    decided = refusal_by_user()
+    if decided is not None:
         return decided
-    if not settings.is_set_up:
+    now = settings()
+    if not now.is_set_up:
         return "setup() was not called"
-    if not settings.enabled:
+    if not now.enabled:
         return "setup(enabled=False) was called"
-    if settings.is_forbidden:
+    if now.is_forbidden:
         return "the program that started this one has switched reporting off"
-    if settings.endpoint_error is not None:
-        return settings.endpoint_error
-    if _is_out_of_bounds(settings.endpoint):
+    if now.endpoint_error is not None:
+        return now.endpoint_error
+    if _is_out_of_bounds(now.endpoint):
         return "a test must not reach the official server"
-    rank = _silent_rank()
+    rank = None if now.ranks == "all" else _silent_rank()
     return f"this is MPI rank {rank}; rank 0 speaks for all" if rank else None
+
+
+def refusal_by_user() -> str | None:
+    """Why people permit no sending, by a variable or a file; the program has no say in it.
+
+    A decorator asks this, before `setup()` had its chance.
+
+    Returns:
+        A phrase such as `MIGAS_OPTOUT is set`, or None.
+    """
+    if os.environ.get("MIGAS_OPTOUT"):
+        return "MIGAS_OPTOUT is set"
+    do_not_track = os.environ.get("DO_NOT_TRACK", "")
+    if do_not_track and do_not_track.strip().lower() not in _FALSE_WORDS:
+        return "DO_NOT_TRACK is set"
+    return None if settings().captured_by_test else policy.refusal()
 
 
 def refused(reason: str, shape: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,34 +71,23 @@ def request_refusal(endpoint: str) -> str | None:
     Args:
         endpoint: The server's base URL; what `setup()` named does not matter here.
     """
-    if settings.is_captured:
+    if settings().captured_by_test:
         return "breadcrumbs are captured"
-    if not settings.enabled:
+    if not settings().enabled:
         return "setup(enabled=False) was called"
     if _is_out_of_bounds(endpoint):
         return "a test must not reach the official server"
-    return refusal(environment_only=True)
+    return refusal_by_user()
 
 
 def _is_out_of_bounds(endpoint: str) -> bool:
     """Whether a test would reach the official server."""
     host = endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
     is_official = host.lower().rstrip(".") == OFFICIAL_HOST
-    return is_official and not settings.is_captured and _is_under_pytest()
-
-
-def _people_refuse() -> str | None:
-    if os.environ.get("MIGAS_OPTOUT"):
-        return "MIGAS_OPTOUT is set"
-    do_not_track = os.environ.get("DO_NOT_TRACK", "")
-    if do_not_track and do_not_track.strip().lower() not in _FALSE_WORDS:
-        return "DO_NOT_TRACK is set"
-    return None if settings.is_captured else policy.refusal()
+    return is_official and not settings().captured_by_test and _is_under_pytest()
 
 
 def _silent_rank() -> int | None:
-    if settings.ranks == "all":
-        return None
     from migas.host import environment
 
     return environment.mpi_rank()

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from migas.settings import places
+from migas.settings import places, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,23 +19,8 @@ if TYPE_CHECKING:
 
 FILE_NAME = "config.toml"
 MARKER_NAME = "optout"
-DELIVERIES = ("auto", "detached", "inline", "spool", "log")
-ERROR_TEXTS = ("none", "type", "redacted")
-"""What is said of an error, the least first."""
-
-KEYS = {
-    "optout": "true: nothing is sent, written or started.",
-    "endpoint": "Base URL of the server.",
-    "proxy": "URL of the proxy that leads to it.",
-    "delivery": "auto, detached, inline, spool or log.",
-    "timeout": "Seconds to wait for a server's answer, in total.",
-    "error_text": "What is said of an error: none, type or redacted.",
-}
-"""Every key of `config.toml`, and what it means."""
-
 _MAX_BYTES = 64 * 1024
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
-_ADDRESS_CHARS = frozenset("0123456789abcdefABCDEF:.")
 
 
 class PolicyFile:
@@ -209,35 +194,6 @@ def _text(path: str) -> str:
 
 def _problem(key: str, value: object) -> str | None:
     """What is wrong with a key and its value, in a sentence that says what would be right."""
-    if key not in KEYS:
-        return f"there is no key {key!r}; it must be one of {', '.join(KEYS)}"
-    if key == "optout":
-        return None if isinstance(value, bool) else f"optout is {value!r}; it must be true or false"
-    if key == "timeout":
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        is_right = is_number and 0 <= value < float("inf")  # type: ignore[operator]
-        return None if is_right else f"timeout is {value!r}; it must be seconds, 0 or more"
-    choices = {"delivery": DELIVERIES, "error_text": ERROR_TEXTS}.get(key)
-    if choices is not None:
-        return None if value in choices else f"{key} is {value!r}; it must be one of {choices}"
-    if not isinstance(value, str) or not is_url(value):
-        return f"{key} is {value!r}; it must be an http:// or https:// URL"
-    return None
-
-
-def is_url(text: str) -> bool:
-    """Whether a text is an http or https URL with a host and without a query (RFC 3986).
-
-    `urllib.parse` says the same, as a test sees, but would cost each run 4 ms.
-    """
-    scheme, _, rest = text.partition("://")
-    address = rest.partition("/")[0].rpartition("@")[2]
-    is_numbered = ":" in address and not address.endswith("]")
-    host, _, port = address.rpartition(":") if is_numbered else (address, "", "")
-    if host.startswith("["):
-        is_host = host.endswith("]") and ":" in host and set(host[1:-1]) <= _ADDRESS_CHARS
-    else:
-        is_host = bool(host) and not set("[]:") & set(host)
-    is_port = not port or (port.isascii() and port.isdecimal() and 0 < int(port) < 65536)
-    is_plain = all(ord(char) > 32 for char in text) and not set("?#") & set(text)
-    return scheme.lower() in ("http", "https") and is_host and is_port and is_plain
+    if key not in table.KEYS:
+        return f"there is no key {key!r}; it must be one of {', '.join(table.KEYS)}"
+    return table.KEYS[key].problem(key, value)

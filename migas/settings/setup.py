@@ -1,31 +1,24 @@
-"""Settings of this process: what `setup()` was told, and what environment and files say besides."""
+"""`setup()`: what a program says is resolved whole, and then published by one assignment.
+
+The order is what matters. A run that ends in another thread meanwhile sees the settings of before
+or those of after, and never a process that is set up and does not know its server yet.
+"""
 
 from __future__ import annotations
 
-import os
-
 from migas import log
 from migas.host import forks
-from migas.settings import (
-    DEFAULT_ENDPOINT,
-    DEFAULT_EXIT_TIMEOUT,
-    DEFAULT_TIMEOUT,
-    VARIABLES,
-    as_uuid,
-    choice,
-    permission,
-    policy,
-    seconds,
-    settings,
-)
-from migas.settings.places import config_folder, persists, state_folder
-from migas.settings.policy import DELIVERIES
+from migas.message.breadcrumb import canonical_uuid
+from migas.settings import permission, values
+from migas.settings.places import config_folder
+from migas.settings.table import EXIT_TIMEOUT, RANKS, TIMEOUT, base_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
-    from migas.settings import BeforeSend
+    from migas.settings.values import BeforeSend, Settings
 
 _after_setup: list[Callable[[], None]] = []
 
@@ -39,7 +32,7 @@ def setup(
     save_config: bool = True,
     enabled: bool = True,
     timeout: float | None = None,
-    exit_timeout: float = DEFAULT_EXIT_TIMEOUT,
+    exit_timeout: float = EXIT_TIMEOUT.default,
     error_text: str | None = None,
     redact: Callable[[str], str] | None = None,
     before_send: BeforeSend | None = None,
@@ -80,37 +73,38 @@ def setup(
         ranks: `first`, the default: of an MPI job only rank 0 speaks. `all`: every one does.
     """
     try:
-        settings.is_set_up = True
-        settings.enabled = settings.enabled and bool(enabled)
-        settings.exit_timeout = seconds("exit_timeout", exit_timeout, DEFAULT_EXIT_TIMEOUT)
-        if timeout is not None:
-            settings.given_timeout = seconds("timeout", timeout, DEFAULT_TIMEOUT)
-        settings.timeout = _timeout(settings.given_timeout)
-        _set_privacy(error_text, redact, before_send)
-        if ranks is not None:
-            settings.ranks = choice("ranks", ranks, ("first", "all"), settings.ranks)
-        # Opted out: no file is read or written, nothing is inherited.
-        is_permitted = permission.refusal(environment_only=True) is None
-        if is_permitted and not settings.enabled:
-            _forbid_to_children()
-        elif is_permitted:
-            _setup(endpoint, (user_id, session_id), filename, save_config)
-            if first_run_notice and not settings.is_captured and permission.refusal() is None:
+        kept: dict[str, str] = {}
+        with forks.held_off():  # of two threads that call, neither undoes what the other said
+            resolved = values.settings()
+            resolved = resolved.replace(is_set_up=True, enabled=resolved.enabled and bool(enabled))
+            is_permitted = permission.refusal_by_user() is None
+            if is_permitted:
+                resolved = _with_limits(resolved, timeout, exit_timeout, ranks)
+                resolved = _with_privacy(resolved, error_text, redact, before_send)
+            else:
+                # No file is read, nothing is inherited: so no server is known, should the program
+                # take the opt-out back without a second call.
+                resolved = resolved.replace(endpoint_error="setup() was called while opted out")
+            if is_permitted and resolved.enabled:
+                kept = _kept_values(filename)
+                given = kept.get("endpoint") if endpoint is None else endpoint
+                ids = (user_id or kept.get("user_id"), session_id or kept.get("session_id"))
+                resolved = _with_surroundings(resolved, given, ids)
+            values.publish(resolved)
+        if is_permitted:
+            _tell_children(resolved)
+        if is_permitted and resolved.enabled:
+            if filename is not None and save_config and resolved.endpoint_error is None:
+                _keep(filename, {**kept, "endpoint": given})
+            if first_run_notice and not resolved.captured_by_test and permission.refusal() is None:
                 from migas.settings import first_run
 
                 first_run.tell_once(config_folder())
         for hook in _after_setup:
             hook()
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
-        settings.endpoint_error = "setup() failed"
+        values.change(is_set_up=True, endpoint_error="setup() failed")
         log.warning("setup() failed, nothing will be sent: %r", error)
-
-
-def _forbid_to_children() -> None:
-    with forks.held_off():
-        from migas.settings import inheritance
-
-    inheritance.forbid_to_children()
 
 
 def call_after_setup(hook: Callable[[], None]) -> None:
@@ -118,149 +112,97 @@ def call_after_setup(hook: Callable[[], None]) -> None:
     _after_setup.append(hook)
 
 
-def _setup(
-    endpoint: str | None,
-    given_ids: tuple[str | None, str | None],
-    filename: str | os.PathLike[str] | None,
-    save_config: bool,
-) -> None:
-    with forks.held_off():  # who is opted out never needs them
-        from migas.settings import identity, inheritance  # noqa: F401
-    kept: dict[str, str] = {}
-    if filename is not None:
-        from migas.settings import own_file
-
-        kept = own_file.read(filename)
-    parent = inheritance.from_ancestor()
-    settings.is_forbidden = parent is not None and parent.is_forbidding
-    given = kept.get("endpoint") if endpoint is None else endpoint
-    _set_endpoint(endpoint_named(given, parent.endpoint if parent else None))
-
-    given_user, given_session = given_ids
-    settings.given_user_id = (
-        as_uuid("user_id", given_user or kept.get("user_id")) or settings.given_user_id
+def _with_limits(
+    settings: Settings, timeout: float | None, exit_timeout: float, ranks: str | None
+) -> Settings:
+    given = settings.given_timeout
+    if timeout is not None:
+        given = float(values.meant("timeout", timeout, TIMEOUT))
+    return settings.replace(
+        given_timeout=given,
+        timeout=values.timeout_named(given),
+        exit_timeout=values.meant("exit_timeout", exit_timeout, EXIT_TIMEOUT),
+        ranks=settings.ranks if ranks is None else values.meant("ranks", ranks, RANKS),
     )
-    settings.session_id = (
-        as_uuid("session_id", given_session or kept.get("session_id"))
-        or (parent.session_id if parent else None)
-        or settings.session_id
-    )
-    if settings.is_forbidden:
-        inheritance.forbid_to_children()
-    else:
-        inheritance.offer_to_children(settings.endpoint, settings.session_id)
-    if filename is not None and save_config and settings.endpoint_error is None:
-        # Neither a session nor what a variable or a parent said: they are this run's alone.
-        own_file.write(filename, {**kept, "endpoint": given, "user_id": user_id()})
 
 
-def _set_endpoint(named: str | None) -> None:
-    if named is None:
-        return
-    settings.endpoint_error = None
-    try:
-        settings.endpoint = base_url(named)
-    except ValueError as error:
-        settings.endpoint = ""  # never another server in its place
-        settings.endpoint_error = str(error)
-        log.warning("%s Nothing will be sent.", error)
-
-
-def endpoint_named(argument: str | None = None, inherited: str | None = None) -> str | None:
-    """The server that reports are to go to, of all that name one.
-
-    Args:
-        argument: What the program says.
-        inherited: What a parent that was set up uses.
-
-    Returns:
-        What was named first in the order of precedence, unchecked, or None when nothing was.
-    """
-    decided = policy.site("endpoint")
-    if decided is None and argument is not None:
-        return argument  # an empty one, too: a mistake that must not lead to another server
-    return decided or os.environ.get("MIGAS_ENDPOINT") or inherited or policy.user("endpoint")
-
-
-def _set_privacy(
-    error_text: str | None, redact: Callable[[str], str] | None, before_send: BeforeSend | None
-) -> None:
-    wishes = [settings.error_text, policy.site("error_text"), policy.user("error_text")]
-    if error_text is not None:
-        wishes.append(choice("error_text", error_text, policy.ERROR_TEXTS, "none"))
-    order = policy.ERROR_TEXTS.index
-    settings.error_text = min((wish for wish in wishes if wish is not None), key=order)
+def _with_privacy(
+    settings: Settings,
+    error_text: str | None,
+    redact: Callable[[str], str] | None,
+    before_send: BeforeSend | None,
+) -> Settings:
     for name, function in (("redact", redact), ("before_send", before_send)):
         if function is not None and not callable(function):
             log.warning(
                 "%s is %r; it must be a function. Until then nothing passes.", name, function
             )
-    # A later one is added: a program's own function must not be undone by a library's.
-    if redact is not None:
-        settings.redact = (*settings.redact, redact)
-    if before_send is not None:
-        settings.before_send = (*settings.before_send, before_send)
+    return settings.replace(
+        error_text=values.error_text_wished(settings.error_text, error_text),
+        # A later one is added: a program's own function must not be undone by a library's.
+        redact=settings.redact if redact is None else (*settings.redact, redact),
+        before_send=(
+            settings.before_send if before_send is None else (*settings.before_send, before_send)
+        ),
+    )
 
 
-def delivery() -> str:
-    """The chosen way of delivery, one of `DELIVERIES`."""
-    decided = policy.site("delivery")
-    if decided is not None:
-        return str(decided)
-    asked = os.environ.get("MIGAS_DELIVERY", "").strip().lower()
-    if asked and asked not in DELIVERIES:
-        log.warning("MIGAS_DELIVERY is %r; it must be one of %s.", asked, ", ".join(DELIVERIES))
-        return "spool"
-    return asked or policy.user("delivery") or "auto"
+def _with_surroundings(
+    settings: Settings, endpoint: str | None, ids: tuple[str | None, str | None]
+) -> Settings:
+    """The settings with the server and the ids that arguments, parent and files name."""
+    from migas.settings import inheritance  # a program that is opted out never needs it
+
+    parent = inheritance.from_ancestor()
+    user_id, session_id = ids
+    inherited = parent.session_id if parent else None
+    return settings.replace(
+        **_server(values.endpoint_named(endpoint, parent.endpoint if parent else None)),
+        is_forbidden=parent is not None and parent.is_forbidding,
+        given_user_id=_uuid("user_id", user_id) or settings.given_user_id,
+        session_id=_uuid("session_id", session_id) or inherited or settings.session_id,
+    )
 
 
-def session_id() -> str:
-    """The session of what this process says outside any run: the given one, else one of its own."""
-    if settings.session_id is not None:
-        return settings.session_id
-    if settings.own_session_id is None:
-        from migas.settings import identity
-
-        settings.own_session_id = identity.random_uuid()
-    return settings.own_session_id
-
-
-def user_id() -> str | None:
-    """The user's id for a breadcrumb: the one given to `setup()`, else the kept one."""
-    if settings.given_user_id is not None or settings.is_captured:
-        return settings.given_user_id
-    from migas.settings import identity
-
+def _server(named: str | None) -> dict[str, str | None]:
+    """The settings that a named server means; none when no server is named."""
+    if named is None:
+        return {}
     try:
-        return identity.user_id(config_folder(), persists=persists)
-    except (OSError, RuntimeError) as error:
-        log.debug("no user id: %s", error)
-        return None
+        return {"endpoint": base_url(named), "endpoint_error": None}
+    except ValueError as error:
+        log.warning("%s Nothing will be sent.", error)
+        return {"endpoint": "", "endpoint_error": str(error)}  # never another server in its place
 
 
-def base_url(endpoint: object) -> str:
-    """The base URL of a server from any of the forms in which people give it.
-
-    Raises:
-        ValueError: It is no http or https URL with a host.
-    """
-    text = str(endpoint).strip()
-    if not policy.is_url(text):
-        raise ValueError(
-            f"The endpoint {text!r} cannot be used: it must be an http:// or https:// URL such as "
-            "https://migas.example.org."
-        )
-    return text.rstrip("/").removesuffix("/graphql").rstrip("/")
+def _uuid(name: str, value: object) -> str | None:
+    """A value as a UUID; one that is none is a warning, and None."""
+    canonical = None if value is None else canonical_uuid(value)
+    if value is not None and canonical is None:
+        log.warning("setup(%s=%r) is ignored: it must be a UUID.", name, value)
+    return canonical
 
 
-def _timeout(argument: float | None) -> float:
-    decided = policy.site("timeout")
-    if decided is not None:
-        return float(decided)
-    if argument is not None:
-        return argument
-    from_environment = os.environ.get("MIGAS_TIMEOUT", "").strip()
-    if from_environment:
-        return seconds("MIGAS_TIMEOUT", from_environment, DEFAULT_TIMEOUT)
-    by_user = policy.user("timeout")
-    return DEFAULT_TIMEOUT if by_user is None else float(by_user)
+def _tell_children(settings: Settings) -> None:
+    """Leave the programs that this process starts its server and session, or its no."""
+    with forks.held_off():
+        from migas.settings import inheritance
+    if settings.enabled and not settings.is_forbidden:
+        inheritance.offer_to_children(settings.endpoint, settings.session_id)
+    else:
+        inheritance.forbid_to_children()
+
+
+def _kept_values(filename: str | os.PathLike[str] | None) -> dict[str, str]:
+    if filename is None:
+        return {}
+    from migas.settings import own_file
+
+    return own_file.read(filename)
+
+
+def _keep(filename: str | os.PathLike[str], kept: dict[str, str | None]) -> None:
+    """Write the caller's own file: neither a session nor what a variable or a parent said."""
+    from migas.settings import identity, own_file
+
+    own_file.write(filename, {**kept, "user_id": identity.user_id()})

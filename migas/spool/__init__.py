@@ -1,1 +1,1 @@
-"""Where breadcrumbs wait until they are sent: the files of the state folder, and who may touch them."""
+"""Where breadcrumbs wait until they are sent: the files of the state folder."""

@@ -48,7 +48,7 @@ class Tracker:
         is_method = isinstance(function, classmethod | staticmethod)
         if isinstance(function, type) or not (callable(function) or is_method):
             raise TypeError(f"migas.track decorates functions and methods; {function!r} is none.")
-        if permission.refusal(environment_only=True) is not None:
+        if permission.refusal_by_user() is not None:
             return function
         from migas.tracking.wrapper import wrap  # wrapt is the dearest of all imports
 

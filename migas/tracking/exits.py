@@ -14,8 +14,7 @@ from types import TracebackType
 
 from migas import log
 from migas.message.breadcrumb import FIELDS
-from migas.settings import permission
-from migas.settings import setup as config
+from migas.settings import identity, permission, values
 from migas.tracking.plan import Plan
 from migas.tracking.session import Session, open_sessions
 
@@ -54,9 +53,9 @@ def track_exit(
         error_handlers: The same, or a preset's name (`'nipype'`), or a list of both.
         **fields: Further fields of the breadcrumb, such as `user_type='dev'`.
     """
-    if permission.refusal(environment_only=True) is not None:
+    if permission.refusal_by_user() is not None:
         return
-    if config.settings.is_set_up and permission.refusal() is not None:
+    if values.settings().is_set_up and permission.refusal() is not None:
         return
     try:
         handlers = _members(error_handlers) + _members(error_funcs)
@@ -82,7 +81,7 @@ class _ExitSession(Session):
         self.departure: Departure | None = None
         if "session_id" not in plan.fields:
             # The breadcrumbs that such programs leave by themselves are of the same session.
-            self.session_id = config.session_id()
+            self.session_id = identity.session_id()
 
     def end_with_interpreter(self) -> None:
         departure, self.departure = self.departure, None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from migas.host import process
-from migas.settings import setup as config
+from migas.settings import places
 from migas.spool.record import InvalidRecordError, OpenEntry, place_key
 from migas.spool.spool import Spool
 
@@ -21,7 +21,7 @@ def is_pool_worker() -> bool:
 
 def ancestor_speaks_for(project: str) -> bool:
     """Whether a program that started this one has an open run of the same project."""
-    spool = Spool(config.state_folder())
+    spool = Spool(places.state_folder())
     # Ten thousand runs may be open in a home that a cluster shares: their names are not read.
     here = f"-{place_key(process.facts())}-"
     names = [name for name in spool.names("open") if here in name]

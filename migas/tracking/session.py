@@ -14,8 +14,7 @@ from migas.host import forks
 from migas.message import outcome
 from migas.message.breadcrumb import canonical_uuid
 from migas.message.verdict import Verdict
-from migas.settings import identity, permission
-from migas.settings import setup as config
+from migas.settings import identity, permission, setup, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from migas.message.outcome import Outcome
     from migas.tracking.plan import Plan
 
-if permission.refusal(environment_only=True) is None:
+if permission.refusal_by_user() is None:
     # Not left to the first run: a child that is forked while another thread imports a module waits
     # for that module for ever. Who is opted out never needs them.
     import migas.delivery.delivery
@@ -228,7 +227,8 @@ class Session:
             # Runs that overlap without end must not keep all that ever were.
             parent._parent = _open_parent(parent._parent)  # noqa: SLF001
         self.enter()
-        refusal = permission.refusal(environment_only=not config.settings.is_set_up)
+        is_set_up = values.settings().is_set_up
+        refusal = permission.refusal() if is_set_up else permission.refusal_by_user()
         if refusal is not None:
             log.debug("A run is not reported: %s.", refusal)
             return
@@ -243,7 +243,7 @@ class Session:
             from migas.tracking import signals as signal_registry
 
             signal_registry.serve(self)
-        if config.settings.is_set_up:
+        if values.settings().is_set_up:
             self._open()
 
     def _abandon(self) -> None:
@@ -257,8 +257,9 @@ class Session:
         """Write the open record and make the appointments; again after a late `setup()`."""
         if self._path is not None or self._is_discarded:
             return
-        if config.settings.session_id is not None and "session_id" not in self._plan.fields:
-            self.session_id = config.settings.session_id
+        shared = values.settings().session_id
+        if shared is not None and "session_id" not in self._plan.fields:
+            self.session_id = shared
         here = _delivery()
         self._path = here.open_run(self._compose({}))
         if self._plan.init_ping:
@@ -288,7 +289,7 @@ class Session:
         except DroppedError:
             self._erase()
             raise
-        if self._wait and config.delivery() not in ("log", "spool"):
+        if self._wait and values.delivery() not in ("log", "spool"):
             self._send_and_wait(here, crumb)
         else:
             here.end_run(self._path, crumb)
@@ -412,7 +413,7 @@ def _watch_over_open_sessions() -> None:
         from migas.delivery import delivery
 
         _is_watching = True
-        config.call_after_setup(_after_setup)
+        setup.call_after_setup(_after_setup)
         delivery.current()
         delivery.call_before_exit(_end_with_interpreter)
 
@@ -436,4 +437,4 @@ def _end_with_interpreter() -> None:
 
 def _session_id(fields: dict[str, Any]) -> str:
     given = canonical_uuid(fields["session_id"]) if "session_id" in fields else None
-    return given or config.settings.session_id or identity.random_uuid()
+    return given or values.settings().session_id or identity.random_uuid()

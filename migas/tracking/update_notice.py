@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migas.host import environment, terminal
-from migas.settings import setup as config
+from migas.settings import places, values
 from migas.spool import releases
 
 
@@ -15,12 +15,12 @@ def tell(project: str, version: str) -> None:
         version: The running version.
     """
     stream = terminal.standard_error()
-    if stream is None or config.settings.is_captured:
+    if stream is None or values.settings().captured_by_test:
         return
 
     if environment.is_ci():
         return
-    known = releases.known(config.state_folder(), project)
+    known = releases.known(places.state_folder(), project)
     if known is None:
         return
     name = releases.clean(project.rpartition("/")[2])

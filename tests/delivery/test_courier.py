@@ -103,7 +103,8 @@ def test_who_is_waited_for_does_not_wait_for_a_servers_silence_to_end(
     server.behave("429")
     desk.spool.put(record(server.url))
     code = (
-        "import time; from migas.courier import main as courier; courier.main([f'--until={time.monotonic() + 50}'])"
+        "import time; from migas.courier import main as courier; "
+        "courier.main([f'--until={time.monotonic() + 50}'])"
     )
 
     subprocess.run([sys.executable, "-c", code], env=desk.environment(), check=True, timeout=30)

@@ -1,0 +1,202 @@
+"""The settings in force: one immutable value, replaced whole and never changed in place.
+
+Whoever reads `settings()` once holds one consistent set, whatever `setup()` does meanwhile in
+another thread. A run can therefore never leave for a server that only half of a `setup()` names.
+"""
+
+from __future__ import annotations
+
+import os
+
+from migas import log
+from migas.host import forks
+from migas.settings import policy
+from migas.settings.table import (
+    DELIVERY,
+    ENDPOINT,
+    ERROR_TEXT,
+    ERROR_TEXTS,
+    EXIT_TIMEOUT,
+    RANKS,
+    TIMEOUT,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Never, Self
+
+    from migas.settings.table import Setting
+
+    BeforeSend = Callable[[dict[str, Any]], Mapping[str, Any] | None]
+
+
+class Settings:
+    """What this process was told, resolved; by default what holds before the first `setup()`.
+
+    Written out because importing `dataclasses` costs a run 10 ms.
+    """
+
+    __slots__ = (
+        "asked_by_user",
+        "before_send",
+        "captured_by_test",
+        "enabled",
+        "endpoint",
+        "endpoint_error",
+        "error_text",
+        "exit_timeout",
+        "given_timeout",
+        "given_user_id",
+        "is_forbidden",
+        "is_set_up",
+        "own_session_id",
+        "ranks",
+        "redact",
+        "session_id",
+        "timeout",
+    )
+
+    is_set_up: bool
+    enabled: bool
+    endpoint: str
+    endpoint_error: str | None
+    """Why there is no endpoint that may be used."""
+    is_forbidden: bool
+    """Whether the program that started this one has switched reporting off."""
+    given_user_id: str | None
+    session_id: str | None
+    """The session shared by all runs, of `setup()` or a parent."""
+    own_session_id: str | None
+    """The session of what is said outside any run."""
+    timeout: float
+    given_timeout: float | None
+    exit_timeout: float
+    error_text: str
+    redact: tuple[Callable[[str], str], ...]
+    before_send: tuple[BeforeSend, ...]
+    ranks: str
+    asked_by_user: bool
+    """A person's command asks: it may, whatever programs are told."""
+    captured_by_test: bool
+    """A test looks on: nothing touches disk or network."""
+
+    def __init__(self, **changes: Any) -> None:
+        values = {
+            "is_set_up": False,
+            "enabled": True,
+            "endpoint": ENDPOINT.default,
+            "endpoint_error": None,
+            "is_forbidden": False,
+            "given_user_id": None,
+            "session_id": None,
+            "own_session_id": None,
+            "timeout": TIMEOUT.default,
+            "given_timeout": None,
+            "exit_timeout": EXIT_TIMEOUT.default,
+            "error_text": ERROR_TEXT.default,
+            "redact": (),
+            "before_send": (),
+            "ranks": RANKS.default,
+            "asked_by_user": False,
+            "captured_by_test": False,
+        }
+        for name, value in (values | changes).items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> Never:
+        raise AttributeError(f"Settings are a value: make another one with replace({name}=…).")
+
+    def replace(self, **changes: Any) -> Self:
+        """The same settings but for some."""
+        return type(self)(**{name: getattr(self, name) for name in self.__slots__} | changes)
+
+
+_published = Settings()
+
+
+def settings() -> Settings:
+    """The settings in force."""
+    return _published
+
+
+def publish(value: Settings) -> Settings:
+    """Put settings in force, by one assignment.
+
+    Returns:
+        Those that were in force before.
+    """
+    global _published
+    previous, _published = _published, value
+    return previous
+
+
+def change(**changes: Any) -> Settings:
+    """Put the settings in force with some of them changed; returns the new ones."""
+    with forks.held_off():  # of two threads that change them, neither undoes the other's
+        publish(_published.replace(**changes))
+        return _published
+
+
+def delivery() -> str:
+    """The way of delivery in force, one of `table.DELIVERIES`."""
+    decided = policy.site("delivery")
+    if decided is not None:
+        return str(decided)
+    asked = os.environ.get("MIGAS_DELIVERY", "").strip().lower()
+    if asked:
+        return str(meant("MIGAS_DELIVERY", asked, DELIVERY))
+    return str(policy.user("delivery") or DELIVERY.default)
+
+
+def meant(name: str, value: object, setting: Setting) -> Any:
+    """What a value means; one that cannot be meant is a warning, and the setting's fallback.
+
+    Args:
+        name: How the value is called where it was said.
+        value: It.
+        setting: Its row of the table.
+    """
+    problem = setting.problem(name, value)
+    if problem is None:
+        return setting.parse(value)
+    log.warning("%s.", problem)
+    return setting.fallback
+
+
+def endpoint_named(argument: str | None = None, inherited: str | None = None) -> str | None:
+    """The server that reports are to go to, of all that name one.
+
+    Args:
+        argument: What the program says.
+        inherited: What a parent that was set up uses.
+
+    Returns:
+        What was named first in the order of precedence, unchecked, or None when nothing was.
+    """
+    decided = policy.site("endpoint")
+    if decided is None and argument is not None:
+        return argument  # an empty one, too: a mistake that must not lead to another server
+    return decided or os.environ.get("MIGAS_ENDPOINT") or inherited or policy.user("endpoint")
+
+
+def timeout_named(argument: float | None) -> float:
+    """Seconds that an explicit call waits, of all that say it."""
+    decided = policy.site("timeout")
+    if decided is not None:
+        return float(decided)
+    if argument is not None:
+        return argument
+    from_environment = os.environ.get("MIGAS_TIMEOUT", "").strip()
+    if from_environment:
+        return float(meant("MIGAS_TIMEOUT", from_environment, TIMEOUT))
+    by_user = policy.user("timeout")
+    return float(TIMEOUT.default if by_user is None else by_user)
+
+
+def error_text_wished(before: str, argument: str | None) -> str:
+    """What is said of an error; of several wishes the one for less wins."""
+    wishes = {before, policy.site("error_text"), policy.user("error_text")}
+    if argument is not None:
+        wishes.add(meant("error_text", argument, ERROR_TEXT))
+    return next(wish for wish in ERROR_TEXTS if wish in wishes)
