@@ -237,6 +237,37 @@ def test_what_is_kept_is_forgotten(person):
     assert "no user id" in person.types("forget", MIGAS_OPTOUT="1").stdout
 
 
+def test_what_was_put_aside_is_forgotten_too(person):
+    person.python(FAILING, MIGAS_DELIVERY="spool")
+    waiting = person.state / "ready"
+    waiting.chmod(0o777)
+    waiting.joinpath("planted").mkdir()
+    person.python(FAILING, MIGAS_DELIVERY="spool")
+    assert len(list(person.state.rglob("*.json"))) == 2, (
+        "one of them in a folder that was put aside"
+    )
+
+    assert person.asks("forget")["breadcrumbs"] == 3
+
+    assert [path for path in person.state.rglob("*") if path.is_file()] == []
+    assert not list(person.state.glob("*.aside-*"))
+
+
+def test_what_killed_writers_left_is_forgotten_too(person):
+    person.keeps_an_id()
+    person.python(FAILING, MIGAS_DELIVERY="spool")
+    draft = "0123456789abcdef"
+    for name in ("servers.json", "releases.json", "lease"):
+        person.state.joinpath(f"{name}.{draft}").write_text("{}")
+    person.state.joinpath("ready", f".{draft}").write_text("{}")
+    person.config.joinpath(f"user_id.{draft}").write_text(USER)
+
+    person.types("forget")
+
+    assert [path for path in person.state.rglob("*") if path.is_file()] == []
+    assert list(person.config.iterdir()) == []
+
+
 def test_a_server_deletes_what_it_holds_of_a_user_before_the_id_is_erased(
     tmp_path, shared_collector
 ):

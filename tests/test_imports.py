@@ -39,8 +39,9 @@ HOUSE = """
     transport.client
     transport.deadlines
     transport.connections transport.answers transport
-    spool.spool spool.lease spool.marks
-    spool.servers spool.releases spool.record spool
+    spool.spool spool.marks spool.lease
+    spool.servers spool.releases spool.record
+    spool.layout spool
     settings.setup
     settings.permission
     settings.identity

@@ -15,7 +15,7 @@ import migas
 from migas.delivery import privacy
 from migas.request import request
 from migas.settings import permission, values
-from tests.support.programs import Program
+from tests.support.programs import Program, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -411,3 +411,41 @@ def test_a_child_program_is_silent_about_the_project_its_parent_runs(
 ) -> None:
     Program(CHILD_RUN, tmp_path, {"MIGAS_DELIVERY": "spool"}, (project,)).run()
     assert len(spool.crumbs()) == count
+
+
+# Threads
+
+SLOW = """\
+import os, sys, threading
+import migas
+
+path = sys.argv[1]
+os.mkfifo(path)
+slow = threading.Thread(target=lambda: migas.setup(filename=path, {arguments}))
+slow.start()
+with open(path, "w") as file:  # opens as soon as `setup()` reads
+    with migas.session("lab/tool", "1.0"):
+        pass
+    file.write("{}")
+slow.join()
+with migas.session("lab/tool", "1.0"):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reported"), [("", 1), (", before_send=lambda crumb: None", 0)]
+)
+def test_no_run_of_another_thread_sees_half_of_a_setup(
+    tmp_path: Path, arguments: str, reported: int
+) -> None:
+    said = f"endpoint={LOCAL!r}, save_config=False{arguments}"
+    # Nothing is sent, and a program that is no test may write for the official server.
+    environ = {**environment(tmp_path), "MIGAS_DELIVERY": "spool"}
+    environ = {name: value for name, value in environ.items() if not name.startswith("PYTEST")}
+    command = [sys.executable, "-c", SLOW.replace("{arguments}", said), str(tmp_path / "own")]
+
+    subprocess.run(command, env=environ, check=True, timeout=60)
+
+    written = [json.loads(path.read_text()) for path in tmp_path.rglob("ready/*.json")]
+    assert [record["endpoint"] for record in written] == [LOCAL] * reported

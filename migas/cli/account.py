@@ -8,15 +8,13 @@ import time
 from migas.delivery import delivery
 from migas.message import breadcrumb
 from migas.settings import identity, permission, places, policy, setup, table, values
+from migas.spool import layout
 from migas.spool.servers import Backoff
 from migas.spool.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-_SPOOL_FOLDERS = ("open", "ready", "sending", "aside", "marks")
-_SPOOL_FILES = ("servers.json", "releases.json", "dropped", "looked")
 
 
 def status() -> dict[str, Any]:
@@ -76,7 +74,7 @@ def waiting() -> list[tuple[str, bytes]]:
     found = []
     for entry in spool.entries():
         try:
-            record = spool.read(spool.folder("ready", entry.name))
+            record = spool.read(spool.folder(layout.READY, entry.name))
         except (OSError, ValueError):
             continue  # sent meanwhile, or nothing that would ever be
         found.append((record["endpoint"], breadcrumb.graphql_body(record["breadcrumb"])))
@@ -142,19 +140,7 @@ def forget() -> tuple[bool, int]:
     """
     config_folder, root = _folder(places.config_folder), _folder(places.state_folder)
     had_id = config_folder is not None and identity.forget_user_id(config_folder)
-    erased = 0
-    if root is None:
-        return had_id, erased
-    for folder in _SPOOL_FOLDERS:
-        path = os.path.join(root, folder)
-        if os.path.islink(path) or not os.path.isdir(path):
-            continue
-        for name in os.listdir(path):
-            _erase(os.path.join(path, name))
-            erased += folder != "marks" and not name.startswith(".")
-    for name in _SPOOL_FILES:
-        _erase(os.path.join(root, name))
-    return had_id, erased
+    return had_id, 0 if root is None else layout.erase_all(root)
 
 
 def forget_at_server() -> int | None:
@@ -175,13 +161,6 @@ def forget_at_server() -> int | None:
         return None
     client = calls.client_for(values.settings().endpoint)
     return forgotten(client.ask("DELETE", f"/api/users/{user_id}", b"", values.settings().timeout))
-
-
-def _erase(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def _folder(ask: Any) -> str | None:

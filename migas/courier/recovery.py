@@ -11,9 +11,9 @@ import time
 
 from migas import log
 from migas.courier.tidy import CLAIM_SECONDS
-from migas.host import memory, process
+from migas.host import files, memory, process
 from migas.message import breadcrumb, outcome
-from migas.spool import marks
+from migas.spool import layout, marks
 from migas.spool.record import LOST, InvalidRecordError, key, place_key
 
 TYPE_CHECKING = False
@@ -32,7 +32,6 @@ ELSEWHERE_SECONDS = CLAIM_SECONDS
 and ten thousand may be open."""
 
 _WRITING_SECONDS = 60.0
-_MARKS_KEPT_SECONDS = 30 * 24 * 3600.0
 
 
 def recover(
@@ -67,7 +66,7 @@ def recover(
 
 
 def _recover(spool: Spool, entry: OpenEntry) -> int:
-    path = spool.folder("open", entry.name)
+    path = spool.folder(layout.OPEN, entry.name)
     try:
         record = spool.read(path)
         verdict = _verdict(spool, path, entry, record)
@@ -95,7 +94,7 @@ def _verdict(spool: Spool, path: str, entry: OpenEntry, record: Record) -> dict[
         return {} if is_over else None
     if is_near and process.is_alive(owner["pid"], owner["started"]):
         return None
-    mark = marks.read(spool.folder("marks"), marks.file_name(owner))
+    mark = marks.read(spool.folder(layout.MARKS), marks.file_name(owner))
     if mark is not None and not mark.is_crash:
         # Its default action was about to follow, so this is a death, seen from anywhere.
         return dict(outcome.terminated(mark.signal, record.get("scheduler", "")))
@@ -137,7 +136,7 @@ def _report(spool: Spool, path: str, record: Record, verdict: dict[str, Any]) ->
 
 def _is_time_to_look_elsewhere(spool: Spool, *, by_hand: bool) -> bool:
     """Whether nobody has for a while; the next one then finds that we do."""
-    stamp = spool.folder("looked")
+    stamp = spool.folder(layout.LOOKED)
     try:
         age = time.time() - os.lstat(stamp).st_mtime
     except OSError:
@@ -145,9 +144,7 @@ def _is_time_to_look_elsewhere(spool: Spool, *, by_hand: bool) -> bool:
     if not by_hand and abs(age) < ELSEWHERE_SECONDS:
         return False
     try:
-        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        os.close(os.open(stamp, os.O_WRONLY | os.O_CREAT | flags, 0o600))
-        os.utime(stamp)
+        files.touch(stamp)
     except OSError as error:
         log.debug("%s cannot be touched: %s", stamp, error)
     return True
@@ -155,14 +152,14 @@ def _is_time_to_look_elsewhere(spool: Spool, *, by_hand: bool) -> bool:
 
 def _erase_marks_without_runs(spool: Spool, place: str) -> None:
     """Remove what dead processes left in the folder of marks, once none of their runs is open."""
-    names = spool.names("marks")
+    names = spool.names(layout.MARKS)
     if not names:
         return
     owners = {
         marks.name_of(entry.pid, entry.started, entry.place) for entry in spool.open_entries()
     }
     for name in names:
-        path = spool.folder("marks", name)
+        path = spool.folder(layout.MARKS, name)
         pid, _, rest = name.partition("-")
         started, _, its_place = rest.partition("-")
         if name in owners:
@@ -170,7 +167,7 @@ def _erase_marks_without_runs(spool: Spool, place: str) -> None:
         if its_place == place and pid.isdigit():
             is_over = not process.is_alive(int(pid), started)
         else:
-            is_over = _age(path) > _MARKS_KEPT_SECONDS
+            is_over = _age(path) > layout.MAX_AGE
         if is_over:
             spool.discard(path)
 

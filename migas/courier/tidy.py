@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from migas.host import process
-from migas.spool import record
+from migas.spool import layout, record
 from migas.spool.record import Claim, Entry, OpenEntry
-from migas.spool.spool import MAX_AGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,13 +15,14 @@ if TYPE_CHECKING:
 CLAIM_SECONDS = 600.0
 """Seconds after which a claim that nobody finished goes back."""
 
-DRAFT_SECONDS = 3600.0
-"""Seconds after which a file that was being written never will be."""
-
 RUNNING_SECONDS = 600.0
 """Seconds after which nobody is told any more that a run has begun."""
 
-_PARSERS = {"ready": Entry.parse, "open": OpenEntry.parse, "sending": Claim.parse}
+_PARSERS = {
+    layout.READY: Entry.parse,
+    layout.OPEN: OpenEntry.parse,
+    layout.SENDING: Claim.parse,
+}
 
 
 def tidy(spool: Spool, *, by_hand: bool = False) -> None:
@@ -40,7 +39,7 @@ def tidy(spool: Spool, *, by_hand: bool = False) -> None:
     give_back_abandoned(spool, dead_owners=by_hand)
     _drop_stale_running(spool)
     spool.trim()
-    _remove_old(spool)
+    layout.remove_old(spool.root)
 
 
 def give_back_abandoned(spool: Spool, *, dead_owners: bool = False) -> None:
@@ -53,7 +52,7 @@ def give_back_abandoned(spool: Spool, *, dead_owners: bool = False) -> None:
         dead_owners: Do not wait `CLAIM_SECONDS` where the owner is known to be dead.
     """
     here = record.place_key(process.facts())
-    for name in spool.names("sending"):
+    for name in spool.names(layout.SENDING):
         claim = Claim.parse(name)
         if claim is None:
             continue
@@ -63,7 +62,7 @@ def give_back_abandoned(spool: Spool, *, dead_owners: bool = False) -> None:
             dead_owners and claim.place == here and not process.is_alive(claim.pid, claim.started)
         )
         if is_old or is_dead:
-            path = spool.folder("sending", name)
+            path = spool.folder(layout.SENDING, name)
             if Entry(claim.name).is_running:
                 spool.discard(path)
             else:
@@ -74,17 +73,4 @@ def _drop_stale_running(spool: Spool) -> None:
     limit = (time.time() - RUNNING_SECONDS) * 1e6
     for entry in spool.entries():
         if entry.is_running and entry.micros < limit:
-            spool.discard(spool.folder("ready", entry.name))
-
-
-def _remove_old(spool: Spool) -> None:
-    """Remove drafts whose writers died, and what was set aside long ago."""
-    for folder, limit in (("ready", DRAFT_SECONDS), ("aside", MAX_AGE)):
-        for name in spool.names(folder):
-            if folder == "aside" or name.startswith("."):
-                path = spool.folder(folder, name)
-                try:
-                    if time.time() - os.lstat(path).st_mtime > limit:
-                        os.unlink(path)
-                except OSError:
-                    continue
+            spool.discard(spool.folder(layout.READY, entry.name))

@@ -19,6 +19,7 @@ from migas.host import forks, process
 from migas.host.descriptors import Reserve
 from migas.message import breadcrumb
 from migas.settings import identity, permission, places, values
+from migas.spool import layout
 from migas.spool.spool import Spool
 
 TYPE_CHECKING = False
@@ -266,7 +267,7 @@ class Delivery:
             return
         from migas.spool.marks import Marks
 
-        self._marks = Marks(spool.folder("marks"), process.facts())
+        self._marks = Marks(spool.folder(layout.MARKS), process.facts())
         try:
             self._marks.arm()
         except (OSError, ValueError, RuntimeError) as error:

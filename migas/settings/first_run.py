@@ -6,7 +6,7 @@ import os
 import sys
 
 from migas import log
-from migas.host import terminal
+from migas.host import files, terminal
 
 _MARKER = "notice_shown"
 
@@ -31,8 +31,7 @@ def _is_first(folder: str) -> bool:
     """Whether this user was not told yet; of simultaneous first runs one may say so."""
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        path = os.path.join(folder, _MARKER)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        files.write_new(os.path.join(folder, _MARKER), b"")
     except FileExistsError:
         return False
     except OSError as error:

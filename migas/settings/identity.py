@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from migas import log
+from migas.host import files
 from migas.message.breadcrumb import canonical_uuid
 from migas.settings import places, values
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FILE_NAME = "user_id"
+_MAX_BYTES = 100
 
 # Each breadcrumb asks; the file is read again when it has changed or is gone.
 _kept: dict[str, tuple[tuple[int, ...], str | None]] = {}
@@ -33,8 +35,7 @@ def random_uuid() -> str:
 def session_id() -> str:
     """The session of what this process says outside any run: the given one, else one of its own."""
     settings = values.settings()
-    own = settings.session_id or settings.own_session_id
-    return own or str(values.change(own_session_id=random_uuid()).own_session_id)
+    return settings.session_id or settings.drawn.setdefault("session_id", random_uuid())
 
 
 def user_id() -> str | None:
@@ -76,13 +77,21 @@ def kept_user_id(folder: str) -> str | None:
 
 
 def forget_user_id(folder: str) -> bool:
-    """Erase the kept id.
+    """Erase the kept id, and what is left of writers who died over another.
 
     Returns:
         Whether there was one.
     """
+    for name in files.names(folder):
+        draft = name.removeprefix(f"{_FILE_NAME}.")
+        if draft != name and len(draft) == 16:
+            _unlink(os.path.join(folder, name))
+    return _unlink(os.path.join(folder, _FILE_NAME))
+
+
+def _unlink(path: str) -> bool:
     try:
-        os.unlink(os.path.join(folder, _FILE_NAME))
+        os.unlink(path)
     except OSError:
         return False
     return True
@@ -102,26 +111,15 @@ def _read(path: str) -> str | None:
 
 def _content(path: str) -> str | None:
     try:
-        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(path, os.O_RDONLY | flags)
-    except OSError:
+        return canonical_uuid(files.read(path, _MAX_BYTES).decode("ascii", "replace"))
+    except (OSError, files.UntrustedFileError):
         return None
-    try:
-        return canonical_uuid(os.read(descriptor, 100).decode("ascii", "replace"))
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
 
 
 def _write_once(folder: str, path: str) -> str | None:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     draft = f"{path}.{os.urandom(8).hex()}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, f"{random_uuid()}\n".encode())
-    finally:
-        os.close(descriptor)
+    files.write_new(draft, f"{random_uuid()}\n".encode())
     try:
         # A link refuses to replace, so of simultaneous first runs one wins and all read its id.
         os.link(draft, path)

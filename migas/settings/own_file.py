@@ -6,6 +6,7 @@ import json
 import os
 
 from migas import log
+from migas.host import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,12 +32,9 @@ def read(filename: str | os.PathLike[str]) -> dict[str, str]:
 def write(filename: str | os.PathLike[str], values: Mapping[str, str | None]) -> None:
     """Replace a file in one step; where that cannot be, the log says so."""
     path = os.fspath(filename)
-    draft = f"{path}.{os.urandom(8).hex()}"
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({name: value for name, value in values.items() if value}, file)
-        os.replace(draft, path)
+        said = {name: value for name, value in values.items() if value}
+        files.replace(path, json.dumps(said).encode())
     except OSError as error:
         log.warning("The settings cannot be saved in %s: %s", path, error)

@@ -74,7 +74,7 @@ def setup(
     """
     try:
         kept: dict[str, str] = {}
-        with forks.held_off():  # of two threads that call, neither undoes what the other said
+        with values.changing():
             resolved = values.settings()
             resolved = resolved.replace(is_set_up=True, enabled=resolved.enabled and bool(enabled))
             is_permitted = permission.refusal_by_user() is None
@@ -151,7 +151,8 @@ def _with_surroundings(
     settings: Settings, endpoint: str | None, ids: tuple[str | None, str | None]
 ) -> Settings:
     """The settings with the server and the ids that arguments, parent and files name."""
-    from migas.settings import inheritance  # a program that is opted out never needs it
+    with forks.held_off():  # a program that is opted out never needs it
+        from migas.settings import inheritance
 
     parent = inheritance.from_ancestor()
     user_id, session_id = ids

@@ -7,9 +7,9 @@ another thread. A run can therefore never leave for a server that only half of a
 from __future__ import annotations
 
 import os
+from _thread import RLock  # what `threading` has, without importing that
 
 from migas import log
-from migas.host import forks
 from migas.settings import policy
 from migas.settings.table import (
     DELIVERY,
@@ -41,6 +41,7 @@ class Settings:
         "asked_by_user",
         "before_send",
         "captured_by_test",
+        "drawn",
         "enabled",
         "endpoint",
         "endpoint_error",
@@ -50,7 +51,6 @@ class Settings:
         "given_user_id",
         "is_forbidden",
         "is_set_up",
-        "own_session_id",
         "ranks",
         "redact",
         "session_id",
@@ -67,8 +67,8 @@ class Settings:
     given_user_id: str | None
     session_id: str | None
     """The session shared by all runs, of `setup()` or a parent."""
-    own_session_id: str | None
-    """The session of what is said outside any run."""
+    drawn: dict[str, str]
+    """Ids that are drawn when they are first needed and hold from then on."""
     timeout: float
     given_timeout: float | None
     exit_timeout: float
@@ -90,7 +90,7 @@ class Settings:
             "is_forbidden": False,
             "given_user_id": None,
             "session_id": None,
-            "own_session_id": None,
+            "drawn": {},
             "timeout": TIMEOUT.default,
             "given_timeout": None,
             "exit_timeout": EXIT_TIMEOUT.default,
@@ -113,6 +113,10 @@ class Settings:
 
 
 _published = Settings()
+_changing = RLock()
+if hasattr(os, "register_at_fork"):
+    # Another thread may hold it in the moment of a fork, and does not exist in the child.
+    os.register_at_fork(after_in_child=_changing._at_fork_reinit)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def settings() -> Settings:
@@ -131,11 +135,19 @@ def publish(value: Settings) -> Settings:
     return previous
 
 
-def change(**changes: Any) -> Settings:
-    """Put the settings in force with some of them changed; returns the new ones."""
-    with forks.held_off():  # of two threads that change them, neither undoes the other's
+def changing() -> RLock:
+    """What to hold, as a context manager, from reading the settings to publishing others.
+
+    So of two threads that change something neither undoes what the other said. Reading needs no
+    lock: a run never waits for a `setup()` that reads a file.
+    """
+    return _changing
+
+
+def change(**changes: Any) -> None:
+    """Put the settings in force with some of them changed."""
+    with changing():
         publish(_published.replace(**changes))
-        return _published
 
 
 def delivery() -> str:

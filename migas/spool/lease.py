@@ -11,6 +11,7 @@ import time
 
 from migas import log
 from migas.host import files, process
+from migas.spool import layout
 
 LEASE_SECONDS = 90.0
 """Seconds without a sign of life after which the lease of another host's courier is void."""
@@ -30,7 +31,7 @@ class Lease:
         name: The right's.
     """
 
-    def __init__(self, root: str, name: str = "lease") -> None:
+    def __init__(self, root: str, name: str = layout.LEASE) -> None:
         self._path = os.path.join(root, name)
         self._content = b""
         self._kept = 0.0

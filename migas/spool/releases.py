@@ -7,6 +7,8 @@ import os
 import re
 
 from migas import log
+from migas.host import files
+from migas.spool import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
         bad_versions: list[str]
 
 
-_FILE_NAME = "releases.json"
 _MAX_BYTES = 64 * 1024
 _MAX_PROJECTS = 200
 _MAX_VERSIONS = 50
@@ -100,28 +101,14 @@ def _numbers(version: str) -> tuple[tuple[int, ...], bool] | None:
 
 def _read(root: str) -> dict[str, Any]:
     try:
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(os.path.join(root, _FILE_NAME), flags)
-    except OSError:
-        return {}
-    try:
-        content = json.loads(os.read(descriptor, _MAX_BYTES))
+        content = json.loads(files.read(os.path.join(root, layout.RELEASES), _MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
-    finally:
-        os.close(descriptor)
     return content if isinstance(content, dict) else {}
 
 
 def _write(root: str, content: Mapping[str, Known]) -> None:
-    path = os.path.join(root, _FILE_NAME)
-    draft = f"{path}.{os.urandom(8).hex()}"
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.write(descriptor, json.dumps(content).encode())
-        finally:
-            os.close(descriptor)
-        os.replace(draft, path)
+        files.replace(os.path.join(root, layout.RELEASES), json.dumps(content).encode())
     except OSError as error:
         log.debug("what was learned of releases cannot be kept: %s", error)

@@ -12,6 +12,7 @@ import time
 
 from migas import log
 from migas.host import files
+from migas.spool import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Backoff:
         now: Callable[[], float] = time.time,
         jitter: Callable[[], float] | None = None,
     ) -> None:
-        self._path = os.path.join(root, "servers.json")
+        self._path = os.path.join(root, layout.SERVERS)
         self._now = now
         self._jitter = jitter or _unit_random
 

@@ -12,6 +12,7 @@ import os
 import time
 
 from migas.host import files, process
+from migas.spool import layout
 from migas.spool.record import (
     MAX_RECORD_BYTES,
     Claim,
@@ -30,18 +31,13 @@ __all__ = ["InvalidRecordError", "Spool"]
 
 MAX_FILES = 20_000
 MAX_BYTES = 16 * 1024 * 1024
-MAX_AGE = 30 * 24 * 3600.0
-"""Seconds after which a breadcrumb is no news to anyone."""
-
-# A writer lists the folders only once in 64 times, so a full spool costs it microseconds on
-# average; it then makes room for so many more that the caps hold all the same (63/64 to the 1000th:
-# 1e-7).
+# One write in 64 lists the folders, so a full spool costs a writer microseconds on average. A trim
+# frees 1,000 places; the chance of 1,000 writes without a trim is (63/64)^1000, about 1e-7.
 _TRIM_CHANCE = 64
 _TRIM_SLACK = 1000
 _SLACK_BYTES = 3072
 _SIZE = slice(17, 22)
 _MAX_COUNT_BYTES = 256 * 1024
-_FOLDERS = ("open", "ready", "sending", "aside", "marks")
 
 
 class Spool:
@@ -71,18 +67,18 @@ class Spool:
             files.make_folder(self.root)
         except files.UntrustedFileError as error:
             raise PermissionError(str(error)) from None
-        for name in _FOLDERS:
+        for name in layout.FOLDERS:
             path = self.folder(name)
             try:
                 files.make_folder(path)
             except files.UntrustedFileError:
-                os.rename(path, f"{path}.aside-{os.urandom(4).hex()}")
+                os.rename(path, self.folder(layout.aside_name(name)))
                 files.make_folder(path)
         self._prepared_by = os.getpid()
 
     def exists(self) -> bool:
         """Whether anything was ever spooled here; asking makes nothing."""
-        return os.path.isdir(self.folder("ready"))
+        return os.path.isdir(self.folder(layout.READY))
 
     def folder(self, name: str, *below: str) -> str:
         """The path of one of the folders, or of something in it."""
@@ -98,7 +94,7 @@ class Spool:
             OSError: It cannot be written.
         """
         text = encode(record)
-        path = self.folder("open", OpenEntry.name_for(record, len(text)))
+        path = self.folder(layout.OPEN, OpenEntry.name_for(record, len(text)))
         os.rename(self._draft(text), path)
         return path
 
@@ -121,7 +117,7 @@ class Spool:
         """
         try:
             size = files.overwrite(path, encode(record))
-            os.rename(path, self.folder("ready", Entry.name_for(record, size)))
+            os.rename(path, self.folder(layout.READY, Entry.name_for(record, size)))
         except FileNotFoundError:
             # The folder was cleaned away; or a courier took the run for lost, or was faster with
             # this very text, and what is sent twice is counted once.
@@ -136,7 +132,7 @@ class Spool:
             OSError: It cannot be written.
         """
         text = encode(record)
-        os.rename(self._draft(text), self.folder("ready", Entry.name_for(record, len(text))))
+        os.rename(self._draft(text), self.folder(layout.READY, Entry.name_for(record, len(text))))
         self._trim_sometimes()
 
     def discard(self, path: str) -> None:
@@ -161,17 +157,17 @@ class Spool:
 
     def entries(self) -> list[Entry]:
         """What waits to be sent, oldest first."""
-        found = (Entry.parse(name) for name in self.names("ready"))
+        found = (Entry.parse(name) for name in self.names(layout.READY))
         return sorted((entry for entry in found if entry is not None), key=_name)
 
     def open_entries(self) -> list[OpenEntry]:
         """The open records of all runs, oldest first."""
-        found = (OpenEntry.parse(name) for name in self.names("open"))
+        found = (OpenEntry.parse(name) for name in self.names(layout.OPEN))
         return sorted((entry for entry in found if entry is not None), key=_name)
 
     def open_paths(self) -> list[str]:
         """The files of the open records of all runs, oldest first."""
-        return [self.folder("open", entry.name) for entry in self.open_entries()]
+        return [self.folder(layout.OPEN, entry.name) for entry in self.open_entries()]
 
     def claim(self, name: str) -> str | None:
         """Take a waiting breadcrumb for this process.
@@ -179,7 +175,7 @@ class Spool:
         Returns:
             Its path from now on, or None when another courier was faster.
         """
-        return self._claim(self.folder("ready", name), name)
+        return self._claim(self.folder(layout.READY, name), name)
 
     def claim_open(self, path: str, record: Record) -> str | None:
         """Take an open record whose process is gone; given back, it waits like any other.
@@ -203,14 +199,14 @@ class Spool:
         if claim is None:
             return
         try:
-            os.rename(claimed, self.folder("ready", claim.name))
+            os.rename(claimed, self.folder(layout.READY, claim.name))
         except FileNotFoundError:
             pass
 
     def set_aside(self, path: str) -> None:
         """Move what is not ours or not valid out of the way, unread."""
         try:
-            os.rename(path, self.folder("aside", f"{time.time_ns()}-{os.urandom(4).hex()}"))
+            os.rename(path, self.folder(layout.ASIDE, f"{time.time_ns()}-{os.urandom(4).hex()}"))
             self.count_dropped("set aside", 1)
         except OSError:
             return
@@ -227,18 +223,18 @@ class Spool:
             How many breadcrumbs went.
         """
         waiting, open_ = self.entries(), self.open_entries()
-        oldest_allowed = (time.time() - MAX_AGE) * 1e6
-        files = len(waiting) + len(open_) - (MAX_FILES - slack)
+        oldest_allowed = (time.time() - layout.MAX_AGE) * 1e6
+        surplus = len(waiting) + len(open_) - (MAX_FILES - slack)
         size = sum(entry.size for entry in waiting) + sum(entry.size for entry in open_)
         size -= MAX_BYTES - slack * _SLACK_BYTES
         dropped = 0
-        for folder, entries in (("ready", waiting), ("open", open_)):
+        for folder, entries in ((layout.READY, waiting), (layout.OPEN, open_)):
             for entry in entries:
-                is_old = folder == "ready" and entry.micros < oldest_allowed
-                if files <= 0 and size <= 0 and not is_old:
+                is_old = folder == layout.READY and entry.micros < oldest_allowed
+                if surplus <= 0 and size <= 0 and not is_old:
                     break
                 self.discard(self.folder(folder, entry.name))
-                files -= 1
+                surplus -= 1
                 size -= entry.size
                 dropped += 1
         if dropped:
@@ -249,7 +245,7 @@ class Spool:
         """Note that breadcrumbs were given up, so that nobody takes them for delivered."""
         line = f"{int(time.time())} {number} {reason}\n".encode()
         try:
-            files.append(self.folder("dropped"), line, _MAX_COUNT_BYTES)
+            files.append(self.folder(layout.DROPPED), line, _MAX_COUNT_BYTES)
         except OSError:
             return
 
@@ -257,7 +253,9 @@ class Spool:
         """How many breadcrumbs were given up, by reason."""
         counts: dict[str, int] = {}
         try:
-            lines = files.read(self.folder("dropped"), 2 * _MAX_COUNT_BYTES).decode().splitlines()
+            lines = (
+                files.read(self.folder(layout.DROPPED), 2 * _MAX_COUNT_BYTES).decode().splitlines()
+            )
             for line in lines:
                 _when, number, reason = line.split(" ", 2)
                 counts[reason] = counts.get(reason, 0) + int(number)
@@ -269,18 +267,15 @@ class Spool:
         """How many files lie in each folder."""
         return {
             folder: sum(not name.startswith(".") for name in self.names(folder))
-            for folder in ("open", "ready", "sending", "aside")
+            for folder in (layout.OPEN, layout.READY, layout.SENDING, layout.ASIDE)
         }
 
     def names(self, folder: str) -> list[str]:
         """The names in one of the folders, in no order; none where it cannot be read."""
-        try:
-            return os.listdir(self.folder(folder))
-        except OSError:
-            return []
+        return files.names(self.folder(folder))
 
     def _claim(self, path: str, name: str) -> str | None:
-        claimed = self.folder("sending", Claim.name_for(name, process.facts()))
+        claimed = self.folder(layout.SENDING, Claim.name_for(name, process.facts()))
         try:
             os.rename(path, claimed)
         except OSError:
@@ -290,7 +285,7 @@ class Spool:
     def _draft(self, text: bytes) -> str:
         """Write a file that nobody reads until it is renamed."""
         self.prepare()
-        path = self.folder("ready", f".{os.urandom(8).hex()}")
+        path = self.folder(layout.READY, f".{os.urandom(8).hex()}")
         try:
             files.write_new(path, text)
         except FileNotFoundError:
@@ -306,10 +301,10 @@ class Spool:
 
     def _is_nearly_full(self) -> bool:
         """A look at the names alone, a tenth of what `trim` costs."""
-        waiting, open_ = self.names("ready"), self.names("open")
-        files = len(waiting) + len(open_) + _TRIM_SLACK
-        if files > MAX_FILES or files * _SLACK_BYTES < MAX_BYTES:
-            return files > MAX_FILES
+        waiting, open_ = self.names(layout.READY), self.names(layout.OPEN)
+        number = len(waiting) + len(open_) + _TRIM_SLACK
+        if number > MAX_FILES or number * _SLACK_BYTES < MAX_BYTES:
+            return number > MAX_FILES
         size = sum(int(name[_SIZE]) for name in waiting if name[_SIZE].isdigit())
         return size + (len(open_) + _TRIM_SLACK) * _SLACK_BYTES > MAX_BYTES
 

@@ -9,6 +9,7 @@ import sys
 
 from migas.host import process
 from migas.settings import places
+from migas.spool import layout
 from migas.spool.record import InvalidRecordError, OpenEntry, place_key
 from migas.spool.spool import Spool
 
@@ -24,7 +25,7 @@ def ancestor_speaks_for(project: str) -> bool:
     spool = Spool(places.state_folder())
     # Ten thousand runs may be open in a home that a cluster shares: their names are not read.
     here = f"-{place_key(process.facts())}-"
-    names = [name for name in spool.names("open") if here in name]
+    names = [name for name in spool.names(layout.OPEN) if here in name]
     if not names:
         return False
     ancestors = dict(process.ancestors())
@@ -32,7 +33,7 @@ def ancestor_speaks_for(project: str) -> bool:
         if ancestors.get(entry.pid) != entry.started:
             continue
         try:
-            record = spool.read(spool.folder("open", entry.name))
+            record = spool.read(spool.folder(layout.OPEN, entry.name))
         except (OSError, InvalidRecordError):
             continue
         if record["breadcrumb"]["project"] == project:

@@ -432,3 +432,45 @@ def test_a_record_is_plain_json_for_whoever_looks(spool: Spool) -> None:
     spool.put(made)
 
     assert json.loads(Path(ready(spool)[0]).read_text()) == made
+
+
+def test_nothing_stays_for_more_than_thirty_days_but_live_runs(spool: Spool) -> None:
+    running = spool.open(open_record())
+    for name in ("ready", "marks", "aside"):
+        spool.prepare()
+        os.chmod(spool.folder(name), 0o777)
+        os.rename(spool.folder(name), spool.folder(f"{name}.aside-0123abcd"))
+        with open(spool.folder(f"{name}.aside-0123abcd", "left"), "wb"):
+            pass
+    for name in (
+        "servers.json",
+        "releases.json",
+        "dropped",
+        "looked",
+        "servers.json.0123456789abcdef",
+    ):
+        with open(spool.folder(name), "wb"):
+            pass
+    foreign = spool.folder("notes.txt")
+    with open(foreign, "wb"):
+        pass
+    long_ago = time.time() - 31 * 24 * 3600
+    for folder, _below, names in os.walk(spool.root):
+        for name in names:
+            os.utime(os.path.join(folder, name), (long_ago, long_ago))
+
+    tidy.tidy(spool)
+
+    left = {os.path.join(at, name) for at, _below, names in os.walk(spool.root) for name in names}
+    assert left == {running, foreign}
+    assert not [name for name in os.listdir(spool.root) if "aside-" in name]
+
+
+def test_what_is_young_stays(spool: Spool) -> None:
+    spool.prepare()
+    young = [spool.folder(name) for name in ("servers.json", "servers.json.0123456789abcdef")]
+    for path in young:
+        with open(path, "wb"):
+            pass
+    tidy.tidy(spool)
+    assert all(map(os.path.exists, young))
