@@ -7,7 +7,7 @@ untrusted: its shape is checked, and what has another one is a failure with a me
 from __future__ import annotations
 
 from migas import log
-from migas.delivery import delivery
+from migas.delivery import delivery, privacy
 from migas.message.breadcrumb import (
     MAX_REQUEST_BYTES,
     compose,
@@ -116,7 +116,7 @@ def add_project(project: str, project_version: str, **fields: Any) -> ProjectAns
     """
 
     def ask(client: Client, timeout: float) -> Any:
-        crumb = delivery.compose(project, project_version, fields)
+        crumb = privacy.compose(project, project_version, fields)
         answer = client.add_project(crumb, timeout)
         _note_running(crumb)
         answer = _doubted(answer, fields)
@@ -128,7 +128,7 @@ def add_project(project: str, project_version: str, **fields: Any) -> ProjectAns
         ask,
         _PROJECT_SHAPE,
         _project_problem(project, project_version),
-        lambda: delivery.compose(project, project_version, fields),
+        lambda: privacy.compose(project, project_version, fields),
     )
     return answer
 
@@ -155,7 +155,7 @@ def add_breadcrumb(
     if wait and not _is_kept_here():
 
         def ask(client: Client, timeout: float) -> Any:
-            composed = delivery.compose(project, project_version, fields)
+            composed = privacy.compose(project, project_version, fields)
             crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
             answer = client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
             _note_running(crumb)
@@ -169,7 +169,7 @@ def add_breadcrumb(
     if problem is not None:
         return {"success": False, "message": problem}
     try:
-        delivery.current().queue(delivery.compose(project, project_version, fields))
+        delivery.current().queue(privacy.compose(project, project_version, fields))
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("add_breadcrumb failed: %r", error)
         return {"success": False, "message": f"The breadcrumb could not be queued: {error!r}"}

@@ -101,10 +101,10 @@ class _Captured(delivery.Delivery):
         super().__init__()
         self._take = take
 
-    def open_run(self, crumb: Breadcrumb) -> str | None:  # noqa: ARG002  nothing is on disk
-        return None
+    def open_run(self, crumb: Breadcrumb) -> delivery.OpenRun:  # noqa: ARG002  nothing is on disk
+        return self.without_record()
 
-    def end_run(self, path: str | None, crumb: Breadcrumb) -> None:  # noqa: ARG002
+    def end(self, path: str | None, crumb: Breadcrumb) -> None:  # noqa: ARG002
         if permission.refusal() is None:
             self._take(crumb)
 

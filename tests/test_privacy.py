@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from migas.delivery import delivery, privacy
+from migas.delivery import privacy
 from migas.settings import setup, values
 
 FAILED = {
@@ -26,7 +26,7 @@ def settings(monkeypatch, tmp_path):
 
 
 def said(**fields):
-    crumb = delivery.compose("lab/tool", "1.0", {**FAILED, **fields})
+    crumb = privacy.compose("lab/tool", "1.0", {**FAILED, **fields})
     names = ("status", "status_desc", "error_type", "error_desc")
     return {name: crumb[name] for name in names if name in crumb}
 
@@ -62,7 +62,7 @@ def test_our_own_descriptions_say_nothing_of_anybody(settings, description):
 
 def test_what_a_program_says_of_its_progress_is_no_error(settings):
     values.change(error_text="none")
-    crumb = delivery.compose("lab/tool", "1.0", {"status": "R", "status_desc": "workflow start"})
+    crumb = privacy.compose("lab/tool", "1.0", {"status": "R", "status_desc": "workflow start"})
     assert crumb["status_desc"] == "workflow start"
 
 
@@ -86,7 +86,7 @@ def test_before_send_sees_the_whole_breadcrumb_and_changes_it(settings):
     values.change(before_send=(before_send,))
     assert said()["error_desc"] == "something"
     assert {"project", "language", "platform", "session_id"} <= set(seen[0])
-    crumb = delivery.compose("lab/tool", "1.0", FAILED)
+    crumb = privacy.compose("lab/tool", "1.0", FAILED)
     assert "user_id" not in crumb
     assert "unknown" not in crumb
 
@@ -95,7 +95,7 @@ def test_before_send_sees_the_whole_breadcrumb_and_changes_it(settings):
 def test_before_send_drops_a_breadcrumb_also_by_failing(settings, before_send):
     values.change(before_send=(before_send,))
     with pytest.raises(privacy.DroppedError):
-        delivery.compose("lab/tool", "1.0", FAILED)
+        privacy.compose("lab/tool", "1.0", FAILED)
 
 
 def test_setup_keeps_what_it_is_told(settings):

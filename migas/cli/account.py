@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from migas.delivery import delivery
+from migas.delivery import privacy
 from migas.message import breadcrumb
 from migas.settings import identity, permission, places, policy, setup, table, values
 from migas.spool import layout
@@ -91,7 +91,7 @@ def example(project: str, version: str) -> tuple[str, bytes]:
     """
     setup.setup()
     fields = {"status": "C", "status_desc": "Completed"}
-    crumb = delivery.compose(project, version, fields)
+    crumb = privacy.compose(project, version, fields)
     return values.settings().endpoint, breadcrumb.graphql_body(crumb)
 
 

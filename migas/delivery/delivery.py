@@ -18,45 +18,23 @@ from migas.delivery.timer import Watch
 from migas.host import forks, process
 from migas.host.descriptors import Reserve
 from migas.message import breadcrumb
-from migas.settings import identity, permission, places, values
+from migas.settings import permission, places, values
 from migas.spool import layout
 from migas.spool.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable
 
     from migas.message.breadcrumb import Breadcrumb
     from migas.spool.marks import Marks
     from migas.spool.record import Record
 
+TOUCH_SECONDS = 3600.0
+"""How often a run that lasts shows other hosts that it is alive."""
+
 _UNHEARD_SECONDS = 30 * 24 * 3600.0
 """How far ahead a run is touched that cannot touch its record again for now."""
-
-
-def compose(project: object, version: object, fields: Mapping[str, Any]) -> Breadcrumb:
-    """What would leave the machine for a run, redacted, repaired and cut to the wire's size.
-
-    Args:
-        project: `owner/repo`.
-        version: The project's version.
-        fields: Names from `breadcrumb.FIELDS`; they win over the facts of this process.
-
-    Raises:
-        privacy.DroppedError: The program's own `before_send` keeps it back.
-    """
-    from migas.delivery import privacy
-    from migas.host import environment
-
-    given = {name: value for name, value in fields.items() if value is not None}
-    said = privacy.redacted(given)
-    said.update(project=project, project_version=version)
-    if "user_id" not in said:
-        said["user_id"] = identity.user_id()
-    if "session_id" not in said:
-        said["session_id"] = identity.session_id()
-    return privacy.leaving(breadcrumb.compose(said, environment.telemetry_fields()))
 
 
 class Delivery:
@@ -73,80 +51,62 @@ class Delivery:
         self._open: set[str] = set()
         self._last_running: dict[str, float] = {}
 
-    def open_run(self, crumb: Breadcrumb) -> str | None:
-        """Write down what is sent if nobody hears of a run again.
-
-        Returns:
-            The open record's path, or None where none can be or needs to be written.
-        """
+    def open_run(self, crumb: Breadcrumb) -> OpenRun:
+        """Write down what is sent if nobody hears of a run again, where that can and need be."""
         if values.delivery() == "log":
-            return None
+            return self.without_record()
         try:
             spool = self._usable_spool()
             path = spool.open(self._open_record(crumb))
         except (OSError, RuntimeError) as error:
             log.debug("a run has no open record: %s", error)
-            return None
+            return self.without_record()
         with self._lock:
             self._reserve.fill(spool.root)
             self._open.add(path)
             self._arm_marks(spool)
-        return path
+        return OpenRun(self, path)
 
-    def update_run(self, path: str, crumb: Breadcrumb) -> None:
-        """Replace what an open record says."""
-        try:
-            self._usable_spool().replace_open(path, self._open_record(crumb))
-        except (OSError, RuntimeError) as error:
-            log.debug("an open record could not be updated: %s", error)
-
-    def settle_run(self, path: str, crumb: Breadcrumb) -> None:
-        """Have an open record say how the run ended, before the program itself sends it.
-
-        Should the process die between the server's answer and the record's end, the record repeats
-        what the server knows instead of calling the run lost.
-        """
-        record: Record = {"endpoint": values.settings().endpoint, "breadcrumb": crumb}
-        try:
-            self._usable_spool().replace_open(path, record)
-        except (OSError, RuntimeError) as error:
-            log.debug("an open record could not be settled: %s", error)
-
-    def touch_run(self, path: str) -> None:
-        """Show other hosts that a run is alive."""
-        try:
-            os.utime(path)
-        except OSError as error:
-            log.debug("an open record could not be touched: %s", error)
+    def without_record(self) -> OpenRun:
+        """A run of which nothing is written down before its end."""
+        return OpenRun(self, None)
 
     def make_room(self) -> None:
         """See that one more file can be opened: a run may end for want of descriptors."""
         self._reserve.spend_if_needed()
 
-    def end_run(self, path: str | None, crumb: Breadcrumb) -> None:
-        """Put a run's end among what waits, and see that it is sent."""
+    def update(self, path: str, crumb: Breadcrumb, *, is_final: bool) -> None:
+        """Replace what an open record says: of a run that goes on, or of its end."""
+        try:
+            record = self._plain_record(crumb) if is_final else self._open_record(crumb)
+            self._usable_spool().replace_open(path, record)
+        except (OSError, RuntimeError) as error:
+            log.debug("an open record could not be updated: %s", error)
+
+    def end(self, path: str | None, crumb: Breadcrumb) -> None:
+        """Put a breadcrumb among what waits, in the place of an open record, and have it sent."""
         if values.delivery() == "log":
             _print(crumb)
-        else:
-            unwritten = self._write(path, crumb)
-            is_handed_over = self._couriers.send(unwritten)
+            return
+        unwritten = self._write(path, crumb)
+        is_handed_over = self._couriers.send(unwritten)
+        if path is not None:
             if unwritten is not None and is_handed_over:
-                self.erase_run(path)  # it would tell of a run that was lost
+                self.erase(path)  # it would tell of a run that was lost
             self._closed(path)
 
-    def erase_run(self, path: str | None) -> None:
-        """Forget a run: nothing of it stays on disk."""
-        if path is not None:
-            try:
-                os.unlink(path)
-            except OSError as error:
-                log.debug("an open record could not be erased: %s", error)
-            self._closed(path)
+    def erase(self, path: str) -> None:
+        """Forget an open record: nothing of it stays on disk."""
+        try:
+            os.unlink(path)
+        except OSError as error:
+            log.debug("an open record could not be erased: %s", error)
+        self._closed(path)
 
     def queue(self, crumb: Breadcrumb) -> None:
         """Write a single breadcrumb among what waits, and see that it is sent."""
         if permission.refusal() is None:
-            self.end_run(None, crumb)
+            self.end(None, crumb)
 
     def announce(self, crumb: Breadcrumb) -> None:
         """Say once that a run goes on; where that cannot be said now, it never is."""
@@ -240,8 +200,11 @@ class Delivery:
         self._spool.prepare()
         return self._spool
 
+    def _plain_record(self, crumb: Breadcrumb) -> Record:
+        return {"endpoint": values.settings().endpoint, "breadcrumb": crumb}
+
     def _record(self, crumb: Breadcrumb) -> Record:
-        record: Record = {"endpoint": values.settings().endpoint, "breadcrumb": crumb}
+        record = self._plain_record(crumb)
         sent = self._last_running.pop(crumb.get("session_id", ""), None)
         if sent is not None:
             record["not_before"] = sent + 1.05
@@ -273,10 +236,80 @@ class Delivery:
         except (OSError, ValueError, RuntimeError) as error:
             log.debug("fatal signals will leave no mark: %s", error)
 
-    def _closed(self, path: str | None) -> None:
+    def _closed(self, path: str) -> None:
+        with self._lock:
+            self._open.discard(path)
+
+
+class OpenRun:
+    """A run that has begun, as delivery sees it: its open record, and what is due meanwhile.
+
+    Args:
+        delivery: What wrote the record.
+        path: The record's file, or None where there is none.
+    """
+
+    def __init__(self, delivery: Delivery, path: str | None) -> None:
+        self._delivery = delivery
+        self._path = path
+        self._touch_later()
+
+    @property
+    def has_record(self) -> bool:
+        """Whether something is sent if nobody hears of the run again."""
+        return self._path is not None
+
+    def announce_later(self, seconds: float, announce: Callable[[], None]) -> None:
+        """Have a function called that announces the run, unless it ends before."""
+        self._delivery.watch.call_later((id(self), "announce"), seconds, announce)
+
+    def update(self, crumb: Breadcrumb) -> None:
+        """Replace what the open record says."""
+        if self._path is not None:
+            self._delivery.update(self._path, crumb, is_final=False)
+
+    def settle(self, crumb: Breadcrumb) -> None:
+        """Have the open record say how the run ended, before the program itself sends it.
+
+        Should the process die between the server's answer and the record's end, the record repeats
+        what the server knows instead of calling the run lost.
+        """
+        if self._path is not None:
+            self._delivery.update(self._path, crumb, is_final=True)
+
+    def end(self, crumb: Breadcrumb) -> None:
+        """Put the run's end among what waits, and see that it is sent.
+
+        It may be said again when Ctrl-C came in between: the record is the same one.
+        """
+        self.cancel_appointments()
+        self._delivery.end(self._path, crumb)
+
+    def erase(self) -> None:
+        """Forget the run: nothing of it stays on disk."""
+        self.cancel_appointments()
+        path, self._path = self._path, None
         if path is not None:
-            with self._lock:
-                self._open.discard(path)
+            self._delivery.erase(path)
+
+    def cancel_appointments(self) -> None:
+        """Have nothing announced or touched any more."""
+        for appointment in ("announce", "touch"):
+            self._delivery.watch.cancel((id(self), appointment))
+
+    def _touch_later(self) -> None:
+        if self._path is not None:
+            self._delivery.watch.call_later((id(self), "touch"), TOUCH_SECONDS, self._touch)
+
+    def _touch(self) -> None:
+        """Show other hosts that the run is alive."""
+        path = self._path
+        if path is not None:
+            try:
+                os.utime(path)
+            except OSError as error:
+                log.debug("an open record could not be touched: %s", error)
+            self._touch_later()
 
 
 def _print(crumb: Breadcrumb) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from migas import log
-from migas.message.breadcrumb import TEXT_FIELDS, compose, field_text, fit
-from migas.settings import values
+from migas.message import breadcrumb
+from migas.message.breadcrumb import TEXT_FIELDS, field_text, fit
+from migas.settings import identity, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,29 @@ _OWN_DESCRIPTION = (
 
 class DroppedError(Exception):
     """A breadcrumb that the program's own `before_send` keeps back."""
+
+
+def compose(project: object, version: object, fields: Mapping[str, Any]) -> Breadcrumb:
+    """What would leave the machine for a run, redacted, repaired and cut to the wire's size.
+
+    Args:
+        project: `owner/repo`.
+        version: The project's version.
+        fields: Names from `breadcrumb.FIELDS`; they win over the facts of this process.
+
+    Raises:
+        DroppedError: The program's own `before_send` keeps it back.
+    """
+    from migas.host import environment
+
+    given = {name: value for name, value in fields.items() if value is not None}
+    said = redacted(given)
+    said.update(project=project, project_version=version)
+    if "user_id" not in said:
+        said["user_id"] = identity.user_id()
+    if "session_id" not in said:
+        said["session_id"] = identity.session_id()
+    return leaving(breadcrumb.compose(said, environment.telemetry_fields()))
 
 
 def redacted(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +79,7 @@ def _is_exit_code(text: str) -> bool:
     return text.startswith(EXITED) and text[len(EXITED) :].removeprefix("-").isdecimal()
 
 
-def leaving(breadcrumb: Breadcrumb) -> Breadcrumb:
+def leaving(composed: Breadcrumb) -> Breadcrumb:
     """A breadcrumb as it leaves: the program's `before_send` has seen it whole.
 
     Returns:
@@ -65,15 +89,15 @@ def leaving(breadcrumb: Breadcrumb) -> Breadcrumb:
         DroppedError: `before_send` wants it dropped, or failed.
     """
     if not values.settings().before_send:
-        return fit(breadcrumb)
+        return fit(composed)
     try:
-        crumb: Mapping[str, Any] = breadcrumb
+        crumb: Mapping[str, Any] = composed
         for before_send in values.settings().before_send:
             changed = before_send(dict(crumb))
             if changed is None:
                 raise DroppedError("before_send dropped the breadcrumb")
             crumb = changed
-        return fit(compose(crumb))
+        return fit(breadcrumb.compose(crumb))
     except DroppedError:
         raise
     except Exception as error:  # noqa: BLE001  the program's own function may raise anything

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from migas.calls import ProjectAnswer
-    from migas.delivery.delivery import Delivery
+    from migas.delivery.delivery import Delivery, OpenRun
     from migas.message.breadcrumb import Breadcrumb
     from migas.message.outcome import Outcome
     from migas.tracking.plan import Plan
@@ -33,8 +33,6 @@ if permission.refusal_by_user() is None:
     # for that module for ever. Who is opted out never needs them.
     import migas.delivery.delivery
     import migas.tracking.nesting  # noqa: F401
-
-TOUCH_SECONDS = 3600.0
 
 _current: contextvars.ContextVar[Session | None] = contextvars.ContextVar("migas", default=None)
 _open_sessions: set[Session] = set()
@@ -55,7 +53,7 @@ class Session:
         self._pid = 0
         self._parent: Session | None = None
         self._outer: Session | None = None
-        self._path: str | None = None
+        self._run: OpenRun | None = None
         self._fields = dict(plan.fields)
         self._verdict = Verdict()
         self._is_joined = False
@@ -133,8 +131,9 @@ class Session:
             **fields: Fields of the breadcrumb; a `status_desc` describes a completed run's end.
         """
         self._fields.update(fields)
-        if self.is_open and self._path is not None and self._speaks():
-            self._guarded(lambda: self._rewrite(str(self._path)))
+        run = self._run
+        if self.is_open and run is not None and run.has_record and self._speaks():
+            self._guarded(lambda: run.update(self._compose({})))
 
     def fail(self, desc: str = "Errored") -> None:
         """Have the run end as failed although no exception leaves it.
@@ -255,17 +254,14 @@ class Session:
 
     def _open(self) -> None:
         """Write the open record and make the appointments; again after a late `setup()`."""
-        if self._path is not None or self._is_discarded:
+        if self._is_discarded or (self._run is not None and self._run.has_record):
             return
         shared = values.settings().session_id
         if shared is not None and "session_id" not in self._plan.fields:
             self.session_id = shared
-        here = _delivery()
-        self._path = here.open_run(self._compose({}))
+        self._run = _delivery().open_run(self._compose({}))
         if self._plan.init_ping:
-            here.watch.call_later((id(self), "announce"), self._plan.announce_after, self._announce)
-        if self._path is not None:
-            here.watch.call_later((id(self), "touch"), TOUCH_SECONDS, self._touch)
+            self._run.announce_later(self._plan.announce_after, self._announce)
 
     def _end(self, ended: Outcome) -> None:
         if not self.is_open:
@@ -280,7 +276,9 @@ class Session:
             log.debug("A run is not reported: %s.", refusal or "it was discarded")
             self._erase()
             return
-        here = self._cancel_appointments()
+        if self._run is not None:
+            self._run.cancel_appointments()
+        here = _delivery()
         here.make_room()
         from migas.delivery.privacy import DroppedError
 
@@ -289,25 +287,21 @@ class Session:
         except DroppedError:
             self._erase()
             raise
+        # Where opening failed there may be room now.
+        run = self._run or here.without_record()
         if self._wait and values.delivery() not in ("log", "spool"):
-            self._send_and_wait(here, crumb)
+            self._send_and_wait(run, crumb)
         else:
-            here.end_run(self._path, crumb)
+            run.end(crumb)
         if self._plan.update_notice:
             from migas.tracking import update_notice
 
             update_notice.tell(self._plan.project, self._plan.version)
 
     def _erase(self) -> None:
-        if self._path is not None:
-            path, self._path = self._path, None
-            self._cancel_appointments().erase_run(path)
-
-    def _cancel_appointments(self) -> Delivery:
-        here = _delivery()
-        for appointment in ("announce", "touch"):
-            here.watch.cancel((id(self), appointment))
-        return here
+        if self._run is not None:
+            run, self._run = self._run, None
+            run.erase()
 
     def _release_signals(self) -> None:
         if self._plan.signals:
@@ -315,21 +309,20 @@ class Session:
 
             signal_registry.release(self)
 
-    def _send_and_wait(self, here: Delivery, crumb: Breadcrumb) -> None:
+    def _send_and_wait(self, run: OpenRun, crumb: Breadcrumb) -> None:
         from migas import calls
 
-        if self._path is not None:
-            here.settle_run(self._path, crumb)
+        run.settle(crumb)
         self.response = answer = calls.send_composed(crumb)
         if answer.get("success"):
-            here.erase_run(self._path)
+            run.erase()
         else:
-            here.end_run(self._path, crumb)
+            run.end(crumb)
 
     def _compose(self, fields: dict[str, Any]) -> Breadcrumb:
-        from migas.delivery import delivery
+        from migas.delivery import privacy
 
-        return delivery.compose(
+        return privacy.compose(
             self._plan.project,
             self._plan.version,
             {**self._fields, "session_id": self.session_id, **fields},
@@ -342,15 +335,6 @@ class Session:
     def _announce(self) -> None:
         if self.is_open and self._speaks() and not self._is_discarded:
             _delivery().announce(self._compose({"status": "R"}))
-
-    def _touch(self) -> None:
-        if self.is_open and self._path is not None:
-            here = _delivery()
-            here.touch_run(self._path)
-            here.watch.call_later((id(self), "touch"), TOUCH_SECONDS, self._touch)
-
-    def _rewrite(self, path: str) -> None:
-        _delivery().update_run(path, self._compose({}))
 
     def _speaks(self) -> bool:
         """Whether this process may say anything about this run."""
