@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .storage import Storage
-    from .tokens import Access
+    from migas.collector.storage import Storage
+    from migas.collector.tokens import Access
 
 
 class UnauthorizedError(Exception):

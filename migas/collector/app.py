@@ -10,16 +10,15 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
+from migas.collector import graphql, health, pages, reading, rest
+from migas.collector.middleware import BodyLimit, SignedAnswers
+from migas.collector.ratelimit import RateLimit
+from migas.collector.shortcut import Shortcut
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
 
-from . import graphql, health, pages, reading, rest
-from .middleware import BodyLimit, SignedAnswers
-from .ratelimit import RateLimit
-from .shortcut import Shortcut
-
 if TYPE_CHECKING:
-    from .ratelimit import RateLimiter
-    from .storage import Storage
+    from migas.collector.ratelimit import RateLimiter
+    from migas.collector.storage import Storage
 
 
 def create_app(

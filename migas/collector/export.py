@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, TextIO
 
 from sqlalchemy import select
 
-from .output import unwritable
-from .recording import CRUMB_FIELDS
-from .tables import crumbs
+from migas.collector.output import unwritable
+from migas.collector.recording import CRUMB_FIELDS
+from migas.collector.tables import crumbs
 
 if TYPE_CHECKING:
     from _csv import Writer
     from collections.abc import Sequence
 
-    from .storage import Storage
+    from migas.collector.storage import Storage
 
 COLUMNS = ("timestamp", *CRUMB_FIELDS)
 

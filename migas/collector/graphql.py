@@ -21,9 +21,9 @@ from strawberry.fastapi import GraphQLRouter
 from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 
-from .access import UnauthorizedError, access_of
-from .errors import NotStoredError, UnstorableError
-from .graphql_types import (
+from migas.collector.access import UnauthorizedError, access_of
+from migas.collector.errors import NotStoredError, UnstorableError
+from migas.collector.graphql_types import (
     SCALARS,
     BreadcrumbResult,
     CheckProjectResult,
@@ -33,16 +33,16 @@ from .graphql_types import (
     ProjectInput,
     TokenResult,
 )
-from .ingest import NO_PROJECT_NAME, checked, is_project_name, is_storable
-from .outage import cause, is_outage
-from .versions import lenient_version, project_answer
+from migas.collector.ingest import NO_PROJECT_NAME, checked, is_project_name, is_storable
+from migas.collector.outage import cause, is_outage
+from migas.collector.versions import lenient_version, project_answer
 
 if TYPE_CHECKING:
     from fastapi import Request
     from strawberry.http import GraphQLHTTPResponse
     from strawberry.types import ExecutionContext, ExecutionResult
 
-    from .storage import Storage
+    from migas.collector.storage import Storage
 
 MAX_DEPTH = 8
 MAX_ALIASES = 10

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:
-    from .storage import Storage
+    from migas.collector.storage import Storage
 
 PATH = "/healthz"
 DEADLINE = 5.0

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from migas.collector.errors import UnstorableError
+from migas.collector.versions import stored_version
 from migas.message.breadcrumb import (
     CONTAINERS,
     MAX_LANGUAGE_CHARS,
@@ -17,9 +19,6 @@ from migas.message.breadcrumb import (
     USER_TYPES,
     canonical_uuid,
 )
-
-from .errors import UnstorableError
-from .versions import stored_version
 
 MAX_PROJECT_CHARS = 140
 NO_SESSION = "00000000-0000-0000-0000-"

@@ -11,19 +11,19 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from .database import describe, engine_url, upgrade_url
-from .errors import CollectorError
-from .export import export
-from .ingest import MAX_PROJECT_CHARS, is_project_name, is_storable
-from .rebuild import rebuild
-from .storage import Storage
-from .versions import strict_version
+from migas.collector.database import describe, engine_url, upgrade_url
+from migas.collector.errors import CollectorError
+from migas.collector.export import export
+from migas.collector.ingest import MAX_PROJECT_CHARS, is_project_name, is_storable
+from migas.collector.rebuild import rebuild
+from migas.collector.storage import Storage
+from migas.collector.versions import strict_version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from .rebuild import Difference
-    from .tokens import TokenRecord
+    from migas.collector.rebuild import Difference
+    from migas.collector.tokens import TokenRecord
 
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 

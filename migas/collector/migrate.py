@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text
 
-from .rebuild import rebuild
+from migas.collector.rebuild import rebuild
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

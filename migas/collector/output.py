@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 
-from .errors import CollectorError
+from migas.collector.errors import CollectorError
 
 
 def allow_any_text() -> None:

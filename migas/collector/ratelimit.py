@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 from starlette.responses import JSONResponse
 
-from . import health
-from .leniency import LeftAloneError, Leniency
-from .middleware import is_graphql
-from .sessions import SECONDS_A_DAY
-from .tables import request_counts, salts
+from migas.collector import health
+from migas.collector.leniency import LeftAloneError, Leniency
+from migas.collector.middleware import is_graphql
+from migas.collector.sessions import SECONDS_A_DAY
+from migas.collector.tables import request_counts, salts
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from .storage import Storage
+    from migas.collector.storage import Storage
 
 LIMIT = 1000
 WINDOW = 60

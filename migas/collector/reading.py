@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel
 
-from .access import UnauthorizedError, access_of
-from .reports import Period
-from .rest import Refusal
-from .tokens import Access  # noqa: TC001  FastAPI reads annotations when it runs
+from migas.collector.access import UnauthorizedError, access_of
+from migas.collector.reports import Period
+from migas.collector.rest import Refusal
+from migas.collector.tokens import Access  # noqa: TC001  FastAPI reads annotations when it runs
 
 if TYPE_CHECKING:
-    from .storage import Storage
+    from migas.collector.storage import Storage
 
 DEFAULT_WEEKS = 4
 MAX_WEEKS = 520

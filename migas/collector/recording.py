@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Insert, Table, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from .bulk import among, insert_rows, packed
-from .sessions import (
+from migas.collector.bulk import among, insert_rows, packed
+from migas.collector.sessions import (
     ERROR,
     SECONDS_A_DAY,
     Session,
@@ -25,7 +25,7 @@ from .sessions import (
     joined,
     merged,
 )
-from .tables import MAX_VALUE_CHARS, crumbs, daily, project_users, sessions, users
+from migas.collector.tables import MAX_VALUE_CHARS, crumbs, daily, project_users, sessions, users
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from .ingest import Crumb
-    from .sessions import Count
+    from migas.collector.ingest import Crumb
+    from migas.collector.sessions import Count
 
 _USER_FIELDS = ("user_id", "user_type", "platform", "container")
 CRUMB_FIELDS = (

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, delete, exists, select, text, union
 
-from .bulk import among, insert_rows, packed
-from .rebuild import derived_sessions, derived_users, session_id_of
-from .recording import SESSION_KEY, lock_sessions
-from .sessions import SECONDS_A_DAY, Session, anonymous_day, differences
-from .tables import crumbs, project_users, sessions, users
+from migas.collector.bulk import among, insert_rows, packed
+from migas.collector.rebuild import derived_sessions, derived_users, session_id_of
+from migas.collector.recording import SESSION_KEY, lock_sessions
+from migas.collector.sessions import SECONDS_A_DAY, Session, anonymous_day, differences
+from migas.collector.tables import crumbs, project_users, sessions, users
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from .storage import Storage
+    from migas.collector.storage import Storage
 
 AT_ONCE = 500
 """Breadcrumbs, or sessions or users without any, in one transaction."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
 
-from .sessions import (
+from migas.collector.sessions import (
     CI,
     CONTAINER,
     ERROR,
@@ -22,13 +22,13 @@ from .sessions import (
     PLATFORM,
     SECONDS_A_DAY,
 )
-from .tables import RUNNING, crumbs, daily, project_users, projects, sessions
+from migas.collector.tables import RUNNING, crumbs, daily, project_users, projects, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .storage import Storage
-    from .tokens import Access
+    from migas.collector.storage import Storage
+    from migas.collector.tokens import Access
 
 Step = Literal["day", "week"]
 Facet = Literal["platform", "container", "language", "ci"]

@@ -9,16 +9,21 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from migas.collector.errors import NotStoredError, UnstorableError
+from migas.collector.graphql_types import Container, User
+from migas.collector.ingest import (
+    MAX_PROJECT_CHARS,
+    NO_PROJECT_NAME,
+    Crumb,
+    checked,
+    is_project_name,
+)
+from migas.collector.removal import forget_user
+from migas.collector.versions import lenient_version
 from migas.message.breadcrumb import canonical_uuid
 
-from .errors import NotStoredError, UnstorableError
-from .graphql_types import Container, User
-from .ingest import MAX_PROJECT_CHARS, NO_PROJECT_NAME, Crumb, checked, is_project_name
-from .removal import forget_user
-from .versions import lenient_version
-
 if TYPE_CHECKING:
-    from .storage import Storage
+    from migas.collector.storage import Storage
 
 router = APIRouter(prefix="/api")
 

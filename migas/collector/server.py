@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from . import upkeep, workers
-from .app import create_app
-from .errors import CollectorError
-from .patience import ImpatientProtocol
-from .ratelimit import LIMIT, RateLimiter
-from .storage import Storage
+from migas.collector import upkeep, workers
+from migas.collector.app import create_app
+from migas.collector.errors import CollectorError
+from migas.collector.patience import ImpatientProtocol
+from migas.collector.ratelimit import LIMIT, RateLimiter
+from migas.collector.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

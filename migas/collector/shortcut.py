@@ -17,17 +17,17 @@ from fastapi import HTTPException
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
-from . import rest
-from .errors import NotStoredError, UnstorableError
-from .graphql_types import Container, ProjectInput, Status, User
-from .ingest import checked, is_project_name
-from .versions import cached_version, project_answer
+from migas.collector import rest
+from migas.collector.errors import NotStoredError, UnstorableError
+from migas.collector.graphql_types import Container, ProjectInput, Status, User
+from migas.collector.ingest import checked, is_project_name
+from migas.collector.versions import cached_version, project_answer
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from .ingest import Crumb
-    from .storage import Storage
+    from migas.collector.ingest import Crumb
+    from migas.collector.storage import Storage
 
 _REQUIRED = ("project", "project_version", "language", "language_version")
 _VERSIONS = ("project_version", "language_version")

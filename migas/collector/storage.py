@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import delete, distinct, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from .connections import Connections
-from .database import describe, engine_url
-from .errors import NotStoredError
-from .ingest import Crumb, is_project_name
-from .outage import cause, is_outage
-from .recording import Recorder
-from .reports import Reports
-from .tables import crumbs, flagged_versions, projects, releases
-from .tokens import Tokens
-from .versions import UNKNOWN, Release, in_order
-from .writer import GroupWriter
+from migas.collector.connections import Connections
+from migas.collector.database import describe, engine_url
+from migas.collector.errors import NotStoredError
+from migas.collector.ingest import Crumb, is_project_name
+from migas.collector.outage import cause, is_outage
+from migas.collector.recording import Recorder
+from migas.collector.reports import Reports
+from migas.collector.tables import crumbs, flagged_versions, projects, releases
+from migas.collector.tokens import Tokens
+from migas.collector.versions import UNKNOWN, Release, in_order
+from migas.collector.writer import GroupWriter
 
 if TYPE_CHECKING:
     import datetime as dt

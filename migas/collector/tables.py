@@ -23,9 +23,8 @@ from sqlalchemy import (
     literal_column,
 )
 
+from migas.collector.ingest import MAX_PROJECT_CHARS
 from migas.message.breadcrumb import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
-
-from .ingest import MAX_PROJECT_CHARS
 
 MAX_PACKAGE_CHARS = 100
 MAX_VALUE_CHARS = 100

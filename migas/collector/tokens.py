@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import or_, select, update
 
-from .leniency import LeftAloneError, Leniency
-from .tables import tokens
+from migas.collector.leniency import LeftAloneError, Leniency
+from migas.collector.tables import tokens
 
 if TYPE_CHECKING:
-    from .storage import Storage
+    from migas.collector.storage import Storage
 
 PREFIX = "migas"
 """How a token begins, so that people and scanners of repositories know one when they see it."""

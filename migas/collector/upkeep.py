@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import package_index
-from .outage import cause, is_outage
-from .removal import forget_before
-from .sessions import SECONDS_A_DAY
+from migas.collector import package_index
+from migas.collector.outage import cause, is_outage
+from migas.collector.removal import forget_before
+from migas.collector.sessions import SECONDS_A_DAY
 
 if TYPE_CHECKING:
-    from .storage import Storage
+    from migas.collector.storage import Storage
 
 INTERVAL = 60.0
 """Seconds between looks at what is due."""

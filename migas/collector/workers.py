@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from .errors import CollectorError
+from migas.collector.errors import CollectorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from . import chart, words
+from migas.collector.pages import chart, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .figures import Bar, Project
+    from migas.collector.pages.figures import Bar, Project
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .periods import day_number, day_of
+from migas.collector.pages.periods import day_number, day_of
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
-    from .periods import Period
+    from migas.collector.pages.periods import Period
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,7 @@ from packaging.version import InvalidVersion, Version
 from sqlalchemy import func, select
 
 from migas.collector import reports
-from migas.collector.sessions import OUTCOME
-from migas.collector.tables import daily, releases
-
-from .figures import (
+from migas.collector.pages.figures import (
     Failure,
     Outcomes,
     Project,
@@ -22,16 +19,17 @@ from .figures import (
     outcomes_of,
     total,
 )
-from .figures import Version as VersionFigures
-from .periods import day_number
+from migas.collector.pages.figures import Version as VersionFigures
+from migas.collector.pages.periods import day_number
+from migas.collector.sessions import OUTCOME
+from migas.collector.tables import daily, releases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from migas.collector.pages.periods import Period
     from migas.collector.storage import Storage
     from migas.collector.tokens import Access
-
-    from .periods import Period
 
 _Key = TypeVar("_Key")
 
