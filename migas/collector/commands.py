@@ -188,7 +188,7 @@ def _complain(problem: str) -> int:
 
 
 def _database(options: argparse.Namespace) -> str:
-    from migas.collector.database import default_url
+    from migas.collector.database.engine import default_url
 
     return options.db or os.environ.get("MIGAS_DB") or default_url()
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from migas.collector.database.tables import crumbs, users
 from migas.collector.rebuild import rebuild
 from migas.collector.storage import Storage
-from migas.collector.tables import crumbs, users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

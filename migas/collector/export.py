@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from sqlalchemy import select
 
+from migas.collector.database.tables import crumbs
 from migas.collector.output import unwritable
 from migas.collector.recording import CRUMB_FIELDS
-from migas.collector.tables import crumbs
 
 if TYPE_CHECKING:
     from _csv import Writer

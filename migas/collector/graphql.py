@@ -22,6 +22,7 @@ from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 
 from migas.collector.access import UnauthorizedError, access_of
+from migas.collector.database.outage import cause, is_outage
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.graphql_types import (
     SCALARS,
@@ -34,7 +35,6 @@ from migas.collector.graphql_types import (
     TokenResult,
 )
 from migas.collector.ingest import NO_PROJECT_NAME, checked, is_project_name, is_storable
-from migas.collector.outage import cause, is_outage
 from migas.collector.versions import lenient_version, project_answer
 
 if TYPE_CHECKING:

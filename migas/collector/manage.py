@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from migas.collector.database import describe, engine_url, upgrade_url
+from migas.collector.database.engine import describe, engine_url, upgrade_url
 from migas.collector.errors import CollectorError
 from migas.collector.export import export
 from migas.collector.ingest import MAX_PROJECT_CHARS, is_project_name, is_storable

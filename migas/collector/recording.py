@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Insert, Table, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from migas.collector.bulk import among, insert_rows, packed
+from migas.collector.database.json_rows import among, insert_rows, packed
+from migas.collector.database.tables import (
+    MAX_VALUE_CHARS,
+    crumbs,
+    daily,
+    project_users,
+    sessions,
+    users,
+)
 from migas.collector.sessions import (
     ERROR,
     SECONDS_A_DAY,
@@ -25,7 +33,6 @@ from migas.collector.sessions import (
     joined,
     merged,
 )
-from migas.collector.tables import MAX_VALUE_CHARS, crumbs, daily, project_users, sessions, users
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -12,6 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
 
+from migas.collector.database.tables import (
+    RUNNING,
+    crumbs,
+    daily,
+    project_users,
+    projects,
+    sessions,
+)
 from migas.collector.sessions import (
     CI,
     CONTAINER,
@@ -22,7 +30,6 @@ from migas.collector.sessions import (
     PLATFORM,
     SECONDS_A_DAY,
 )
-from migas.collector.tables import RUNNING, crumbs, daily, project_users, projects, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

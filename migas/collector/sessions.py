@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from migas.collector.database.tables import MAX_VALUE_CHARS
 from migas.collector.ingest import NO_SESSION
-from migas.collector.tables import MAX_VALUE_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import delete, distinct, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from migas.collector.connections import Connections
-from migas.collector.database import describe, engine_url
+from migas.collector.database.connections import Connections
+from migas.collector.database.engine import describe, engine_url
+from migas.collector.database.outage import cause, is_outage
+from migas.collector.database.tables import crumbs, flagged_versions, projects, releases
 from migas.collector.errors import NotStoredError
 from migas.collector.ingest import Crumb, is_project_name
-from migas.collector.outage import cause, is_outage
 from migas.collector.recording import Recorder
 from migas.collector.reports import Reports
-from migas.collector.tables import crumbs, flagged_versions, projects, releases
 from migas.collector.tokens import Tokens
 from migas.collector.versions import UNKNOWN, Release, in_order
 from migas.collector.writer import GroupWriter

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import or_, select, update
 
-from migas.collector.leniency import LeftAloneError, Leniency
-from migas.collector.tables import tokens
+from migas.collector.database.breaker import LeftAloneError, Leniency
+from migas.collector.database.tables import tokens
 
 if TYPE_CHECKING:
     from migas.collector.storage import Storage

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from migas.collector import package_index
-from migas.collector.outage import cause, is_outage
+from migas.collector.database.outage import cause, is_outage
 from migas.collector.removal import forget_before
 from migas.collector.sessions import SECONDS_A_DAY
 

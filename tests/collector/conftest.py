@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas.collector import database as database_module
 from migas.collector.commands import register
+from migas.collector.database import engine as database_module
 from tests.collector.command_line import Done
 from tests.collector.databases import KINDS, Databases
 from tests.collector.live import LiveCollector, LiveServer

@@ -17,8 +17,8 @@ from uuid import UUID
 import asyncpg  # type: ignore[import-untyped]
 
 from migas.collector import migrate
+from migas.collector.database.tables import metadata
 from migas.collector.storage import Storage
-from migas.collector.tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator

@@ -15,9 +15,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from migas.collector import migrate
-from migas.collector.database import engine_url
+from migas.collector.database.engine import engine_url
+from migas.collector.database.tables import metadata
 from migas.collector.errors import CollectorError
-from migas.collector.tables import metadata
 from tests.collector.databases import make_tables, with_storage
 from tests.support.collector import plain_environment
 

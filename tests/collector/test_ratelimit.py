@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.collector.leniency import REST_SECONDS
+from migas.collector.database.breaker import REST_SECONDS
 from migas.collector.ratelimit import FREE, RateLimiter, network
 from migas.collector.storage import Storage
 from tests.collector.conftest import BUSY_SECONDS

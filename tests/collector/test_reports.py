@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from migas.collector.database.tables import RUNNING
 from migas.collector.reports import (
     ErrorSummary,
     LostRun,
@@ -20,7 +21,6 @@ from migas.collector.reports import (
 )
 from migas.collector.sessions import anonymous_session
 from migas.collector.storage import Storage
-from migas.collector.tables import RUNNING
 from migas.collector.tokens import Access
 from tests.collector.test_sessions import Clock
 from tests.collector.test_storage import a_crumb

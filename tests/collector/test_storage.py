@@ -15,17 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 
-from migas.collector.database import (
+from migas.collector.database.engine import (
     POOL_OVERFLOW,
     POOL_SIZE,
     default_url,
     describe,
     engine_url,
 )
+from migas.collector.database.tables import projects
 from migas.collector.errors import CollectorError, NotStoredError, UnstorableError
 from migas.collector.ingest import Crumb, checked
 from migas.collector.storage import Storage
-from migas.collector.tables import projects
 from migas.collector.versions import Release
 from tests.collector.databases import make_tables, with_storage
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.collector.leniency import REST_SECONDS
+from migas.collector.database.breaker import REST_SECONDS
 from migas.collector.storage import Storage
 from migas.collector.tokens import USE_SECONDS, Access
 from tests.collector.conftest import BUSY_SECONDS

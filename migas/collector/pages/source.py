@@ -8,6 +8,7 @@ from packaging.version import InvalidVersion, Version
 from sqlalchemy import func, select
 
 from migas.collector import reports
+from migas.collector.database.tables import daily, releases
 from migas.collector.pages.figures import (
     Failure,
     Outcomes,
@@ -22,7 +23,6 @@ from migas.collector.pages.figures import (
 from migas.collector.pages.figures import Version as VersionFigures
 from migas.collector.pages.periods import day_number
 from migas.collector.sessions import OUTCOME
-from migas.collector.tables import daily, releases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

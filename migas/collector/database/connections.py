@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from migas.collector.database import create_engine, for_writing, open_engine
+from migas.collector.database.engine import create_engine, for_writing, open_engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,0 +1,1 @@
+"""The database itself: engine, connections and tables, and what it means when it fails."""
