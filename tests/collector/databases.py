@@ -16,8 +16,8 @@ from uuid import UUID
 
 import asyncpg  # type: ignore[import-untyped]
 
-from migas.collector import migrate
 from migas.collector.database.tables import metadata
+from migas.collector.migrations import migrate
 from migas.collector.storage import Storage
 
 if TYPE_CHECKING:

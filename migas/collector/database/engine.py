@@ -12,8 +12,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from migas.collector import migrate
 from migas.collector.errors import CollectorError
+from migas.collector.migrations import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -46,7 +46,7 @@ def upgrade(connection: Connection) -> str | None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", os.path.join(os.path.dirname(__file__), "migrations"))
+    config.set_main_option("script_location", os.path.dirname(__file__))
     config.attributes["connection"] = connection
     if found and not inspect(connection).has_table("alembic_version"):
         command.stamp(config, found)

@@ -14,10 +14,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from migas.collector import migrate
 from migas.collector.database.engine import engine_url
 from migas.collector.database.tables import metadata
 from migas.collector.errors import CollectorError
+from migas.collector.migrations import migrate
 from tests.collector.databases import make_tables, with_storage
 from tests.support.collector import plain_environment
 
