@@ -35,7 +35,7 @@ from migas.collector.graphql_types import (
     TokenResult,
 )
 from migas.collector.ingest import NO_PROJECT_NAME, checked, is_project_name, is_storable
-from migas.collector.versions import lenient_version, project_answer
+from migas.collector.projects.versions import lenient_version, project_answer
 
 if TYPE_CHECKING:
     from fastapi import Request

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NewType
 
 import strawberry
 
-from migas.collector.versions import strict_version
+from migas.collector.projects.versions import strict_version
 
 if TYPE_CHECKING:
     from strawberry.types.scalar import ScalarDefinition

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from migas.collector.errors import UnstorableError
-from migas.collector.versions import stored_version
+from migas.collector.projects.versions import stored_version
 from migas.message.breadcrumb import (
     CONTAINERS,
     MAX_LANGUAGE_CHARS,

@@ -15,9 +15,9 @@ from migas.collector.database.engine import describe, engine_url, upgrade_url
 from migas.collector.errors import CollectorError
 from migas.collector.export import export
 from migas.collector.ingest import MAX_PROJECT_CHARS, is_project_name, is_storable
+from migas.collector.projects.versions import strict_version
 from migas.collector.rebuild import rebuild
 from migas.collector.storage import Storage
-from migas.collector.versions import strict_version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

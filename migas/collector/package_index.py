@@ -13,7 +13,7 @@ from urllib.parse import quote
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from migas.collector.versions import strict_version
+from migas.collector.projects.versions import strict_version
 
 DEADLINE = 20.0
 """Seconds for the whole of an answer."""

@@ -18,8 +18,8 @@ from migas.collector.ingest import (
     checked,
     is_project_name,
 )
+from migas.collector.projects.versions import lenient_version
 from migas.collector.removal import forget_user
-from migas.collector.versions import lenient_version
 from migas.message.breadcrumb import canonical_uuid
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from migas.collector import rest
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.graphql_types import Container, ProjectInput, Status, User
 from migas.collector.ingest import checked, is_project_name
-from migas.collector.versions import cached_version, project_answer
+from migas.collector.projects.versions import cached_version, project_answer
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

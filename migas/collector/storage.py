@@ -23,10 +23,10 @@ from migas.collector.database.outage import cause, is_outage
 from migas.collector.database.tables import crumbs, flagged_versions, projects, releases
 from migas.collector.errors import NotStoredError
 from migas.collector.ingest import Crumb, is_project_name
+from migas.collector.projects.versions import UNKNOWN, Release, in_order
 from migas.collector.recording import Recorder
 from migas.collector.reports import Reports
 from migas.collector.tokens import Tokens
-from migas.collector.versions import UNKNOWN, Release, in_order
 from migas.collector.writer import GroupWriter
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import pytest
 
 from migas.collector import package_index
 from migas.collector.package_index import newest_version
+from migas.collector.projects.versions import Release
 from migas.collector.storage import Storage
 from migas.collector.upkeep import FRESH_SECONDS, refresh_releases
-from migas.collector.versions import Release
 from tests.collector.test_sessions import Clock
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The registered projects and their versions."""
