@@ -11,18 +11,18 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from migas.collector.counts.rebuild import rebuild
 from migas.collector.database.engine import describe, engine_url, upgrade_url
 from migas.collector.errors import CollectorError
 from migas.collector.export import export
 from migas.collector.ingest import MAX_PROJECT_CHARS, is_project_name, is_storable
 from migas.collector.projects.versions import strict_version
-from migas.collector.rebuild import rebuild
 from migas.collector.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from migas.collector.rebuild import Difference
+    from migas.collector.counts.rebuild import Difference
     from migas.collector.tokens import TokenRecord
 
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")

@@ -14,16 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Insert, Table, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from migas.collector.database.json_rows import among, insert_rows, packed
-from migas.collector.database.tables import (
-    MAX_VALUE_CHARS,
-    crumbs,
-    daily,
-    project_users,
-    sessions,
-    users,
-)
-from migas.collector.sessions import (
+from migas.collector.counts.sessions import (
     ERROR,
     SECONDS_A_DAY,
     Session,
@@ -33,6 +24,15 @@ from migas.collector.sessions import (
     joined,
     merged,
 )
+from migas.collector.database.json_rows import among, insert_rows, packed
+from migas.collector.database.tables import (
+    MAX_VALUE_CHARS,
+    crumbs,
+    daily,
+    project_users,
+    sessions,
+    users,
+)
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from migas.collector.counts.sessions import Count
     from migas.collector.ingest import Crumb
-    from migas.collector.sessions import Count
 
 _USER_FIELDS = ("user_id", "user_type", "platform", "container")
 CRUMB_FIELDS = (

@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from migas.collector.counts.removal import forget_user
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.graphql_types import Container, User
 from migas.collector.ingest import (
@@ -19,7 +20,6 @@ from migas.collector.ingest import (
     is_project_name,
 )
 from migas.collector.projects.versions import lenient_version
-from migas.collector.removal import forget_user
 from migas.message.breadcrumb import canonical_uuid
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import delete, distinct, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from migas.collector.counts.reports import Reports
 from migas.collector.database.connections import Connections
 from migas.collector.database.engine import describe, engine_url
 from migas.collector.database.outage import cause, is_outage
@@ -25,7 +26,6 @@ from migas.collector.errors import NotStoredError
 from migas.collector.ingest import Crumb, is_project_name
 from migas.collector.projects.versions import UNKNOWN, Release, in_order
 from migas.collector.recording import Recorder
-from migas.collector.reports import Reports
 from migas.collector.tokens import Tokens
 from migas.collector.writer import GroupWriter
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from migas.collector import package_index
+from migas.collector.counts.removal import forget_before
+from migas.collector.counts.sessions import SECONDS_A_DAY
 from migas.collector.database.outage import cause, is_outage
-from migas.collector.removal import forget_before
-from migas.collector.sessions import SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from migas.collector.storage import Storage

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from tests.collector.command_line import assert_refused, started
-from tests.collector.test_sessions import record
+from tests.collector.counts.test_sessions import record
 from tests.collector.test_storage import a_crumb
 
 if TYPE_CHECKING:

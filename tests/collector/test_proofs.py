@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from migas.collector.rebuild import rebuild
+from migas.collector.counts.rebuild import rebuild
 from tests.collector.databases import Asker, Database, with_storage
 from tests.support.collector import COMMAND, CollectorProcess, plain_environment
 from tests.support.postgres import running_postgres
@@ -23,7 +23,7 @@ from tests.support.postgres import running_postgres
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from migas.collector.rebuild import Difference
+    from migas.collector.counts.rebuild import Difference
     from migas.collector.storage import Storage
 
 SENDERS = 8

@@ -15,8 +15,8 @@ from migas.collector.database.breaker import REST_SECONDS
 from migas.collector.ratelimit import FREE, RateLimiter, network
 from migas.collector.storage import Storage
 from tests.collector.conftest import BUSY_SECONDS
+from tests.collector.counts.test_sessions import Clock
 from tests.collector.test_exchanges import FOLDER
-from tests.collector.test_sessions import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

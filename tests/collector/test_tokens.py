@@ -12,7 +12,7 @@ from migas.collector.database.breaker import REST_SECONDS
 from migas.collector.storage import Storage
 from migas.collector.tokens import USE_SECONDS, Access
 from tests.collector.conftest import BUSY_SECONDS
-from tests.collector.test_sessions import Clock
+from tests.collector.counts.test_sessions import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -17,7 +17,7 @@ from migas.collector.package_index import newest_version
 from migas.collector.projects.versions import Release
 from migas.collector.storage import Storage
 from migas.collector.upkeep import FRESH_SECONDS, refresh_releases
-from tests.collector.test_sessions import Clock
+from tests.collector.counts.test_sessions import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text
 
-from migas.collector.rebuild import rebuild
+from migas.collector.counts.rebuild import rebuild
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 from packaging.version import InvalidVersion, Version
 from sqlalchemy import func, select
 
-from migas.collector import reports
+from migas.collector.counts import reports
+from migas.collector.counts.sessions import OUTCOME
 from migas.collector.database.tables import daily, releases
 from migas.collector.pages.figures import (
     Failure,
@@ -22,7 +23,6 @@ from migas.collector.pages.figures import (
 )
 from migas.collector.pages.figures import Version as VersionFigures
 from migas.collector.pages.periods import day_number
-from migas.collector.sessions import OUTCOME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

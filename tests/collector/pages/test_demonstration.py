@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.collector import demodata
-from migas.collector.rebuild import rebuild
+from migas.collector.counts.rebuild import rebuild
 from migas.collector.storage import Storage
 from tests.collector.databases import Database
 from tests.collector.pages.conftest import NOON
@@ -22,7 +22,7 @@ from tests.support.collector import plain_environment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from migas.collector.rebuild import Difference
+    from migas.collector.counts.rebuild import Difference
 
 pytestmark = pytest.mark.slow
 

@@ -10,12 +10,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from migas.collector import removal
-from migas.collector.removal import Removed, forget_before, forget_user
-from migas.collector.sessions import anonymous_session
+from migas.collector.counts import removal
+from migas.collector.counts.removal import Removed, forget_before, forget_user
+from migas.collector.counts.sessions import anonymous_session
 from migas.collector.storage import Storage
+from tests.collector.counts.test_sessions import (
+    DAY,
+    Clock,
+    outcomes,
+    record,
+    recounted,
+    some_crumbs,
+)
 from tests.collector.live import PROJECT, LiveCollector
-from tests.collector.test_sessions import DAY, Clock, outcomes, record, recounted, some_crumbs
 from tests.collector.test_storage import a_crumb, count
 
 if TYPE_CHECKING:

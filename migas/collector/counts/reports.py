@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
 
-from migas.collector.database.tables import (
-    RUNNING,
-    crumbs,
-    daily,
-    project_users,
-    projects,
-    sessions,
-)
-from migas.collector.sessions import (
+from migas.collector.counts.sessions import (
     CI,
     CONTAINER,
     ERROR,
@@ -29,6 +21,14 @@ from migas.collector.sessions import (
     OUTCOME,
     PLATFORM,
     SECONDS_A_DAY,
+)
+from migas.collector.database.tables import (
+    RUNNING,
+    crumbs,
+    daily,
+    project_users,
+    projects,
+    sessions,
 )
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from migas.collector.rebuild import rebuild
-from migas.collector.sessions import anonymous_session
+from migas.collector.counts.rebuild import rebuild
+from migas.collector.counts.sessions import anonymous_session
 from migas.collector.storage import Storage
 from tests.collector.databases import with_storage
 from tests.collector.test_storage import a_crumb, count
@@ -18,8 +18,8 @@ from tests.collector.test_storage import a_crumb, count
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from migas.collector.counts.rebuild import Difference
     from migas.collector.ingest import Crumb
-    from migas.collector.rebuild import Difference
     from tests.collector.databases import Database
 
 DAY = 86400

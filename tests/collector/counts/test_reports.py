@@ -9,8 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from migas.collector.database.tables import RUNNING
-from migas.collector.reports import (
+from migas.collector.counts.reports import (
     ErrorSummary,
     LostRun,
     Period,
@@ -19,16 +18,17 @@ from migas.collector.reports import (
     UsageCount,
     UserCounts,
 )
-from migas.collector.sessions import anonymous_session
+from migas.collector.counts.sessions import anonymous_session
+from migas.collector.database.tables import RUNNING
 from migas.collector.storage import Storage
 from migas.collector.tokens import Access
-from tests.collector.test_sessions import Clock
+from tests.collector.counts.test_sessions import Clock
 from tests.collector.test_storage import a_crumb
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from migas.collector.reports import Reports
+    from migas.collector.counts.reports import Reports
     from tests.collector.databases import Database
 
 WEDNESDAY = date(2026, 1, 14)

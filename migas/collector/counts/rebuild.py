@@ -23,8 +23,8 @@ from sqlalchemy import (
     text,
 )
 
+from migas.collector.counts.sessions import ERROR, SECONDS_A_DAY, Count, Session, counted
 from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, daily, project_users, sessions
-from migas.collector.sessions import ERROR, SECONDS_A_DAY, Count, Session, counted
 
 if TYPE_CHECKING:
     from typing import Any

@@ -1,0 +1,1 @@
+"""Sessions, users and daily counts: kept, made anew, taken back, and read."""
