@@ -34,7 +34,7 @@ from migas.collector.graphql_types import (
     ProjectInput,
     TokenResult,
 )
-from migas.collector.ingest import NO_PROJECT_NAME, checked, is_project_name, is_storable
+from migas.collector.ingestion.crumb import NO_PROJECT_NAME, checked, is_project_name, is_storable
 from migas.collector.projects.versions import lenient_version, project_answer
 
 if TYPE_CHECKING:

@@ -20,13 +20,13 @@ from starlette.responses import JSONResponse, Response
 from migas.collector import rest
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.graphql_types import Container, ProjectInput, Status, User
-from migas.collector.ingest import checked, is_project_name
+from migas.collector.ingestion.crumb import checked, is_project_name
 from migas.collector.projects.versions import cached_version, project_answer
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from migas.collector.ingest import Crumb
+    from migas.collector.ingestion.crumb import Crumb
     from migas.collector.storage import Storage
 
 _REQUIRED = ("project", "project_version", "language", "language_version")

@@ -23,11 +23,11 @@ from migas.collector.database.engine import describe, engine_url
 from migas.collector.database.outage import cause, is_outage
 from migas.collector.database.tables import crumbs, flagged_versions, projects, releases
 from migas.collector.errors import NotStoredError
-from migas.collector.ingest import Crumb, is_project_name
+from migas.collector.ingestion.crumb import Crumb, is_project_name
+from migas.collector.ingestion.group_commit import GroupWriter
+from migas.collector.ingestion.recorder import Recorder
 from migas.collector.projects.versions import UNKNOWN, Release, in_order
-from migas.collector.recording import Recorder
 from migas.collector.tokens import Tokens
-from migas.collector.writer import GroupWriter
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -24,7 +24,7 @@ from migas.collector.database.engine import (
 )
 from migas.collector.database.tables import projects
 from migas.collector.errors import CollectorError, NotStoredError, UnstorableError
-from migas.collector.ingest import Crumb, checked
+from migas.collector.ingestion.crumb import Crumb, checked
 from migas.collector.projects.versions import Release
 from migas.collector.storage import Storage
 from tests.collector.databases import make_tables, with_storage

@@ -15,7 +15,7 @@ from migas.collector.counts.rebuild import derived_sessions, derived_users, sess
 from migas.collector.counts.sessions import SECONDS_A_DAY, Session, anonymous_day, differences
 from migas.collector.database.json_rows import among, insert_rows, packed
 from migas.collector.database.tables import crumbs, project_users, sessions, users
-from migas.collector.recording import SESSION_KEY, lock_sessions
+from migas.collector.ingestion.recorder import SESSION_KEY, lock_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence

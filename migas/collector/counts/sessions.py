@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.database.tables import MAX_VALUE_CHARS
-from migas.collector.ingest import NO_SESSION
+from migas.collector.ingestion.crumb import NO_SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

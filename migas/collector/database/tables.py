@@ -23,7 +23,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-from migas.collector.ingest import MAX_PROJECT_CHARS
+from migas.collector.ingestion.crumb import MAX_PROJECT_CHARS
 from migas.message.breadcrumb import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
 
 MAX_PACKAGE_CHARS = 100

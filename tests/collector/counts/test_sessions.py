@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migas.collector.counts.rebuild import Difference
-    from migas.collector.ingest import Crumb
+    from migas.collector.ingestion.crumb import Crumb
     from tests.collector.databases import Database
 
 DAY = 86400

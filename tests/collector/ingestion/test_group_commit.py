@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas.collector.writer import GroupWriter
+from migas.collector.ingestion.group_commit import GroupWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

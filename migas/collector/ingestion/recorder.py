@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from migas.collector.counts.sessions import Count
-    from migas.collector.ingest import Crumb
+    from migas.collector.ingestion.crumb import Crumb
 
 _USER_FIELDS = ("user_id", "user_type", "platform", "container")
 CRUMB_FIELDS = (

@@ -1,0 +1,1 @@
+"""A breadcrumb on its way into the database."""
