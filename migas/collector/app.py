@@ -10,14 +10,16 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
-from migas.collector import graphql, health, pages, reading, rest
-from migas.collector.middleware import BodyLimit, SignedAnswers
-from migas.collector.ratelimit import RateLimit
-from migas.collector.shortcut import Shortcut
+from migas.collector import pages
+from migas.collector.http import graphql, health, rest
+from migas.collector.http import usage as reading
+from migas.collector.http.fast_path import Shortcut
+from migas.collector.http.middleware import BodyLimit, SignedAnswers
+from migas.collector.http.rate_limit import RateLimit
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
-    from migas.collector.ratelimit import RateLimiter
+    from migas.collector.http.rate_limit import RateLimiter
     from migas.collector.storage import Storage
 
 

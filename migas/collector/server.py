@@ -19,8 +19,8 @@ import uvicorn
 from migas.collector import upkeep, workers
 from migas.collector.app import create_app
 from migas.collector.errors import CollectorError
+from migas.collector.http.rate_limit import LIMIT, RateLimiter
 from migas.collector.patience import ImpatientProtocol
-from migas.collector.ratelimit import LIMIT, RateLimiter
 from migas.collector.storage import Storage
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 
 from migas.collector.app import create_app
+from migas.collector.http.rate_limit import RateLimiter
 from migas.collector.patience import ImpatientProtocol
-from migas.collector.ratelimit import RateLimiter
 from migas.collector.server import AnnouncedServer
 from migas.collector.storage import Storage
 

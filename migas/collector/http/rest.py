@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from migas.collector.counts.removal import forget_user
 from migas.collector.errors import NotStoredError, UnstorableError
-from migas.collector.graphql_types import Container, User
+from migas.collector.http.graphql_types import Container, User
 from migas.collector.ingestion.crumb import (
     MAX_PROJECT_CHARS,
     NO_PROJECT_NAME,

@@ -17,9 +17,9 @@ from fastapi import HTTPException
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
-from migas.collector import rest
 from migas.collector.errors import NotStoredError, UnstorableError
-from migas.collector.graphql_types import Container, ProjectInput, Status, User
+from migas.collector.http import rest
+from migas.collector.http.graphql_types import Container, ProjectInput, Status, User
 from migas.collector.ingestion.crumb import checked, is_project_name
 from migas.collector.projects.versions import cached_version, project_answer
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from migas.collector.shortcut import _plan
+from migas.collector.http.fast_path import _plan
+from tests.collector.http.test_exchanges import EXCHANGES, FOLDER, request_bytes
 from tests.collector.live import ADD_PROJECT, PROJECT, LiveServer, a_breadcrumb
-from tests.collector.test_exchanges import EXCHANGES, FOLDER, request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from graphql import GraphQLEnumType, GraphQLObjectType, GraphQLSchema, build_schema
 
-from migas.collector.graphql import schema
+from migas.collector.http.graphql import schema
 
 RECORDED = build_schema((Path(__file__).parent / "exchanges" / "schema.graphql").read_text())
 OURS = build_schema(schema.as_str())

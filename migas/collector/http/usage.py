@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel
 
-from migas.collector.access import UnauthorizedError, access_of
 from migas.collector.counts.reports import Period
-from migas.collector.rest import Refusal
+from migas.collector.http.access import UnauthorizedError, access_of
+from migas.collector.http.rest import Refusal
 from migas.collector.tokens import Access  # noqa: TC001  FastAPI reads annotations when it runs
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 from starlette.responses import JSONResponse
 
-from migas.collector import health
 from migas.collector.counts.sessions import SECONDS_A_DAY
 from migas.collector.database.breaker import LeftAloneError, Leniency
 from migas.collector.database.tables import request_counts, salts
-from migas.collector.middleware import is_graphql
+from migas.collector.http import health
+from migas.collector.http.middleware import is_graphql
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

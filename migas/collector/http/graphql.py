@@ -21,10 +21,10 @@ from strawberry.fastapi import GraphQLRouter
 from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 
-from migas.collector.access import UnauthorizedError, access_of
 from migas.collector.database.outage import cause, is_outage
 from migas.collector.errors import NotStoredError, UnstorableError
-from migas.collector.graphql_types import (
+from migas.collector.http.access import UnauthorizedError, access_of
+from migas.collector.http.graphql_types import (
     SCALARS,
     BreadcrumbResult,
     CheckProjectResult,

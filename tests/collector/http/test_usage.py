@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 
 from tests.collector.counts.test_sessions import Clock
+from tests.collector.http.test_exchanges import FOLDER
 from tests.collector.live import PROJECT, LiveCollector, LiveServer
-from tests.collector.test_exchanges import FOLDER
 from tests.collector.test_storage import a_crumb
 
 if TYPE_CHECKING:

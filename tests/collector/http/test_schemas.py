@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from migas.collector.graphql import schema as graphql_schema
+from migas.collector.http.graphql import schema as graphql_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

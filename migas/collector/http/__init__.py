@@ -1,0 +1,1 @@
+"""What a collector answers over HTTP, beside its pages."""
