@@ -194,7 +194,7 @@ def _database(options: argparse.Namespace) -> str:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from migas.collector.server import Settings, serve
+    from migas.collector.server.serve import Settings, serve
 
     settings = Settings(
         database=_database(options),

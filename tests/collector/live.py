@@ -16,8 +16,8 @@ import uvicorn
 
 from migas.collector.app import create_app
 from migas.collector.http.rate_limit import RateLimiter
-from migas.collector.patience import ImpatientProtocol
-from migas.collector.server import AnnouncedServer
+from migas.collector.server.serve import AnnouncedServer
+from migas.collector.server.slow_clients import ImpatientProtocol
 from migas.collector.storage import Storage
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.collector import patience
+from migas.collector.server import slow_clients as patience
 from tests.support.certificates import PrivateAuthority
 from tests.support.collector import CollectorProcess
 

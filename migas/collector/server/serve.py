@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from migas.collector import upkeep, workers
 from migas.collector.app import create_app
 from migas.collector.errors import CollectorError
 from migas.collector.http.rate_limit import LIMIT, RateLimiter
-from migas.collector.patience import ImpatientProtocol
+from migas.collector.server import upkeep, workers
+from migas.collector.server.slow_clients import ImpatientProtocol
 from migas.collector.storage import Storage
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from migas.collector import package_index
 from migas.collector.counts.removal import forget_before
 from migas.collector.counts.sessions import SECONDS_A_DAY
 from migas.collector.database.outage import cause, is_outage
+from migas.collector.server import package_index
 
 if TYPE_CHECKING:
     from migas.collector.storage import Storage

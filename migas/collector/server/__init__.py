@@ -1,0 +1,1 @@
+"""The processes that serve a collector, and what they do beside answering."""
