@@ -145,7 +145,7 @@ def serve(sessions: int | None = None) -> int:
         needs. Nothing is left behind.
     """
     try:
-        from migas.collector import demodata
+        from migas.collector.admin import demo_data as demodata
     except ModuleNotFoundError as error:
         print(
             f"migas: the collector needs {error.name}: pip install -e '.[collector]'",

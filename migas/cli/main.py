@@ -18,7 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
     import migas
     from migas.cli import controls
     from migas.cli.supervise import register as register_run
-    from migas.collector import commands as collector_commands
+    from migas.collector.admin import commands as collector_commands
 
     parser = argparse.ArgumentParser(
         prog="migas",

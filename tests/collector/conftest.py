@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas.collector.commands import register
+from migas.collector.admin.commands import register
 from migas.collector.database import engine as database_module
 from tests.collector.command_line import Done
 from tests.collector.databases import KINDS, Databases

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas.collector.demodata import fill
+from migas.collector.admin.demo_data import fill
 from tests.collector.databases import Database
 from tests.collector.live import LiveServer
 from tests.collector.pages.site import Browsing, Site

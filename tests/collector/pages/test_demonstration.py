@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas.collector import demodata
+from migas.collector.admin import demo_data as demodata
 from migas.collector.counts.rebuild import rebuild
 from migas.collector.storage import Storage
 from tests.collector.databases import Database

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from sqlalchemy import select
 
+from migas.collector.admin.stdout import unwritable
 from migas.collector.database.tables import crumbs
 from migas.collector.ingestion.recorder import CRUMB_FIELDS
-from migas.collector.output import unwritable
 
 if TYPE_CHECKING:
     from _csv import Writer

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.collector.command_line import Run
     from tests.collector.databases import Database
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROJECT = "owner/repo"
 
 

@@ -161,7 +161,7 @@ def _guarded(command: Command) -> Callable[[argparse.Namespace], int]:
 
     def run(options: argparse.Namespace) -> int:
         try:
-            from migas.collector import output
+            from migas.collector.admin import stdout as output
             from migas.collector.errors import CollectorError
 
             output.allow_any_text()
@@ -225,58 +225,58 @@ def _days(text: str | None) -> int | None:
 
 
 def _project_add(options: argparse.Namespace) -> None:
-    from migas.collector.manage import add_projects
+    from migas.collector.admin.manage import add_projects
 
     add_projects(_database(options), options.projects)
 
 
 def _project_list(options: argparse.Namespace) -> None:
-    from migas.collector.manage import list_projects
+    from migas.collector.admin.manage import list_projects
 
     for line in list_projects(_database(options)):
         sys.stdout.write(line + "\n")
 
 
 def _project_release(options: argparse.Namespace) -> None:
-    from migas.collector.manage import release_project
+    from migas.collector.admin.manage import release_project
 
     release_project(_database(options), options.project, options.version, options.flag)
 
 
 def _project_package(options: argparse.Namespace) -> None:
-    from migas.collector.manage import name_package
+    from migas.collector.admin.manage import name_package
 
     name_package(_database(options), options.project, options.package)
 
 
 def _token_issue(options: argparse.Namespace) -> None:
-    from migas.collector.manage import issue_token
+    from migas.collector.admin.manage import issue_token
 
     token = issue_token(_database(options), options.project, options.description)
     sys.stdout.write(token + "\n")
 
 
 def _token_list(options: argparse.Namespace) -> None:
-    from migas.collector.manage import list_tokens
+    from migas.collector.admin.manage import list_tokens
 
     for line in list_tokens(_database(options)):
         sys.stdout.write(line + "\n")
 
 
 def _token_revoke(options: argparse.Namespace) -> None:
-    from migas.collector.manage import revoke_token
+    from migas.collector.admin.manage import revoke_token
 
     revoke_token(_database(options), options.token)
 
 
 def _db_upgrade(options: argparse.Namespace) -> None:
-    from migas.collector.manage import upgrade_database
+    from migas.collector.admin.manage import upgrade_database
 
     sys.stdout.write(upgrade_database(_database(options)) + "\n")
 
 
 def _db_rebuild(options: argparse.Namespace) -> None:
-    from migas.collector.manage import rebuild_database
+    from migas.collector.admin.manage import rebuild_database
 
     found = rebuild_database(_database(options))
     for name, number, wrong in (
@@ -289,6 +289,6 @@ def _db_rebuild(options: argparse.Namespace) -> None:
 
 
 def _db_export(options: argparse.Namespace) -> None:
-    from migas.collector.manage import export_breadcrumbs
+    from migas.collector.admin.manage import export_breadcrumbs
 
     export_breadcrumbs(_database(options), options.project, options.since)
