@@ -9,9 +9,10 @@ from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotations
 from starlette.responses import Response
 
-from migas.collector.pages import gate, periods, signin, source
-from migas.collector.pages.answers import page, redirect, static_file
+from migas.collector.pages import origin as gate
+from migas.collector.pages import periods, signin, source
 from migas.collector.pages.chart import chart_data
+from migas.collector.pages.responses import page, redirect, static_file
 
 if TYPE_CHECKING:
     from migas.collector.storage import Storage

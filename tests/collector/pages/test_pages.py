@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas.collector.pages.answers import EDITION, FILES
+from migas.collector.pages.responses import EDITION, FILES
 from migas.collector.pages.source import MAX_VERSIONS
 from tests.collector.live import PROJECT, PROJECTS
 from tests.collector.pages.conftest import NOON
