@@ -145,20 +145,20 @@ def serve(sessions: int | None = None) -> int:
         needs. Nothing is left behind.
     """
     try:
-        from migas.collector.admin import demo_data as demodata
+        from migas.collector.admin import demo_data
     except ModuleNotFoundError as error:
         print(
             f"migas: the collector needs {error.name}: pip install -e '.[collector]'",
             file=sys.stderr,
         )
         return 2
-    count = demodata.SESSIONS if sessions is None else sessions
+    count = demo_data.SESSIONS if sessions is None else sessions
     # Whatever ends this process early has to leave through the `with`, which cleans up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="migas-demo-") as folder:
             print(f"Inventing a year of two projects, {count:,} sessions …", flush=True)
-            demodata.fill_database(_database_url(folder), count)
+            demo_data.fill_database(_database_url(folder), count)
             print("Open this address; Ctrl-C ends it and leaves nothing behind.", flush=True)
             return _wait_for(subprocess.Popen(_serving(folder), stdin=subprocess.DEVNULL))
     except KeyboardInterrupt:

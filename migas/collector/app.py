@@ -11,8 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from migas.collector import pages
-from migas.collector.http import graphql, health, rest
-from migas.collector.http import usage as reading
+from migas.collector.http import graphql, health, rest, usage
 from migas.collector.http.fast_path import Shortcut
 from migas.collector.http.middleware import BodyLimit, SignedAnswers
 from migas.collector.http.rate_limit import RateLimit
@@ -42,7 +41,7 @@ def create_app(
     app.state.limiter = limiter
     app.include_router(graphql.router)
     app.include_router(rest.router)
-    app.include_router(reading.router)
+    app.include_router(usage.router)
     app.include_router(health.router)
     app.include_router(pages.router)
     app.exception_handler(RequestValidationError)(_refuse)

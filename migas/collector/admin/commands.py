@@ -161,15 +161,15 @@ def _guarded(command: Command) -> Callable[[argparse.Namespace], int]:
 
     def run(options: argparse.Namespace) -> int:
         try:
-            from migas.collector.admin import stdout as output
+            from migas.collector.admin import stdout
             from migas.collector.errors import CollectorError
 
-            output.allow_any_text()
+            stdout.allow_any_text()
             try:
                 try:
                     command(options)
                 finally:
-                    output.flush()
+                    stdout.flush()
             except CollectorError as error:
                 return _complain(str(error))
         except ModuleNotFoundError as error:

@@ -1,7 +1,7 @@
 """Deleting breadcrumbs, so that counts are afterwards what the others say: a person's, or old ones.
 
 A limited number of breadcrumbs at a time, each time in a transaction of its own: nobody waits
-long. Tables are locked in the order in which `recording.py` locks them.
+long. Tables are locked in the order in which `ingestion/recorder.py` locks them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 AT_ONCE = 500
 """Breadcrumbs, or sessions or users without any, in one transaction."""
 
-_LOCK = 0x6D69676174  # PostgreSQL's advisory locks are numbers; the one before is of `migrate.py`
+_LOCK = 0x6D69676174  # PostgreSQL's advisory locks are numbers; the one before is of `migrations/migrate.py`
 
 _USER_KEY = (project_users.c.user_id, project_users.c.project)
 _CRUMB_SESSION = (crumbs.c.session_id, crumbs.c.project)

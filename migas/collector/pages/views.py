@@ -9,8 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotations
 from starlette.responses import Response
 
-from migas.collector.pages import origin as gate
-from migas.collector.pages import periods, signin, source
+from migas.collector.pages import origin, periods, signin, source
 from migas.collector.pages.chart import chart_data
 from migas.collector.pages.responses import page, redirect, static_file
 
@@ -70,7 +69,7 @@ async def project(request: Request, owner: str, repo: str) -> Response:
 @router.get("/sign-in")
 async def sign_in_form(request: Request) -> Response:
     """Ask for a token."""
-    address = gate.next_page(request.query_params.get("next"))
+    address = origin.next_page(request.query_params.get("next"))
     if await _visitor(request) is not None:
         return redirect(address)
     return page("sign_in.html", next=address, refused=False, visitor=None)
@@ -79,10 +78,10 @@ async def sign_in_form(request: Request) -> Response:
 @router.post("/sign-in")
 async def sign_in(request: Request) -> Response:
     """Take a token and give a cookie for it."""
-    if not gate.is_same_origin(request):
+    if not origin.is_same_origin(request):
         return page("refused.html", 403, visitor=None)
-    fields = await gate.form(request)
-    address = gate.next_page(fields.get("next"))
+    fields = await origin.form(request)
+    address = origin.next_page(fields.get("next"))
     answer = redirect(address)
     if await signin.sign_in(request, answer, _storage(request), fields.get("token", "").strip()):
         return answer
@@ -92,7 +91,7 @@ async def sign_in(request: Request) -> Response:
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
     """Take the cookie back."""
-    if not gate.is_same_origin(request):
+    if not origin.is_same_origin(request):
         return page("refused.html", 403, visitor=None)
     answer = redirect("/sign-in")
     signin.sign_out(request, answer)
@@ -110,12 +109,12 @@ async def _visitor(request: Request) -> _Visitor | None:
     access = await signin.access_of(request, storage)
     if access is not None:
         return _Visitor(access)
-    return _Visitor(None) if storage.open_registration and gate.is_local(request) else None
+    return _Visitor(None) if storage.open_registration and origin.is_local(request) else None
 
 
 def _ask_to_sign_in(request: Request) -> Response:
     query = request.scope["query_string"].decode("ascii", "replace")
-    address = gate.next_page(request.scope["path"] + (query and f"?{query}"))
+    address = origin.next_page(request.scope["path"] + (query and f"?{query}"))
     return redirect("/sign-in" if address == "/" else f"/sign-in?{urlencode({'next': address})}")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas.collector.admin import demo_data as demodata
+from migas.collector.admin import demo_data
 from migas.collector.counts.rebuild import rebuild
 from migas.collector.storage import Storage
 from tests.collector.databases import Database
@@ -33,7 +33,7 @@ SERVE = f"import sys; from migas.cli import demo; sys.exit(demo.serve({COUNT}))"
 async def fill(url: str) -> Difference:
     """Fill a database, and count everything once more."""
     async with Storage.open(url, clock=NOON.timestamp) as storage:
-        await demodata.fill(storage, COUNT)
+        await demo_data.fill(storage, COUNT)
         async with storage.writing() as connection:
             return await connection.run_sync(rebuild)
 
@@ -50,7 +50,7 @@ def test_two_projects_share_as_many_sessions_as_were_asked_for(
     database, counted = year
     rows = database.rows("SELECT project, count(*) AS number FROM sessions GROUP BY project")
     found = {row["project"]: row["number"] for row in rows}
-    assert set(found) == {project.name for project in demodata.PROJECTS}
+    assert set(found) == {project.name for project in demo_data.PROJECTS}
     assert sum(found.values()) == counted.sessions == pytest.approx(COUNT, rel=0.05)
 
 
@@ -132,6 +132,6 @@ def test_a_termination_while_the_year_is_invented_leaves_nothing_either(tmp_path
 def test_the_invented_messages_are_as_redacted_as_real_ones() -> None:
     from migas.message.redact import redact
 
-    for project in demodata.PROJECTS:
+    for project in demo_data.PROJECTS:
         for _type, message in project.errors:
             assert redact(message) == message

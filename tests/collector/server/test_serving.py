@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.collector.server import slow_clients as patience
+from migas.collector.server import slow_clients
 from tests.support.certificates import PrivateAuthority
 from tests.support.collector import CollectorProcess
 
@@ -128,7 +128,7 @@ def live_collector_limit(live_server: Any, database: Database) -> Iterator[LiveC
 def test_whoever_does_not_end_a_request_is_hung_up_on(
     said: bytes, collector: LiveCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "RECEIVE_SECONDS", 0.3)
+    monkeypatch.setattr(slow_clients, "RECEIVE_SECONDS", 0.3)
     with socket.create_connection(("127.0.0.1", collector.port), timeout=20) as connection:
         connection.sendall(said)
         assert connection.recv(100) == b""
@@ -137,7 +137,7 @@ def test_whoever_does_not_end_a_request_is_hung_up_on(
 def test_whoever_drips_is_hung_up_on(
     collector: LiveCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "RECEIVE_SECONDS", 0.5)
+    monkeypatch.setattr(slow_clients, "RECEIVE_SECONDS", 0.5)
     began = time.monotonic()
     with (
         socket.create_connection(("127.0.0.1", collector.port), timeout=20) as connection,
@@ -154,7 +154,7 @@ def test_whoever_drips_is_hung_up_on(
 def test_whoever_does_not_read_its_answers_is_hung_up_on(
     reads: bool, sqlite: Database, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "SEND_SECONDS", 0.3)
+    monkeypatch.setattr(slow_clients, "SEND_SECONDS", 0.3)
     asked = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n"
     number = 600
     answers = bytearray()
@@ -177,7 +177,7 @@ def test_whoever_does_not_read_its_answers_is_hung_up_on(
 def test_a_connection_is_kept_for_those_who_use_it(
     collector: LiveCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "RECEIVE_SECONDS", 1.0)
+    monkeypatch.setattr(slow_clients, "RECEIVE_SECONDS", 1.0)
     with closing(http.client.HTTPConnection("127.0.0.1", collector.port, timeout=20)) as connection:
         for _ in range(8):
             connection.request("GET", "/healthz")
