@@ -207,8 +207,8 @@ async def _fill(url: str, rows: int) -> None:
     """Put breadcrumbs of a year into a database, by its own SQL, and count them."""
     from sqlalchemy import text
 
+    from migas.collector.collector import Storage
     from migas.collector.counts.rebuild import rebuild
-    from migas.collector.storage import Storage
 
     first = int(time.time()) - 365 * 86400
     async with Storage.open(url) as storage:
@@ -266,8 +266,8 @@ def _insert(sqlite: bool, start: int, end: int, rows: int, first: int) -> str:
 
 async def _slowest_query(url: str) -> float:
     """Seconds that the slowest of a page's questions takes."""
+    from migas.collector.collector import Storage
     from migas.collector.counts.reports import Period
-    from migas.collector.storage import Storage
 
     period = Period.weeks(52)
     async with Storage.open(url) as storage:

@@ -18,8 +18,8 @@ from migas.collector.http.rate_limit import RateLimit
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
+    from migas.collector.collector import Storage
     from migas.collector.http.rate_limit import RateLimiter
-    from migas.collector.storage import Storage
 
 
 def create_app(

@@ -21,7 +21,7 @@ from migas.collector.database.breaker import LeftAloneError, Leniency
 from migas.collector.database.tables import tokens
 
 if TYPE_CHECKING:
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
 
 PREFIX = "migas"
 """How a token begins, so that people and scanners of repositories know one when they see it."""

@@ -16,9 +16,9 @@ from uuid import UUID
 
 import asyncpg  # type: ignore[import-untyped]
 
+from migas.collector.collector import Storage
 from migas.collector.database.tables import metadata
 from migas.collector.migrations import migrate
-from migas.collector.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator

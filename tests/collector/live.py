@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 
 from migas.collector.app import create_app
+from migas.collector.collector import Storage
 from migas.collector.http.rate_limit import RateLimiter
 from migas.collector.server.serve import AnnouncedServer
 from migas.collector.server.slow_clients import ImpatientProtocol
-from migas.collector.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping

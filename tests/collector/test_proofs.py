@@ -23,8 +23,8 @@ from tests.support.postgres import running_postgres
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from migas.collector.collector import Storage
     from migas.collector.counts.rebuild import Difference
-    from migas.collector.storage import Storage
 
 SENDERS = 8
 

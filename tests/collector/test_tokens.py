@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from migas.collector.collector import Storage
 from migas.collector.database.breaker import REST_SECONDS
-from migas.collector.storage import Storage
 from migas.collector.tokens import USE_SECONDS, Access
 from tests.collector.conftest import BUSY_SECONDS
 from tests.collector.counts.test_sessions import Clock

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from migas.collector.collector import Storage
 from migas.collector.counts.rebuild import rebuild
 from migas.collector.database.tables import crumbs, users
-from migas.collector.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

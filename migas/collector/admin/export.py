@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from _csv import Writer
     from collections.abc import Sequence
 
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
 
 COLUMNS = ("timestamp", *CRUMB_FIELDS)
 

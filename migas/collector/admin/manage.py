@@ -12,12 +12,12 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from migas.collector.admin.export import export
+from migas.collector.collector import Storage
 from migas.collector.counts.rebuild import rebuild
 from migas.collector.database.engine import describe, engine_url, upgrade_url
 from migas.collector.errors import CollectorError
 from migas.collector.ingestion.crumb import MAX_PROJECT_CHARS, is_project_name, is_storable
 from migas.collector.projects.versions import strict_version
-from migas.collector.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

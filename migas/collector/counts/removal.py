@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
 
 AT_ONCE = 500
 """Breadcrumbs, or sessions or users without any, in one transaction."""

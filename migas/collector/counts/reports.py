@@ -34,7 +34,7 @@ from migas.collector.database.tables import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
     from migas.collector.tokens import Access
 
 Step = Literal["day", "week"]

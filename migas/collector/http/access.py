@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
     from migas.collector.tokens import Access
 
 

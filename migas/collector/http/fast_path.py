@@ -26,8 +26,8 @@ from migas.collector.projects.versions import cached_version, project_answer
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from migas.collector.collector import Storage
     from migas.collector.ingestion.crumb import Crumb
-    from migas.collector.storage import Storage
 
 _REQUIRED = ("project", "project_version", "language", "language_version")
 _VERSIONS = ("project_version", "language_version")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from strawberry.http import GraphQLHTTPResponse
     from strawberry.types import ExecutionContext, ExecutionResult
 
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
 
 MAX_DEPTH = 8
 MAX_ALIASES = 10

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
 
 PATH = "/healthz"
 DEADLINE = 5.0

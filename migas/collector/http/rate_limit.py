@@ -29,7 +29,7 @@ from migas.collector.http.middleware import is_graphql
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
 
 LIMIT = 1000
 WINDOW = 60

@@ -23,7 +23,7 @@ from migas.collector.projects.versions import lenient_version
 from migas.message.breadcrumb import canonical_uuid
 
 if TYPE_CHECKING:
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
 
 router = APIRouter(prefix="/api")
 

@@ -14,7 +14,7 @@ from migas.collector.http.rest import Refusal
 from migas.collector.tokens import Access  # noqa: TC001  FastAPI reads annotations when it runs
 
 if TYPE_CHECKING:
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
 
 DEFAULT_WEEKS = 4
 MAX_WEEKS = 520

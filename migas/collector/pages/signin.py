@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
     from migas.collector.tokens import Access
 
 LIFE = 12 * 3600

@@ -27,8 +27,8 @@ from migas.collector.pages.periods import day_number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from migas.collector.collector import Storage
     from migas.collector.pages.periods import Period
-    from migas.collector.storage import Storage
     from migas.collector.tokens import Access
 
 _Key = TypeVar("_Key")

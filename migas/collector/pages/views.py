@@ -14,7 +14,7 @@ from migas.collector.pages.chart import chart_data
 from migas.collector.pages.responses import page, redirect, static_file
 
 if TYPE_CHECKING:
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
     from migas.collector.tokens import Access
 
 # Not part of the interface that programs use, hence of no schema.

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from migas.collector.app import create_app
+from migas.collector.collector import Storage
 from migas.collector.errors import CollectorError
 from migas.collector.http.rate_limit import LIMIT, RateLimiter
 from migas.collector.server import upkeep, workers
 from migas.collector.server.slow_clients import ImpatientProtocol
-from migas.collector.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

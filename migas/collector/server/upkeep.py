@@ -14,7 +14,7 @@ from migas.collector.database.outage import cause, is_outage
 from migas.collector.server import package_index
 
 if TYPE_CHECKING:
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
 
 INTERVAL = 60.0
 """Seconds between looks at what is due."""

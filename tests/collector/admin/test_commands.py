@@ -16,7 +16,7 @@ import pytest
 
 from tests.collector.command_line import assert_refused, started
 from tests.collector.counts.test_sessions import record
-from tests.collector.test_storage import a_crumb
+from tests.collector.test_collector import a_crumb
 from tests.support.collector import COMMAND, plain_environment, running_collector
 
 if TYPE_CHECKING:

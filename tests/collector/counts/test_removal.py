@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from migas.collector.collector import Storage
 from migas.collector.counts import removal
 from migas.collector.counts.removal import Removed, forget_before, forget_user
 from migas.collector.counts.sessions import anonymous_session
-from migas.collector.storage import Storage
 from tests.collector.counts.test_sessions import (
     DAY,
     Clock,
@@ -23,7 +23,7 @@ from tests.collector.counts.test_sessions import (
     some_crumbs,
 )
 from tests.collector.live import PROJECT, LiveCollector
-from tests.collector.test_storage import a_crumb, count
+from tests.collector.test_collector import a_crumb, count
 
 if TYPE_CHECKING:
     from tests.collector.databases import Database, Databases

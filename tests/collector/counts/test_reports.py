@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from migas.collector.collector import Storage
 from migas.collector.counts.reports import (
     ErrorSummary,
     LostRun,
@@ -20,10 +21,9 @@ from migas.collector.counts.reports import (
 )
 from migas.collector.counts.sessions import anonymous_session
 from migas.collector.database.tables import RUNNING
-from migas.collector.storage import Storage
 from migas.collector.tokens import Access
 from tests.collector.counts.test_sessions import Clock
-from tests.collector.test_storage import a_crumb
+from tests.collector.test_collector import a_crumb
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from migas.collector.collector import Storage
 from migas.collector.counts.rebuild import rebuild
 from migas.collector.counts.sessions import anonymous_session
-from migas.collector.storage import Storage
 from tests.collector.databases import with_storage
-from tests.collector.test_storage import a_crumb, count
+from tests.collector.test_collector import a_crumb, count
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ import pytest
 from tests.collector.live import PROJECT, LiveCollector, LiveServer, Reply
 
 if TYPE_CHECKING:
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
     from tests.collector.databases import Database
 
 FOLDER = Path(__file__).with_name("exchanges")

@@ -11,7 +11,7 @@ import pytest
 from tests.collector.live import ADD_PROJECT, PROJECT, LiveCollector, LiveServer, a_breadcrumb
 
 if TYPE_CHECKING:
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
     from tests.collector.databases import Database
 
 ADD_BREADCRUMB = (

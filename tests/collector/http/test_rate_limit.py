@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from migas.collector.collector import Storage
 from migas.collector.database.breaker import REST_SECONDS
 from migas.collector.http.rate_limit import FREE, RateLimiter, network
-from migas.collector.storage import Storage
 from tests.collector.conftest import BUSY_SECONDS
 from tests.collector.counts.test_sessions import Clock
 from tests.collector.http.test_exchanges import FOLDER

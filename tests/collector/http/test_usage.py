@@ -12,13 +12,13 @@ import pytest
 from tests.collector.counts.test_sessions import Clock
 from tests.collector.http.test_exchanges import FOLDER
 from tests.collector.live import PROJECT, LiveCollector, LiveServer
-from tests.collector.test_storage import a_crumb
+from tests.collector.test_collector import a_crumb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
     from tests.collector.databases import Database, Databases
     from tests.support.postgres import Postgres
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
     from tests.collector.databases import Database
 
 USER = "35ecdd23-f0b6-593a-8d5b-108982c1126d"
@@ -115,7 +115,7 @@ def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> No
 
 
 def test_an_upgraded_database_takes_breadcrumbs(empty_database: Database) -> None:
-    from tests.collector.test_storage import a_crumb
+    from tests.collector.test_collector import a_crumb
 
     async def work(storage: Storage) -> None:
         assert await storage.projects() == ["a/b"]

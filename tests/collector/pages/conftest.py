@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-    from migas.collector.storage import Storage
+    from migas.collector.collector import Storage
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 """The time on every clock of these tests, a Friday."""

@@ -9,7 +9,7 @@ from html import unescape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from migas.collector.storage import Storage
+from migas.collector.collector import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

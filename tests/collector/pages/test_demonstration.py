@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.collector.admin import demo_data
+from migas.collector.collector import Storage
 from migas.collector.counts.rebuild import rebuild
-from migas.collector.storage import Storage
 from tests.collector.databases import Database
 from tests.collector.pages.conftest import NOON
 from tests.support.collector import plain_environment

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from migas.collector.collector import Storage
 from migas.collector.projects.versions import Release
 from migas.collector.server import package_index
 from migas.collector.server.package_index import newest_version
 from migas.collector.server.upkeep import FRESH_SECONDS, refresh_releases
-from migas.collector.storage import Storage
 from tests.collector.counts.test_sessions import Clock
 
 if TYPE_CHECKING:

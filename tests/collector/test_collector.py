@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 
+from migas.collector.collector import Storage
 from migas.collector.database.engine import (
     POOL_OVERFLOW,
     POOL_SIZE,
@@ -26,7 +27,6 @@ from migas.collector.database.tables import projects
 from migas.collector.errors import CollectorError, NotStoredError, UnstorableError
 from migas.collector.ingestion.crumb import Crumb, checked
 from migas.collector.projects.versions import Release
-from migas.collector.storage import Storage
 from tests.collector.databases import make_tables, with_storage
 
 if TYPE_CHECKING:
