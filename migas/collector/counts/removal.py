@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 AT_ONCE = 500
 """Breadcrumbs, or sessions or users without any, in one transaction."""
 
-_LOCK = 0x6D69676174  # PostgreSQL's advisory locks are numbers; the one before is of `migrations/migrate.py`
+_LOCK = 0x6D69676174  # PostgreSQL's advisory locks are numbers; `migrations` has the one before
 
 _USER_KEY = (project_users.c.user_id, project_users.c.project)
 _CRUMB_SESSION = (crumbs.c.session_id, crumbs.c.project)
