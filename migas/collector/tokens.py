@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import or_, select, update
 
-from migas.collector.database.breaker import LeftAloneError, Leniency
+from migas.collector.database.breaker import CircuitBreaker, CircuitOpenError
 from migas.collector.database.tables import tokens
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Tokens:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._leniency = Leniency(storage.time)
+        self._breaker = CircuitBreaker(storage.time)
 
     async def issue(self, project: str | None, description: str | None = None) -> str:
         """Make a token.
@@ -152,9 +152,9 @@ class Tokens:
             is_older = or_(tokens.c.last_used.is_(None), tokens.c.last_used < now)
             noted = update(tokens).where(tokens.c.id == token_id, is_older).values(last_used=now)
             try:
-                async with self._leniency.turn(), self._storage.writing() as connection:
+                async with self._breaker.attempt(), self._storage.writing() as connection:
                     await connection.execute(noted)
-            except LeftAloneError:  # whoever reads does not depend on it
+            except CircuitOpenError:  # whoever reads does not depend on it
                 _log.debug("a token's use was not noted", exc_info=True)
 
 

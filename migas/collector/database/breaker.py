@@ -1,4 +1,4 @@
-"""Turns at the database for work that no request should fail for, or wait long for.
+"""A circuit breaker, for work on the database that no request should fail for, or wait long for.
 
 While another process holds SQLite's one lock, whoever writes waits five seconds and then fails.
 One request may find that out; those behind it go on without what can be done without.
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 REST_SECONDS = 5.0
-"""For so long a database that failed is not asked again."""
+"""For so long the circuit stays open: a database that failed is not asked again."""
 
 
-class LeftAloneError(Exception):
+class CircuitOpenError(Exception):
     """The database failed, now or a moment ago; the cause is the error behind this one, if now."""
 
 
-class Leniency:
-    """One turn at a time, and none for a while after a failure.
+class CircuitBreaker:
+    """One attempt at a time, and none for a while after a failure.
 
     Args:
         clock: Tells the time in seconds.
@@ -33,20 +33,20 @@ class Leniency:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._rests_until = float("-inf")
+        self._open_until = float("-inf")
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def attempt(self) -> AsyncIterator[None]:
         """Work on the database in an `async with` block.
 
         Raises:
-            LeftAloneError: The database cannot be used, and nothing in the block was committed.
+            CircuitOpenError: The database cannot be used, and nothing in the block was committed.
         """
         async with self._turn:
-            if self._clock() < self._rests_until:
-                raise LeftAloneError
+            if self._clock() < self._open_until:
+                raise CircuitOpenError
             try:
                 yield
             except (SQLAlchemyError, OSError) as error:
-                self._rests_until = self._clock() + REST_SECONDS
-                raise LeftAloneError from error
+                self._open_until = self._clock() + REST_SECONDS
+                raise CircuitOpenError from error

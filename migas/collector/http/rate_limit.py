@@ -21,7 +21,7 @@ from sqlalchemy import delete, select, update
 from starlette.responses import JSONResponse
 
 from migas.collector.counts.sessions import SECONDS_A_DAY
-from migas.collector.database.breaker import LeftAloneError, Leniency
+from migas.collector.database.breaker import CircuitBreaker, CircuitOpenError
 from migas.collector.database.tables import request_counts, salts
 from migas.collector.http import health
 from migas.collector.http.middleware import is_graphql
@@ -62,7 +62,7 @@ class RateLimiter:
         self._window = 0
         self._accounts: dict[bytes, _Account] = {}
         self._salt: tuple[int, bytes] = (-1, b"")
-        self._leniency = Leniency(storage.time)
+        self._breaker = CircuitBreaker(storage.time)
 
     async def delay(self, address: str) -> int | None:
         """Count a request.
@@ -80,7 +80,7 @@ class RateLimiter:
             account = self._account(await self._key(address, now))
             if account.left == 0:
                 await self._reserve(account, window)
-        except LeftAloneError:
+        except CircuitOpenError:
             # The database's troubles are told by whoever needs it for more than counting.
             _log.debug("a request was not counted", exc_info=True)
             return None
@@ -97,7 +97,7 @@ class RateLimiter:
 
     async def _reserve(self, account: _Account, window: int) -> None:
         """Ask the database for another portion, one request for all that wait for it."""
-        async with self._leniency.turn():
+        async with self._breaker.attempt():
             now = self._storage.time()
             # Whoever hammers at a closed door does not reach the database each time.
             if account.left or account.refused_at + 1 > now:
@@ -132,7 +132,7 @@ class RateLimiter:
     async def _key(self, address: str, now: float) -> bytes:
         day = int(now // SECONDS_A_DAY)
         if self._salt[0] != day:
-            async with self._leniency.turn():
+            async with self._breaker.attempt():
                 if self._salt[0] != day:
                     self._salt = (day, await self._shared_salt(day))
         return hashlib.blake2b(
