@@ -19,13 +19,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from migas.collector.counts.reports import Reports
 from migas.collector.database.connections import Connections
-from migas.collector.database.engine import describe, engine_url
+from migas.collector.database.engine import create_engine, describe, engine_url
 from migas.collector.database.outage import cause, is_outage
 from migas.collector.database.tables import crumbs, flagged_versions, projects, releases
 from migas.collector.errors import NotStoredError
-from migas.collector.ingestion.crumb import Crumb, is_project_name
+from migas.collector.ingestion.crumb import Crumb
 from migas.collector.ingestion.group_commit import GroupWriter
 from migas.collector.ingestion.recorder import Recorder
+from migas.collector.migrations.migrate import open_engine
+from migas.collector.projects.names import is_project_name
 from migas.collector.projects.versions import UNKNOWN, Release, in_order
 from migas.collector.tokens import Tokens
 
@@ -108,7 +110,7 @@ class Storage:
             CollectorError: The URL means no database, or the database cannot be opened.
         """
         parsed = engine_url(url)
-        connections = await Connections.open(parsed)
+        connections = Connections(await open_engine(parsed), create_engine(parsed))
         storage = cls(connections, parsed, open_registration=open_registration, clock=clock)
         try:
             yield storage

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.collector.admin.commands import register
-from migas.collector.database import engine as database_module
+from migas.collector.database import engine
 from tests.collector.command_line import Done
 from tests.collector.databases import KINDS, Databases
 from tests.collector.live import LiveCollector, LiveServer
@@ -68,7 +68,7 @@ def busy(
     sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], AbstractContextManager[None]]:
     """What has another process hold the lock of `sqlite` for a `with` block."""
-    monkeypatch.setattr(database_module, "_BUSY_MS", int(1000 * BUSY_SECONDS))
+    monkeypatch.setattr(engine, "_BUSY_MS", int(1000 * BUSY_SECONDS))
 
     @contextmanager
     def hold() -> Iterator[None]:

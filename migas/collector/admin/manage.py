@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 from migas.collector.admin.export import export
 from migas.collector.collector import Storage
 from migas.collector.counts.rebuild import rebuild
-from migas.collector.database.engine import describe, engine_url, upgrade_url
+from migas.collector.database.engine import describe, engine_url
+from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import CollectorError
-from migas.collector.ingestion.crumb import MAX_PROJECT_CHARS, is_project_name, is_storable
+from migas.collector.ingestion.crumb import is_storable
+from migas.collector.migrations.migrate import upgrade_url
+from migas.collector.projects.names import is_project_name
 from migas.collector.projects.versions import strict_version
 
 if TYPE_CHECKING:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from migas.collector.database.engine import create_engine, for_writing, open_engine
+from migas.collector.database.engine import for_writing
+from migas.collector.database.tables import projects
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from sqlalchemy import URL
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 MAX_ATTEMPTS = 5
@@ -27,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class Connections:
-    """Transactions on one database; `Connections.open` makes them possible.
+    """Transactions on one database.
 
     Args:
         reading: The engine whose transactions read.
@@ -44,19 +45,15 @@ class Connections:
         # Two transactions of this process would wait for SQLite's one lock by trying again.
         self._turn = asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
 
-    @classmethod
-    async def open(cls, url: URL) -> Self:
-        """Connect to a database, and bring its tables up to date.
-
-        Raises:
-            CollectorError: As `open_engine` does.
-        """
-        return cls(await open_engine(url), create_engine(url))
-
     async def close(self) -> None:
         """Close all connections."""
         await self._reading.dispose()
         await self._writing.dispose()
+
+    async def ping(self) -> None:
+        """Ask for a row, which raises when the database cannot be reached."""
+        async with self.reading() as connection:
+            await connection.execute(select(projects.c.idx).limit(1))
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:

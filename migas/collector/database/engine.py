@@ -1,22 +1,18 @@
-"""Which database a URL means, and how to open it."""
+"""Which database a URL means, and an engine for it."""
 
 from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import platformdirs
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from migas.collector.errors import CollectorError
-from migas.collector.migrations import migrate
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -105,84 +101,11 @@ def create_engine(url: URL) -> AsyncEngine:
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise CollectorError(f"{url.drivername} needs a driver that is missing: {error}") from error
     except (ArgumentError, TypeError, ValueError) as error:
-        raise _unusable(url, error) from error
+        raise unusable(url, error) from error
     if is_sqlite:
         event.listen(engine.sync_engine, "connect", _configure_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
-
-
-async def open_engine(
-    url: URL, upgraded: Callable[[str | None], None] = lambda _: None
-) -> AsyncEngine:
-    """Connect to a database, make it if there is none, and bring its tables up to date.
-
-    Args:
-        url: From `engine_url`.
-        upgraded: Is told what `upgrade` returned.
-
-    Returns:
-        An engine whose plain transactions read; see `for_writing`.
-
-    Raises:
-        CollectorError: The database cannot be opened, is no database or too new a one.
-    """
-    if url.get_backend_name() == "sqlite":
-        _make_private_file(cast("str", url.database))
-    engine = create_engine(url)
-    try:
-        await _try_connection(engine, url)
-        upgraded(await upgrade(engine))
-    except (DBAPIError, OSError, migrate.UnknownStepError) as error:
-        await engine.dispose()
-        raise _unusable(url, error.orig if isinstance(error, DBAPIError) else error) from error
-    except CollectorError:
-        await engine.dispose()
-        raise
-    return engine
-
-
-async def _try_connection(engine: AsyncEngine, url: URL) -> None:
-    """Connect once, which is when a driver says that it does not know an argument of the URL."""
-    try:
-        async with engine.connect():
-            pass
-    except (TypeError, ValueError) as error:
-        raise _unusable(url, error) from error
-
-
-def _unusable(url: URL, reason: object) -> CollectorError:
-    return CollectorError(f"cannot use the database {describe(url)}: {reason}")
-
-
-async def upgrade_url(text: str) -> tuple[str, str, str]:
-    """Bring a database up to date.
-
-    Returns:
-        The step it was at ("" for an empty one), the step it is at, and its name for people.
-
-    Raises:
-        CollectorError: As `open_engine` does.
-    """
-    url = engine_url(text)
-    was: list[str | None] = []
-    engine = await open_engine(url, was.append)
-    await engine.dispose()
-    step = migrate.HEAD if was[0] is None else was[0]
-    return step, migrate.HEAD, describe(url)
-
-
-async def upgrade(engine: AsyncEngine) -> str | None:
-    """Bring a database's tables up to date, once however many processes try.
-
-    Returns:
-        The step it was at, "" for an empty one, or None when nothing was to be done.
-    """
-    async with engine.connect() as connection:
-        if await connection.run_sync(migrate.current_step) == migrate.HEAD:
-            return None
-    async with for_writing(engine).execution_options(**{_PATIENT: True}).begin() as connection:
-        return await connection.run_sync(migrate.upgrade)
 
 
 def for_writing(engine: AsyncEngine) -> AsyncEngine:
@@ -194,8 +117,22 @@ def for_writing(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(**{_WRITES: True})
 
 
-def _make_private_file(path: str) -> None:
-    """Make the file that holds other people's data readable for its owner alone."""
+def for_migrating(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine, for a transaction that changes all tables and waits an hour for its turn."""
+    return for_writing(engine).execution_options(**{_PATIENT: True})
+
+
+def unusable(url: URL, reason: object) -> CollectorError:
+    """What to tell of a database that cannot be used."""
+    return CollectorError(f"cannot use the database {describe(url)}: {reason}")
+
+
+def make_private_file(path: str) -> None:
+    """Make the file that holds other people's data readable for its owner alone.
+
+    Raises:
+        CollectorError: It cannot be made, or not be written.
+    """
     try:
         if path == engine_url(default_url()).database:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

@@ -23,9 +23,9 @@ from sqlalchemy import (
     literal_column,
 )
 
-from migas.collector.ingestion.crumb import MAX_PROJECT_CHARS
 from migas.message.breadcrumb import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
 
+MAX_PROJECT_CHARS = 140
 MAX_PACKAGE_CHARS = 100
 MAX_VALUE_CHARS = 100
 """What a count may be about; longer texts are cut, for an index holds only so much."""

@@ -20,7 +20,8 @@ from starlette.responses import JSONResponse, Response
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http import rest
 from migas.collector.http.graphql_types import Container, ProjectInput, Status, User
-from migas.collector.ingestion.crumb import checked, is_project_name
+from migas.collector.ingestion.crumb import checked
+from migas.collector.projects.names import is_project_name
 from migas.collector.projects.versions import cached_version, project_answer
 
 if TYPE_CHECKING:

@@ -34,7 +34,8 @@ from migas.collector.http.graphql_types import (
     ProjectInput,
     TokenResult,
 )
-from migas.collector.ingestion.crumb import NO_PROJECT_NAME, checked, is_project_name, is_storable
+from migas.collector.ingestion.crumb import checked, is_storable
+from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
 from migas.collector.projects.versions import lenient_version, project_answer
 
 if TYPE_CHECKING:

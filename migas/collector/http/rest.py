@@ -10,15 +10,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from migas.collector.counts.removal import forget_user
+from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http.graphql_types import Container, User
-from migas.collector.ingestion.crumb import (
-    MAX_PROJECT_CHARS,
-    NO_PROJECT_NAME,
-    Crumb,
-    checked,
-    is_project_name,
-)
+from migas.collector.ingestion.crumb import Crumb, checked
+from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
 from migas.collector.projects.versions import lenient_version
 from migas.message.breadcrumb import canonical_uuid
 

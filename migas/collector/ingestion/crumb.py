@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from migas.collector.counts.sessions import NO_SESSION
+from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import UnstorableError
 from migas.collector.projects.versions import stored_version
 from migas.message.breadcrumb import (
@@ -20,14 +22,6 @@ from migas.message.breadcrumb import (
     canonical_uuid,
 )
 
-MAX_PROJECT_CHARS = 140
-NO_SESSION = "00000000-0000-0000-0000-"
-"""How the ids begin that stand for a day's breadcrumbs without a session, see `sessions.py`."""
-
-NO_PROJECT_NAME = "Invalid project format (expected owner/repo)."
-"""What the wire says of a name without the one slash."""
-
-_PROJECT = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _UNSTORABLE_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
 
@@ -52,11 +46,6 @@ class Crumb:
     user_type: str
     platform: str
     container: str
-
-
-def is_project_name(text: str) -> bool:
-    """Whether a text has the form `owner/repo`, as names on code-hosting sites are written."""
-    return len(text) <= MAX_PROJECT_CHARS and _PROJECT.fullmatch(text) is not None
 
 
 def is_storable(text: str) -> bool:

@@ -7,19 +7,101 @@ may be in: the others wait, and then find nothing left to do.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from migas.collector.counts.rebuild import rebuild
+from migas.collector.database.engine import (
+    create_engine,
+    describe,
+    engine_url,
+    for_migrating,
+    make_private_file,
+    unusable,
+)
+from migas.collector.errors import CollectorError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from collections.abc import Callable
+
+    from sqlalchemy import URL, Connection
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 HEAD = "0002"
-"""The newest step in `migrations/versions`."""
+"""The newest step in `versions`."""
 
 _LOCK = 0x6D69676173  # "migas": PostgreSQL's advisory locks are numbers
+
+
+async def open_engine(
+    url: URL, upgraded: Callable[[str | None], None] = lambda _: None
+) -> AsyncEngine:
+    """Connect to a database, make it if there is none, and bring its tables up to date.
+
+    Args:
+        url: From `engine_url`.
+        upgraded: Is told what `upgrade` returned.
+
+    Returns:
+        An engine whose plain transactions read; see `for_writing`.
+
+    Raises:
+        CollectorError: The database cannot be opened, is no database or too new a one.
+    """
+    if url.get_backend_name() == "sqlite":
+        make_private_file(cast("str", url.database))
+    engine = create_engine(url)
+    try:
+        await _try_connection(engine, url)
+        upgraded(await _upgrade(engine))
+    except (DBAPIError, OSError, UnknownStepError) as error:
+        await engine.dispose()
+        raise unusable(url, error.orig if isinstance(error, DBAPIError) else error) from error
+    except CollectorError:
+        await engine.dispose()
+        raise
+    return engine
+
+
+async def _try_connection(engine: AsyncEngine, url: URL) -> None:
+    """Connect once, which is when a driver says that it does not know an argument of the URL."""
+    try:
+        async with engine.connect():
+            pass
+    except (TypeError, ValueError) as error:
+        raise unusable(url, error) from error
+
+
+async def upgrade_url(text: str) -> tuple[str, str, str]:
+    """Bring a database up to date.
+
+    Returns:
+        The step it was at ("" for an empty one), the step it is at, and its name for people.
+
+    Raises:
+        CollectorError: As `open_engine` does.
+    """
+    url = engine_url(text)
+    was: list[str | None] = []
+    engine = await open_engine(url, was.append)
+    await engine.dispose()
+    step = HEAD if was[0] is None else was[0]
+    return step, HEAD, describe(url)
+
+
+async def _upgrade(engine: AsyncEngine) -> str | None:
+    """Bring a database's tables up to date, once however many processes try.
+
+    Returns:
+        The step it was at, "" for an empty one, or None when nothing was to be done.
+    """
+    async with engine.connect() as connection:
+        if await connection.run_sync(current_step) == HEAD:
+            return None
+    async with for_migrating(engine).begin() as connection:
+        return await connection.run_sync(upgrade)
 
 
 def upgrade(connection: Connection) -> str | None:
