@@ -207,20 +207,20 @@ async def _fill(url: str, rows: int) -> None:
     """Put breadcrumbs of a year into a database, by its own SQL, and count them."""
     from sqlalchemy import text
 
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from migas.collector.counts.rebuild import rebuild
 
     first = int(time.time()) - 365 * 86400
-    async with Storage.open(url) as storage:
-        await storage.register([PROJECT])
+    async with Collector.open(url) as collector:
+        await collector.projects.register([PROJECT])
         sqlite = url.startswith("sqlite")
         for start in range(0, rows, STEP):
             sql = _insert(sqlite, start, min(start + STEP, rows) - 1, rows, first)
-            async with storage.writing() as connection:
+            async with collector.connections.writing() as connection:
                 await connection.exec_driver_sql(sql)
-        async with storage.writing() as connection:
+        async with collector.connections.writing() as connection:
             await connection.run_sync(rebuild)
-        async with storage.reading() as connection:
+        async with collector.connections.reading() as connection:
             await connection.execute(text("ANALYZE"))
     if not sqlite:
         await _rest(url)
@@ -266,12 +266,12 @@ def _insert(sqlite: bool, start: int, end: int, rows: int, first: int) -> str:
 
 async def _slowest_query(url: str) -> float:
     """Seconds that the slowest of a page's questions takes."""
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from migas.collector.counts.reports import Period
 
     period = Period.weeks(52)
-    async with Storage.open(url) as storage:
-        reports = storage.reports
+    async with Collector.open(url) as collector:
+        reports = collector.reports
         questions: list[Callable[[], Any]] = [
             lambda: reports.sessions(PROJECT, period, "week"),
             lambda: reports.usage(PROJECT, period),

@@ -18,17 +18,17 @@ from migas.collector.http.rate_limit import RateLimit
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from migas.collector.http.rate_limit import RateLimiter
 
 
 def create_app(
-    storage: Storage, limiter: RateLimiter | None = None, *, shortcut: bool = True
+    collector: Collector, limiter: RateLimiter | None = None, *, shortcut: bool = True
 ) -> FastAPI:
-    """Build the application over an open storage; whoever opened it closes it afterwards.
+    """Build the application over an open collector; whoever opened it closes it afterwards.
 
     Args:
-        storage: What is served.
+        collector: What is served.
         limiter: Counts the requests of each address; none are counted without it.
         shortcut: Whether ordinary breadcrumbs take the short way; the answers are the same.
 
@@ -37,7 +37,7 @@ def create_app(
     """
     # The interactive pages load scripts from another site.
     app = FastAPI(title="migas collector", version=_version(), docs_url=None, redoc_url=None)
-    app.state.storage = storage
+    app.state.collector = collector
     app.state.limiter = limiter
     app.include_router(graphql.router)
     app.include_router(rest.router)

@@ -21,7 +21,8 @@ from migas.collector.database.breaker import CircuitBreaker, CircuitOpenError
 from migas.collector.database.tables import tokens
 
 if TYPE_CHECKING:
-    from migas.collector.collector import Storage
+    from migas.collector.clock import Clock
+    from migas.collector.database.connections import Connections
 
 PREFIX = "migas"
 """How a token begins, so that people and scanners of repositories know one when they see it."""
@@ -75,12 +76,14 @@ class Tokens:
     """The tokens of one database.
 
     Args:
-        storage: Where they are kept.
+        connections: To the database.
+        clock: Tells when they are issued, used and revoked.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self._breaker = CircuitBreaker(storage.time)
+    def __init__(self, connections: Connections, clock: Clock) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._breaker = CircuitBreaker(clock.time)
 
     async def issue(self, project: str | None, description: str | None = None) -> str:
         """Make a token.
@@ -98,9 +101,9 @@ class Tokens:
             "project": project,
             "hash": _hash(secret),
             "description": description,
-            "issued": self._storage.now(),
+            "issued": self._clock.now(),
         }
-        async with self._storage.writing() as connection:
+        async with self._connections.writing() as connection:
             await connection.execute(tokens.insert(), row)
         return f"{PREFIX}_{token_id}_{secret}"
 
@@ -110,7 +113,7 @@ class Tokens:
         query = select(tokens.c.hash, tokens.c.project, tokens.c.last_used).where(
             tokens.c.id == token_id, tokens.c.revoked.is_(None)
         )
-        async with self._storage.reading() as connection:
+        async with self._connections.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         # The same work whether there is such a token or not.
         fits = hmac.compare_digest(_NO_HASH if row is None else row.hash, _hash(secret))
@@ -126,16 +129,14 @@ class Tokens:
             Whether there was such a token, still valid.
         """
         token_id, secret = (token, None) if _ID.fullmatch(token) else _parts(token)
-        async with self._storage.writing() as connection:
+        async with self._connections.writing() as connection:
             query = select(tokens.c.hash).where(tokens.c.id == token_id, tokens.c.revoked.is_(None))
             kept = (await connection.execute(query)).scalar()
             if kept is None:
                 return False
             if secret is not None and not hmac.compare_digest(kept, _hash(secret)):
                 return False
-            ended = (
-                update(tokens).where(tokens.c.id == token_id).values(revoked=self._storage.now())
-            )
+            ended = update(tokens).where(tokens.c.id == token_id).values(revoked=self._clock.now())
             await connection.execute(ended)
             return True
 
@@ -143,16 +144,16 @@ class Tokens:
         """All tokens ever issued, the oldest first, without what would open anything."""
         columns = [tokens.c[name] for name in TokenRecord.__dataclass_fields__]
         query = select(*columns).order_by(tokens.c.issued, tokens.c.id)
-        async with self._storage.reading() as connection:
+        async with self._connections.reading() as connection:
             return [TokenRecord(*row) for row in await connection.execute(query)]
 
     async def _note_use(self, token_id: str, last_used: int | None) -> None:
-        now = self._storage.now()
+        now = self._clock.now()
         if last_used is None or last_used <= now - USE_SECONDS:
             is_older = or_(tokens.c.last_used.is_(None), tokens.c.last_used < now)
             noted = update(tokens).where(tokens.c.id == token_id, is_older).values(last_used=now)
             try:
-                async with self._breaker.attempt(), self._storage.writing() as connection:
+                async with self._breaker.attempt(), self._connections.writing() as connection:
                     await connection.execute(noted)
             except CircuitOpenError:  # whoever reads does not depend on it
                 _log.debug("a token's use was not noted", exc_info=True)

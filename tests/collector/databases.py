@@ -16,7 +16,7 @@ from uuid import UUID
 
 import asyncpg  # type: ignore[import-untyped]
 
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.database.tables import metadata
 from migas.collector.migrations import migrate
 
@@ -217,20 +217,20 @@ def _emptied(database: Database) -> bool:
 def make_tables(url: str) -> None:
     """Bring a database up to date."""
 
-    async def nothing(storage: Storage) -> None:
+    async def nothing(collector: Collector) -> None:
         pass
 
-    with_storage(url, nothing)
+    with_collector(url, nothing)
 
 
-def with_storage(
-    url: str, work: Callable[[Storage], Awaitable[None]], *, open_registration: bool = False
+def with_collector(
+    url: str, work: Callable[[Collector], Awaitable[None]], *, open_registration: bool = False
 ) -> None:
-    """Run a coroutine function with the open storage of a database."""
+    """Run a coroutine function with the open collector of a database."""
 
     async def run() -> None:
-        async with Storage.open(url, open_registration=open_registration) as storage:
-            await work(storage)
+        async with Collector.open(url, open_registration=open_registration) as collector:
+            await work(collector)
 
     asyncio.run(run())
 

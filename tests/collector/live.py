@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 
 from migas.collector.app import create_app
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.http.rate_limit import RateLimiter
 from migas.collector.server.serve import AnnouncedServer
 from migas.collector.server.slow_clients import ImpatientProtocol
@@ -126,7 +126,7 @@ class LiveServer:
     def __init__(self, *, shortcut: bool = True) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._app = create_app(
-            cast("Storage", None), shortcut=shortcut
+            cast("Collector", None), shortcut=shortcut
         )  # collector() fills the place
         config = uvicorn.Config(
             self._app,
@@ -148,7 +148,7 @@ class LiveServer:
         database: Database,
         *,
         open_registration: bool = False,
-        prepare: Callable[[Storage], Any] | None = None,
+        prepare: Callable[[Collector], Any] | None = None,
         clock: Callable[[], float] = time.time,
         limit: int | None = None,
     ) -> Iterator[LiveCollector]:
@@ -157,15 +157,17 @@ class LiveServer:
         `prepare` is a coroutine function that puts more into it before it is served; `limit` is
         how many requests an address may make in a minute.
         """
-        opening = Storage.open(database.url, open_registration=open_registration, clock=clock)
+        opening = Collector.open(database.url, open_registration=open_registration, clock=clock)
 
         async def open_it() -> None:
-            storage = await opening.__aenter__()
-            await storage.register(PROJECTS)
+            collector = await opening.__aenter__()
+            await collector.projects.register(PROJECTS)
             if prepare is not None:
-                await prepare(storage)
-            self._app.state.storage = storage
-            self._app.state.limiter = limit and RateLimiter(storage, limit)
+                await prepare(collector)
+            self._app.state.collector = collector
+            self._app.state.limiter = limit and RateLimiter(
+                collector.connections, collector.clock, limit
+            )
 
         self._wait(open_it())
         try:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.database.engine import (
     POOL_OVERFLOW,
     POOL_SIZE,
@@ -27,7 +27,7 @@ from migas.collector.database.tables import projects
 from migas.collector.errors import CollectorError, NotStoredError, UnstorableError
 from migas.collector.ingestion.crumb import Crumb, checked
 from migas.collector.projects.versions import Release
-from tests.collector.databases import make_tables, with_storage
+from tests.collector.databases import make_tables, with_collector
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,65 +47,72 @@ def count(database: Database) -> int:
 
 
 def test_a_recorded_breadcrumb_is_seen_by_another_connection(database: Database) -> None:
-    async def work(storage: Storage) -> None:
-        await storage.register(["a/b"])
+    async def work(collector: Collector) -> None:
+        await collector.projects.register(["a/b"])
         for expected in range(1, 4):
-            assert await storage.record(a_crumb()) == Release()
+            assert await collector.ingestion.record(a_crumb()) == Release()
             assert count(database) == expected
 
-    with_storage(database.url, work)
+    with_collector(database.url, work)
 
 
 def test_an_unregistered_project_stores_nothing_beside_others_that_do(database: Database) -> None:
-    async def work(storage: Storage) -> None:
-        await storage.register(["a/b"])
+    async def work(collector: Collector) -> None:
+        await collector.projects.register(["a/b"])
         answers = await asyncio.gather(
-            *(storage.record(a_crumb(name)) for name in ("a/b", "c/d", "a/b", "no name"))
+            *(
+                collector.ingestion.record(a_crumb(name))
+                for name in ("a/b", "c/d", "a/b", "no name")
+            )
         )
         assert answers == [Release(), None, Release(), None]
 
-    with_storage(database.url, work)
+    with_collector(database.url, work)
     assert count(database) == 2
 
 
 def test_open_registration_keeps_the_order_of_arrival(database: Database) -> None:
     names = [f"owner/repo{number}" for number in (3, 1, 2)]
 
-    async def work(storage: Storage) -> None:
-        await asyncio.gather(*(storage.record(a_crumb(name)) for name in (*names, "no name")))
-        assert await storage.projects() == names
+    async def work(collector: Collector) -> None:
+        await asyncio.gather(
+            *(collector.ingestion.record(a_crumb(name)) for name in (*names, "no name"))
+        )
+        assert await collector.projects.names() == names
 
-    with_storage(database.url, work, open_registration=True)
+    with_collector(database.url, work, open_registration=True)
 
 
 def test_many_senders_at_once_are_all_stored(database: Database) -> None:
-    async def work(storage: Storage) -> None:
-        await storage.register(["a/b"])
-        await asyncio.gather(*(storage.record(a_crumb()) for _ in range(1000)))
+    async def work(collector: Collector) -> None:
+        await collector.projects.register(["a/b"])
+        await asyncio.gather(*(collector.ingestion.record(a_crumb()) for _ in range(1000)))
 
-    with_storage(database.url, work)
+    with_collector(database.url, work)
     assert count(database) == 1000
 
 
 def test_two_collectors_may_write_to_one_database(database: Database) -> None:
-    async def work(first: Storage) -> None:
-        await first.register(["a/b"])
-        async with Storage.open(database.url) as second:
+    async def work(first: Collector) -> None:
+        await first.projects.register(["a/b"])
+        async with Collector.open(database.url) as second:
             for _ in range(20):
-                await asyncio.gather(first.record(a_crumb()), second.record(a_crumb()))
+                await asyncio.gather(
+                    first.ingestion.record(a_crumb()), second.ingestion.record(a_crumb())
+                )
 
-    with_storage(database.url, work)
+    with_collector(database.url, work)
     assert count(database) == 40
 
 
 def test_what_the_database_refuses_is_told_and_the_next_is_stored(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def work(storage: Storage) -> None:
-        await storage.register(["a/b"])
+    async def work(collector: Collector) -> None:
+        await collector.projects.register(["a/b"])
         database.execute("ALTER TABLE daily RENAME TO away")
         with pytest.raises(NotStoredError):
-            await storage.record(
+            await collector.ingestion.record(
                 a_crumb(user_id="35ecdd23-f0b6-593a-8d5b-108982c1126d", error_desc="a secret")
             )
         assert "a batch of 1 breadcrumbs was not stored" in caplog.text
@@ -114,44 +121,44 @@ def test_what_the_database_refuses_is_told_and_the_next_is_stored(
         assert database.value("SELECT count(*) FROM users") == 0
         assert count(database) == 0
         database.execute("ALTER TABLE away RENAME TO daily")
-        assert await storage.record(a_crumb()) == Release()
+        assert await collector.ingestion.record(a_crumb()) == Release()
 
-    with_storage(database.url, work)
+    with_collector(database.url, work)
     assert count(database) == 1
 
 
 def test_readers_do_not_hold_up_a_write(database: Database) -> None:
     """Not even when every connection for reading is in use."""
 
-    async def work(storage: Storage) -> None:
-        await storage.register(["a/b"])
+    async def work(collector: Collector) -> None:
+        await collector.projects.register(["a/b"])
         async with contextlib.AsyncExitStack() as readers:
             for _ in range(POOL_SIZE + POOL_OVERFLOW):
-                connection = await readers.enter_async_context(storage.reading())
+                connection = await readers.enter_async_context(collector.connections.reading())
                 await connection.execute(text("SELECT count(*) FROM crumbs"))
-            assert await asyncio.wait_for(storage.record(a_crumb()), 10) == Release()
+            assert await asyncio.wait_for(collector.ingestion.record(a_crumb()), 10) == Release()
 
-    with_storage(database.url, work)
+    with_collector(database.url, work)
     assert count(database) == 1
 
 
 def test_slow_counts_leave_connections_for_other_questions(databases: Databases) -> None:
-    async def work(storage: Storage) -> None:
+    async def work(collector: Collector) -> None:
         beside = await asyncpg.connect(database.url)
         await beside.execute("BEGIN; LOCK TABLE crumbs")
-        counting = [asyncio.create_task(storage.usage("a/b", 0)) for _ in range(30)]
+        counting = [asyncio.create_task(collector.reports.hits("a/b", 0)) for _ in range(30)]
         await asyncio.sleep(0.1)
-        assert await asyncio.wait_for(storage.projects(), 10) == []
+        assert await asyncio.wait_for(collector.projects.names(), 10) == []
         await beside.close()
         assert await asyncio.gather(*counting) == [0] * 30
 
     with databases.fresh("postgresql") as database:
-        with_storage(database.url, work)
+        with_collector(database.url, work)
 
 
 def test_of_two_transactions_in_a_circle_both_are_done(databases: Databases) -> None:
-    async def work(storage: Storage) -> None:
-        await storage.register(["a/b", "c/d"])
+    async def work(collector: Collector) -> None:
+        await collector.projects.register(["a/b", "c/d"])
         holding: list[str] = []
         both_hold = asyncio.Event()
 
@@ -165,32 +172,32 @@ def test_of_two_transactions_in_a_circle_both_are_done(databases: Databases) -> 
             await connection.execute(asked.where(projects.c.project == second))
 
         await asyncio.gather(
-            storage.transact(partial(ask, "a/b", "c/d")),
-            storage.transact(partial(ask, "c/d", "a/b")),
+            collector.connections.transact(partial(ask, "a/b", "c/d")),
+            collector.connections.transact(partial(ask, "c/d", "a/b")),
         )
         assert len(holding) >= 3
 
     with databases.fresh("postgresql") as database:
-        with_storage(database.url, work)
+        with_collector(database.url, work)
 
 
 def test_a_newer_release_replaces_the_older_and_keeps_the_flags(database: Database) -> None:
-    async def work(storage: Storage) -> None:
-        await storage.set_release("a/b", "1.9", ["1.8"])
-        await storage.set_release("a/b", "1.10", ["1.9", "1.8"])
-        assert await storage.release("a/b") == Release("1.10", ("1.8", "1.9"))
-        assert await storage.release("c/d") == Release("unknown", ())
+    async def work(collector: Collector) -> None:
+        await collector.projects.set_release("a/b", "1.9", ["1.8"])
+        await collector.projects.set_release("a/b", "1.10", ["1.9", "1.8"])
+        assert await collector.projects.release("a/b") == Release("1.10", ("1.8", "1.9"))
+        assert await collector.projects.release("c/d") == Release("unknown", ())
 
-    with_storage(database.url, work)
+    with_collector(database.url, work)
 
 
 def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
-    async def work(storage: Storage) -> None:
-        await storage.register(["a/b"])
+    async def work(collector: Collector) -> None:
+        await collector.projects.register(["a/b"])
         modes = {stat.S_IMODE(os.stat(entry).st_mode) for entry in os.scandir(tmp_path)}
         assert modes == {0o600}
 
-    with_storage(f"sqlite:///{tmp_path}/db.sqlite", work)
+    with_collector(f"sqlite:///{tmp_path}/db.sqlite", work)
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,14 @@ from uuid import uuid4
 import pytest
 
 from migas.collector.counts.rebuild import rebuild
-from tests.collector.databases import Asker, Database, with_storage
+from tests.collector.databases import Asker, Database, with_collector
 from tests.support.collector import COMMAND, CollectorProcess, plain_environment
 from tests.support.postgres import running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from migas.collector.counts.rebuild import Difference
 
 SENDERS = 8
@@ -103,11 +103,11 @@ def assert_all_there(database: Database, senders: list[Sender]) -> None:
     assert stored.issuperset(sent)
     found: list[Difference] = []
 
-    async def work(storage: Storage) -> None:
-        async with storage.writing() as connection:
+    async def work(collector: Collector) -> None:
+        async with collector.connections.writing() as connection:
             found.append(await connection.run_sync(rebuild))
 
-    with_storage(database.url, work)
+    with_collector(database.url, work)
     assert found[0].none
     assert found[0].sessions == len(stored)
 

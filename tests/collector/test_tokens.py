@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.database.breaker import REST_SECONDS
 from migas.collector.tokens import USE_SECONDS, Access
 from tests.collector.conftest import BUSY_SECONDS
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from tests.collector.databases import Database
 
 
-def with_clock(database: Database, work: Callable[[Storage, Clock], Awaitable[Any]]) -> Any:
+def with_clock(database: Database, work: Callable[[Collector, Clock], Awaitable[Any]]) -> Any:
     clock = Clock()
 
     async def run() -> Any:
-        async with Storage.open(database.url, clock=clock) as storage:
-            return await work(storage, clock)
+        async with Collector.open(database.url, clock=clock) as collector:
+            return await work(collector, clock)
 
     return asyncio.run(run())
 
 
 def test_a_token_opens_its_project_or_everything(database: Database) -> None:
-    async def work(storage: Storage, _clock: Clock) -> None:
-        scoped = await storage.tokens.verify(await storage.tokens.issue("a/b", "the lab's"))
+    async def work(collector: Collector, _clock: Clock) -> None:
+        scoped = await collector.tokens.verify(await collector.tokens.issue("a/b", "the lab's"))
         assert scoped is not None
         assert (scoped.allows("a/b"), scoped.allows("a/bc"), scoped.is_root) == (True, False, False)
-        root = await storage.tokens.verify(await storage.tokens.issue(None))
+        root = await collector.tokens.verify(await collector.tokens.issue(None))
         assert root is not None
         assert root.allows("a/b")
         assert root.is_root
@@ -45,8 +45,8 @@ def test_a_token_opens_its_project_or_everything(database: Database) -> None:
 
 
 def test_no_secret_is_in_the_database(database: Database) -> None:
-    async def work(storage: Storage, _clock: Clock) -> str:
-        return await storage.tokens.issue("a/b")
+    async def work(collector: Collector, _clock: Clock) -> str:
+        return await collector.tokens.issue("a/b")
 
     token = with_clock(database, work)
     secret = token.partition("_")[2].partition("_")[2]
@@ -74,46 +74,46 @@ def test_no_secret_is_in_the_database(database: Database) -> None:
 def test_what_is_not_the_token_opens_nothing(
     change: Callable[[str], str], database: Database
 ) -> None:
-    async def work(storage: Storage, _clock: Clock) -> None:
-        token = await storage.tokens.issue(None)
-        assert await storage.tokens.verify(change(token)) is None
-        assert await storage.tokens.verify(token) is not None
+    async def work(collector: Collector, _clock: Clock) -> None:
+        token = await collector.tokens.issue(None)
+        assert await collector.tokens.verify(change(token)) is None
+        assert await collector.tokens.verify(token) is not None
 
     with_clock(database, work)
 
 
 def test_a_revoked_token_opens_nothing(database: Database) -> None:
-    async def work(storage: Storage, _clock: Clock) -> None:
-        whole, by_id = [await storage.tokens.issue("a/b") for _ in range(2)]
-        assert await storage.tokens.revoke(whole)
-        assert await storage.tokens.revoke(by_id.split("_")[1])
+    async def work(collector: Collector, _clock: Clock) -> None:
+        whole, by_id = [await collector.tokens.issue("a/b") for _ in range(2)]
+        assert await collector.tokens.revoke(whole)
+        assert await collector.tokens.revoke(by_id.split("_")[1])
         for token in (whole, by_id):
-            assert await storage.tokens.verify(token) is None
-            assert not await storage.tokens.revoke(token)
+            assert await collector.tokens.verify(token) is None
+            assert not await collector.tokens.revoke(token)
 
     with_clock(database, work)
 
 
 def test_whoever_guesses_an_id_revokes_nothing_with_a_wrong_secret(database: Database) -> None:
-    async def work(storage: Storage, _clock: Clock) -> None:
-        token = await storage.tokens.issue("a/b")
-        assert not await storage.tokens.revoke(token + "x")
-        assert await storage.tokens.verify(token) == Access(token.split("_")[1], "a/b")
+    async def work(collector: Collector, _clock: Clock) -> None:
+        token = await collector.tokens.issue("a/b")
+        assert not await collector.tokens.revoke(token + "x")
+        assert await collector.tokens.verify(token) == Access(token.split("_")[1], "a/b")
 
     with_clock(database, work)
 
 
 def test_a_use_is_noted_but_not_each_time(database: Database) -> None:
-    async def work(storage: Storage, clock: Clock) -> None:
-        token = await storage.tokens.issue("a/b", "the lab's")
-        (record,) = await storage.tokens.records()
+    async def work(collector: Collector, clock: Clock) -> None:
+        token = await collector.tokens.issue("a/b", "the lab's")
+        (record,) = await collector.tokens.records()
         assert (record.project, record.description) == ("a/b", "the lab's")
         assert (record.issued, record.last_used, record.revoked) == (clock.now, None, None)
         first = clock.now
         for later, noted in ((0, 0), (USE_SECONDS - 1, 0), (USE_SECONDS, USE_SECONDS)):
             clock.now = first + later
-            await storage.tokens.verify(token)
-            (record,) = await storage.tokens.records()
+            await collector.tokens.verify(token)
+            (record,) = await collector.tokens.records()
             assert record.last_used == first + noted
 
     with_clock(database, work)
@@ -122,16 +122,16 @@ def test_a_use_is_noted_but_not_each_time(database: Database) -> None:
 def test_a_token_is_good_while_the_database_is_busy(
     busy: Callable[[], AbstractContextManager[None]], sqlite: Database
 ) -> None:
-    async def work(storage: Storage, clock: Clock) -> None:
-        token = await storage.tokens.issue("a/b")
+    async def work(collector: Collector, clock: Clock) -> None:
+        token = await collector.tokens.issue("a/b")
         with busy():
             began = time.monotonic()
-            found = await asyncio.gather(*(storage.tokens.verify(token) for _ in range(10)))
+            found = await asyncio.gather(*(collector.tokens.verify(token) for _ in range(10)))
             assert found == [Access(token.split("_")[1], "a/b")] * 10
             assert time.monotonic() - began < 2 * BUSY_SECONDS
         clock.now += REST_SECONDS
-        await storage.tokens.verify(token)
-        (record,) = await storage.tokens.records()
+        await collector.tokens.verify(token)
+        (record,) = await collector.tokens.records()
         assert record.last_used == clock.now
 
     with_clock(sqlite, work)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
+from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import crumbs, users
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 SESSIONS = 200_000
 DAYS = 365
-_BATCH = 5000
 
 _WEEK = (1.0, 1.08, 1.1, 1.05, 0.9, 0.34, 0.28)
 _HOURS = (1, 1, 1, 1, 1, 1, 2, 5, 9, 12, 13, 12, 9, 12, 14, 14, 13, 11, 8, 6, 5, 4, 3, 2)
@@ -141,35 +141,37 @@ def fill_database(database: str, sessions: int = SESSIONS) -> None:
     """
 
     async def make() -> None:
-        async with Storage.open(database) as storage:
-            await fill(storage, sessions)
+        async with Collector.open(database) as collector:
+            await fill(collector, sessions)
 
     asyncio.run(make())
 
 
-async def fill(storage: Storage, sessions: int = SESSIONS, *, seed: int = 7) -> None:
+async def fill(collector: Collector, sessions: int = SESSIONS, *, seed: int = 7) -> None:
     """Put the projects and about so many sessions into an empty database.
 
     Args:
-        storage: Where they go; its clock says when the year ends.
+        collector: Where they go; its clock says when the year ends.
         sessions: How many, in all projects together.
         seed: Which of all invented years it is.
     """
-    today, now = storage.today(), storage.now()
-    await storage.register([project.name for project in PROJECTS])
+    today, now = collector.clock.today(), collector.clock.now()
+    await collector.projects.register([project.name for project in PROJECTS])
     for project in PROJECTS:
-        await storage.set_release(project.name, project.releases[-1].version, project.flagged)
+        await collector.projects.set_release(
+            project.name, project.releases[-1].version, project.flagged
+        )
 
     def insert(connection: Connection) -> None:
         for project in PROJECTS:
             chance = random.Random(f"{seed} {project.name}")  # noqa: S311  invented, not secret
             people = _people(project, chance)
-            _insert(connection, users, (_user(person) for person in people))
+            insert_in_batches(connection, users, (_user(person) for person in people))
             runs = _runs(project, people, round(sessions * project.share), today, chance)
-            _insert(connection, crumbs, (run for run in runs if run["timestamp"] <= now))
+            insert_in_batches(connection, crumbs, (run for run in runs if run["timestamp"] <= now))
         rebuild(connection)
 
-    async with storage.writing() as connection:
+    async with collector.connections.writing() as connection:
         await connection.run_sync(insert)
 
 
@@ -288,17 +290,6 @@ def _user(person: _Person) -> dict[str, Any]:
         "platform": person.platform,
         "container": person.container,
     }
-
-
-def _insert(connection: Connection, table: Any, rows: Iterator[dict[str, Any]]) -> None:
-    batch = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _BATCH:
-            connection.execute(table.insert(), batch)
-            batch.clear()
-    if batch:
-        connection.execute(table.insert(), batch)
 
 
 def _uuid(chance: random.Random, time: int = 0) -> str:

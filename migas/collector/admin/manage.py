@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from migas.collector.admin.export import export
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
 from migas.collector.database.engine import describe, engine_url
 from migas.collector.database.tables import MAX_PROJECT_CHARS
@@ -41,8 +41,8 @@ def add_projects(database: str, names: Sequence[str]) -> None:
         _check_name(name)
 
     async def add() -> None:
-        async with Storage.open(database) as storage:
-            await storage.register(names)
+        async with Collector.open(database) as collector:
+            await collector.projects.register(names)
 
     asyncio.run(add())
 
@@ -58,10 +58,10 @@ def list_projects(database: str) -> list[str]:
     """
 
     async def describe() -> list[str]:
-        async with _opened(database) as storage:
+        async with _opened(database) as collector:
             lines = []
-            for name in await storage.projects():
-                release = await storage.release(name)
+            for name in await collector.projects.names():
+                release = await collector.projects.release(name)
                 flagged = f"  flagged: {', '.join(release.flagged)}" if release.flagged else ""
                 lines.append(f"{name}  {release.latest}{flagged}" if release.is_known else name)
             return lines
@@ -80,9 +80,9 @@ def release_project(database: str, name: str, latest: str, flagged: Sequence[str
     newest, *bad = [_version(text) for text in (latest, *flagged)]
 
     async def release() -> None:
-        async with _opened(database) as storage:
-            await _check_registered(storage, name)
-            await storage.set_release(name, newest, bad)
+        async with _opened(database) as collector:
+            await _check_registered(collector, name)
+            await collector.projects.set_release(name, newest, bad)
 
     asyncio.run(release())
 
@@ -99,9 +99,9 @@ def name_package(database: str, name: str, package: str | None) -> None:
         raise CollectorError(f"{package!r} is no name of a package: write one like fmriprep")
 
     async def change() -> None:
-        async with _opened(database) as storage:
-            await _check_registered(storage, name)
-            await storage.set_package(name, package)
+        async with _opened(database) as collector:
+            await _check_registered(collector, name)
+            await collector.projects.set_package(name, package)
 
     asyncio.run(change())
 
@@ -119,11 +119,11 @@ def issue_token(database: str, project: str | None, description: str | None) -> 
         raise CollectorError("the description has a character that no database holds")
 
     async def issue() -> str:
-        async with _opened(database) as storage:
+        async with _opened(database) as collector:
             if project is not None:
                 _check_name(project)
-                await _check_registered(storage, project)
-            return await storage.tokens.issue(project, description)
+                await _check_registered(collector, project)
+            return await collector.tokens.issue(project, description)
 
     return asyncio.run(issue())
 
@@ -139,8 +139,8 @@ def list_tokens(database: str) -> list[str]:
     """
 
     async def describe() -> list[str]:
-        async with _opened(database) as storage:
-            return [_token_line(record) for record in await storage.tokens.records()]
+        async with _opened(database) as collector:
+            return [_token_line(record) for record in await collector.tokens.records()]
 
     return asyncio.run(describe())
 
@@ -153,8 +153,8 @@ def revoke_token(database: str, token: str) -> None:
     """
 
     async def revoke() -> None:
-        async with _opened(database) as storage:
-            if not await storage.tokens.revoke(token):
+        async with _opened(database) as collector:
+            if not await collector.tokens.revoke(token):
                 raise CollectorError("there is no such token: `migas token list` shows their ids")
 
     asyncio.run(revoke())
@@ -190,7 +190,7 @@ def rebuild_database(database: str) -> Difference:
     """
 
     async def run() -> Difference:
-        async with _opened(database) as storage, storage.writing() as connection:
+        async with _opened(database) as collector, collector.connections.writing() as connection:
             return await connection.run_sync(rebuild)
 
     return asyncio.run(run())
@@ -216,23 +216,23 @@ def export_breadcrumbs(database: str, project: str | None, since: str | None) ->
         raise CollectorError(f"{since!r} is no day: write one like 2026-01-31") from None
 
     async def run() -> None:
-        async with _opened(database) as storage:
+        async with _opened(database) as collector:
             if project is not None:
-                await _check_registered(storage, project)
+                await _check_registered(collector, project)
             if isinstance(sys.stdout, io.TextIOWrapper):
                 # Whatever the terminal's language: a file is read elsewhere.
                 sys.stdout.reconfigure(encoding="utf-8", newline="")
-            await export(storage, sys.stdout, project, first)
+            await export(collector.reports, sys.stdout, project, first)
 
     asyncio.run(run())
 
 
 @asynccontextmanager
-async def _opened(database: str) -> AsyncIterator[Storage]:
+async def _opened(database: str) -> AsyncIterator[Collector]:
     """A database that is there; to make one where a path is misspelt would hide the mistake."""
     _check_exists(database)
-    async with Storage.open(database) as storage:
-        yield storage
+    async with Collector.open(database) as collector:
+        yield collector
 
 
 def _check_exists(database: str) -> None:
@@ -264,10 +264,10 @@ def _day(timestamp: int) -> str:
     return datetime.fromtimestamp(timestamp, UTC).date().isoformat()
 
 
-async def _check_registered(storage: Storage, name: str) -> None:
-    if not await storage.is_registered(name):
+async def _check_registered(collector: Collector, name: str) -> None:
+    if not await collector.projects.is_registered(name):
         raise CollectorError(
-            f"{name} is not registered in {storage.description}: "
+            f"{name} is not registered in {collector.description}: "
             f"run `migas project add {name}` first"
         )
 

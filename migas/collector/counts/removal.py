@@ -1,21 +1,22 @@
 """Deleting breadcrumbs, so that counts are afterwards what the others say: a person's, or old ones.
 
 A limited number of breadcrumbs at a time, each time in a transaction of its own: nobody waits
-long. Tables are locked in the order in which `ingestion/recorder.py` locks them.
+long. Tables are locked in the order in which `Recorder` and `Ledger` lock them.
 """
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, delete, exists, select, text, union
 
+from migas.collector.counts.ledger import SESSION_KEY, lock_sessions
 from migas.collector.counts.rebuild import derived_sessions, derived_users, session_id_of
 from migas.collector.counts.sessions import SECONDS_A_DAY, Session, anonymous_day, differences
 from migas.collector.database.json_rows import among, insert_rows, packed
 from migas.collector.database.tables import crumbs, project_users, sessions, users
-from migas.collector.ingestion.recorder import SESSION_KEY, lock_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from migas.collector.collector import Storage
+    from migas.collector.counts.ledger import Ledger
+    from migas.collector.database.connections import Connections
 
 AT_ONCE = 500
 """Breadcrumbs, or sessions or users without any, in one transaction."""
@@ -42,87 +44,153 @@ class Removed(NamedTuple):
     users: int
 
 
-async def forget_user(storage: Storage, user_id: str) -> Removed:
-    """Delete a user and all of their breadcrumbs.
+class Removal:
+    """The way out of one database.
 
     Args:
-        storage: Where they are.
-        user_id: In its canonical form.
+        connections: To the database.
+        ledger: Counts what is gone.
     """
-    removed = 0
-    while True:
-        number, gone = await _in_turn(storage, partial(_forget_some, storage, user_id))
-        removed += number
-        if gone is not None:
-            return Removed(removed, gone)
 
+    def __init__(self, connections: Connections, ledger: Ledger) -> None:
+        self._connections = connections
+        self._ledger = ledger
+        self._turn = asyncio.Lock()  # one connection is enough for whatever is deleted
 
-async def forget_before(storage: Storage, day: int) -> Removed:
-    """Delete the sessions that began before a day, and users of whom nothing else is there.
+    async def forget_user(self, user_id: str) -> Removed:
+        """Delete a user and all of their breadcrumbs.
 
-    Args:
-        storage: Where they are.
-        day: In days since 1970.
-    """
-    removed = 0
-    while True:
-        number, is_done = await _in_turn(storage, partial(_forget_older, storage, day))
-        removed += number
-        if is_done:
-            break
-    absent = 0
-    while number := await _in_turn(storage, _forget_absent):
-        absent += number
-    return Removed(removed, absent)
+        Args:
+            user_id: In its canonical form.
+        """
+        removed = 0
+        while True:
+            number, gone = await self._in_turn(partial(self._forget_some, user_id))
+            removed += number
+            if gone is not None:
+                return Removed(removed, gone)
 
+    async def forget_before(self, day: int) -> Removed:
+        """Delete the sessions that began before a day, and users of whom nothing else is there.
 
-async def _in_turn(storage: Storage, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
-    """Do work in a transaction beside which no other one deletes breadcrumbs."""
+        Args:
+            day: In days since 1970.
+        """
+        removed = 0
+        while True:
+            number, is_done = await self._in_turn(partial(self._forget_older, day))
+            removed += number
+            if is_done:
+                break
+        absent = 0
+        while number := await self._in_turn(_forget_absent):
+            absent += number
+        return Removed(removed, absent)
 
-    async def alone(connection: AsyncConnection) -> Any:
-        if connection.dialect.name == "postgresql":
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        return await work(connection)
+    async def _in_turn(self, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
+        """Do work in a transaction beside which no other one deletes breadcrumbs."""
 
-    async with storage.removing:
-        return await storage.transact(alone)
+        async def alone(connection: AsyncConnection) -> Any:
+            if connection.dialect.name == "postgresql":
+                await connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK}
+                )
+            return await work(connection)
 
+        async with self._turn:
+            return await self._connections.transact(alone)
 
-async def _forget_some(
-    storage: Storage, user_id: str, connection: AsyncConnection
-) -> tuple[int, int | None]:
-    """Delete some breadcrumbs of a user, or the user where there are none any more.
+    async def _forget_some(
+        self, user_id: str, connection: AsyncConnection
+    ) -> tuple[int, int | None]:
+        """Delete some breadcrumbs of a user, or the user where there are none any more.
 
-    Returns:
-        How many breadcrumbs were deleted, and how many users; None while the user is still there.
-    """
-    theirs = crumbs.c.user_id == user_id
-    number, _ = await _remove(storage, connection, [theirs])
-    if number:
-        return number, None
-    await _hold_users(connection)
-    if await connection.scalar(select(exists().where(theirs))):
-        return 0, None
-    await connection.execute(delete(project_users).where(project_users.c.user_id == user_id))
-    gone = await connection.execute(delete(users).where(users.c.user_id == user_id))
-    return 0, gone.rowcount
+        Returns:
+            How many breadcrumbs were deleted, and how many users; None while the user is there.
+        """
+        theirs = crumbs.c.user_id == user_id
+        number, _ = await self._remove(connection, [theirs])
+        if number:
+            return number, None
+        await _hold_users(connection)
+        if await connection.scalar(select(exists().where(theirs))):
+            return 0, None
+        await connection.execute(delete(project_users).where(project_users.c.user_id == user_id))
+        gone = await connection.execute(delete(users).where(users.c.user_id == user_id))
+        return 0, gone.rowcount
 
+    async def _forget_older(self, day: int, connection: AsyncConnection) -> tuple[int, bool]:
+        """Delete some breadcrumbs of sessions that began before a day.
 
-async def _forget_older(
-    storage: Storage, day: int, connection: AsyncConnection
-) -> tuple[int, bool]:
-    """Delete some breadcrumbs of sessions that began before a day.
+        Returns:
+            How many were deleted, and whether nothing is left to do.
+        """
+        old = select(*SESSION_KEY).where(sessions.c.began < day * SECONDS_A_DAY).limit(AT_ONCE)
+        keys = sorted((row[0], row[1]) for row in await connection.execute(old))
+        if not keys:
+            return 0, True
+        conditions = _of_sessions(keys, connection.dialect.name)
+        number, settled = await self._remove(connection, conditions, keys)
+        return number, not (number or settled)
 
-    Returns:
-        How many were deleted, and whether nothing is left to do.
-    """
-    old = select(*SESSION_KEY).where(sessions.c.began < day * SECONDS_A_DAY).limit(AT_ONCE)
-    keys = sorted((row[0], row[1]) for row in await connection.execute(old))
-    if not keys:
-        return 0, True
-    conditions = _of_sessions(keys, connection.dialect.name)
-    number, settled = await _remove(storage, connection, conditions, keys)
-    return number, not (number or settled)
+    async def _remove(
+        self,
+        connection: AsyncConnection,
+        conditions: Iterable[ColumnElement[bool]],
+        empty: Sequence[tuple[str, str]] = (),
+    ) -> tuple[int, int]:
+        """Delete some breadcrumbs and settle the sessions, users and counts they had a part in.
+
+        Args:
+            connection: In a transaction that may write, beside which no other one deletes.
+            conditions: Each of them is enough.
+            empty: Sessions to settle when no breadcrumb meets a condition.
+
+        Returns:
+            How many breadcrumbs were deleted, and how many sessions.
+        """
+        dialect = connection.dialect.name
+        ids = session_id_of(dialect)
+        indices: list[tuple[int]] = []
+        for condition in conditions:
+            if len(indices) < AT_ONCE:
+                # The first breadcrumb goes last: until then its session began when it did.
+                order = (ids, crumbs.c.project, crumbs.c.timestamp.desc())
+                found = select(crumbs.c.idx).where(condition).order_by(*order)
+                some = await connection.execute(found.limit(AT_ONCE - len(indices)))
+                indices += [(row.idx,) for row in some]
+        rows: Sequence[Any] = ()
+        if indices:
+            gone = delete(crumbs).where(among([crumbs.c.idx], indices, dialect))
+            returned = gone.returning(ids, crumbs.c.project, crumbs.c.user_id)
+            rows = (await connection.execute(returned)).all()
+        people = sorted({(row[2], row[1]) for row in rows if row[2] is not None})
+        if people:
+            await _settle_users(connection, people)
+        keys = sorted({(row[0], row[1]) for row in rows}) if rows else empty
+        return len(rows), await self._settle_sessions(connection, keys)
+
+    async def _settle_sessions(
+        self, connection: AsyncConnection, keys: Sequence[tuple[str, str]]
+    ) -> int:
+        """Make sessions, and with them counts, what the breadcrumbs that are left say.
+
+        Returns:
+            How many sessions are gone.
+        """
+        dialect = connection.dialect.name
+        before = {session.key: session for session in await lock_sessions(connection, keys)}
+        after: dict[tuple[str, str], Session] = {}
+        for condition in _of_sessions(keys, dialect):
+            left = await connection.execute(derived_sessions(dialect, condition))
+            after |= {session.key: session for session in (Session(*row) for row in left)}
+        await connection.execute(delete(sessions).where(among(SESSION_KEY, keys, dialect)))
+        if after:
+            insert = insert_rows(sessions, Session._fields, dialect)
+            await connection.execute(insert, packed(after.values()))
+        changes = differences((before.get(key), after.get(key)) for key in keys)
+        await self._ledger.add(connection, changes)
+        return len(before) - len(after)
 
 
 async def _forget_absent(connection: AsyncConnection) -> int:
@@ -146,45 +214,6 @@ async def _hold_users(connection: AsyncConnection) -> None:
         await connection.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
 
 
-async def _remove(
-    storage: Storage,
-    connection: AsyncConnection,
-    conditions: Iterable[ColumnElement[bool]],
-    empty: Sequence[tuple[str, str]] = (),
-) -> tuple[int, int]:
-    """Delete some breadcrumbs and settle the sessions, users and counts that they had a part in.
-
-    Args:
-        storage: Where they are.
-        connection: In a transaction that may write, beside which no other one deletes.
-        conditions: Each of them is enough.
-        empty: Sessions to settle when no breadcrumb meets a condition.
-
-    Returns:
-        How many breadcrumbs were deleted, and how many sessions.
-    """
-    dialect = connection.dialect.name
-    ids = session_id_of(dialect)
-    indices: list[tuple[int]] = []
-    for condition in conditions:
-        if len(indices) < AT_ONCE:
-            # The first breadcrumb goes last: until then its session began when it did.
-            order = (ids, crumbs.c.project, crumbs.c.timestamp.desc())
-            found = select(crumbs.c.idx).where(condition).order_by(*order)
-            some = await connection.execute(found.limit(AT_ONCE - len(indices)))
-            indices += [(row.idx,) for row in some]
-    rows: Sequence[Any] = ()
-    if indices:
-        gone = delete(crumbs).where(among([crumbs.c.idx], indices, dialect))
-        returned = gone.returning(ids, crumbs.c.project, crumbs.c.user_id)
-        rows = (await connection.execute(returned)).all()
-    people = sorted({(row[2], row[1]) for row in rows if row[2] is not None})
-    if people:
-        await _settle_users(connection, people)
-    keys = sorted({(row[0], row[1]) for row in rows}) if rows else empty
-    return len(rows), await _settle_sessions(storage, connection, keys)
-
-
 async def _settle_users(connection: AsyncConnection, people: Sequence[tuple[str, str]]) -> None:
     """Make rows of `project_users` what the breadcrumbs that are left say."""
     dialect = connection.dialect.name
@@ -197,29 +226,6 @@ async def _settle_users(connection: AsyncConnection, people: Sequence[tuple[str,
     if rows:
         insert = insert_rows(project_users, project_users.columns.keys(), dialect)
         await connection.execute(insert, packed(rows))
-
-
-async def _settle_sessions(
-    storage: Storage, connection: AsyncConnection, keys: Sequence[tuple[str, str]]
-) -> int:
-    """Make sessions, and with them counts, what the breadcrumbs that are left say.
-
-    Returns:
-        How many sessions are gone.
-    """
-    dialect = connection.dialect.name
-    before = {session.key: session for session in await lock_sessions(connection, keys)}
-    after: dict[tuple[str, str], Session] = {}
-    for condition in _of_sessions(keys, dialect):
-        left = await connection.execute(derived_sessions(dialect, condition))
-        after |= {session.key: session for session in (Session(*row) for row in left)}
-    await connection.execute(delete(sessions).where(among(SESSION_KEY, keys, dialect)))
-    if after:
-        insert = insert_rows(sessions, Session._fields, dialect)
-        await connection.execute(insert, packed(after.values()))
-    changes = differences((before.get(key), after.get(key)) for key in keys)
-    await storage.recorder.add(connection, changes)
-    return len(before) - len(after)
 
 
 def _of_sessions(keys: Sequence[tuple[str, str]], dialect: str) -> list[ColumnElement[bool]]:

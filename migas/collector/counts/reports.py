@@ -7,10 +7,11 @@ whoever shows them treats them as hostile.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, distinct, func, select
 
 from migas.collector.counts.sessions import (
     CI,
@@ -32,13 +33,17 @@ from migas.collector.database.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
-    from migas.collector.collector import Storage
+    from migas.collector.clock import Clock
+    from migas.collector.database.connections import Connections
     from migas.collector.tokens import Access
 
 Step = Literal["day", "week"]
 Facet = Literal["platform", "container", "language", "ci"]
+
+MAX_COUNTING = 2
+"""So many questions that look at breadcrumbs one by one are answered at a time; others wait."""
 
 SILENT_SECONDS = SECONDS_A_DAY
 """After so long without a word a run that has not ended counts as never heard of again."""
@@ -132,11 +137,14 @@ class Reports:
     """Answers from one database.
 
     Args:
-        storage: Where it is.
+        connections: To the database.
+        clock: Tells since when a run is silent.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, connections: Connections, clock: Clock) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._counting = asyncio.Semaphore(MAX_COUNTING)
 
     async def visible_projects(self, access: Access | None) -> list[str]:
         """The registered projects that a token may read, in the order of their registration.
@@ -228,7 +236,7 @@ class Reports:
 
         What stands for a day's breadcrumbs without a session is no run.
         """
-        silent_since = self._storage.now() - SILENT_SECONDS
+        silent_since = self._clock.now() - SILENT_SECONDS
         first, end = _day(period.first) * SECONDS_A_DAY, (_day(period.last) + 1) * SECONDS_A_DAY
         began = sessions.c.began
         is_begun = (sessions.c.project == project, began >= first, began < end)
@@ -266,6 +274,44 @@ class Reports:
             ),
         )
 
+    async def hits(
+        self, project: str, start: int, end: int | None = None, unique: bool = False
+    ) -> int:
+        """Count a project's breadcrumbs, or the users who sent them, one by one.
+
+        Args:
+            project: `owner/repo`.
+            start: The first second that counts, since 1970 in UTC.
+            end: The last second that counts; all are counted without it.
+            unique: Count users; breadcrumbs without a user then count for nothing.
+        """
+        counted = func.count(distinct(crumbs.c.user_id)) if unique else func.count()
+        query = select(counted).where(crumbs.c.project == project, crumbs.c.timestamp >= start)
+        if end is not None:
+            query = query.where(crumbs.c.timestamp <= end)
+        async with self._counting:
+            ((number,),) = await self._rows(query)
+        return int(number)
+
+    async def breadcrumbs(
+        self, columns: Sequence[str], project: str | None = None, since: date | None = None
+    ) -> AsyncGenerator[Sequence[Any]]:
+        """Every breadcrumb there is, in the order of their commits.
+
+        Args:
+            columns: What to tell of each, after its time in seconds since 1970.
+            project: Only those of this one.
+            since: Only those of this day and later.
+        """
+        query = select(crumbs.c.timestamp, *(crumbs.c[name] for name in columns))
+        if project is not None:
+            query = query.where(crumbs.c.project == project)
+        if since is not None:
+            query = query.where(crumbs.c.timestamp >= _day(since) * SECONDS_A_DAY)
+        async with self._connections.reading() as connection:
+            async for row in await connection.stream(query.order_by(crumbs.c.idx)):
+                yield row
+
     async def _counts(
         self, project: str, kind: str, period: Period, *names: str
     ) -> list[tuple[Any, ...]]:
@@ -289,7 +335,7 @@ class Reports:
         return {row.idx: row.error_desc for row in await self._rows(query)}
 
     async def _rows(self, query: Any) -> Sequence[Any]:
-        async with self._storage.reading() as connection:
+        async with self._connections.reading() as connection:
             return (await connection.execute(query)).all()
 
 

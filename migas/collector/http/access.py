@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from migas.collector.collector import Storage
-    from migas.collector.tokens import Access
+    from migas.collector.tokens import Access, Tokens
 
 
 class UnauthorizedError(Exception):
     """A request has no token, or one that opens nothing here; the message is the wire's."""
 
 
-async def access_of(storage: Storage, headers: Mapping[str, str], *, root: bool = False) -> Access:
+async def access_of(tokens: Tokens, headers: Mapping[str, str], *, root: bool = False) -> Access:
     """What the bearer token of a request opens.
 
     Args:
-        storage: Where tokens are kept.
+        tokens: Those that were issued.
         headers: The request's.
         root: Whether only a root token will do.
 
@@ -29,7 +28,7 @@ async def access_of(storage: Storage, headers: Mapping[str, str], *, root: bool 
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise UnauthorizedError("Missing or malformed Authorization header.")
-    access = await storage.tokens.verify(token.strip())
+    access = await tokens.verify(token.strip())
     if access is None or (root and not access.is_root):
         raise UnauthorizedError("Invalid or insufficient token.")
     return access

@@ -27,7 +27,7 @@ from migas.collector.projects.versions import cached_version, project_answer
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from migas.collector.ingestion.crumb import Crumb
 
 _REQUIRED = ("project", "project_version", "language", "language_version")
@@ -47,7 +47,7 @@ class Shortcut:
     """Answers what it recognises, and hands on the rest.
 
     Args:
-        app: What answers the rest; the application's `state.storage` stores breadcrumbs.
+        app: What answers the rest; the application's `state.collector` stores breadcrumbs.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -81,7 +81,7 @@ async def _answer_rest(scope: Scope, body: bytes) -> Response | None:
     except (ValidationError, ValueError, RecursionError):
         return None
     try:
-        return await rest.store(breadcrumb, scope["app"].state.storage, wait=wait)
+        return await rest.store(breadcrumb, scope["app"].state.collector, wait=wait)
     except HTTPException as refused:
         return JSONResponse({"detail": refused.detail}, refused.status_code)
 
@@ -97,9 +97,9 @@ async def _answer_graphql(scope: Scope, body: bytes) -> Response | None:
     if found is None:
         return None
     name, crumb = found
-    storage: Storage = scope["app"].state.storage
+    collector: Collector = scope["app"].state.collector
     try:
-        release = await storage.record(crumb)
+        release = await collector.ingestion.record(crumb)
     except NotStoredError:
         return None
     return JSONResponse({"data": {name: project_answer(release)}})

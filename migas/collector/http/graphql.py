@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from strawberry.http import GraphQLHTTPResponse
     from strawberry.types import ExecutionContext, ExecutionResult
 
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
 
 MAX_DEPTH = 8
 MAX_ALIASES = 10
@@ -60,14 +60,14 @@ class Query:
     @strawberry.field
     async def get_projects(self, info: strawberry.Info) -> list[str]:
         """The projects whose breadcrumbs are taken, in the order of their registration."""
-        return await _storage(info).projects()
+        return await _collector(info).projects.names()
 
     @strawberry.field
     async def check_project(
         self, info: strawberry.Info, project: str, project_version: str
     ) -> CheckProjectResult:
         """How a version stands among those that the project's maintainer named."""
-        release = await _storage(info).release(project)
+        release = await _collector(info).projects.release(project)
         return CheckProjectResult(
             success=release.is_known,
             latest=release.latest,
@@ -85,12 +85,15 @@ class Query:
         unique: bool = False,
     ) -> JSON:
         """Count breadcrumbs, or users, from `start` on, and until `end` where one is given."""
-        storage = _storage(info)
-        registered = await storage.is_registered(project)
+        collector = _collector(info)
+        registered = await collector.projects.is_registered(project)
         hits, message = 0, f'Project "{project}" is not being tracked'
         if registered:
             last = None if end is None else int(end.timestamp())
-            hits, message = await storage.usage(project, int(start.timestamp()), last, unique), ""
+            hits, message = (
+                await collector.reports.hits(project, int(start.timestamp()), last, unique),
+                "",
+            )
         return JSON({"hits": hits, "message": message, "unique": unique, "success": registered})
 
 
@@ -128,7 +131,7 @@ class Mutation:
             error_type=proc.error_type,
             error_desc=proc.error_desc,
         )
-        if await _storage(info).record(crumb) is None:
+        if await _collector(info).ingestion.record(crumb) is None:
             return BreadcrumbResult(success=False, message="Project is not yet registered.")
         return BreadcrumbResult(success=True)
 
@@ -153,17 +156,17 @@ class Mutation:
             error_type=p.error_type,
             error_desc=p.error_desc,
         )
-        release = await _storage(info).record(crumb)
+        release = await _collector(info).ingestion.record(crumb)
         return JSON(project_answer(release))
 
     @strawberry.mutation
     async def register_project(self, info: strawberry.Info, project: str) -> JSON:
         """Take breadcrumbs of a project from now on; for administrators."""
-        storage = await _administered(info)
+        collector = await _administered(info)
         if not is_project_name(project):
             return JSON({"success": False, "message": NO_PROJECT_NAME})
-        known = await storage.is_registered(project)
-        await storage.register([project])
+        known = await collector.projects.is_registered(project)
+        await collector.projects.register([project])
         state = "already" if known else "now"
         return JSON({"success": True, "message": f"Project is {state} registered."})
 
@@ -172,19 +175,19 @@ class Mutation:
         self, info: strawberry.Info, project: str, description: str | None = None
     ) -> TokenResult:
         """Make a token with which a project can be read; for administrators."""
-        storage = await _administered(info)
-        if not await storage.is_registered(project):
+        collector = await _administered(info)
+        if not await collector.projects.is_registered(project):
             return TokenResult(token=None, success=False, message="Project is not registered.")
         if description is not None and not is_storable(description):
             return TokenResult(token=None, success=False, message="Invalid description.")
-        token = await storage.tokens.issue(project, description)
+        token = await collector.tokens.issue(project, description)
         return TokenResult(token=token, success=True, message="Token issued successfully.")
 
     @strawberry.mutation
     async def revoke_token(self, info: strawberry.Info, token: str) -> bool:
         """End a token, given whole or by its id; for administrators."""
-        storage = await _administered(info)
-        return await storage.tokens.revoke(token)
+        collector = await _administered(info)
+        return await collector.tokens.revoke(token)
 
 
 class CollectorSchema(strawberry.Schema):
@@ -278,19 +281,19 @@ def _with_position(error: GraphQLSyntaxError) -> str:
     return error.message if where is None else f"{error.message} ({where.line}:{where.column})"
 
 
-async def _administered(info: strawberry.Info) -> Storage:
-    """The storage, for a request whose token may administer it.
+async def _administered(info: strawberry.Info) -> Collector:
+    """The collector, for a request whose token may administer it.
 
     Raises:
         GraphQLError: It has no token, or another one.
     """
-    storage = _storage(info)
+    collector = _collector(info)
     try:
-        await access_of(storage, info.context["request"].headers, root=True)
+        await access_of(collector.tokens, info.context["request"].headers, root=True)
     except UnauthorizedError as refused:
         raise GraphQLError(str(refused)) from None
-    return storage
+    return collector
 
 
-def _storage(info: strawberry.Info) -> Storage:
-    return cast("Storage", info.context["request"].app.state.storage)
+def _collector(info: strawberry.Info) -> Collector:
+    return cast("Collector", info.context["request"].app.state.collector)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
 
 PATH = "/healthz"
 DEADLINE = 5.0
@@ -30,10 +30,10 @@ class Health(BaseModel):
 @router.get(PATH, responses={503: {"model": Health, "description": "the database is away"}})
 async def healthz(request: Request) -> JSONResponse:
     """Ask the database for a row."""
-    storage: Storage = request.app.state.storage
+    collector: Collector = request.app.state.collector
     try:
         async with asyncio.timeout(DEADLINE):
-            await storage.ping()
+            await collector.connections.ping()
     except (SQLAlchemyError, OSError, TimeoutError):
         return JSONResponse({"database": False}, 503)
     return JSONResponse({"database": True})

@@ -14,31 +14,25 @@ import hashlib
 import ipaddress
 import logging
 import math
-import secrets
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
 from starlette.responses import JSONResponse
 
 from migas.collector.counts.sessions import SECONDS_A_DAY
 from migas.collector.database.breaker import CircuitBreaker, CircuitOpenError
-from migas.collector.database.tables import request_counts, salts
+from migas.collector.database.request_counts import WINDOW, RequestCounts
 from migas.collector.http import health
 from migas.collector.http.middleware import is_graphql
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from migas.collector.collector import Storage
+    from migas.collector.clock import Clock
+    from migas.collector.database.connections import Connections
 
 LIMIT = 1000
-WINDOW = 60
-"""Seconds over which requests are counted."""
-
 FREE = 25
-PORTION = 50
-PORTIONS = 20
-"""Nobody reserves more than this part of what is left, nor more than `PORTION` requests."""
+"""So many requests of an address in a window are answered without asking the database."""
 
 MESSAGE = "Too many requests, wait a minute."
 
@@ -48,21 +42,20 @@ _log = logging.getLogger("migas.collector")
 class RateLimiter:
     """Counts the requests of addresses in windows of a minute.
 
-    The part of the previous window that lies within the last minute counts too, as if its
-    requests had come evenly.
-
     Args:
-        storage: Where the counts are shared.
+        connections: To the database where the counts are shared.
+        clock: Tells the time.
         limit: Requests that an address may make in a window.
     """
 
-    def __init__(self, storage: Storage, limit: int = LIMIT) -> None:
-        self._storage = storage
+    def __init__(self, connections: Connections, clock: Clock, limit: int = LIMIT) -> None:
+        self._counts = RequestCounts(connections, clock)
+        self._clock = clock
         self._limit = limit
         self._window = 0
         self._accounts: dict[bytes, _Account] = {}
         self._salt: tuple[int, bytes] = (-1, b"")
-        self._breaker = CircuitBreaker(storage.time)
+        self._breaker = CircuitBreaker(clock.time)
 
     async def delay(self, address: str) -> int | None:
         """Count a request.
@@ -71,7 +64,7 @@ class RateLimiter:
             None when it may be answered; else it was not counted, and this is after how many
             seconds the next one may come.
         """
-        now = self._storage.time()
+        now = self._clock.time()
         window = int(now // WINDOW)
         if window != self._window:
             self._window = window
@@ -98,60 +91,26 @@ class RateLimiter:
     async def _reserve(self, account: _Account, window: int) -> None:
         """Ask the database for another portion, one request for all that wait for it."""
         async with self._breaker.attempt():
-            now = self._storage.time()
+            now = self._clock.time()
             # Whoever hammers at a closed door does not reach the database each time.
             if account.left or account.refused_at + 1 > now:
                 return
-            account.left = await self._take(account.key, window, account.unreported)
+            account.left = await self._counts.reserve(
+                account.key, window, account.unreported, self._limit
+            )
             account.unreported = 0
             if account.left == 0:
                 account.refused_at = now
-
-    async def _take(self, key: bytes, window: int, unreported: int) -> int:
-        """Add what was used already, then take as much of a portion as the limit leaves."""
-        mine = (request_counts.c.address == key) & (request_counts.c.window == window)
-        before = select(request_counts.c.used).where(
-            request_counts.c.address == key, request_counts.c.window == window - 1
-        )
-        async with self._storage.writing() as connection:
-            row = {"address": key, "window": window, "used": unreported}
-            added = self._storage.recorder.insert_adding(request_counts, row, "used")
-            used = int((await connection.execute(added)).scalar_one())
-            past = (await connection.execute(before)).scalar() or 0
-            passed = self._storage.time() / WINDOW - window
-            still_counts = past * max(0.0, 1.0 - passed)
-            left = max(0, math.floor(self._limit - still_counts) - used)
-            portion = min(PORTION, math.ceil(left / PORTIONS))
-            if portion:
-                taken = update(request_counts).where(mine).values(used=used + portion)
-                await connection.execute(taken)
-            old = delete(request_counts).where(request_counts.c.window < window - 1)
-            await connection.execute(old)
-        return portion
 
     async def _key(self, address: str, now: float) -> bytes:
         day = int(now // SECONDS_A_DAY)
         if self._salt[0] != day:
             async with self._breaker.attempt():
                 if self._salt[0] != day:
-                    self._salt = (day, await self._shared_salt(day))
+                    self._salt = (day, await self._counts.salt(day))
         return hashlib.blake2b(
             network(address).encode(), key=self._salt[1], digest_size=16
         ).digest()
-
-    async def _shared_salt(self, day: int) -> bytes:
-        """The key that all processes use on a day; those of other days are deleted."""
-        query = select(salts.c.salt).where(salts.c.day == day)
-        # Mostly another process has made it, and reading waits for nobody's lock.
-        async with self._storage.reading() as connection:
-            found = (await connection.execute(query)).scalar()
-        if found is not None:
-            return bytes(found)
-        async with self._storage.writing() as connection:
-            offered = {"day": day, "salt": secrets.token_bytes(32)}
-            await connection.execute(self._storage.recorder.insert_new(salts), offered)
-            await connection.execute(delete(salts).where(salts.c.day < day))
-            return bytes((await connection.execute(query)).scalar_one())
 
 
 class _Account:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from migas.collector.counts.removal import forget_user
 from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http.graphql_types import Container, User
@@ -19,7 +18,7 @@ from migas.collector.projects.versions import lenient_version
 from migas.message.breadcrumb import canonical_uuid
 
 if TYPE_CHECKING:
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
 
 router = APIRouter(prefix="/api")
 
@@ -102,10 +101,10 @@ async def add_breadcrumb(
     With or without `wait` the answer comes after the commit; it only chooses between the status
     codes that clients of the wire expect.
     """
-    return await store(body, request.app.state.storage, wait=wait)
+    return await store(body, request.app.state.collector, wait=wait)
 
 
-async def store(body: BreadcrumbBody, storage: Storage, *, wait: bool) -> JSONResponse:
+async def store(body: BreadcrumbBody, collector: Collector, *, wait: bool) -> JSONResponse:
     """Store a breadcrumb and build the answer.
 
     Raises:
@@ -114,7 +113,7 @@ async def store(body: BreadcrumbBody, storage: Storage, *, wait: bool) -> JSONRe
     if not is_project_name(body.project):
         raise HTTPException(400, NO_PROJECT_NAME)
     try:
-        release = await storage.record(_crumb(body))
+        release = await collector.ingestion.record(_crumb(body))
     except UnstorableError as error:
         if wait:  # as the wire has it, where only the database finds out
             return _answer(500, NotStoredError())
@@ -138,8 +137,8 @@ async def forget(user_id: str, request: Request) -> Forgotten:
     canonical = canonical_uuid(user_id)
     if canonical is None:
         raise HTTPException(422, "A user's id is a UUID.")
-    storage: Storage = request.app.state.storage
-    removed = await forget_user(storage, canonical)
+    collector: Collector = request.app.state.collector
+    removed = await collector.removal.forget_user(canonical)
     if not any(removed):
         raise HTTPException(404, "Nothing is known of this user.")
     return Forgotten(success=True, breadcrumbs=removed.breadcrumbs)

@@ -14,7 +14,7 @@ from migas.collector.http.rest import Refusal
 from migas.collector.tokens import Access  # noqa: TC001  FastAPI reads annotations when it runs
 
 if TYPE_CHECKING:
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
 
 DEFAULT_WEEKS = 4
 MAX_WEEKS = 520
@@ -39,7 +39,7 @@ class ProjectList(BaseModel):
 
 async def _access(request: Request) -> Access:
     try:
-        return await access_of(_storage(request), request.headers)
+        return await access_of(_collector(request).tokens, request.headers)
     except UnauthorizedError as refused:
         raise HTTPException(401, str(refused), {"WWW-Authenticate": "Bearer"}) from None
 
@@ -64,16 +64,18 @@ async def usage(
     weeks: Annotated[int, Query(ge=1, le=MAX_WEEKS)] = DEFAULT_WEEKS,
 ) -> list[SessionCount]:
     """Sessions of the last weeks, by the day they began and their last version and status."""
-    storage = _storage(request)
+    collector = _collector(request)
     if not access.allows(project):
         raise HTTPException(403, f"Token does not have access to project {project}.")
-    if not await storage.is_registered(project):
+    if not await collector.projects.is_registered(project):
         raise HTTPException(404, f"Project {project} not found.")
     return [
         SessionCount(
             date=found.day, version=found.version, status=found.status, count=found.sessions
         )
-        for found in await storage.reports.usage(project, Period.weeks(weeks, storage.today()))
+        for found in await collector.reports.usage(
+            project, Period.weeks(weeks, collector.clock.today())
+        )
     ]
 
 
@@ -82,9 +84,9 @@ async def auth_projects(
     request: Request, access: Annotated[Access, Depends(_access)]
 ) -> ProjectList:
     """The registered projects that the token may read."""
-    return ProjectList(projects=await _storage(request).reports.visible_projects(access))
+    return ProjectList(projects=await _collector(request).reports.visible_projects(access))
 
 
-def _storage(request: Request) -> Storage:
-    storage: Storage = request.app.state.storage
-    return storage
+def _collector(request: Request) -> Collector:
+    collector: Collector = request.app.state.collector
+    return collector

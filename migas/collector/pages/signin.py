@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from migas.collector.tokens import Access
 
 LIFE = 12 * 3600
@@ -27,25 +27,25 @@ _COOKIE = re.compile(r"([A-Za-z0-9_-]{1,200})\.([0-9]{1,12})\.([0-9a-f]{64})", r
 _PURPOSE = "migas page session"
 
 
-async def access_of(request: Request, storage: Storage) -> Access | None:
+async def access_of(request: Request, collector: Collector) -> Access | None:
     """What the sender of a request has signed in for; None without a valid cookie."""
     found = _COOKIE.fullmatch(request.cookies.get(_name(request), ""))
-    if found is None or int(found[2]) <= storage.now():
+    if found is None or int(found[2]) <= collector.clock.now():
         return None
     if not hmac.compare_digest(_code(found[1], found[2]), found[3]):
         return None
-    return await storage.tokens.verify(found[1])
+    return await collector.tokens.verify(found[1])
 
 
-async def sign_in(request: Request, response: Response, storage: Storage, token: str) -> bool:
+async def sign_in(request: Request, response: Response, collector: Collector, token: str) -> bool:
     """Put a cookie on an answer, if a token opens anything.
 
     Returns:
         Whether it does; a malformed, unknown, wrong or revoked token is just no.
     """
-    if await storage.tokens.verify(token) is None:
+    if await collector.tokens.verify(token) is None:
         return False
-    end = str(storage.now() + LIFE)
+    end = str(collector.clock.now() + LIFE)
     value = f"{token}.{end}.{_code(token, end)}"
     response.set_cookie(
         _name(request),

@@ -27,7 +27,7 @@ from migas.collector.pages.periods import day_number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from migas.collector.pages.periods import Period
     from migas.collector.tokens import Access
 
@@ -52,9 +52,9 @@ _LABELS: dict[tuple[reports.Facet, str], str] = {
 }
 
 
-async def summaries(storage: Storage, access: Access | None, period: Period) -> list[Summary]:
+async def summaries(collector: Collector, access: Access | None, period: Period) -> list[Summary]:
     """The projects that may be seen, those with most sessions in a period first."""
-    names = await storage.reports.visible_projects(access)
+    names = await collector.reports.visible_projects(access)
     counts = (
         select(daily.c.project, daily.c.day, daily.c.detail, func.sum(daily.c.sessions))
         .where(
@@ -66,7 +66,7 @@ async def summaries(storage: Storage, access: Access | None, period: Period) -> 
         .group_by(daily.c.project, daily.c.day, daily.c.detail)
     )
     newest = select(releases.c.project, releases.c.latest).where(releases.c.project.in_(names))
-    async with storage.reading() as connection:
+    async with collector.connections.reading() as connection:
         found = [tuple(row) for row in await connection.execute(counts)]
         latest = {row.project: row.latest for row in await connection.execute(newest)}
     by_project_and_day = _outcomes(((row[0], row[1]), row[2], row[3]) for row in found)
@@ -81,9 +81,9 @@ async def summaries(storage: Storage, access: Access | None, period: Period) -> 
     return sorted(listed, key=lambda summary: (-summary.outcomes.total, summary.name))
 
 
-async def project(storage: Storage, name: str, period: Period) -> Project:
+async def project(collector: Collector, name: str, period: Period) -> Project:
     """Everything that a project's page shows of a period."""
-    ask = storage.reports
+    ask = collector.reports
     days, earlier = _days(period), _days(period.before)
     usage = await ask.usage(name, days)
     by_day = _outcomes((day_number(row.day), row.status, row.sessions) for row in usage)
@@ -91,7 +91,7 @@ async def project(storage: Storage, name: str, period: Period) -> Project:
     before = await ask.sessions(name, earlier)
     users = await ask.users(name, days)
     lost = await ask.lost_runs(name, days)
-    release = await storage.release(name)
+    release = await collector.projects.release(name)
     shown, others = _most_frequent(by_version, release.latest)
     return Project(
         name,

@@ -14,7 +14,7 @@ from migas.collector.pages.chart import chart_data
 from migas.collector.pages.responses import page, redirect, static_file
 
 if TYPE_CHECKING:
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from migas.collector.tokens import Access
 
 # Not part of the interface that programs use, hence of no schema.
@@ -37,8 +37,8 @@ async def projects(request: Request) -> Response:
     visitor = await _visitor(request)
     if visitor is None:
         return _ask_to_sign_in(request)
-    period = periods.parse({}, _storage(request).today())
-    listed = await source.summaries(_storage(request), visitor.access, period)
+    period = periods.parse({}, _collector(request).clock.today())
+    listed = await source.summaries(_collector(request), visitor.access, period)
     return page("projects.html", projects=listed, period=period, visitor=visitor)
 
 
@@ -48,12 +48,12 @@ async def project(request: Request, owner: str, repo: str) -> Response:
     visitor = await _visitor(request)
     if visitor is None:
         return _ask_to_sign_in(request)
-    name, storage = f"{owner}/{repo}", _storage(request)
-    if not visitor.may_see(name) or not await storage.is_registered(name):
+    name, collector = f"{owner}/{repo}", _collector(request)
+    if not visitor.may_see(name) or not await collector.projects.is_registered(name):
         return page("missing.html", 404, visitor=visitor)
-    today = _storage(request).today()
+    today = _collector(request).clock.today()
     period = periods.parse(dict(request.query_params), today)
-    figures = await source.project(storage, name, period)
+    figures = await source.project(collector, name, period)
     return page(
         "project.html",
         project=figures,
@@ -83,7 +83,7 @@ async def sign_in(request: Request) -> Response:
     fields = await origin.form(request)
     address = origin.next_page(fields.get("next"))
     answer = redirect(address)
-    if await signin.sign_in(request, answer, _storage(request), fields.get("token", "").strip()):
+    if await signin.sign_in(request, answer, _collector(request), fields.get("token", "").strip()):
         return answer
     return page("sign_in.html", 401, next=address, refused=True, visitor=None)
 
@@ -105,11 +105,15 @@ async def static(edition: str, name: str) -> Response:
 
 
 async def _visitor(request: Request) -> _Visitor | None:
-    storage = _storage(request)
-    access = await signin.access_of(request, storage)
+    collector = _collector(request)
+    access = await signin.access_of(request, collector)
     if access is not None:
         return _Visitor(access)
-    return _Visitor(None) if storage.open_registration and origin.is_local(request) else None
+    return (
+        _Visitor(None)
+        if collector.projects.open_registration and origin.is_local(request)
+        else None
+    )
 
 
 def _ask_to_sign_in(request: Request) -> Response:
@@ -118,6 +122,6 @@ def _ask_to_sign_in(request: Request) -> Response:
     return redirect("/sign-in" if address == "/" else f"/sign-in?{urlencode({'next': address})}")
 
 
-def _storage(request: Request) -> Storage:
-    storage: Storage = request.app.state.storage
-    return storage
+def _collector(request: Request) -> Collector:
+    collector: Collector = request.app.state.collector
+    return collector

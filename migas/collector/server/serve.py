@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from migas.collector.app import create_app
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.errors import CollectorError
 from migas.collector.http.rate_limit import LIMIT, RateLimiter
 from migas.collector.server import upkeep, workers
@@ -162,8 +162,8 @@ async def _prepare(settings: Settings) -> str:
             raise CollectorError(
                 f"cannot use the certificate {settings.certificate}: {error}"
             ) from error
-    async with Storage.open(settings.database) as storage:
-        return storage.description
+    async with Collector.open(settings.database) as collector:
+        return collector.description
 
 
 async def _serve(
@@ -173,13 +173,17 @@ async def _serve(
     *,
     tidies: bool,
 ) -> None:
-    opening = Storage.open(settings.database, open_registration=settings.open_registration)
-    async with opening as storage:
-        limiter = RateLimiter(storage, settings.limit) if settings.limit else None
-        server = AnnouncedServer(_config(settings, create_app(storage, limiter)), announce)
+    opening = Collector.open(settings.database, open_registration=settings.open_registration)
+    async with opening as collector:
+        limiter = (
+            RateLimiter(collector.connections, collector.clock, settings.limit)
+            if settings.limit
+            else None
+        )
+        server = AnnouncedServer(_config(settings, create_app(collector, limiter)), announce)
         _prepare_interpreter()
         tidying = asyncio.create_task(
-            upkeep.keep_up(storage, settings.retain_days, settings.package_index)
+            upkeep.keep_up(collector, settings.retain_days, settings.package_index)
             if tidies
             else asyncio.sleep(0)
         )

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.counts import removal
-from migas.collector.counts.removal import Removed, forget_before, forget_user
+from migas.collector.counts.removal import Removed
 from migas.collector.counts.sessions import anonymous_session
 from tests.collector.counts.test_sessions import (
     DAY,
@@ -36,16 +36,16 @@ OTHER = str(UUID(int=8))
 
 def forgotten(database: Database, user: str) -> Removed:
     async def run() -> Removed:
-        async with Storage.open(database.url) as storage:
-            return await forget_user(storage, user)
+        async with Collector.open(database.url) as collector:
+            return await collector.removal.forget_user(user)
 
     return asyncio.run(run())
 
 
 def aged(database: Database, day: int) -> Removed:
     async def run() -> Removed:
-        async with Storage.open(database.url) as storage:
-            return await forget_before(storage, day)
+        async with Collector.open(database.url) as collector:
+            return await collector.removal.forget_before(day)
 
     return asyncio.run(run())
 
@@ -205,7 +205,7 @@ def test_deleting_beside_ingestion_collides_with_nothing(
 
     async def run() -> None:
         opening = [
-            Storage.open(database.url, open_registration=True, clock=clock) for _ in range(2)
+            Collector.open(database.url, open_registration=True, clock=clock) for _ in range(2)
         ]
         async with opening[0] as first, opening[1] as second:
             crumbs = some_crumbs(6, 400)
@@ -213,10 +213,14 @@ def test_deleting_beside_ingestion_collides_with_nothing(
             for start in range(0, 400, 100):
                 part = zip(crumbs[start : start + 100], [first, second] * 50, strict=True)
                 answers = await asyncio.gather(
-                    *(storage.record(crumb) for crumb, storage in part),
-                    *(forget_user(storage, user) for user in users for storage in (first, second)),
-                    forget_before(first, int(clock.now) // DAY - 1),
-                    forget_before(second, int(clock.now) // DAY),
+                    *(collector.ingestion.record(crumb) for crumb, collector in part),
+                    *(
+                        collector.removal.forget_user(user)
+                        for user in users
+                        for collector in (first, second)
+                    ),
+                    first.removal.forget_before(int(clock.now) // DAY - 1),
+                    second.removal.forget_before(int(clock.now) // DAY),
                 )
                 assert None not in answers
                 clock.now += 40_000

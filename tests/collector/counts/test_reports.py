@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.counts.reports import (
     ErrorSummary,
     LostRun,
@@ -51,12 +51,12 @@ def asked(
     clock = Clock()
 
     async def run() -> Any:
-        async with Storage.open(database.url, open_registration=True, clock=clock) as storage:
+        async with Collector.open(database.url, open_registration=True, clock=clock) as collector:
             for days_ago, fields in sent:
                 clock.now = NOON - days_ago * 86400
-                await storage.record(a_crumb(**fields))
+                await collector.ingestion.record(a_crumb(**fields))
             clock.now = NOON
-            return await question(storage.reports)
+            return await question(collector.reports)
 
     return asyncio.run(run())
 

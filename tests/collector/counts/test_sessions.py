@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
 from migas.collector.counts.sessions import anonymous_session
-from tests.collector.databases import with_storage
+from tests.collector.databases import with_collector
 from tests.collector.test_collector import a_crumb, count
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ def record(database: Database, *crumbs: Crumb, clock: Callable[[], float] | None
     """Store breadcrumbs, each in a transaction of its own."""
 
     async def run() -> None:
-        opening = Storage.open(database.url, open_registration=True, clock=clock or Clock())
-        async with opening as storage:
+        opening = Collector.open(database.url, open_registration=True, clock=clock or Clock())
+        async with opening as collector:
             for crumb in crumbs:
-                await storage.record(crumb)
+                await collector.ingestion.record(crumb)
 
     asyncio.run(run())
 
@@ -50,11 +50,11 @@ def record(database: Database, *crumbs: Crumb, clock: Callable[[], float] | None
 def recounted(database: Database) -> Difference:
     found: list[Difference] = []
 
-    async def work(storage: Storage) -> None:
-        async with storage.writing() as connection:
+    async def work(collector: Collector) -> None:
+        async with collector.connections.writing() as connection:
             found.append(await connection.run_sync(rebuild))
 
-    with_storage(database.url, work)
+    with_collector(database.url, work)
     return found[0]
 
 
@@ -75,12 +75,12 @@ def test_a_repeated_breadcrumb_of_a_session_is_stored_once(database: Database) -
 
 
 def test_repeated_in_one_batch_it_is_stored_once_too(database: Database) -> None:
-    async def work(storage: Storage) -> None:
+    async def work(collector: Collector) -> None:
         crumb = a_crumb(session_id=str(uuid4()))
-        answers = await asyncio.gather(*(storage.record(crumb) for _ in range(20)))
+        answers = await asyncio.gather(*(collector.ingestion.record(crumb) for _ in range(20)))
         assert None not in answers
 
-    with_storage(database.url, work, open_registration=True)
+    with_collector(database.url, work, open_registration=True)
     assert count(database) == 1
     assert recounted(database).none
 
@@ -180,15 +180,15 @@ def test_whatever_arrives_the_counts_are_those_of_the_breadcrumbs(
     """Two collectors at work on the same sessions, for several days."""
     clock = Clock()
 
-    async def work(first: Storage) -> None:
-        opening = Storage.open(database.url, open_registration=True, clock=clock)
+    async def work(first: Collector) -> None:
+        opening = Collector.open(database.url, open_registration=True, clock=clock)
         async with opening as second:
             crumbs = some_crumbs(seed, 300)
             for start in range(0, 300, 60):
                 clock.now += 40_000
                 await asyncio.gather(
                     *(
-                        chosen.record(crumb)
+                        chosen.ingestion.record(crumb)
                         for crumb, chosen in zip(
                             crumbs[start : start + 60], [first, second] * 30, strict=True
                         )
@@ -196,8 +196,8 @@ def test_whatever_arrives_the_counts_are_those_of_the_breadcrumbs(
                 )
 
     async def run() -> None:
-        async with Storage.open(database.url, open_registration=True, clock=clock) as storage:
-            await work(storage)
+        async with Collector.open(database.url, open_registration=True, clock=clock) as collector:
+            await work(collector)
 
     asyncio.run(run())
     found = recounted(database)

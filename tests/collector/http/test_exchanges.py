@@ -19,7 +19,7 @@ import pytest
 from tests.collector.live import PROJECT, LiveCollector, LiveServer, Reply
 
 if TYPE_CHECKING:
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from tests.collector.databases import Database
 
 FOLDER = Path(__file__).with_name("exchanges")
@@ -78,10 +78,10 @@ REWORDED = {
 def test_recorded_exchange(name: str, live_server: LiveServer, database: Database) -> None:
     recorded = json.loads((FOLDER / f"{name}.json").read_text())
 
-    async def prepare(storage: Storage) -> None:
+    async def prepare(collector: Collector) -> None:
         has_bad_version = name in ("gql_add_project_bad_version", "check_project_flagged")
-        await storage.set_release(PROJECT, "0.0.4", ["0.0.3"] if has_bad_version else [])
-        await storage.set_release("foo/bar", "9.9")
+        await collector.projects.set_release(PROJECT, "0.0.4", ["0.0.3"] if has_bad_version else [])
+        await collector.projects.set_release("foo/bar", "9.9")
 
     with live_server.collector(database, prepare=prepare) as collector:
         if name.startswith("get_usage"):

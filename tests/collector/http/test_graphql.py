@@ -11,7 +11,7 @@ import pytest
 from tests.collector.live import ADD_PROJECT, PROJECT, LiveCollector, LiveServer, a_breadcrumb
 
 if TYPE_CHECKING:
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from tests.collector.databases import Database
 
 ADD_BREADCRUMB = (
@@ -173,8 +173,8 @@ def test_check_project_says_when_no_version_is_known(collector: LiveCollector) -
 def test_a_flagged_version_is_recognised_in_any_spelling(
     asked: str, live_server: LiveServer, database: Database
 ) -> None:
-    async def prepare(storage: Storage) -> None:
-        await storage.set_release(PROJECT, "1.2.0", ["1.10.0", "1.1.0", "1.9.0"])
+    async def prepare(collector: Collector) -> None:
+        await collector.projects.set_release(PROJECT, "1.2.0", ["1.10.0", "1.1.0", "1.9.0"])
 
     with live_server.collector(database, prepare=prepare) as collector:
         answer = collector.graphql(CHECK_PROJECT, p=PROJECT, v=asked)

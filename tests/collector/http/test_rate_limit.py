@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.database.breaker import REST_SECONDS
 from migas.collector.http.rate_limit import FREE, RateLimiter, network
 from tests.collector.conftest import BUSY_SECONDS
@@ -40,11 +40,17 @@ def counted(
 
     async def run() -> Any:
         async with AsyncExitStack() as stack:
-            storages = [
-                await stack.enter_async_context(Storage.open(database.url, clock=clock))
+            collectors = [
+                await stack.enter_async_context(Collector.open(database.url, clock=clock))
                 for _ in range(processes)
             ]
-            return await work([RateLimiter(storage, limit) for storage in storages], clock)
+            return await work(
+                [
+                    RateLimiter(collector.connections, collector.clock, limit)
+                    for collector in collectors
+                ],
+                clock,
+            )
 
     return asyncio.run(run())
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from tests.collector.databases import Database, Databases
     from tests.support.postgres import Postgres
 
@@ -36,9 +36,9 @@ class Tokens:
     def __init__(self) -> None:
         self.of: dict[str | None, str] = {}
 
-    async def issue(self, storage: Storage) -> None:
+    async def issue(self, collector: Collector) -> None:
         for project in (None, PROJECT, "nipreps/nipreps"):
-            self.of[project] = await storage.tokens.issue(project)
+            self.of[project] = await collector.tokens.issue(project)
 
 
 @pytest.fixture
@@ -53,12 +53,12 @@ def collector(
     """As recorded: three projects, and a session of this one that was suspended that day."""
     clock = Clock(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp())
 
-    async def prepare(storage: Storage) -> None:
-        await tokens.issue(storage)
+    async def prepare(collector: Collector) -> None:
+        await tokens.issue(collector)
         run = str(uuid4())
         for status in "RS":
             crumb = a_crumb(PROJECT, project_version="0.4.0", session_id=run, status=status)
-            await storage.record(crumb)
+            await collector.ingestion.record(crumb)
 
     with live_server.collector(database, prepare=prepare, clock=clock) as running:
         yield running

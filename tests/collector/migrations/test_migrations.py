@@ -18,7 +18,7 @@ from migas.collector.database.engine import engine_url
 from migas.collector.database.tables import metadata
 from migas.collector.errors import CollectorError
 from migas.collector.migrations import migrate
-from tests.collector.databases import make_tables, with_storage
+from tests.collector.databases import make_tables, with_collector
 from tests.support.collector import plain_environment
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
     from tests.collector.databases import Database
 
 USER = "35ecdd23-f0b6-593a-8d5b-108982c1126d"
@@ -117,12 +117,12 @@ def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> No
 def test_an_upgraded_database_takes_breadcrumbs(empty_database: Database) -> None:
     from tests.collector.test_collector import a_crumb
 
-    async def work(storage: Storage) -> None:
-        assert await storage.projects() == ["a/b"]
-        assert await storage.record(a_crumb(session_id=RUN, status="C")) is not None
+    async def work(collector: Collector) -> None:
+        assert await collector.projects.names() == ["a/b"]
+        assert await collector.ingestion.record(a_crumb(session_id=RUN, status="C")) is not None
 
     make_oldest(empty_database)
-    with_storage(empty_database.url, work)
+    with_collector(empty_database.url, work)
     assert empty_database.value("SELECT status FROM sessions") == "C"
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-    from migas.collector.collector import Storage
+    from migas.collector.collector import Collector
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 """The time on every clock of these tests, a Friday."""
@@ -54,8 +54,8 @@ def demo(pages_server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> 
     """The demonstration's year, smaller, open on this machine."""
     path = tmp_path_factory.mktemp("demo") / "collector.sqlite"
 
-    async def prepare(storage: Storage) -> None:
-        await fill(storage, SESSIONS)
+    async def prepare(collector: Collector) -> None:
+        await fill(collector, SESSIONS)
 
     with pages_server.collector(
         Database(f"sqlite:///{path}"),

@@ -9,7 +9,7 @@ from html import unescape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,20 +63,20 @@ class Site:
 
     def token(self, project: str | None) -> str:
         """Issue a token, as `migas token` does."""
-        issued: str = self._in_storage(lambda storage: storage.tokens.issue(project))
+        issued: str = self._in_collector(lambda collector: collector.tokens.issue(project))
         return issued
 
     def revoke(self, token: str) -> None:
-        assert self._in_storage(lambda storage: storage.tokens.revoke(token))
+        assert self._in_collector(lambda collector: collector.tokens.revoke(token))
 
     def cookie(self, project: str | None = None) -> str:
         """Sign in, and return what a browser would send from then on."""
         return cookie_of(self.post("/sign-in", token=self.token(project)))
 
-    def _in_storage(self, act: Callable[[Storage], Any]) -> Any:
+    def _in_collector(self, act: Callable[[Collector], Any]) -> Any:
         async def run() -> Any:
-            async with Storage.open(self.collector.database.url) as storage:
-                return await act(storage)
+            async with Collector.open(self.collector.database.url) as collector:
+                return await act(collector)
 
         # In a thread: a browser keeps a loop running in this one.
         with ThreadPoolExecutor(1) as executor:

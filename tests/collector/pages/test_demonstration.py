@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.collector.admin import demo_data
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
 from tests.collector.databases import Database
 from tests.collector.pages.conftest import NOON
@@ -32,9 +32,9 @@ SERVE = f"import sys; from migas.cli import demo; sys.exit(demo.serve({COUNT}))"
 
 async def fill(url: str) -> Difference:
     """Fill a database, and count everything once more."""
-    async with Storage.open(url, clock=NOON.timestamp) as storage:
-        await demo_data.fill(storage, COUNT)
-        async with storage.writing() as connection:
+    async with Collector.open(url, clock=NOON.timestamp) as collector:
+        await demo_data.fill(collector, COUNT)
+        async with collector.connections.writing() as connection:
             return await connection.run_sync(rebuild)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.collector.collector import Storage
+from migas.collector.collector import Collector
 from migas.collector.projects.versions import Release
 from migas.collector.server import package_index
 from migas.collector.server.package_index import newest_version
@@ -122,19 +122,19 @@ def test_a_projects_newest_version_is_read_once_an_hour(database: Database, inde
     clock = Clock()
 
     async def run() -> None:
-        async with Storage.open(database.url, clock=clock) as storage:
-            await storage.register(["a/b", "c/d"])
-            await storage.set_release("a/b", "2.0", ["1.0"])
-            await storage.set_package("a/b", "package")
+        async with Collector.open(database.url, clock=clock) as collector:
+            await collector.projects.register(["a/b", "c/d"])
+            await collector.projects.set_release("a/b", "2.0", ["1.0"])
+            await collector.projects.set_package("a/b", "package")
             for _ in range(3):
-                await refresh_releases(storage, index.url)
+                await refresh_releases(collector, index.url)
             assert index.asked == ["/pypi/package/json"]
-            assert await storage.release("a/b") == Release("2.1.0", ("1.0",))
-            assert await storage.release("c/d") == Release()
+            assert await collector.projects.release("a/b") == Release("2.1.0", ("1.0",))
+            assert await collector.projects.release("c/d") == Release()
             index.body = b"nonsense"
             clock.now += FRESH_SECONDS
-            await refresh_releases(storage, index.url)
+            await refresh_releases(collector, index.url)
             assert len(index.asked) == 2
-            assert (await storage.release("a/b")).latest == "2.1.0"
+            assert (await collector.projects.release("a/b")).latest == "2.1.0"
 
     asyncio.run(run())

@@ -1,0 +1,34 @@
+"""The time that breadcrumbs are stamped with, in the three forms in which it is asked for."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+
+class Clock:
+    """The present time.
+
+    Args:
+        seconds: Tells the seconds since 1970.
+    """
+
+    def __init__(self, seconds: Callable[[], float] = time.time) -> None:
+        self._seconds = seconds
+
+    def time(self) -> float:
+        """The present time, in seconds since 1970."""
+        return self._seconds()
+
+    def now(self) -> int:
+        """The present second."""
+        return int(self._seconds())
+
+    def today(self) -> dt.date:
+        """The present day, in UTC."""
+        return datetime.fromtimestamp(self._seconds(), UTC).date()

@@ -1,0 +1,169 @@
+"""The registered projects: which there are, and what is known about their versions."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, or_, select, update
+
+from migas.collector.database.statements import insert_new
+from migas.collector.database.tables import flagged_versions, projects, releases
+from migas.collector.projects.names import is_project_name
+from migas.collector.projects.versions import UNKNOWN, Release, in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from migas.collector.clock import Clock
+    from migas.collector.database.connections import Connections
+
+MEMORY_SECONDS = 1.0
+"""For so long a process may not know what another one has changed about a project."""
+
+
+class Projects:
+    """The projects of one database.
+
+    Args:
+        connections: To the database.
+        clock: Tells when something was registered.
+        open_registration: Register an unknown `owner/repo` at its first breadcrumb.
+
+    Attributes:
+        open_registration: Whether an unknown project is registered at its first breadcrumb.
+    """
+
+    def __init__(
+        self, connections: Connections, clock: Clock, *, open_registration: bool = False
+    ) -> None:
+        self.open_registration = open_registration
+        self._connections = connections
+        self._clock = clock
+        self._remembered: dict[str, Release] = {}
+        self._remembered_until = 0.0
+
+    async def register(self, names: Iterable[str]) -> None:
+        """Take breadcrumbs of these projects from now on; known ones stay as they are."""
+        wanted = list(names)
+        await self._connections.transact(lambda connection: self._register(connection, wanted))
+
+    async def names(self) -> list[str]:
+        """The registered projects, in the order in which they were registered."""
+        async with self._connections.reading() as connection:
+            found = await connection.scalars(select(projects.c.project).order_by(projects.c.idx))
+            return list(found)
+
+    async def is_registered(self, project: str) -> bool:
+        """Whether breadcrumbs of this project are taken."""
+        if not is_project_name(project):
+            return False
+        async with self._connections.reading() as connection:
+            return project in await _registered(connection, {project})
+
+    async def release(self, project: str) -> Release:
+        """What is known about a project's versions; the project need not be registered."""
+        if not is_project_name(project):
+            return Release()
+        async with self._connections.reading() as connection:
+            return (await _releases(connection, {project}))[project]
+
+    async def set_release(self, project: str, latest: str, flagged: Iterable[str] = ()) -> None:
+        """Name a project's newest version, and versions to flag beside those flagged before.
+
+        Args:
+            project: `owner/repo`.
+            latest: The newest version, as PEP 440 writes it.
+            flagged: Versions with known faults, as PEP 440 writes them.
+        """
+        row = {"project": project, "latest": latest, "recorded": self._clock.now()}
+        flags = [{"project": project, "version": version} for version in flagged]
+        async with self._connections.writing() as connection:
+            await connection.execute(delete(releases).where(releases.c.project == project))
+            await connection.execute(releases.insert(), row)
+            if flags:
+                insert = insert_new(flagged_versions, self._connections.dialect)
+                await connection.execute(insert, flags)
+        self._remembered.clear()
+
+    async def set_package(self, project: str, package: str | None) -> None:
+        """Say under which name a package index knows a project; None for none."""
+        named = update(projects).where(projects.c.project == project)
+        async with self._connections.writing() as connection:
+            await connection.execute(named.values(package=package, asked=None))
+
+    async def claim_packages(self, seconds: int) -> list[tuple[str, str]]:
+        """Projects and their packages that no index was asked for in so many seconds.
+
+        Each is handed out once: whoever gets it is the one who asks.
+        """
+        now = self._clock.now()
+        due = or_(projects.c.asked.is_(None), projects.c.asked <= now - seconds)
+        claimed = (
+            update(projects)
+            .where(projects.c.package.isnot(None), due)
+            .values(asked=now)
+            .returning(projects.c.project, projects.c.package)
+        )
+        rows = (
+            await self._connections.transact(lambda connection: connection.execute(claimed))
+        ).all()
+        return [(row.project, row.package) for row in rows]
+
+    async def known(self, connection: AsyncConnection, names: list[str]) -> dict[str, Release]:
+        """The registered ones among some projects, with what is known about their versions.
+
+        With open registration those that are `owner/repo` are registered here.
+
+        Args:
+            connection: In a transaction that may write.
+            names: The projects, in the order in which their breadcrumbs came.
+        """
+        now = time.monotonic()
+        if self._remembered_until <= now:
+            self._remembered.clear()
+            self._remembered_until = now + MEMORY_SECONDS
+        found: dict[str, Release] = {}
+        asked = [name for name in names if name not in self._remembered]
+        if asked:
+            registered = await _registered(connection, set(asked))
+            newcomers: list[str] = []
+            if self.open_registration:
+                # In the order of arrival, which is the order of `names()`.
+                newcomers = [n for n in asked if n not in registered and is_project_name(n)]
+                await self._register(connection, newcomers)
+            found = await _releases(connection, {*registered, *newcomers})
+            # What this transaction registers may still be rolled back with it.
+            self._remembered.update((name, found[name]) for name in registered)
+        return self._remembered | found
+
+    async def _register(self, connection: AsyncConnection, names: list[str]) -> None:
+        if names:
+            now = self._clock.now()
+            rows = [{"project": name, "registered": now} for name in names]
+            await connection.execute(insert_new(projects, self._connections.dialect), rows)
+
+
+async def _registered(connection: AsyncConnection, names: set[str]) -> set[str]:
+    query = select(projects.c.project).where(projects.c.project.in_(names))
+    return set(await connection.scalars(query))
+
+
+async def _releases(connection: AsyncConnection, names: set[str]) -> dict[str, Release]:
+    """What is known about the versions of each of these projects."""
+    latest_query = select(releases.c.project, releases.c.latest).where(
+        releases.c.project.in_(names)
+    )
+    flagged_query = select(flagged_versions.c.project, flagged_versions.c.version).where(
+        flagged_versions.c.project.in_(names)
+    )
+    latest = {row.project: row.latest for row in await connection.execute(latest_query)}
+    flagged: dict[str, set[str]] = {}
+    for row in await connection.execute(flagged_query):
+        flagged.setdefault(row.project, set()).add(row.version)
+    return {
+        name: Release(latest.get(name, UNKNOWN), in_order(flagged.get(name, set())))
+        for name in names
+    }
