@@ -25,14 +25,19 @@ if TYPE_CHECKING:
     from migas.spool.servers import Backoff
     from migas.spool.spool import Spool
 
-    Send = Callable[[str, Breadcrumb, Callable[[], None]], None]
+    Send = Callable[[str, Breadcrumb], None]
 
 SECOND_AFTER_RUNNING = 1.05
 """Seconds between a session's `R` and its end: a server's times are whole seconds, and of two in
 the same second the `R` would win for ever."""
 
+HOLD_SECONDS = 1.0
+"""How long an `R` is held back. The end of a run this young overtakes it, and is the only one that
+is sent: otherwise whoever waits for the end would wait for the second to be over as well."""
+
 _FAILURES_IN_A_ROW = 2
 _STEP_SECONDS = 5.0
+_LOOK_SECONDS = 0.03
 
 
 class Clock:
@@ -53,11 +58,13 @@ class Drain:
     Args:
         spool: What to empty.
         backoff: Which servers must be left alone.
-        send: Sends one breadcrumb to an endpoint, or raises `NoAnswerError`; while the server
-            thinks it may call its third argument, which prepares the next.
+        send: Sends one breadcrumb to an endpoint, or raises `NoAnswerError`.
         clock: The time.
         by_hand: A person asked: earlier failures do not count, and what dead couriers had claimed
             is taken at once.
+        patience: Seconds that the program waits for its end to be sent; None where it does not. An
+            end that would have to wait longer for its `R`'s second to be over is sent in it: better
+            than none. Nor is a server's plea for silence outlasted, if somebody waits.
         on_progress: Called before each step that may take long.
     """
 
@@ -69,6 +76,7 @@ class Drain:
         *,
         clock: Clock | None = None,
         by_hand: bool = False,
+        patience: float | None = None,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self.delivered = 0
@@ -78,6 +86,7 @@ class Drain:
         self._send = send
         self._clock = clock or Clock()
         self._by_hand = by_hand
+        self._patience = patience
         self._on_progress = on_progress
         self._lease = Lease(spool.root)
         self._silenced: dict[str, str] = {}
@@ -85,7 +94,6 @@ class Drain:
         self._paces: dict[str, Pace] = {}
         self._unnoted: dict[str, int] = {}
         self._tried: set[str] = set()
-        self._ahead: dict[str, tuple[str, Record] | None] = {}
         self._running_sent: dict[str, float] = {}
 
     def run(self, deadline: float) -> bool:
@@ -131,59 +139,52 @@ class Drain:
         ]
 
     def _send_all(self, deadline: float) -> None:
+        """Send what there is, and look again: more may have come, and a held `R` be due."""
+        ended: dict[str, int] = {}
         while entries := self._sendable():
-            ended = {entry.session for entry in entries if not entry.is_running}
-            try:
-                for number, entry in enumerate(entries, 1):
-                    if entry.server in self._silenced:
-                        continue
-                    if self._clock.now() >= deadline:
-                        return
+            # Oldest first, so this is each session's last end, also when it has left by now.
+            ended |= {entry.session: entry.micros for entry in entries if not entry.is_running}
+            due = [entry for entry in entries if not self._is_held(entry, ended)]
+            for entry in due:
+                if self._clock.now() >= deadline:
+                    return
+                if entry.server not in self._silenced:
                     self._on_progress()
                     self._lease.keep()
                     self._tried.add(entry.name)
-                    taken = self._take(entry, ended)
-                    if taken is not None:
-                        claimed, record = taken
-                        self._wait_until_due(record, entry)
-                        following = entries[number] if number < len(entries) else None
-                        self._deliver(record, entry, claimed, lambda: self._look(following, ended))  # noqa: B023  called at once
-            finally:
-                self._give_back_ahead()
+                    self._send_one(entry, ended)
+            if not due:
+                # In a folder with very many files a look takes longer: most of the time we sleep.
+                pause = _LOOK_SECONDS + len(entries) / 1e5
+                if self._clock.now() + pause >= deadline:
+                    return
+                self._sleep_until(self._clock.now() + pause)
 
-    def _take(self, entry: Entry, ended: set[str]) -> tuple[str, Record] | None:
-        """Claim and read an entry; None when there is nothing to send."""
-        if entry.name in self._ahead:
-            return self._ahead.pop(entry.name)
+    def _is_held(self, entry: Entry, ended: dict[str, int]) -> bool:
+        """Whether an `R` is so young that its end may overtake it."""
+        if not entry.is_running or _is_overtaken(entry, ended) or self._by_hand:
+            return False
+        return 0.0 <= self._clock.now() - entry.micros / 1e6 < HOLD_SECONDS
+
+    def _send_one(self, entry: Entry, ended: dict[str, int]) -> None:
         claimed = self._spool.claim(entry.name)
         if claimed is None:
-            return None
-        if entry.is_running and entry.session in ended:
-            self._spool.discard(claimed)  # the end is news enough
-            return None
+            return
+        if _is_overtaken(entry, ended):
+            self._spool.discard(claimed)
+            return
         try:
-            return claimed, self._spool.read(claimed)
+            record = self._spool.read(claimed)
         except InvalidRecordError as error:
             log.debug("%s", error)
             self._spool.set_aside(claimed)
+            return
         except OSError as error:
             log.debug("%s cannot be read now: %s", claimed, error)
             self._spool.give_back(claimed)
-        return None
-
-    def _look(self, entry: Entry | None, ended: set[str]) -> None:
-        """Take the next entry ahead of its turn, in the time in which a server thinks."""
-        if entry is not None and entry.server not in self._silenced:
-            try:
-                self._ahead[entry.name] = self._take(entry, ended)
-            except OSError as error:  # not to be mistaken for the connection's failure
-                log.debug("the next breadcrumb could not be taken ahead: %s", error)
-
-    def _give_back_ahead(self) -> None:
-        for taken in self._ahead.values():
-            if taken is not None:
-                self._spool.give_back(taken[0])
-        self._ahead.clear()
+            return
+        self._wait_until_due(record, entry)
+        self._deliver(record, entry, claimed)
 
     def _wait_until_due(self, record: Record, entry: Entry) -> None:
         """Keep the server's pace, and never have an end stamped with the second of its `R`."""
@@ -192,6 +193,8 @@ class Drain:
         if not entry.is_running:
             running = self._running_sent.get(entry.session, 0.0)
             earliest = max(earliest, running, _near(record.get("not_before", 0.0), now))
+            if self._patience is not None:
+                earliest = min(earliest, entry.micros / 1e6 + self._patience)
         self._sleep_until(earliest)
 
     def _outlast_running(self) -> None:
@@ -210,7 +213,7 @@ class Drain:
             for server, endpoint in self._silenced.items()
             if server in waiting and self._is_silent_by_request(endpoint)
         }
-        if not asked:
+        if not asked or self._patience is not None:
             return False
         until = self._clock.now() + min(asked.values())
         patience = Lease(self._spool.root, "patience")  # of many couriers, one stays
@@ -241,15 +244,15 @@ class Drain:
             self._paces[server] = Pace(self._backoff.recent(endpoint))
         return self._paces[server]
 
-    def _deliver(
-        self, record: Record, entry: Entry, claimed: str, meanwhile: Callable[[], None]
-    ) -> None:
+    def _deliver(self, record: Record, entry: Entry, claimed: str) -> None:
         endpoint = record["endpoint"]
         self._pace(entry.server, endpoint).sent(self._clock.now())
         try:
-            self._send(endpoint, record["breadcrumb"], meanwhile)
+            self._send(endpoint, record["breadcrumb"])
         except NoAnswerError as error:
             log.debug("%s: %s", endpoint, error)
+            if error.kind == "timeout":
+                self._note_running(entry)  # it may have been read, and be stored
             self._keep_or_drop(entry, claimed, error)
             if error.kind == "refused":
                 self._backoff.refused(endpoint, str(error))
@@ -261,6 +264,9 @@ class Drain:
         self._unnoted[endpoint] = self._unnoted.get(endpoint, 0) + 1
         if self._failures.pop(endpoint, None) is not None:
             self._note_successes()
+        self._note_running(entry)
+
+    def _note_running(self, entry: Entry) -> None:
         if entry.is_running:
             self._running_sent[entry.session] = self._clock.now() + SECOND_AFTER_RUNNING
 
@@ -288,6 +294,11 @@ class Drain:
         # One breadcrumb that upsets the server must not keep the others waiting.
         if error.kind != "failed" or self._failures[endpoint] >= _FAILURES_IN_A_ROW:
             self._silenced[server_key(endpoint)] = endpoint
+
+
+def _is_overtaken(entry: Entry, ended: dict[str, int]) -> bool:
+    """Whether it is an `R` whose session's end is known: that is news enough."""
+    return entry.is_running and entry.micros <= ended.get(entry.session, -1)
 
 
 def _near(moment: float, now: float) -> float:

@@ -70,8 +70,9 @@ def main(
     """Be a courier.
 
     Args:
-        arguments: Of `--now` (a person asked), `--stdin` (a record comes through standard input)
-            and `--until=MOMENT` (of the monotonic clock, at which somebody who waits will kill).
+        arguments: Of `--now` (a person asked), `--stdin` (a record comes through standard input),
+            `--until=MOMENT` (of the monotonic clock, at which somebody who waits will kill),
+            `--patience=SECONDS` (that the program waits at its end) and `--at-exit` (it waits now).
         stall: Seconds without progress after which this process dies.
         life: Seconds after which it dies in any case.
 
@@ -82,20 +83,20 @@ def main(
         return 0
     alarm = Life(stall, life)
     alarm.go_on()
-    moments = [word.partition("=")[2] for word in arguments if word.startswith("--until=")]
-    hurry_until = float(moments[0]) if moments else None
-    if hurry_until is None and hasattr(os, "nice"):
-        os.nice(_NICENESS)
-    sender = Sender(ANSWER_SECONDS, hurry_until, _learn)
-    by_hand = "--now" in arguments
+    until, patience = _number(arguments, "--until="), _number(arguments, "--patience=")
+    by_hand, is_at_exit = "--now" in arguments, "--at-exit" in arguments
+    if not is_at_exit and not by_hand and hasattr(os, "nice"):
+        os.nice(_NICENESS)  # the program works, and comes first
+    sender = Sender(ANSWER_SECONDS, until, _learn)
     if environment.is_array_task() and not by_hand:
-        left = None if hurry_until is None else hurry_until - time.monotonic()
-        time.sleep(spread(left))
+        time.sleep(spread(None if until is None else until - time.monotonic()))
     try:
         if "--stdin" in arguments:
             _send_payload(sender)
-        ends = alarm.ends if hurry_until is None else min(alarm.ends, hurry_until)
-        _drain(sender, alarm, ends, by_hand=by_hand)
+        drain = _drain(by_hand=by_hand, sender=sender, alarm=alarm, patience=patience)
+        if drain is not None:
+            ends = alarm.ends if until is None else min(alarm.ends, until)
+            drain.run(time.time() + ends - time.monotonic())
     except (OSError, RuntimeError) as error:
         log.debug("the courier cannot use the spool: %s", error)
     finally:
@@ -163,13 +164,25 @@ def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
     return delivered, refused, counts["ready"] + counts["sending"]
 
 
-def _drain(sender: Sender, alarm: Life, ends: float, *, by_hand: bool) -> None:
+def _drain(*, by_hand: bool, sender: Sender, alarm: Life, patience: float | None) -> Drain | None:
+    """What there is to be done, or None where nothing was ever spooled."""
     spool = Spool(places.state_folder())
     if not spool.exists():
-        return
+        return None
     spool.prepare()
-    drain = Drain(spool, Backoff(spool.root), sender, by_hand=by_hand, on_progress=alarm.go_on)
-    drain.run(time.time() + ends - time.monotonic())
+    return Drain(
+        spool,
+        Backoff(spool.root),
+        sender,
+        by_hand=by_hand,
+        patience=patience,
+        on_progress=alarm.go_on,
+    )
+
+
+def _number(arguments: Sequence[str], name: str) -> float | None:
+    values = [word.removeprefix(name) for word in arguments if word.startswith(name)]
+    return float(values[0]) if values else None
 
 
 def _send_payload(sender: Sender) -> None:

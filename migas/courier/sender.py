@@ -14,62 +14,60 @@ if TYPE_CHECKING:
     from migas.message.breadcrumb import Breadcrumb
     from migas.transport.client import Client
 
-# What is left after both is for noting the failure before the end.
-_PATIENT_SHARE = 0.6
-_LAST_SHARE = 0.35
+_SHARE = 0.9
+"""Of the time left; the rest is for noting a failure before the end."""
+
 _TOO_SHORT_SECONDS = 0.3
 
 
 class Sender:
-    """Sends breadcrumbs over one kept connection per server.
+    """Sends breadcrumbs over one kept connection per server, each by one request.
+
+    Where nobody waits, that is `add_project`, which brings news of versions, and asks a third site
+    for them: it may take seconds. Whoever is waited for uses the REST call, which asks nobody else
+    and answers when the breadcrumb is stored. It never sends the same a second time by another way:
+    a server that has read a request stores it, answered or not, and would have it twice.
 
     Args:
         timeout: Seconds for each.
-        hurry_until: The moment of the monotonic clock at which somebody kills this process. What
-            cannot wait for `add_project`'s answer then goes by the REST call, which a server stores
-            even when the client is gone.
+        until: The moment of the monotonic clock at which somebody who waits kills this process;
+            None when nobody waits.
         learn: Gets a project and the server's answer, when that names another newest version.
     """
 
     def __init__(
         self,
         timeout: float,
-        hurry_until: float | None = None,
+        until: float | None = None,
         learn: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> None:
         self._timeout = timeout
         self._learn = learn
         self._learned: dict[str, object] = {}
-        self._hurry_until = hurry_until
+        self._until = until
         self._clients: dict[str, Client] = {}
 
-    def __call__(
-        self, endpoint: str, crumb: Breadcrumb, meanwhile: Callable[[], None] | None = None
-    ) -> None:
+    def __call__(self, endpoint: str, crumb: Breadcrumb) -> None:
         """Send one.
 
         Args:
             endpoint: The server's base URL.
             crumb: What to send, fitted.
-            meanwhile: May be called while the server thinks; must not raise.
 
         Raises:
             NoAnswerError: It is not known to be stored.
         """
         client = self._client(endpoint)
-        left = 0.0 if self._hurry_until is None else self._hurry_until - time.monotonic()
-        if left <= 0:  # nobody waits, or whoever did has let us live
-            self._stored(crumb, client.add_project(crumb, self._timeout, meanwhile))
+        if self._until is None:
+            self._stored(crumb, client.add_project(crumb, self._timeout))
             return
+        left = max(self._until - time.monotonic(), 0.0)
         try:
-            answer = client.add_project(crumb, min(self._timeout, left * _PATIENT_SHARE))
-            self._stored(crumb, answer)
+            client.add_breadcrumb_rest(crumb, min(self._timeout, left * _SHARE))
         except NoAnswerError as error:
             if error.kind == "no route" and left < _TOO_SHORT_SECONDS:
                 error.kind = "timeout"  # so short a try says nothing about the way
-            if error.kind != "timeout":
-                raise
-            client.add_breadcrumb_rest(crumb, min(self._timeout, left * _LAST_SHARE))
+            raise
 
     def close(self) -> None:
         """Close all connections."""

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 COURIER_SECONDS = 10.0
 """A process starts at most one courier in this time, and one more at its end."""
 
+RUNNING_SECONDS = 3.0
+"""For so long after an `R` its end may have to wait for the server's second to be over."""
+
+_RUNNING_GRACE = 0.3
+_EARLY_SECONDS = 4.0
+"""What a courier has whom the program does not wait for yet: to hold an `R`, send it, and go."""
+
 
 class Couriers:
     """The couriers of this process.
@@ -32,6 +39,7 @@ class Couriers:
         self._lock = threading.RLock()
         self._attended: list[DispatchedCourier] = []
         self._started = float("-inf")
+        self._running_at = float("-inf")
         self._is_owed = False
         self._is_exiting = False
 
@@ -55,6 +63,10 @@ class Couriers:
                 self._is_owed = True
                 self._watch.call_later(self, left, self._start_owed)
         return is_started
+
+    def running_was_written(self) -> None:
+        """Note that some session's `R` is on its way: its end keeps a second's distance."""
+        self._running_at = time.monotonic()
 
     def may_start(self, payload: Record | None = None) -> bool:
         """Whether one could do anything now: none is started for a server that was unreachable."""
@@ -125,16 +137,17 @@ class Couriers:
         if not self.may_start(payload):
             return False
         from migas.delivery import spawn
-        from migas.host import environment
         from migas.spool.record import encode
 
-        mode = values.delivery()
-        attended = mode == "inline" or (mode == "auto" and environment.is_short_lived())
+        attended = is_waited_for()
         self._is_owed = False
         self._started = time.monotonic()
+        seconds = self._exit_seconds() if self._is_exiting else _EARLY_SECONDS
         courier = spawn.dispatch(
             None if payload is None else encode(payload),
-            attended_for=values.settings().exit_timeout if attended else None,
+            attended_for=seconds if attended else None,
+            patience=values.settings().exit_timeout + _RUNNING_GRACE / 2 if attended else None,
+            at_exit=attended and self._is_exiting,
         )
         if courier is None:
             log.debug("what waits is left to a later courier")
@@ -151,7 +164,7 @@ class Couriers:
 
     def _wait(self) -> None:
         """Give each its moment, one for all together, and end it then."""
-        deadline = time.monotonic() + values.settings().exit_timeout
+        deadline = time.monotonic() + self._exit_seconds()
         couriers, self._attended = self._attended, []
         for courier in couriers:
             has_ended = False
@@ -161,3 +174,16 @@ class Couriers:
                 if not has_ended:
                     courier.kill()
                 courier.forget()
+
+    def _exit_seconds(self) -> float:
+        """How long the program waits at its end, a little longer where an `R` is just sent."""
+        is_near = time.monotonic() - self._running_at < RUNNING_SECONDS
+        return values.settings().exit_timeout + (_RUNNING_GRACE if is_near else 0.0)
+
+
+def is_waited_for() -> bool:
+    """Whether a courier has only the moment that the program waits for it at its end."""
+    from migas.host import environment
+
+    mode = values.delivery()
+    return mode == "inline" or (mode == "auto" and environment.is_short_lived())

@@ -13,7 +13,7 @@ import threading
 import time
 
 from migas import log
-from migas.delivery.couriers import Couriers
+from migas.delivery.couriers import Couriers, is_waited_for
 from migas.delivery.timer import Watch
 from migas.host import forks, process
 from migas.host.descriptors import Reserve
@@ -50,6 +50,7 @@ class Delivery:
         self._reserve = Reserve()
         self._open: set[str] = set()
         self._last_running: dict[str, float] = {}
+        self._held: dict[str, str] = {}
 
     def open_run(self, crumb: Breadcrumb) -> OpenRun:
         """Write down what is sent if nobody hears of a run again, where that can and need be."""
@@ -121,6 +122,7 @@ class Delivery:
         """Remember that a session's `R` has just left: its end keeps a second's distance."""
         if session_id is not None:
             self._last_running[session_id] = time.time()
+            self._couriers.running_was_written()
 
     def flush(self, timeout: float) -> bool:
         """Have everything that waits sent now.
@@ -143,6 +145,10 @@ class Delivery:
     def at_exit(self) -> None:
         """Send a courier for what still waits, and give it its moment where it has only that."""
         self.watch.close()
+        if self._held and is_waited_for():
+            # No end will come any more that could overtake them, and somebody waits.
+            for path in self._held.values():
+                self._usable_spool().hasten(path)
         try:
             self._couriers.at_exit()
         finally:
@@ -182,14 +188,16 @@ class Delivery:
         record = self._record(crumb)
         try:
             spool = self._usable_spool()
-            if path is None:
-                spool.put(record)
-            else:
-                spool.finish(path, record)
+            written = spool.put(record) if path is None else spool.finish(path, record)
         except (OSError, RuntimeError) as error:
             log.debug("the spool cannot be used: %s", error)
             return record
         with self._lock:
+            session = crumb.get("session_id", "")
+            self._held.pop(session, None)
+            if crumb.get("status", "R") == "R":
+                self._held[session] = written
+                self._couriers.running_was_written()
             if self._open:
                 self._reserve.fill(spool.root)  # what was given up is free again
         return None

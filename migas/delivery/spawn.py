@@ -104,7 +104,12 @@ def _is_interpreter(name: str) -> bool:
 
 
 def dispatch(
-    payload: bytes | None = None, *, attended_for: float | None = None, by_hand: bool = False
+    payload: bytes | None = None,
+    *,
+    attended_for: float | None = None,
+    patience: float | None = None,
+    at_exit: bool = False,
+    by_hand: bool = False,
 ) -> DispatchedCourier | None:
     """Start a courier and return at once.
 
@@ -112,6 +117,8 @@ def dispatch(
         payload: A record that could not be spooled, handed over through standard input.
         attended_for: Seconds that somebody will wait for it before killing it; None when it is on
             its own from now on.
+        patience: Seconds that the program waits at its end; None when it does not.
+        at_exit: Whether it waits from now on, rather than having work of its own to do.
         by_hand: Whether a person asked for it: then it ignores earlier failures' backoff.
 
     Returns:
@@ -125,6 +132,10 @@ def dispatch(
     if attended_for is not None:
         # This clock is the whole machine's.
         command.append(f"--until={time.monotonic() + attended_for:.3f}")
+    if patience is not None:
+        command.append(f"--patience={patience:.3f}")
+    if at_exit:
+        command.append("--at-exit")
     try:
         with children.unnoticed() as may_have_one:
             if may_have_one:

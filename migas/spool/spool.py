@@ -37,6 +37,7 @@ _TRIM_CHANCE = 64
 _TRIM_SLACK = 1000
 _SLACK_BYTES = 3072
 _SIZE = slice(17, 22)
+_HASTE_MICROS = 10_000_000
 _MAX_COUNT_BYTES = 256 * 1024
 
 
@@ -106,34 +107,53 @@ class Spool:
         """
         files.overwrite(path, encode(record))
 
-    def finish(self, path: str, record: Record) -> None:
+    def finish(self, path: str, record: Record) -> str:
         """Write over an open record how the run ended, and put it among what waits.
 
         Killed at any moment in between, the run has exactly one file that tells of it. No new file
         is made: that would cost a quarter of a millisecond, and fail on a full disk.
+
+        Returns:
+            The file's path from now on.
 
         Raises:
             OSError: It cannot be written.
         """
         try:
             size = files.overwrite(path, encode(record))
-            os.rename(path, self.folder(layout.READY, Entry.name_for(record, size)))
+            finished = self.folder(layout.READY, Entry.name_for(record, size))
+            os.rename(path, finished)
         except FileNotFoundError:
             # The folder was cleaned away; or a courier took the run for lost, or was faster with
             # this very text, and what is sent twice is counted once.
-            self.put(record)
-            return
+            return self.put(record)
         self._trim_sometimes()
+        return finished
 
-    def put(self, record: Record) -> None:
+    def put(self, record: Record) -> str:
         """Write a breadcrumb that belongs to no open record.
+
+        Returns:
+            The file's path.
 
         Raises:
             OSError: It cannot be written.
         """
         text = encode(record)
-        os.rename(self._draft(text), self.folder(layout.READY, Entry.name_for(record, len(text))))
+        path = self.folder(layout.READY, Entry.name_for(record, len(text)))
+        os.rename(self._draft(text), path)
         self._trim_sometimes()
+        return path
+
+    def hasten(self, path: str) -> None:
+        """Have a waiting breadcrumb count as older: an `R` that is held back is due then."""
+        folder, name = os.path.split(path)
+        micros, mark, rest = name.partition("-")
+        older = f"{int(micros) - _HASTE_MICROS:016d}{mark}{rest}"
+        try:
+            os.rename(path, os.path.join(folder, older))
+        except OSError:
+            return  # sent already
 
     def discard(self, path: str) -> None:
         """Remove a record; one that is gone already is fine."""

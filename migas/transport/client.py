@@ -27,7 +27,7 @@ from migas.transport.deadlines import Guard, Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from migas.message.breadcrumb import Breadcrumb
@@ -36,8 +36,6 @@ __all__ = ["MAX_ANSWER_BYTES", "Client", "NoAnswerError"]
 
 _CONNECT_SHARE = 0.8
 _LATER_SECONDS = 0.5
-# One more try for a kept connection that the server closed meanwhile.
-_ONCE_MORE = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, allowed_methods=None)
 _STORED = {
     "bad_versions": [],
     "cached": False,
@@ -73,7 +71,6 @@ class Client:
         self,
         breadcrumb: Breadcrumb,
         timeout: float,
-        meanwhile: Callable[[], None] | None = None,
     ) -> dict[str, Any]:
         """Store a breadcrumb and learn the project's newest version.
 
@@ -83,8 +80,6 @@ class Client:
         Args:
             breadcrumb: What to store, fitted.
             timeout: Seconds for everything, the second attempt included.
-            meanwhile: Called between asking and listening over a kept connection, in a client that
-                keeps its thread; must not raise.
 
         Returns:
             The server's answer: `success`, and when it is true `bad_versions`, `cached`,
@@ -94,7 +89,7 @@ class Client:
             NoAnswerError: It is not known to be stored.
         """
         deadline = time.monotonic() + timeout
-        answer = self.ask("POST", "/graphql", graphql_body(breadcrumb), timeout, meanwhile)
+        answer = self.ask("POST", "/graphql", graphql_body(breadcrumb), timeout)
         try:
             stored = graphql_data(answer, "add_project")
         except NoAnswerError as first:
@@ -145,7 +140,6 @@ class Client:
         path: str,
         body: bytes,
         timeout: float,
-        meanwhile: Callable[[], None] | None = None,
     ) -> Answer:
         """Make one request of any kind.
 
@@ -154,7 +148,6 @@ class Client:
             path: Below the server's base URL, with a slash before it.
             body: JSON, or nothing.
             timeout: Seconds for everything.
-            meanwhile: As for `add_project`.
 
         Returns:
             The answer, whatever its status.
@@ -163,7 +156,6 @@ class Client:
             NoAnswerError: None came in time, or it is too long.
         """
         if self._guard is not None:
-            connections.do_meanwhile(meanwhile)
             return self._ask_guarded(self._guard, method, path, body, timeout)
         try:
             worker = self._workers.get_nowait()
@@ -222,7 +214,9 @@ class Client:
                 timeout=urllib3.Timeout(
                     connect=seconds * _CONNECT_SHARE, total=seconds + _LATER_SECONDS
                 ),
-                retries=_ONCE_MORE,
+                # What a server has read it may have stored: nothing is sent a second time, but for
+                # `_send`'s one case. With `Retry-After` urllib3 would raise instead of answering.
+                retries=False,
                 redirect=False,
                 preload_content=False,
                 decode_content=False,
@@ -242,14 +236,24 @@ class Client:
             raise NoAnswerError(_reason(error), _kind(error)) from None
 
     def _send(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        manager = self._connections()
         if self._server is None:
-            manager = self._connections()
-            if manager.proxy is not None:
-                return manager.request(method, self.endpoint + path, **options)
             # Taking the same URL apart for each request would cost a sixth of it.
             self._server = manager.connection_from_url(self.endpoint)
-            self._server.headers = manager.headers
-        return self._server.urlopen(method, self._prefix + path, **options)
+        server, made = self._server, self._server.num_connections
+
+        def send() -> urllib3.BaseHTTPResponse:
+            if manager.proxy is not None:
+                return manager.request(method, self.endpoint + path, **options)
+            return server.urlopen(method, self._prefix + path, headers=manager.headers, **options)
+
+        try:
+            return send()
+        except urllib3.exceptions.ProtocolError:
+            if server.num_connections != made:
+                raise
+            # A kept connection, which the server had closed while it was idle: nothing was read.
+            return send()
 
     def _connections(self) -> urllib3.PoolManager:
         import migas

@@ -16,17 +16,14 @@ from migas.settings import policy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
     from typing import Any
 
-    from urllib3.response import HTTPResponse
 
 _MAX_CONNECTIONS = 4
 
 # By the identifier of the thread that asks.
 _in_use: dict[int, HTTPConnection] = {}
 _broken: set[int] = set()
-_meanwhile: dict[int, Callable[[], None]] = {}
 
 
 class _PlainConnection(HTTPConnection):
@@ -40,10 +37,6 @@ class _PlainConnection(HTTPConnection):
         _use(self)
         super().request(*arguments, **options)
 
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3's own
-        _pass_the_time()
-        return super().getresponse()
-
 
 class _TlsConnection(_PlainConnection, HTTPSConnection):
     """The same with TLS, which connects before its first request."""
@@ -51,12 +44,6 @@ class _TlsConnection(_PlainConnection, HTTPSConnection):
     def connect(self) -> None:
         _use(self)
         super().connect()
-
-
-def _pass_the_time() -> None:
-    function = _meanwhile.pop(threading.get_ident(), None)
-    if function is not None:
-        function()
 
 
 def _use(connection: HTTPConnection) -> None:
@@ -72,12 +59,6 @@ class _PlainPool(HTTPConnectionPool):
 
 class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
-
-
-def do_meanwhile(function: Callable[[], None] | None) -> None:
-    """Have this thread call a function once, between its next request and the answer."""
-    if function is not None:
-        _meanwhile[threading.get_ident()] = function
 
 
 def break_off(thread: int | None) -> bool:
@@ -105,7 +86,6 @@ def break_off(thread: int | None) -> bool:
 def forget(thread: int | None) -> None:
     """Note that a thread has ended."""
     _in_use.pop(thread or 0, None)
-    _meanwhile.pop(thread or 0, None)
     _broken.discard(thread or 0)
 
 

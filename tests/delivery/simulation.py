@@ -97,12 +97,8 @@ class LimitedServer:
         self._latency = latency
         self._recent: deque[float] = deque()
 
-    def __call__(
-        self, endpoint: str, crumb: Breadcrumb, meanwhile: Callable[[], None] | None = None
-    ) -> None:
+    def __call__(self, endpoint: str, crumb: Breadcrumb) -> None:
         """Take a breadcrumb as a drain sends it."""
-        if meanwhile is not None:
-            meanwhile()
         self._world.sleep(self._latency)
         now = self._world.now()
         while self._recent and self._recent[0] <= now - 60:

@@ -390,7 +390,7 @@ def test_a_run_that_lasts_says_so_once_and_its_end_follows_by_a_second(
     desk: Desk, server: Any
 ) -> None:
     session = RUN.replace(")", ", announce_after=0.1)")
-    source = f"{PRELUDE}\nimport time\nwith {session}:\n    time.sleep(0.8)"
+    source = f"{PRELUDE}\nimport time\nwith {session}:\n    time.sleep(2)"
 
     desk.run(source)
 

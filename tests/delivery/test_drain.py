@@ -304,7 +304,7 @@ def test_an_end_that_arrives_while_its_announcement_is_sent_follows_it_by_a_seco
         spool.put(running)
         sender = Sender(5)
 
-        def send(endpoint: str, crumb: object, meanwhile: object) -> None:
+        def send(endpoint: str, crumb: object) -> None:
             sender(endpoint, crumb)  # type: ignore[arg-type]
             if len(collector.crumbs()) == 1:
                 spool.put(record(collector.url, session_id=session))
@@ -367,7 +367,7 @@ def test_what_arrives_while_another_drains_is_sent_by_that_one(
     sender = Sender(5)
     late = Drain(spool, Backoff(spool.root), sender)
 
-    def send(endpoint: str, crumb: object, meanwhile: object) -> None:
+    def send(endpoint: str, crumb: object) -> None:
         if not server.breadcrumbs:
             spool.put(record(server.url))
             assert not late.run(time.time() + 5)  # the lease is held: it leaves
@@ -388,7 +388,7 @@ def test_a_drain_stops_at_its_deadline(spool: Spool, server: FaultServer, drain:
     assert spool.count()["ready"] == 3
 
 
-def test_what_was_taken_ahead_goes_back_when_the_server_asks_for_silence(
+def test_what_follows_stays_when_the_server_asks_for_silence(
     spool: Spool, server: FaultServer, drain: Draining
 ) -> None:
     for _ in range(4):
@@ -401,7 +401,7 @@ def test_what_was_taken_ahead_goes_back_when_the_server_asks_for_silence(
     assert (spool.count()["ready"], spool.count()["sending"]) == (2, 0)
 
 
-def test_what_was_taken_ahead_is_sent_once(
+def test_what_waits_is_sent_once_and_in_its_order(
     spool: Spool, server: FaultServer, drain: Draining
 ) -> None:
     records = [record(server.url) for _ in range(20)]

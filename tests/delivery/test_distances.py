@@ -1,0 +1,104 @@
+"""At any distance between a session's `R` and its end, a program that waits has its end stored.
+
+A server stamps whole seconds, and of two breadcrumbs in the same second the `R` would win for ever.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from migas.settings.identity import random_uuid
+from tests.support.programs import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.collector import CollectorProcess
+
+# As fMRIPrep, NiBabies and SDCflows begin, and fail early.
+RELEASED = """\
+import sys, time
+import migas
+from migas.helpers import track_exit
+
+endpoint, session, distance = sys.argv[1], sys.argv[2], float(sys.argv[3])
+migas.setup(endpoint=endpoint, session_id=session)
+migas.add_breadcrumb("lab/distance", "1.0.0", status="R", status_desc="workflow start")
+track_exit("lab/distance", "1.0.0")
+time.sleep(distance)
+sys.exit(1)
+"""
+
+SESSION = """\
+import sys, time
+import migas
+
+endpoint, session, distance = sys.argv[1], sys.argv[2], float(sys.argv[3])
+migas.setup(endpoint=endpoint, session_id=session)
+with migas.session("lab/distance", "1.0.0", announce_after=0.05) as run:
+    time.sleep(0.05 + distance)
+    run.fail("Exited with code 1")
+"""
+
+EXPLICIT = """\
+import sys, time
+import migas
+
+endpoint, session, distance = sys.argv[1], sys.argv[2], float(sys.argv[3])
+migas.setup(endpoint=endpoint, session_id=session)
+with migas.session("lab/distance", "1.0.0", init_ping=False) as run:
+    assert migas.add_project("lab/distance", "1.0.0", status="R")["success"]
+    time.sleep(distance)
+    run.fail("Exited with code 1")
+"""
+
+
+@pytest.mark.parametrize(
+    "distance", [0.0, 0.2, 0.5, 0.8, 0.95, 1.05, 1.2, 1.6, 2.2, 3.0], ids="{:.2f}s".format
+)
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [(RELEASED, 1), (SESSION, 0), (EXPLICIT, 0)],
+    ids=["released", "session", "explicit"],
+)
+def test_the_end_is_stored_when_the_program_has_ended(
+    tmp_path: Path, shared_collector: CollectorProcess, text: str, status: int, distance: float
+) -> None:
+    session = random_uuid()
+    arguments = [shared_collector.url, session, str(distance)]
+    environ = {**environment(tmp_path), "MIGAS_DELIVERY": "inline"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", text, *arguments],
+        env=environ,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    stored = [crumb for crumb in shared_collector.crumbs() if crumb["session_id"] == session]
+
+    assert (done.returncode, done.stdout, done.stderr) == (status, b"", b"")
+    statuses = [crumb["status"] for crumb in stored]
+    assert statuses in (["F"], ["R", "F"])
+    if len(stored) == 2:
+        assert stored[0]["timestamp"] < stored[1]["timestamp"], "the session would run for ever"
+    assert list(tmp_path.rglob("ready/*.json")) + list(tmp_path.rglob("sending/*")) == []
+
+
+def test_an_announcement_that_no_end_follows_is_stored_when_the_program_has_ended(
+    tmp_path: Path, shared_collector: CollectorProcess
+) -> None:
+    session = random_uuid()
+    text = RELEASED.replace('track_exit("lab/distance", "1.0.0")', "")
+    subprocess.run(
+        [sys.executable, "-c", text, shared_collector.url, session, "0"],
+        env={**environment(tmp_path), "MIGAS_DELIVERY": "inline"},
+        timeout=60,
+        check=False,
+    )
+    stored = [crumb for crumb in shared_collector.crumbs() if crumb["session_id"] == session]
+    assert [crumb["status"] for crumb in stored] == ["R"]
