@@ -18,6 +18,7 @@ from migas.message.breadcrumb import (
     plain_text,
 )
 from migas.settings import permission, values
+from migas.transport.answers import stored_by_add_project
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,20 +115,12 @@ def add_project(project: str, project_version: str, **fields: Any) -> ProjectAns
         `{'bad_versions', 'cached', 'latest_version', 'message', 'success'}`; on failure `success`
         is false and `message` says why.
     """
-
-    def ask(client: Client, timeout: float) -> Any:
-        crumb = privacy.compose(project, project_version, fields)
-        answer = client.add_project(crumb, timeout)
-        _note_running(crumb)
-        answer = _doubted(answer, fields)
-        if not answer["success"] and not answer.get("message"):
-            answer = {**answer, "message": f"The server does not know the project {project!r}."}
-        return answer
-
     answer: ProjectAnswer = _call(
-        ask,
+        lambda client, timeout: _stored_answer(
+            client, privacy.compose(project, project_version, fields), timeout
+        ),
         _PROJECT_SHAPE,
-        _project_problem(project, project_version),
+        _breadcrumb_problem(project, project_version, fields),
         lambda: privacy.compose(project, project_version, fields),
     )
     return answer
@@ -151,15 +144,14 @@ def add_breadcrumb(
     Returns:
         `{'success', 'message'}`; without `wait`, the message says that it is queued.
     """
-    problem = _project_problem(project, project_version)
+    problem = _breadcrumb_problem(project, project_version, fields)
     if wait and not _is_kept_here():
 
         def ask(client: Client, timeout: float) -> Any:
             composed = privacy.compose(project, project_version, fields)
             crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
-            answer = client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
             _note_running(crumb)
-            return _doubted(answer, fields)
+            return client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
 
         answer: BreadcrumbAnswer = _call(ask, {"message": ""}, problem)
         return answer
@@ -175,7 +167,7 @@ def add_breadcrumb(
         return {"success": False, "message": f"The breadcrumb could not be queued: {error!r}"}
     if values.delivery() == "log":
         return {"success": False, "message": _KEPT}
-    return {"success": True, "message": f"The breadcrumb is queued. {_doubt(fields)}".rstrip()}
+    return {"success": True, "message": "The breadcrumb is queued."}
 
 
 def check_project(project: str, project_version: str, **_ignored: Any) -> CheckAnswer:
@@ -191,7 +183,10 @@ def check_project(project: str, project_version: str, **_ignored: Any) -> CheckA
 
     def ask(client: Client, timeout: float) -> Any:
         variables = {"p": project, "v": str(project_version)}
-        return client.query(_CHECK_PROJECT, variables, "check_project", timeout)
+        answer = client.query(_CHECK_PROJECT, variables, "check_project", timeout)
+        if isinstance(answer, dict) and not answer.get("success") and not answer.get("message"):
+            answer = {**answer, "message": f"The server knows no newest version of {project!r}."}
+        return answer
 
     problem = _project_problem(project, project_version)
     if problem is None and not any(character.isdigit() for character in project_version):
@@ -254,11 +249,9 @@ def send_composed(crumb: Breadcrumb) -> ProjectAnswer:
     Returns:
         As `add_project`.
     """
-
-    def ask(client: Client, timeout: float) -> Any:
-        return client.add_project(crumb, timeout)
-
-    answer: ProjectAnswer = _call(ask, _PROJECT_SHAPE, None)
+    answer: ProjectAnswer = _call(
+        lambda client, timeout: _stored_answer(client, crumb, timeout), _PROJECT_SHAPE, None
+    )
     return answer
 
 
@@ -388,25 +381,31 @@ def _clean(text: str) -> str:
     return "".join(char for char in text if char.isprintable() or char == "\n")
 
 
-def _doubted(answer: Any, fields: Mapping[str, Any]) -> Any:
-    """An answer whose message also says what could not be meant, and was left out."""
-    doubt = _doubt(fields)
-    if not doubt or not isinstance(answer, dict):
+def _stored_answer(client: Client, crumb: Breadcrumb, timeout: float) -> dict[str, Any]:
+    """What a server answers to `add_project`, with a message where it said no and why."""
+    _note_running(crumb)
+    answer = client.add_project(crumb, timeout)
+    project = crumb["project"]
+    if answer["success"] or answer.get("message"):
         return answer
-    return {**answer, "message": f"{answer.get('message') or ''} {doubt}".strip()}
-
-
-def _doubt(fields: Mapping[str, Any]) -> str:
-    status = fields.get("status")
-    if status is None or compose({"status": status}):
-        return ""
-    known = "R, C, F, S and words for them are known"
-    return f"The status {plain_text(status)!r} was left out: {known}."
+    if stored_by_add_project(answer):
+        message = f"The breadcrumb is stored; no newest version of {project!r} is known."
+    else:
+        message = f"The server does not know the project {project!r}."
+    return {**answer, "message": message}
 
 
 def _note_running(crumb: Breadcrumb) -> None:
     if crumb.get("status", "R") == "R":
         delivery.current().running_was_sent(crumb.get("session_id"))
+
+
+def _breadcrumb_problem(project: object, version: object, fields: Mapping[str, Any]) -> str | None:
+    status = fields.get("status")
+    if status is not None and not compose({"status": status}):
+        # Left out, the server would take the breadcrumb for one of a run that goes on.
+        return f"The status {plain_text(status)!r} is not known; it must be R, C, F or S."
+    return _project_problem(project, version)
 
 
 def _project_problem(project: object, version: object = "") -> str | None:

@@ -360,10 +360,19 @@ def test_what_a_server_refused_is_told_with_its_reason(tmp_path):
     with running_collector(open_registration=False) as collector:
         person = Person(tmp_path, collector.url)
         person.python(FAILING, MIGAS_DELIVERY="spool")
-        assert person.asks("flush") == {"delivered": 0, "refused": 1, "waiting": 0}
+        assert person.asks("flush", status=1) == {"delivered": 0, "refused": 1, "waiting": 0}
     told = person.asks("status")
     assert told["last_failure"] is not None
     assert told["last_failure_reason"] == "The server does not know the project 'lab/tool'"
+
+
+def test_what_a_server_stores_without_knowing_a_release_is_delivered(tmp_path, shared_collector):
+    person = Person(tmp_path, shared_collector.url)
+    person.python(FAILING, MIGAS_DELIVERY="spool")
+    assert person.asks("flush") == {"delivered": 1, "refused": 0, "waiting": 0}
+    assert person.asks("status")["last_failure"] is None
+    told = person.asks("check", "lab/tool", "1.0", status=1)
+    assert told["message"] == 'No version of "lab/tool" is known'
 
 
 def test_usage_is_counted(shared_collector, tmp_path):

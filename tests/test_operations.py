@@ -74,9 +74,7 @@ def release(collector: CollectorProcess, project: str, *arguments: str) -> None:
 def test_an_answer_has_the_promised_shape(
     call: Callable[[], Any], shape: set[str], collector: CollectorProcess
 ) -> None:
-    migas.add_project("lab/tool", "1.0.0")
-    if shape == CHECK_SHAPE:
-        release(collector, "lab/tool", "1.2.0")
+    release(collector, "lab/tool", "1.2.0")
     answer = call()
     assert set(answer) == shape
     assert answer["success"] is True
@@ -387,7 +385,6 @@ LIES: dict[str, dict[str, Any]] = {
     "lone surrogate": {"status_desc": "a\ud800b"},
     "long language": {"language": "x" * 33},
     "long platform": {"platform": "x" * 65},
-    "unknown status": {"status": "mad"},
     "unknown container": {"container": "lxc"},
     "null": {"platform": None, "status": None, "is_ci": None, "container": None},
     "unknown field": {"colour": "red"},
@@ -401,10 +398,67 @@ def test_what_a_server_would_lose_in_silence_is_repaired_and_stored(
 ) -> None:
     fields = list(LIES.values())[number]
     project = f"lies/number{number}"
+    for command in (("add", project), ("release", project, "1.2.0")):
+        run_command("project", *command, "--db", f"sqlite:///{collector.database}")
     assert migas.add_project(project, "1.0.0", **fields)["success"] is True
     answer = migas.add_breadcrumb(project, "2.0.0", wait=True, **fields)
     assert answer["success"] is True
     assert len([crumb for crumb in collector.crumbs() if crumb["project"] == project]) == 2
+
+
+@pytest.mark.parametrize("status", ["mad", "", 7])
+def test_an_unknown_status_is_an_error_and_no_running_one(
+    status: object, pointed: FaultServer
+) -> None:
+    for answer in (
+        migas.add_project("lab/tool", "1.0.0", status=status),
+        migas.add_breadcrumb("lab/tool", "1.0.0", status=status),
+        migas.add_breadcrumb("lab/tool", "1.0.0", wait=True, status=status),
+    ):
+        assert answer["success"] is False
+        assert answer["message"] == (
+            f"The status {str(status)!r} is not known; it must be R, C, F or S."
+        )
+    assert pointed.requests == []
+
+
+@pytest.mark.parametrize(
+    ("project", "latest"), [("lab/unreleased", "unknown"), ("lab/private", "forbidden")]
+)
+def test_a_project_without_a_release_is_stored_and_its_answer_says_so(
+    project: str, latest: str, pointed: FaultServer
+) -> None:
+    answer = migas.add_project(project, "1.0.0", status="C")
+    assert (answer["success"], answer["latest_version"]) == (False, latest)
+    assert answer["message"] == (
+        f"The breadcrumb is stored; no newest version of {project!r} is known."
+    )
+    assert [crumb["project"] for crumb in pointed.breadcrumbs] == [project]
+
+
+def test_a_project_that_is_not_registered_is_told(pointed: FaultServer) -> None:
+    answer = migas.add_project("no/such", "1.0.0", status="C")
+    assert answer["success"] is False
+    assert answer["message"] == "The server does not know the project 'no/such'."
+    assert pointed.breadcrumbs == []
+
+
+@pytest.mark.parametrize("project", ["lab/unreleased", "lab/private", "lab/tool"])
+def test_a_session_that_waits_is_stored_once(project: str, pointed: FaultServer) -> None:
+    with migas.session(project, "1.0.0", wait=True) as run:
+        pass
+    assert run.response is not None
+    migas.flush(20)
+    assert [crumb["project"] for crumb in pointed.breadcrumbs] == [project]
+
+
+def test_a_session_that_waits_tells_why_it_was_refused(
+    pointed: FaultServer,
+) -> None:
+    with migas.session("no/such", "1.0.0", wait=True) as run:
+        pass
+    assert run.response is not None
+    assert run.response["message"] == "The server does not know the project 'no/such'."
 
 
 def test_a_text_with_a_secret_is_redacted_before_it_leaves(pointed: FaultServer) -> None:

@@ -30,7 +30,9 @@ def commands() -> set[str]:
 
 
 def test_the_examples_run_and_are_stored(tmp_path: Path) -> None:
-    with running_collector() as collector:
+    with running_collector(
+        projects=["owner/tool"], releases={"owner/tool": ["1.2.0"]}
+    ) as collector:
         program = tmp_path / "program.py"
         program.write_text(examples().replace("http://127.0.0.1:8080", collector.url))
         environment = {

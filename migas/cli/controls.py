@@ -213,7 +213,7 @@ def _flush(options: argparse.Namespace) -> int:
         {"delivered": delivered, "refused": refused, "waiting": waiting},
         f"{delivered} delivered, {refused} refused by the server, {waiting} still waiting",
     )
-    return 1 if waiting else 0
+    return 1 if waiting or refused else 0
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from migas.transport.answers import NoAnswerError
+from migas.spool.releases import newest_version
+from migas.transport.answers import NoAnswerError, stored_by_add_project
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,10 +84,10 @@ class Sender:
         return self._clients[endpoint]
 
     def _stored(self, crumb: Breadcrumb, answer: dict[str, Any]) -> None:
-        if not answer["success"]:
-            problem = f"The server does not know the project {crumb['project']!r}"
-            raise NoAnswerError(problem, "refused")
-        project, newest = crumb["project"], answer.get("latest_version")
+        project = crumb["project"]
+        if not stored_by_add_project(answer):
+            raise NoAnswerError(f"The server does not know the project {project!r}", "refused")
+        newest = newest_version(answer)
         if self._learn is not None and newest and self._learned.get(project) != newest:
             self._learned[project] = newest
             self._learn(project, answer)

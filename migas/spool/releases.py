@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         bad_versions: list[str]
 
 
+_NO_VERSIONS = ("unknown", "forbidden")  # of a server that found none, or was not let look
 _MAX_BYTES = 64 * 1024
 _MAX_PROJECTS = 200
 _MAX_VERSIONS = 50
@@ -37,9 +38,9 @@ def learn(root: str, project: str, answer: Mapping[str, Any]) -> None:
         project: `owner/repo`.
         answer: The answer.
     """
-    latest, bad = answer.get("latest_version"), answer.get("bad_versions")
+    latest, bad = newest_version(answer), answer.get("bad_versions")
     told: Known = {
-        "latest": clean(latest) if isinstance(latest, str) else "",
+        "latest": clean(latest) if latest is not None else "",
         "bad_versions": [
             clean(version)
             for version in (bad if isinstance(bad, list) else [])[:_MAX_VERSIONS]
@@ -52,6 +53,12 @@ def learn(root: str, project: str, answer: Mapping[str, Any]) -> None:
     everything.pop(project, None)
     everything[project] = told
     _write(root, dict(list(everything.items())[-_MAX_PROJECTS:]))
+
+
+def newest_version(answer: Mapping[str, Any]) -> str | None:
+    """The newest version that an answer to `add_project` names, or None where that is unknown."""
+    latest = answer.get("latest_version")
+    return latest if isinstance(latest, str) and latest not in _NO_VERSIONS else None
 
 
 def known(root: str, project: str) -> Known | None:

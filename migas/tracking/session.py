@@ -311,10 +311,11 @@ class Session:
 
     def _send_and_wait(self, run: OpenRun, crumb: Breadcrumb) -> None:
         from migas import calls
+        from migas.transport.answers import stored_by_add_project
 
         run.settle(crumb)
         self.response = answer = calls.send_composed(crumb)
-        if answer.get("success"):
+        if stored_by_add_project(answer):
             run.erase()
         else:
             run.end(crumb)

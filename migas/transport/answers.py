@@ -57,6 +57,16 @@ class Answer:
             raise NoAnswerError("The answer is no JSON", "failed") from None
 
 
+def stored_by_add_project(answer: Mapping[str, Any]) -> bool:
+    """Whether an answer to `add_project` means that the breadcrumb was stored.
+
+    A server says `success: false` also of a registered project without a release, or a private
+    one, and has stored the breadcrumb: it then names `latest_version` as `unknown` or `forbidden`.
+    Only `success: false` alone means that it does not know the project.
+    """
+    return answer.get("success") is True or isinstance(answer.get("latest_version"), str)
+
+
 def stored_by_rest(answer: Answer) -> None:
     """See that `POST /api/breadcrumb?wait=true` has stored.
 

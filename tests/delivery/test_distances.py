@@ -51,7 +51,7 @@ import migas
 endpoint, session, distance = sys.argv[1], sys.argv[2], float(sys.argv[3])
 migas.setup(endpoint=endpoint, session_id=session)
 with migas.session("lab/distance", "1.0.0", init_ping=False) as run:
-    assert migas.add_project("lab/distance", "1.0.0", status="R")["success"]
+    assert migas.add_project("lab/distance", "1.0.0", status="R")["latest_version"]
     time.sleep(distance)
     run.fail("Exited with code 1")
 """

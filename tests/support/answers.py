@@ -13,6 +13,12 @@ GRAPHQL_PATH = "/graphql"
 REST_PATH = "/api/breadcrumb"
 MAX_REQUEST_BYTES = 2500
 
+UNREGISTERED = "no/such"
+"""A project that the good server does not know."""
+
+NO_RELEASES = {"unreleased": "unknown", "private": "forbidden"}
+"""Repositories of whose releases the good server knows nothing; it stores all the same."""
+
 _VERSION = re.compile(
     r"v?\d+(\.\d+)*([-_.]?(a|b|c|rc|alpha|beta|pre|post|dev)[-_.]?\d*)*(\+[\w.]+)?$"
 )
@@ -83,8 +89,8 @@ def answer_well(
 ) -> tuple[Answer, dict[str, Any] | None]:
     """What a good migas server says, and the breadcrumb that it stores, if any.
 
-    Every `owner/repo` counts as registered. Paths that a migas server does not have answer `{}`,
-    since other clients are measured against the same server and post to paths of their own.
+    Every `owner/repo` but `UNREGISTERED` counts as registered. Paths that a migas server does not
+    have answer `{}`: other clients are measured against the same server and post to their own.
     """
     path = request.path.partition("?")[0]
     if path == GRAPHQL_PATH + "/":
@@ -105,7 +111,7 @@ def answer_well(
 
 def _answer_rest(message: dict[str, Any], *, waits: bool) -> tuple[Answer, dict[str, Any] | None]:
     breadcrumb = _flat(message)
-    if "/" not in breadcrumb.get("project", ""):
+    if "/" not in breadcrumb.get("project", "") or breadcrumb["project"] == UNREGISTERED:
         return Answer(400, {"detail": "Invalid project format (expected owner/repo)."}), None
     return Answer(200 if waits else 202, {"success": True, "message": ""}), breadcrumb
 
@@ -131,7 +137,7 @@ def _answer_graphql(
     if "check_project" in query:
         check = {"success": True, "flagged": False, "latest": version, "message": ""}
         return _data("check_project", check), None
-    good = "/" in project
+    good = "/" in project and project != UNREGISTERED
     if "add_breadcrumb" in query:
         said = {"success": good, "message": "" if good else "Invalid project"}
         return _data("add_breadcrumb", said), fields if good else None
@@ -139,8 +145,9 @@ def _answer_graphql(
         return graphql_error("Cannot query field."), None
     if not good:
         return _data("add_project", {"success": False}), None
-    result = {"bad_versions": [], "cached": True, "latest_version": version, "message": ""}
-    return _data("add_project", {**result, "success": True}), fields
+    latest = NO_RELEASES.get(project.partition("/")[2], version)
+    result = {"bad_versions": [], "cached": True, "latest_version": latest, "message": ""}
+    return _data("add_project", {**result, "success": latest == version}), fields
 
 
 def _flat(message: dict[str, Any]) -> dict[str, Any]:

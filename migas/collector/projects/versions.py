@@ -14,6 +14,9 @@ from migas.message.breadcrumb import MAX_VERSION_CHARS
 UNKNOWN = "unknown"
 """What stands in an answer, or in a row, where no version is known."""
 
+NO_VERSIONS = (UNKNOWN, "forbidden")
+"""What the official server calls the newest version where it found none, or may not look."""
+
 _SAFE = re.compile(r"[A-Za-z0-9._+-]+")
 
 
@@ -31,8 +34,8 @@ class Release:
 
     @property
     def is_known(self) -> bool:
-        """Whether a newest version was named."""
-        return self.latest != UNKNOWN
+        """Whether a newest version was named, rather than looked for and not found."""
+        return self.latest not in NO_VERSIONS
 
     def flags(self, version: str) -> bool:
         """Whether a version is flagged, however it is spelled (`1.0` is `1.0.0`)."""
@@ -63,10 +66,10 @@ def project_answer(release: Release | None) -> dict[str, Any]:
         return {"success": False}
     return {
         "bad_versions": list(release.flagged),
-        "cached": release.is_known,
+        "cached": release.latest != UNKNOWN,
         "latest_version": release.latest,
         "message": "",
-        "success": True,
+        "success": release.is_known,  # as on the official server, which has stored all the same
     }
 
 

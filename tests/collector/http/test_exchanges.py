@@ -1,7 +1,7 @@
 """Every exchange that was recorded on a running migas server 0.9, asked of our own.
 
 Left out are those that show the other server's own troubles: its database, its cache or the site
-that it asks for releases out of reach, `forbidden` included. Those with tokens and with the rate
+that it asks for releases out of reach. Those with tokens and with the rate
 limit have files of their own.
 """
 
@@ -80,7 +80,8 @@ def test_recorded_exchange(name: str, live_server: LiveServer, database: Databas
 
     async def prepare(collector: Collector) -> None:
         has_bad_version = name in ("gql_add_project_bad_version", "check_project_flagged")
-        await collector.projects.set_release(PROJECT, "0.0.4", ["0.0.3"] if has_bad_version else [])
+        latest = "forbidden" if name == "gql_add_project_forbidden" else "0.0.4"
+        await collector.projects.set_release(PROJECT, latest, ["0.0.3"] if has_bad_version else [])
         await collector.projects.set_release("foo/bar", "9.9")
 
     with live_server.collector(database, prepare=prepare) as collector:

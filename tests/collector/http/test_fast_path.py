@@ -76,7 +76,10 @@ def test_the_short_way_is_taken(both: Both) -> None:
     assert _plan(ADD_PROJECT) == ("p", "add_project")
     assert _plan("mutation M($x:ProjectInput!){ a : add_project( p : $x ) }") == ("x", "a")
     body = json.dumps({"query": ADD_PROJECT, "variables": {"p": a_breadcrumb()}}).encode()
-    assert assert_same(both, "/graphql", body).json()["data"]["add_project"]["success"] is True
+    assert (
+        assert_same(both, "/graphql", body).json()["data"]["add_project"]["latest_version"]
+        == "unknown"
+    )
     assert len(both[0].crumbs()) == 1
 
 
