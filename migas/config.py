@@ -28,6 +28,7 @@ _SHOWN = (
     "platform",
     "container",
     "is_ci",
+    "user_type",
 )
 
 
@@ -48,6 +49,11 @@ class _View(type):
     def session_id(cls) -> str | None:
         """The session that `setup()` was given or took over from a parent."""
         return values.settings().session_id
+
+    @property
+    def user_type(cls) -> str | None:
+        """What kind of user runs this; None: a program says it with each breadcrumb."""
+        return None
 
     @property
     def _is_setup(cls) -> bool:

@@ -35,7 +35,7 @@ def request(
         path: Where else below the base URL to send `json_data`, such as `/api/breadcrumb`.
         json_data: What to send there.
         timeout: Seconds for everything. By default what `setup()` and `MIGAS_TIMEOUT` say.
-        method: Only `POST` exists on this wire.
+        method: `POST`, or `GET` for a `path` that reads; a `GET` has no body.
         chunk_size: Ignored.
         wait: Ignored.
 
@@ -46,8 +46,9 @@ def request(
     Raises:
         ValueError: The URL or the method cannot be used.
     """
-    if method.upper() != "POST":
-        raise ValueError(f"The method is {method!r}; it must be 'POST'.")
+    method = method.upper()
+    if method not in ("GET", "POST"):
+        raise ValueError(f"The method is {method!r}; it must be 'GET' or 'POST'.")
     base = table.base_url(url)
     refusal = permission.request_refusal(base)
     if refusal is not None:
@@ -55,12 +56,13 @@ def request(
     if values.delivery() == "log" and not values.settings().captured_by_test:
         return _failure(503, "Nothing is sent: the delivery is 'log'.")
     body = encode({"query": query} if query is not None else json_data or {})
+    body = b"" if method == "GET" else body
     target = "/graphql" if path is None else "/" + path.lstrip("/")
     from migas.calls import client_for
     from migas.transport.client import NoAnswerError
 
     try:
-        answer = client_for(base).ask("POST", target, body, timeout or values.settings().timeout)
+        answer = client_for(base).ask(method, target, body, timeout or values.settings().timeout)
     except NoAnswerError as error:
         log.debug("%s: %s", base, error)
         return _failure(*(_TIMED_OUT if error.kind == "timeout" else _UNREACHABLE))

@@ -30,7 +30,8 @@ NAMES = {
     "migas.error.nipype": "node_execution_error",
     "migas.api": "add_breadcrumb add_project check_project get_usage",
     "migas.api.operations": "add_project check_project get_usage",
-    "migas.api.rest": "add_breadcrumb",
+    "migas.api.rest": "add_breadcrumb Breadcrumb Context Process",
+    "migas.tracker": "track track_exit Tracker",
 }
 SESSION = "0d2f0e6c-7a52-4d0f-9c55-7e29b7a1a7a1"
 
@@ -357,3 +358,72 @@ def test_no_module_hides_a_public_function():
     folder = os.path.dirname(migas.__file__)
     modules = {name.partition(".")[0] for name in os.listdir(folder)}
     assert modules & set(migas.__all__) == set()
+
+
+FAILING_TRACKER = """
+tracker = migas.track('lab/tool', '1.0').start()
+try:
+    1 / 0
+except ZeroDivisionError:
+    tracker.stop()
+"""
+STATEMENT = SETUP + "migas.track('lab/tool', '1.0')\n"
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "description"),
+    [
+        ("", 0, ("C", "Completed")),
+        ("sys.exit(3)", 3, ("F", "Exited with code 3")),
+        ("raise KeyError('x')", 1, ("F", "Errored")),
+    ],
+)
+def test_track_as_a_statement_of_its_own_reports_the_programs_end(
+    python, ends, status, description
+):
+    (crumb,) = python.crumbs(STATEMENT.removeprefix(SETUP) + ends, status=status)
+    assert (crumb["status"], crumb["status_desc"]) == description
+
+
+def test_track_as_a_statement_of_who_opted_out_does_nothing(python):
+    assert python.run(STATEMENT, MIGAS_OPTOUT="1").stderr == ""
+    assert not list(python.folder.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("text", "endings"),
+    [
+        ("tracker = migas.track('lab/tool', '1.0'); tracker.stop(); tracker.stop()", ["C"]),
+        ("tracker = migas.track('lab/tool', '1.0').start().start(); tracker.stop()", ["C"]),
+        ("kept = migas.track('lab/tool', '1.0').start()", ["C"]),
+        (FAILING_TRACKER, ["F"]),
+        ("@migas.track('lab/tool', '1.0')\ndef main(): pass\nmain(); main()", ["C", "C"]),
+        ("with migas.track('lab/tool', '1.0') as run:\n    assert run.project, run.version", ["C"]),
+    ],
+)
+def test_a_tracker_starts_and_stops(python, text, endings):
+    assert [crumb["status"] for crumb in python.crumbs(text)] == endings
+
+
+def test_a_tracker_names_its_project_and_takes_handlers_as_third_argument():
+    tracker = migas.track("lab/tool", "1.0", {"ValueError": lambda *_: {"status_desc": "odd"}})
+    assert (tracker.project, tracker.version) == ("lab/tool", "1.0")
+    tracker(len)
+
+
+def test_a_breadcrumb_of_the_rest_call_is_built_from_the_facts_of_this_process(python):
+    python.run(
+        SETUP + "from migas.api.rest import Breadcrumb\n"
+        "crumb = Breadcrumb.from_config('lab/tool', '1.0', status='C').to_dict()\n"
+        "assert crumb['proc'] == {'status': 'C'}, crumb\n"
+        "assert crumb['ctx']['platform'] == 'linux', crumb\n"
+        "from migas.config import Config\nassert Config.user_type is None\n"
+    )
+
+
+def test_a_request_may_read(python):
+    with FaultServer() as server:
+        asks = f"request({server.url!r}, path='/x', method='GET')"
+        text = f"from migas.request import request; print({asks})"
+        assert python.run(SETUP + text, MIGAS_DELIVERY="detached").stdout == "(200, {})\n"
+        assert [(asked.method, asked.body) for asked in server.requests] == [("GET", b"")]

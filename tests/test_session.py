@@ -292,7 +292,7 @@ def test_waiting_gives_the_server_s_answer(fresh: Path, shared_collector: Collec
     with session(wait=True) as run:
         pass
     assert run.response is not None
-    assert run.response["success"] is True
+    assert run.response["latest_version"] is not None
     assert [crumb["status"] for crumb in shared_collector.crumbs() if _is_of(run, crumb)] == ["C"]
     assert list(fresh.glob("open/*")) == list(fresh.glob("ready/*")) == []
 

@@ -191,14 +191,16 @@ class Tool:
 COMPLETED = {"status": "C", "status_desc": "Completed", "error_type": None, "error_desc": None}
 NODE = {
     "error_type": "NodeExecutionError",
+    "status_desc": "Exception raised from node bold_to_std",
     "error_desc": (
-        "Node bold_to_std: FileNotFoundError: No such file '<path>' for output 'out_file'"
+        'Traceback (most recent call last): File "<path>", line 454, in run raise'
+        " FileNotFoundError(msg) FileNotFoundError: No such file '<path>' for output 'out_file'"
     ),
 }
 TOOLS = {
     "fmriprep": Tool(FMRIPREP, (), 0, COMPLETED),
     "fmriprep-failing": Tool(
-        FMRIPREP, ("fails",), 1, {"status": "F", "status_desc": "Exited with code 1", **NODE}
+        FMRIPREP, ("fails",), 1, {**NODE, "status": "F", "status_desc": "Exited with code 1"}
     ),
     "mriqc": Tool(MRIQC, (), 0, COMPLETED),
     "mriqc-failing": Tool(
@@ -213,9 +215,7 @@ TOOLS = {
         },
     ),
     "nibabies": Tool(NIBABIES, (), 0, COMPLETED),
-    "nibabies-failing": Tool(
-        NIBABIES, ("fails",), 1, {"status": "F", "status_desc": "Errored", **NODE}
-    ),
+    "nibabies-failing": Tool(NIBABIES, ("fails",), 1, {"status": "F", **NODE}),
     "sdcflows": Tool(SDCFLOWS, (), 0, COMPLETED),
     "petprep": Tool(
         PETPREP, (), -2, {**COMPLETED, "status": "S", "status_desc": "Suspended"}, has_session=False

@@ -1,7 +1,8 @@
-"""What a failed nipype node says: which node it was, and the last thing that went wrong in it.
+"""What a failed nipype node says: which node it was, and what went wrong in it.
 
 A `NodeExecutionError` carries the node's name, its command line, its output and the traceback of
-the worker, in one text of many lines. Only the name and the last exception go on.
+the worker, in one text of many lines. The name and the traceback go on, redacted, as released
+clients have it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 MAX_TRACEBACK_SIZE = 1500
-"""How many characters of a description are kept; what is over goes out of its middle."""
+"""How many characters of a traceback are kept: its last ones, where the exception stands."""
 
 _MAX_TEXT_CHARS = 200_000
 _NO_TRACEBACK = "No traceback available"
@@ -30,21 +31,20 @@ def node_execution_error(
         etraceback: Its traceback; that of the process which watched the node, hence not used.
 
     Returns:
-        `status`, `status_desc`, `error_type` and `error_desc`, the last such as
-        `Node bold_reg: FileNotFoundError: No such file or directory: '<path>'`.
+        `status`, `status_desc` such as `Exception raised from node bold_reg`, `error_type`, and
+        `error_desc`, the redacted traceback in one line.
     """
     from migas.message.redact import redact
 
     # The end of the text has the exception, its beginning the node's name.
     text = str(evalue)
     text = text if len(text) <= _MAX_TEXT_CHARS else text[:2000] + text[-_MAX_TEXT_CHARS:]
-    node = _node_name(text)
-    description = redact(_last_exception(text)) or _NO_TRACEBACK
+    traceback = " ".join(redact(text.partition("Traceback:")[2]).split())
     return {
         "status": "F",
-        "status_desc": "Errored",
+        "status_desc": f"Exception raised from node {redact(_node_name(text)) or '<?>'}",
         "error_type": "NodeExecutionError",
-        "error_desc": _shorten(f"Node {redact(node)}: {description}" if node else description),
+        "error_desc": _last_words(traceback) or _NO_TRACEBACK,
     }
 
 
@@ -54,30 +54,9 @@ def _node_name(text: str) -> str:
     return words[0].rstrip(".") if words else ""
 
 
-def _last_exception(text: str) -> str:
-    """The message below the last frame of the last traceback in a text.
-
-    A frame's lines are indented deeper than "Traceback" itself and the exception's line is not;
-    a message of several lines goes on to the end or to the next traceback.
-    """
-    _, found, traceback = text.rpartition("Traceback (most recent call last):")
-    if not found:
-        # Without frames nipype still writes a heading, and then the bare message.
-        _, found, message = text.rpartition("Traceback:")
-        return " ".join(message.split()) if found else ""
-    opening = text[: len(text) - len(traceback) - len("Traceback (most recent call last):")]
-    indent = len(opening) - len(opening.rstrip(" \t"))
-    lines = traceback.splitlines()[1:]
-    for index, line in enumerate(lines):
-        depth = len(line) - len(line.lstrip(" \t"))
-        if line.strip() and depth <= indent and not line.lstrip().startswith("File "):
-            return " ".join(" ".join(lines[index:]).split())
-    # Flattened to one line, as some loggers do: what follows the last frame cannot be told apart.
-    return lines[-1].strip() if lines else ""
-
-
-def _shorten(text: str) -> str:
+def _last_words(text: str) -> str:
+    """The end of a text, from the beginning of a word on."""
     if len(text) <= MAX_TRACEBACK_SIZE:
         return text
-    half = (MAX_TRACEBACK_SIZE - 5) // 2
-    return f"{text[:half]} ... {text[-half:]}"
+    kept = text[-(MAX_TRACEBACK_SIZE - len("… ")) :]
+    return f"… {kept.partition(' ')[2] or kept}"

@@ -5,6 +5,10 @@ Decorating wraps and does nothing else; each call, and each block, is a session 
 
 from __future__ import annotations
 
+import atexit
+import sys
+from _weakref import ref  # what `weakref` has, without importing that
+
 from migas import log
 from migas.settings import permission
 from migas.tracking import session as runs
@@ -15,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
-    from typing import Any, TypeVar
+    from typing import Any, Self, TypeVar
 
     from migas.error import HandlerSpec
 
@@ -25,6 +29,11 @@ if TYPE_CHECKING:
 class Tracker:
     """What `track(…)` returns: a decorator, and a context manager for a block of its own.
 
+    Where nobody keeps it, `track(…)` stands as a statement of its own, and the run ends with the
+    program, as with `track_exit`. That is seen by its being dropped unused at once. One that lies
+    in a variable until the interpreter's end may have been meant as a decorator for a function that
+    this program never defined: it reports nothing, and the log says what to write.
+
     Args:
         plan: What is asked of each run.
     """
@@ -33,6 +42,43 @@ class Tracker:
         self._plan = plan
         self._is_used = False
         self._sessions: list[Session] = []
+        self._started: Session | None = None
+        _watch_for_use(self)
+
+    @property
+    def project(self) -> str:
+        """`owner/repo`."""
+        return self._plan.project
+
+    @property
+    def version(self) -> str:
+        """The project's version."""
+        return self._plan.version
+
+    def start(self) -> Self:
+        """Open a run that lasts until `stop()`, or ends with the interpreter.
+
+        Returns:
+            The tracker itself; while its run is open, a second call does nothing.
+        """
+        self._is_used = True
+        if self._started is None or not self._started.is_open:
+            self._started = Session(self._plan).start()
+        return self
+
+    def stop(self, exc: BaseException | None = None) -> None:
+        """End the run that `start()` opened, or one of this moment where it was not called.
+
+        Args:
+            exc: The exception that ended it; by default the one that is being handled.
+        """
+        if self._started is None and self._is_used:
+            log.warning("stop() ends what start() opened; each decorated call is its own run.")
+            return
+        if self._started is None:
+            self.start()
+        if self._started is not None:
+            self._started.stop(exc or sys.exception())
 
     def __call__(self, function: F) -> F:
         """Decorate a function, method, coroutine function or (async) generator function.
@@ -83,19 +129,47 @@ class Tracker:
         self.__exit__(error_type, error, traceback)
 
     def __del__(self) -> None:
-        if not getattr(self, "_is_used", True):
+        if getattr(self, "_is_used", True) or sys.is_finalizing():
+            return
+        try:
+            from migas.tracking import exits
+
+            exits.end_with_program(self._plan)
+        except Exception as error:  # noqa: BLE001  telemetry must never break a program
+            log.debug("a run could not be opened: %r", error)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it was called, entered or started."""
+        return self._is_used
+
+
+_made: list[ref[Tracker]] = []
+
+
+def _watch_for_use(tracker: Tracker) -> None:
+    """See at the interpreter's end what was made and never used."""
+    if not _made:
+        atexit.register(_tell_of_unused)
+    _made[:] = [one for one in _made if (made := one()) is not None and not made.is_used]
+    _made.append(ref(tracker))
+
+
+def _tell_of_unused() -> None:
+    for tracker in [one() for one in _made]:
+        if tracker is not None and not tracker.is_used:
             log.warning(
-                "migas.track(%r, …) was made and never used: decorate a function with it, or enter "
-                "it with a with statement.",
-                self._plan.project,
+                "migas.track(%r, …) was made and never used: decorate a function with it, enter "
+                "it with a with statement, or call start() and stop().",
+                tracker.project,
             )
 
 
 def track(
     project: str,
     version: str,
-    *,
     error_handlers: HandlerSpec | Iterable[HandlerSpec] | None = None,
+    *,
     init_ping: bool = True,
     announce_after: float = ANNOUNCE_SECONDS,
     signals: Iterable[str | int] = (),

@@ -53,18 +53,24 @@ def track_exit(
         error_handlers: The same, or a preset's name (`'nipype'`), or a list of both.
         **fields: Further fields of the breadcrumb, such as `user_type='dev'`.
     """
+    try:
+        handlers = _members(error_handlers) + _members(error_funcs)
+        known = {name: value for name, value in fields.items() if name in FIELDS[4:]}
+        end_with_program(
+            Plan(project, version, error_handlers=handlers, init_ping=False, fields=known)
+        )
+    except Exception as error:  # noqa: BLE001  telemetry must never break a program
+        log.warning("track_exit(%r, …) is ignored: %s", project, error)
+
+
+def end_with_program(plan: Plan) -> None:
+    """Have a run of which no more is said than what is asked of it end with this program."""
     if permission.refusal_by_user() is not None:
         return
     if values.settings().is_set_up and permission.refusal() is not None:
         return
-    try:
-        handlers = _members(error_handlers) + _members(error_funcs)
-        known = {name: value for name, value in fields.items() if name in FIELDS[4:]}
-        plan = Plan(project, version, error_handlers=handlers, init_ping=False, fields=known)
-        _ExitSession(plan).start()
-        _stand_in()
-    except Exception as error:  # noqa: BLE001  telemetry must never break a program
-        log.warning("track_exit(%r, …) is ignored: %s", project, error)
+    _ExitSession(plan).start()
+    _stand_in()
 
 
 def _members(handlers: Any) -> list[Any]:

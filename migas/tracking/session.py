@@ -175,6 +175,16 @@ class Session:
             _current.set(outer)
 
     @property
+    def project(self) -> str:
+        """`owner/repo`."""
+        return self._plan.project
+
+    @property
+    def version(self) -> str:
+        """The project's version."""
+        return self._plan.version
+
+    @property
     def is_open(self) -> bool:
         """Whether the run has begun and not ended."""
         return self._pid != 0 and not self._is_ended

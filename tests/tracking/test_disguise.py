@@ -8,6 +8,8 @@ import gc
 import inspect
 import pickle
 import pydoc
+import subprocess
+import sys
 import threading
 import typing
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
+from tests.support.programs import environment
 from tests.tracking import tracked
 from tests.tracking.tracked import (
     COMPLETED,
@@ -30,6 +33,7 @@ from tests.tracking.tracked import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.conftest import Spool
 
@@ -184,10 +188,18 @@ def test_only_functions_are_decorated(thing: Any) -> None:
         track(thing)
 
 
-def test_track_that_is_never_used_says_so_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    migas.track("lab/forgotten", "1.0.0")
-    gc.collect()
-    assert "'lab/forgotten', …) was made and never used" in caplog.text
+def test_track_that_is_kept_and_never_used_says_so_in_the_log(tmp_path: Path) -> None:
+    text = "import migas\nmigas.setup()\nkept = migas.track('lab/forgotten', '1.0.0')"
+    ran = subprocess.run(
+        [sys.executable, "-c", text],
+        env={**environment(tmp_path), "MIGAS_DELIVERY": "log", "MIGAS_LOG_LEVEL": "WARNING"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "'lab/forgotten', …) was made and never used" in ran.stderr
+    assert "would send" not in ran.stderr
 
 
 def test_track_that_is_used_says_nothing(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
