@@ -57,6 +57,20 @@ def test_what_is_no_id_is_not_sent(tmp_path, text):
     assert identity.kept_or_new_user_id(str(tmp_path), persists=always) is None
 
 
+def test_an_id_that_was_made_of_names_is_replaced_by_a_random_one(tmp_path):
+    made_of_names = str(uuid.uuid3(uuid.NAMESPACE_DNS, "ada@cluster.example.org"))
+    tmp_path.joinpath("user_id").write_text(made_of_names)
+    assert identity.kept_user_id(str(tmp_path)) is None
+    assert identity.kept_or_new_user_id(str(tmp_path), persists=never) is None
+
+    new = identity.kept_or_new_user_id(str(tmp_path), persists=always)
+
+    assert new is not None
+    assert uuid.UUID(new).version == 4
+    assert tmp_path.joinpath("user_id").read_text().strip() == new
+    assert [path.name for path in tmp_path.iterdir()] == ["user_id"]
+
+
 def test_a_planted_link_is_not_followed(tmp_path):
     tmp_path.joinpath("other").write_text(KEPT)
     tmp_path.joinpath("user_id").symlink_to(tmp_path / "other")

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from migas.collector import pages
-from migas.collector.http import graphql, health, rest, usage
+from migas.collector.http import administration, graphql, health, rest, usage
 from migas.collector.http.fast_path import Shortcut
 from migas.collector.http.middleware import BodyLimit, SignedAnswers
 from migas.collector.http.rate_limit import RateLimit
@@ -42,6 +42,7 @@ def create_app(
     app.include_router(graphql.router)
     app.include_router(rest.router)
     app.include_router(usage.router)
+    app.include_router(administration.router)
     app.include_router(health.router)
     app.include_router(pages.router)
     app.exception_handler(RequestValidationError)(_refuse)

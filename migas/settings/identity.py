@@ -105,8 +105,14 @@ def _read(path: str) -> str | None:
     signature = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
     known = _kept.get(path)
     if known is None or known[0] != signature:
-        known = _kept[path] = (signature, _content(path))
+        kept = _content(path)
+        known = _kept[path] = (signature, kept if kept is not None and _is_random(kept) else None)
     return known[1]
+
+
+def _is_random(uuid: str) -> bool:
+    """Whether a UUID is of version 4. Other clients keep one that names account and host."""
+    return uuid[14] == "4"
 
 
 def _content(path: str) -> str | None:
@@ -124,7 +130,9 @@ def _write_once(folder: str, path: str) -> str | None:
         # A link refuses to replace, so of simultaneous first runs one wins and all read its id.
         os.link(draft, path)
     except FileExistsError:
-        pass
-    finally:
-        os.unlink(draft)
+        other = _content(path)
+        if other is not None and not _is_random(other):
+            os.replace(draft, path)
+            return _read(path)
+    os.unlink(draft)
     return _read(path)

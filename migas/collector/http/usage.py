@@ -16,7 +16,7 @@ from migas.collector.tokens import Access  # noqa: TC001  FastAPI reads annotati
 if TYPE_CHECKING:
     from migas.collector.collector import Collector
 
-DEFAULT_WEEKS = 4
+DEFAULT_WEEKS = 1
 MAX_WEEKS = 520
 
 router = APIRouter(prefix="/api")
@@ -62,20 +62,25 @@ async def usage(
     request: Request,
     access: Annotated[Access, Depends(_access)],
     weeks: Annotated[int, Query(ge=1, le=MAX_WEEKS)] = DEFAULT_WEEKS,
+    since: Annotated[dt.date | None, Query(description="the first day; wins over weeks")] = None,
 ) -> list[SessionCount]:
-    """Sessions of the last weeks, by the day they began and their last version and status."""
+    """Sessions since a day, by the day they began and their last version and status.
+
+    Without a day they are those of the last weeks, and without weeks of the last one.
+    """
     collector = _collector(request)
     if not access.allows(project):
         raise HTTPException(403, f"Token does not have access to project {project}.")
     if not await collector.projects.is_registered(project):
         raise HTTPException(404, f"Project {project} not found.")
+    period = Period.weeks(weeks, collector.clock.today())
+    if since is not None:
+        period = Period(since, max(since, period.last))
     return [
         SessionCount(
             date=found.day, version=found.version, status=found.status, count=found.sessions
         )
-        for found in await collector.reports.usage(
-            project, Period.weeks(weeks, collector.clock.today())
-        )
+        for found in await collector.reports.usage(project, period)
     ]
 
 

@@ -102,6 +102,38 @@ def test_weeks_are_a_number_of_them(
 
 
 @pytest.mark.parametrize(
+    ("asked", "sessions"),
+    [
+        ("", 1),
+        ("?weeks=2", 2),
+        ("?since=2026-11-12", 2),
+        ("?since=2026-11-13", 1),
+        ("?since=2026-11-12&weeks=1", 2),
+        ("?since=2030-01-01", 0),
+    ],
+)
+def test_usage_is_of_the_last_week_or_since_a_day(
+    asked: str, sessions: int, live_server: LiveServer, database: Database, tokens: Tokens
+) -> None:
+    clock = Clock(datetime(2026, 11, 12, 12, tzinfo=UTC).timestamp())
+
+    async def prepare(collector: Collector) -> None:
+        await tokens.issue(collector)
+        await collector.ingestion.record(a_crumb(PROJECT, session_id=str(uuid4())))
+        clock.now += 10 * 24 * 3600
+        await collector.ingestion.record(a_crumb(PROJECT, session_id=str(uuid4())))
+
+    with live_server.collector(database, prepare=prepare, clock=clock) as running:
+        found = get(running, f"/api/usage/{PROJECT}{asked}", tokens.of[PROJECT]).json()
+    assert sum(counted["count"] for counted in found) == sessions
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-13-01", ""])
+def test_since_is_a_date(since: str, collector: LiveCollector, tokens: Tokens) -> None:
+    assert get(collector, f"/api/usage/{PROJECT}?since={since}", tokens.of[PROJECT]).status == 422
+
+
+@pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", "Basic abc", "bearer\tabc", "Bearer abc def", "Bearer \xff"]
 )
 @pytest.mark.parametrize("path", [f"/api/usage/{PROJECT}", "/api/auth/projects"])
