@@ -14,7 +14,7 @@ from tests.support.fault_server import FaultServer, Request
 if TYPE_CHECKING:
     from benchmarks.__main__ import Options
 
-TARGET = 0.8
+TARGET = 0.65
 ROUNDS = 3
 
 _FILL = """

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from migas.settings.identity import random_uuid
+from tests.delivery.programs import PRELUDE, RUN, Desk, wait_until
+from tests.support.distance import Relay
 from tests.support.programs import environment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.collector import CollectorProcess
+    from tests.support.fault_server import FaultServer, Request
 
 # As fMRIPrep, NiBabies and SDCflows begin, and fail early.
 RELEASED = """\
@@ -102,3 +106,34 @@ def test_an_announcement_that_no_end_follows_is_stored_when_the_program_has_ende
     )
     stored = [crumb for crumb in shared_collector.crumbs() if crumb["session_id"] == session]
     assert [crumb["status"] for crumb in stored] == ["R"]
+
+
+@pytest.mark.parametrize("delivery", ["inline", "detached"])
+@pytest.mark.parametrize(
+    ("round_trip", "look_up"), [(0.0, 0.0), (0.1, 0.6), (0.2, 2.0), (0.3, 0.0), (0.0, 2.0)]
+)
+def test_a_distant_server_that_looks_up_for_long_has_each_end_once(
+    tmp_path: Path, server: FaultServer, delivery: str, round_trip: float, look_up: float
+) -> None:
+    def look_up_first(request: Request) -> None:
+        if request.path == "/graphql":
+            time.sleep(look_up)
+
+    server.behave(look_up_first)
+    with Relay(server.port, round_trip) as relay:
+        desk = Desk(tmp_path, relay.url, delivery)
+        desk.run(f"{PRELUDE}\nwith {RUN}: pass")
+        if delivery == "detached":
+            wait_until(lambda: not _files(desk, "ready") and not _files(desk, "sending"))
+        assert [crumb["status"] for crumb in server.breadcrumbs] == ["C"]
+        assert _files(desk, "ready") == _files(desk, "sending") == []
+
+        desk.run(f"{PRELUDE}\nwith {RUN}: pass")
+        server.wait_for_breadcrumbs(2)
+        wait_until(lambda: not _files(desk, "ready") and not _files(desk, "sending"))
+        assert len({crumb["session_id"] for crumb in server.breadcrumbs}) == 2
+        assert len(server.breadcrumbs) == 2
+
+
+def _files(desk: Desk, folder: str) -> list[str]:
+    return desk.spool.names(folder)
