@@ -15,6 +15,7 @@ from migas.delivery import delivery
 from migas.settings import setup, values
 from migas.tracking import session as runs
 from tests.support.collector import running_collector
+from tests.support.desk import Desk
 from tests.support.fault_server import FaultServer
 
 if TYPE_CHECKING:
@@ -56,6 +57,18 @@ def server() -> Iterator[FaultServer]:
     """A server that behaves well until told otherwise."""
     with FaultServer() as running:
         yield running
+
+
+@pytest.fixture
+def desk(tmp_path: Path, server: FaultServer) -> Desk:
+    """A user's place with that server."""
+    return Desk(tmp_path, server.url)
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Desk:
+    """A user's place where nothing is sent by itself."""
+    return Desk(tmp_path, delivery="spool")
 
 
 class Spool:

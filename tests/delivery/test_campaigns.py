@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.delivery.programs import PRELUDE, RUN, last_statuses, wait_until
-from tests.delivery.records import record
+from tests.support.desk import PRELUDE, RUN, last_statuses, wait_until
+from tests.support.records import record
 
 if TYPE_CHECKING:
-    from tests.delivery.programs import Desk
+    from tests.support.desk import Desk
 
 pytestmark = pytest.mark.slow
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from migas.host import memory
-from tests.delivery.programs import PRELUDE, ROOT, RUN
-from tests.delivery.records import open_record
 from tests.support.control_groups import little_memory
+from tests.support.desk import PRELUDE, ROOT, RUN
+from tests.support.records import open_record
 
 if TYPE_CHECKING:
-    from tests.delivery.programs import Desk
+    from tests.support.desk import Desk
 
 IDLE = f"{PRELUDE}\nimport time\nwith {RUN}:\n    print('open', flush=True)\n    time.sleep(60)"
 

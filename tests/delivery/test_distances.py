@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.settings.identity import random_uuid
-from tests.delivery.programs import PRELUDE, RUN, Desk, wait_until
+from tests.support.desk import PRELUDE, RUN, Desk, wait_until
 from tests.support.distance import Relay
 from tests.support.programs import environment
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.delivery.programs import PRELUDE, RUN
+from tests.support.desk import PRELUDE, RUN
 
 if TYPE_CHECKING:
-    from tests.delivery.programs import Desk
+    from tests.support.desk import Desk
 
 INTERRUPTED_AT_RENAME = """
 import os, time

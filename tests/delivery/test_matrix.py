@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.delivery.programs import PRELUDE, RUN, Desk, last_statuses
+from tests.support.desk import PRELUDE, RUN, Desk, last_statuses
 from tests.support.fault_server import CERTIFICATES, MANNERS, FaultServer
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.delivery.programs import NOBODY, PATIENT, PRELUDE, RUN
+from tests.support.desk import NOBODY, PATIENT, PRELUDE, RUN
 
 if TYPE_CHECKING:
-    from tests.delivery.programs import Desk, Ended
+    from tests.support.desk import Desk, Ended
 
 STRICT = ["-X", "dev", "-W", "error"]
 HEAD = f"import atexit, multiprocessing, os, subprocess, sys, threading, time\n{PRELUDE}\n"

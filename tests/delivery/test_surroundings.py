@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.delivery.programs import NOBODY, PATIENT, RUN
-from tests.delivery.records import record
+from tests.support.desk import NOBODY, PATIENT, RUN
+from tests.support.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.delivery.programs import Desk
+    from tests.support.desk import Desk
 
 SHORT = f"{PATIENT}\nwith {RUN}: print('hi')"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")

@@ -15,10 +15,10 @@ from migas.courier.sender import Sender
 from migas.spool.record import Entry
 from migas.spool.servers import Backoff
 from migas.spool.spool import Spool
-from tests.delivery.programs import NOBODY, wait_until
-from tests.delivery.records import plant, put_old, record
 from tests.support.collector import running_collector
+from tests.support.desk import NOBODY, wait_until
 from tests.support.fault_server import Answer, FaultServer, Request
+from tests.support.records import plant, put_old, record
 
 Draining = Callable[..., Drain]
 

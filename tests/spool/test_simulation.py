@@ -13,8 +13,8 @@ from migas.courier import main as courier
 from migas.courier.drain import Drain
 from migas.spool.servers import Backoff
 from migas.spool.spool import Spool
-from tests.delivery.records import record
-from tests.delivery.simulation import START, LimitedServer, World
+from tests.spool.simulation import START, LimitedServer, World
+from tests.support.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

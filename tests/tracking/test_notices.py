@@ -10,8 +10,8 @@ import pytest
 
 from migas.request import request
 from migas.spool import releases
-from tests.delivery.programs import wait_until
 from tests.support.collector import run_command
+from tests.support.desk import wait_until
 from tests.support.programs import environment
 from tests.support.terminals import Terminal
 

@@ -15,8 +15,8 @@ from migas.courier import tidy
 from migas.spool import spool as spool_module
 from migas.spool.record import Entry, InvalidRecordError, encode, parse
 from migas.spool.spool import Spool
-from tests.delivery.programs import NOBODY
-from tests.delivery.records import claim_old, open_record, plant, put_old, record
+from tests.support.desk import NOBODY
+from tests.support.records import claim_old, open_record, plant, put_old, record
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
 

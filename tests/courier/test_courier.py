@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.delivery.programs import PATIENT, PRELUDE, ROOT, RUN, last_statuses, wait_until
-from tests.delivery.records import record
+from tests.support.desk import PATIENT, PRELUDE, ROOT, RUN, last_statuses, wait_until
+from tests.support.records import record
 
 if TYPE_CHECKING:
-    from tests.delivery.programs import Desk
+    from tests.support.desk import Desk
 
 SHORT = f"{PATIENT}\nwith {RUN}: print('hi')"
 

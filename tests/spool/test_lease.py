@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from migas.spool.lease import LEASE_SECONDS, WRITING_SECONDS, Lease
-from tests.delivery.programs import ROOT
+from tests.support.desk import ROOT
 
 
 @pytest.fixture
