@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-    from migas.error import ErrorHandler, HandlerSpec
     from migas.message.outcome import Outcome
+    from migas.tracking.handlers import ErrorHandler, HandlerSpec
 
 _is_installed = False
 
@@ -93,7 +93,7 @@ class _ExitSession(Session):
         departure, self.departure = self.departure, None
         if departure is not None and (departure.is_final or _is_last_word(departure)):
             ended = departure.outcomes[id(self)]
-            self.leave()
+            self.place.leave()
             self._guarded(lambda: self._end(ended))
         else:
             super().end_with_interpreter()

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from migas.error import HandlerSpec
     from migas.message.outcome import FindHandler
+    from migas.tracking.handlers import HandlerSpec
 
 ANNOUNCE_SECONDS = 10.0
 """How long a run lasts before it announces itself."""
@@ -88,7 +88,7 @@ class Plan:
 
 
 def _handler_finder(error_handlers: HandlerSpec | Iterable[HandlerSpec]) -> FindHandler:
-    from migas.error import find_handler, resolve_error_handlers
+    from migas.tracking.handlers import find_handler, resolve_error_handlers
 
     handlers = resolve_error_handlers(error_handlers)  # type: ignore[arg-type]
     return lambda exception_type: find_handler(handlers, exception_type)

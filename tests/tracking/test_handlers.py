@@ -13,7 +13,7 @@ from migas.error import (
     status_from_signal,
     strip_filenames,
 )
-from migas.error.nipype import MAX_TRACEBACK_SIZE, node_execution_error
+from migas.tracking.nipype import MAX_TRACEBACK_SIZE, node_execution_error
 
 NODE_FAILURE = """Exception raised while executing Node bold_to_std.
 

@@ -1,0 +1,62 @@
+"""What a failed nipype node says: which node it was, and what went wrong in it.
+
+A `NodeExecutionError` carries the node's name, its command line, its output and the traceback of
+the worker, in one text of many lines. The name and the traceback go on, redacted, as released
+clients have it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+MAX_TRACEBACK_SIZE = 1500
+"""How many characters of a traceback are kept: its last ones, where the exception stands."""
+
+_MAX_TEXT_CHARS = 200_000
+_NO_TRACEBACK = "No traceback available"
+
+
+def node_execution_error(
+    etype: type[BaseException] | None,  # noqa: ARG001  every handler takes these three
+    evalue: object,
+    etraceback: TracebackType | None,  # noqa: ARG001  the nested one, in the text, says more
+) -> dict[str, str]:
+    """Describe nipype's `NodeExecutionError` by the node's name and the exception inside it.
+
+    Args:
+        etype: The exception's class.
+        evalue: Its message, or the exception itself.
+        etraceback: Its traceback; that of the process which watched the node, hence not used.
+
+    Returns:
+        `status`, `status_desc` such as `Exception raised from node bold_reg`, `error_type`, and
+        `error_desc`, the redacted traceback in one line.
+    """
+    from migas.message.redact import redact
+
+    # The end of the text has the exception, its beginning the node's name.
+    text = str(evalue)
+    text = text if len(text) <= _MAX_TEXT_CHARS else text[:2000] + text[-_MAX_TEXT_CHARS:]
+    traceback = " ".join(redact(text.partition("Traceback:")[2]).split())
+    return {
+        "status": "F",
+        "status_desc": f"Exception raised from node {redact(_node_name(text)) or '<?>'}",
+        "error_type": "NodeExecutionError",
+        "error_desc": _last_words(traceback) or _NO_TRACEBACK,
+    }
+
+
+def _node_name(text: str) -> str:
+    _, found, rest = text.partition("Exception raised while executing Node ")
+    words = rest.split(None, 1) if found else []
+    return words[0].rstrip(".") if words else ""
+
+
+def _last_words(text: str) -> str:
+    """The end of a text, from the beginning of a word on."""
+    if len(text) <= MAX_TRACEBACK_SIZE:
+        return text
+    kept = text[-(MAX_TRACEBACK_SIZE - len("… ")) :]
+    return f"… {kept.partition(' ')[2] or kept}"
