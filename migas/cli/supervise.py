@@ -43,7 +43,7 @@ class _SupervisedRun(Session):
     """A run whose end its supervisor knows."""
 
     def end_as(self, ended: Outcome) -> None:
-        self.leave()
+        self.place.leave()
         self._guarded(lambda: self._end(ended))
 
 
@@ -154,7 +154,7 @@ def _explain(arguments: Sequence[str], problem: str) -> NoReturn:
 
 
 def _supervise(command: list[str], plan: Plan) -> int:
-    from migas.host import memory
+    from migas.host import process
 
     forwarded = {getattr(signal, name) for name in _FORWARDED}
     awaited = {*forwarded, *_STOPPING, signal.SIGCHLD, signal.SIGCONT}
@@ -163,7 +163,7 @@ def _supervise(command: list[str], plan: Plan) -> int:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     setup.setup()
     run = _SupervisedRun(plan).start()
-    kills = memory.oom_kills()
+    kills = process.oom_kills()
     try:
         pid = _spawn(command, mask)
     except OSError as error:
@@ -171,7 +171,7 @@ def _supervise(command: list[str], plan: Plan) -> int:
         return _not_started(command, error)
     arrived: set[int] = set()
     wait_status = _wait_for(pid, awaited, arrived)
-    after = memory.oom_kills()
+    after = process.oom_kills()
     was_out_of_memory = any(after.get(path, 0) > count for path, count in kills.items())
     code, ended = read_end(wait_status, arrived=arrived, was_out_of_memory=was_out_of_memory)
     run.end_as(ended)

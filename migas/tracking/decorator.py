@@ -11,9 +11,9 @@ from _weakref import ref  # what `weakref` has, without importing that
 
 from migas import log
 from migas.settings import permission
-from migas.tracking import session as runs
+from migas.tracking import nesting
 from migas.tracking.plan import ANNOUNCE_SECONDS, Plan
-from migas.tracking.session import Session
+from migas.tracking.session import Session, preload
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
-    from migas.error import HandlerSpec
+    from migas.tracking.handlers import HandlerSpec
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,6 +39,7 @@ class Tracker:
     """
 
     def __init__(self, plan: Plan) -> None:
+        preload()
         self._plan = plan
         self._is_used = False
         self._sessions: list[Session] = []
@@ -113,7 +114,7 @@ class Tracker:
         traceback: TracebackType | None,
     ) -> None:
         # Blocks of several threads or tasks may be open at once: this context's is meant.
-        session = runs.innermost(self._sessions) or self._sessions[-1]
+        session = nesting.innermost(self._sessions) or self._sessions[-1]
         self._sessions.remove(session)
         session.stop(error)
 

@@ -6,7 +6,6 @@ of the same project and version joins it and says nothing of its own.
 
 from __future__ import annotations
 
-import contextvars
 import os
 
 from migas import log
@@ -15,10 +14,11 @@ from migas.message import outcome
 from migas.message.breadcrumb import canonical_uuid
 from migas.message.verdict import Verdict
 from migas.settings import identity, permission, setup, values
+from migas.tracking.nesting import Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Any, Self
 
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
     from migas.message.outcome import Outcome
     from migas.tracking.plan import Plan
 
-if permission.refusal_by_user() is None:
-    # Not left to the first run: a child that is forked while another thread imports a module waits
-    # for that module for ever. Who is opted out never needs them.
-    import migas.delivery.delivery
-    import migas.tracking.nesting  # noqa: F401
-
-_current: contextvars.ContextVar[Session | None] = contextvars.ContextVar("migas", default=None)
 _open_sessions: set[Session] = set()
 
 
@@ -48,11 +41,11 @@ class Session:
     def __init__(self, plan: Plan, *, wait: bool = False) -> None:
         self.session_id = _session_id(plan.fields)
         self.response: ProjectAnswer | None = None
+        preload()
+        self.place = Place(self)
         self._plan = plan
         self._wait = wait
         self._pid = 0
-        self._parent: Session | None = None
-        self._outer: Session | None = None
         self._run: OpenRun | None = None
         self._fields = dict(plan.fields)
         self._verdict = Verdict()
@@ -106,8 +99,7 @@ class Session:
             exc: The exception that ended it, if one did.
         """
         try:
-            self.leave()
-            self._outer = None
+            self.place.close()
             ended = self.outcome_of(exc)
             try:
                 self._end(ended)
@@ -161,19 +153,6 @@ class Session:
         if self._speaks():
             self._guarded(self._erase)
 
-    def enter(self) -> None:
-        """Make this the current run of the context, as while a generator's body runs."""
-        outer = _current.get()
-        if outer is not self:
-            self._outer = outer
-            _current.set(self)
-
-    def leave(self) -> None:
-        """Make the run that was current before current again."""
-        if _current.get() is self:
-            outer, self._outer = self._outer, None
-            _current.set(outer)
-
     @property
     def project(self) -> str:
         """`owner/repo`."""
@@ -193,10 +172,6 @@ class Session:
     def signals(self) -> tuple[int, ...]:
         """The signals whose arrival ends this run."""
         return self._plan.signals
-
-    def is_same_project(self, plan: Plan) -> bool:
-        """Whether another run would be one of the same project and version."""
-        return (self._plan.project, self._plan.version) == (plan.project, plan.version)
 
     def signal_arrived(self, name: str, error: BaseException) -> None:
         """Note what a signal's handler raised: if that ends the run, the signal ended it."""
@@ -231,19 +206,15 @@ class Session:
                 log.warning("A session is one run, and this one has ended: make another one.")
             return
         self._pid = os.getpid()
-        self._parent = parent = _open_parent(_current.get())
-        if parent is not None:
-            # Runs that overlap without end must not keep all that ever were.
-            parent._parent = _open_parent(parent._parent)  # noqa: SLF001
-        self.enter()
+        self.place.begin()
         is_set_up = values.settings().is_set_up
         refusal = permission.refusal() if is_set_up else permission.refusal_by_user()
         if refusal is not None:
             log.debug("A run is not reported: %s.", refusal)
             return
-        self._is_joined = _has_speaker(parent, self._plan)
-        if self._is_joined and parent is not None:
-            self.session_id = parent.session_id
+        self._is_joined = self.place.has_speaker()
+        if self._is_joined and self.place.parent is not None:
+            self.session_id = self.place.parent.session_id
         if not self._speaks():
             return
         _open_sessions.add(self)
@@ -258,7 +229,7 @@ class Session:
     def _abandon(self) -> None:
         """Undo as much of an opening as there was."""
         self._is_ended = True
-        self.leave()
+        self.place.leave()
         _open_sessions.discard(self)
         self._guarded(self._erase)
 
@@ -358,42 +329,26 @@ class Session:
             log.debug("a run could not be noted: %r", error)
 
 
-def current() -> Session | None:
-    """The run that this context is inside of, or None."""
-    return _open_parent(_current.get())
+_is_preloaded = False
 
 
-def innermost(sessions: Collection[Session]) -> Session | None:
-    """The one of some runs that this context is inside of, the innermost if of several."""
-    session = _current.get()
-    while session is not None and session not in sessions:
-        session = session._outer  # noqa: SLF001
-    return session
+def preload() -> None:
+    """Import what a run needs, as early as a program says that it will have runs.
+
+    Not left to the first run: a child that is forked while another thread imports a module waits
+    for that module for ever. Who is opted out never needs them.
+    """
+    global _is_preloaded  # noqa: PLW0603  modules are imported once
+    if not _is_preloaded and permission.refusal_by_user() is None:
+        with forks.held_off():
+            import migas.delivery.hooks  # noqa: F401
+        _is_preloaded = True
 
 
 def open_sessions() -> list[Session]:
     """The runs of this process that have begun and not ended."""
     here = os.getpid()
     return [session for session in list(_open_sessions) if session._pid == here]  # noqa: SLF001
-
-
-def _open_parent(session: Session | None) -> Session | None:
-    """The nearest run that is still open: an ended one is no parent."""
-    while session is not None and not session.is_open:
-        session = session._parent  # noqa: SLF001
-    return session
-
-
-def _has_speaker(parent: Session | None, plan: Plan) -> bool:
-    """Whether another run already speaks for what this one would."""
-    while parent is not None:
-        if parent.is_same_project(plan):
-            return True
-        parent = _open_parent(parent._parent)  # noqa: SLF001
-    with forks.held_off():
-        from migas.tracking import nesting
-
-        return nesting.is_pool_worker() or nesting.ancestor_speaks_for(plan.project)
 
 
 _is_watching = False
@@ -405,19 +360,19 @@ def _watch_over_open_sessions() -> None:
     if _is_watching:
         return
     with forks.held_off():
-        from migas.delivery import delivery
+        from migas.delivery import hooks
 
         _is_watching = True
         setup.call_after_setup(_after_setup)
-        delivery.current()
-        delivery.call_before_exit(_end_with_interpreter)
+        hooks.current()
+        hooks.call_before_exit(_end_with_interpreter)
 
 
 def _delivery() -> Delivery:
     """The delivery of this process; a program that is opted out never loads it."""
-    from migas.delivery import delivery
+    from migas.delivery import hooks
 
-    return delivery.current()
+    return hooks.current()
 
 
 def _after_setup() -> None:

@@ -16,9 +16,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import FrameType
-    from typing import Any
+    from typing import Any, Protocol
 
-    from migas.tracking.session import Session
+    class Run(Protocol):
+        """What is to be known of a run that signals may end."""
+
+        @property
+        def signals(self) -> tuple[int, ...]:
+            """The numbers of those that do."""
+
+        @property
+        def is_open(self) -> bool:
+            """Whether it has begun and not ended."""
+
+        def signal_arrived(self, name: str, error: BaseException) -> None:
+            """Note what a signal's handler raised."""
+
+        def end_by_signal(self, name: str) -> None:
+            """End it by a signal that is about to end the process."""
+
 
 _NOT_ENDING = (
     "SIGKILL",
@@ -42,7 +58,7 @@ class _Handler:
     def __init__(self, number: int, previous: Any) -> None:
         self.number = number
         self.previous = previous
-        self.sessions: list[Session] = []
+        self.runs: list[Run] = []
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if not callable(self.previous):
@@ -53,19 +69,19 @@ class _Handler:
         except BaseException as error:
             # The program ends itself because of the signal; a run that survives reports its end.
             name = signal.Signals(number).name
-            for session in _served_by(number):
-                session.signal_arrived(name, error)
+            for run in _served_by(number):
+                run.signal_arrived(name, error)
             if error.__traceback__ is not None:
                 error.__traceback__ = error.__traceback__.tb_next  # our own frame
             raise
 
     def _die(self) -> None:
         name = signal.Signals(self.number).name
-        for session in _served_by(self.number):
-            session.end_by_signal(name)
-        from migas.delivery import delivery
+        for run in _served_by(self.number):
+            run.end_by_signal(name)
+        from migas.delivery import hooks
 
-        delivery.send_before_death()
+        hooks.send_before_death()
         signal.signal(self.number, signal.SIG_DFL)
         os.kill(os.getpid(), self.number)
 
@@ -97,23 +113,23 @@ def numbers(wanted: Iterable[str | int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def serve(session: Session) -> None:
+def serve(run: Run) -> None:
     """Have the signals that a run asked for end it, from now until `release`."""
     if threading.current_thread() is not threading.main_thread():
         log.debug("signals can only be served for runs that open in the main thread")
         return
-    for number in session.signals:
+    for number in run.signals:
         handler = _handler_for(number)
         if handler is not None:
-            handler.sessions.append(session)
+            handler.runs.append(run)
 
 
-def release(session: Session) -> None:
+def release(run: Run) -> None:
     """Stop serving a run; what no run needs any more is taken back where it is still ours."""
-    for number in session.signals:
+    for number in run.signals:
         for handler in _handlers.get(number, ()):
-            if session in handler.sessions:
-                handler.sessions.remove(session)
+            if run in handler.runs:
+                handler.runs.remove(run)
         if threading.current_thread() is threading.main_thread():
             _take_back(number)
 
@@ -138,13 +154,13 @@ def _handler_for(number: int) -> _Handler | None:
 
 def _take_back(number: int) -> None:
     ours = _handlers.get(number, [])
-    while ours and not ours[-1].sessions:
+    while ours and not ours[-1].runs:
         handler = ours.pop()
         present: Any = signal.getsignal(number)
         if present is handler:
             signal.signal(number, handler.previous)
 
 
-def _served_by(number: int) -> list[Session]:
+def _served_by(number: int) -> list[Run]:
     handlers = list(_handlers.get(number, ()))
-    return [session for handler in handlers for session in handler.sessions if session.is_open]
+    return [run for handler in handlers for run in handler.runs if run.is_open]

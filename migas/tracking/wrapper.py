@@ -124,7 +124,7 @@ def _function_runner(plan: Plan) -> Callable[..., Any]:
             return result
         if isinstance(result, CoroutineType):
             # A plain function around a coroutine function: the run lasts until it was awaited.
-            session.leave()
+            session.place.leave()
             return _named_like(_drive_coroutine(session, result), result)
         session.stop_returned(result)
         return result
@@ -163,7 +163,7 @@ def _drive_coroutine(
 
 async def _await(session: Session, held: _Unawaited) -> Any:
     session.start()
-    session.enter()
+    session.place.enter()
     try:
         result = await held.coroutine
     except BaseException as error:
@@ -186,7 +186,7 @@ def _drive_generator(
     handed: list[Any] = [None]
     session.start()
     while True:
-        session.enter()
+        session.place.enter()
         try:
             handed.append(resume(handed.pop()))
         except StopIteration as stop:
@@ -196,7 +196,7 @@ def _drive_generator(
             session.stop(error)
             _drop_own_frame(error)
             raise
-        session.leave()
+        session.place.leave()
         try:
             handed.append((yield handed.pop()))
             resume = generator.send
@@ -224,7 +224,7 @@ async def _drive_async_generator(
     session.start()
     handed: list[Any] = [_first_step(generator)]
     while True:
-        session.enter()
+        session.place.enter()
         try:
             handed.append(await handed.pop())
         except StopAsyncIteration:
@@ -234,7 +234,7 @@ async def _drive_async_generator(
             session.stop(error)
             _drop_own_frame(error)
             raise
-        session.leave()
+        session.place.leave()
         try:
             handed.append(generator.asend((yield handed.pop())))
         except BaseException as error:  # noqa: BLE001  whatever is thrown in is thrown on

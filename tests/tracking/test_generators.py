@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.tracking import session as runs
+from migas.tracking import nesting
 from tests.tracking.tracked import COMPLETED, caught, count, count_later, double, frames_of, track
 
 if TYPE_CHECKING:
@@ -113,16 +113,16 @@ def test_a_run_is_current_only_while_the_generator_s_body_runs(spool: Spool) -> 
 
     @track
     def look() -> Iterator[None]:
-        seen.append(runs.current())
+        seen.append(nesting.current())
         yield
-        seen.append(runs.current())
+        seen.append(nesting.current())
 
     generator = look()
     next(generator)
-    assert runs.current() is None
+    assert nesting.current() is None
     double(1)
     list(generator)
-    assert runs.current() is None
+    assert nesting.current() is None
     assert seen[0] is seen[1] is not None
     assert len(spool.crumbs()) == 2
 
@@ -153,7 +153,7 @@ def test_an_asynchronous_generator_takes_what_is_sent_and_thrown(spool: Spool) -
         generator = talk()
         said = [await anext(generator), await generator.asend("a")]
         said.append(await generator.athrow(KeyError()))
-        assert runs.current() is None
+        assert nesting.current() is None
         await generator.aclose()
         return said
 

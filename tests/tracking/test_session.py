@@ -13,7 +13,7 @@ import pytest
 
 import migas
 from migas.settings import setup
-from migas.tracking import session as runs
+from migas.tracking import nesting
 from tests.support.programs import Program
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def test_an_ended_session_is_no_parent(spool: Spool) -> None:
     second.stop()
     assert len(spool.crumbs()) == 3
     assert len({crumb["session_id"] for crumb in spool.crumbs()}) == 3
-    assert runs.current() is None
+    assert nesting.current() is None
 
 
 def test_runs_that_overlap_without_end_do_not_keep_those_that_ended(spool: Spool) -> None:
