@@ -11,7 +11,7 @@ import time
 
 from migas import log
 from migas.courier.tidy import CLAIM_SECONDS
-from migas.host import files, memory, process
+from migas.host import files, process
 from migas.message import breadcrumb, outcome
 from migas.spool import layout, marks
 from migas.spool.record import LOST, InvalidRecordError, key, place_key
@@ -110,7 +110,7 @@ def _verdict(spool: Spool, path: str, entry: OpenEntry, record: Record) -> dict[
 
 def _lost(record: Record, *, is_near: bool) -> dict[str, Any]:
     for path, before in record.get("oom_kills", {}).items() if is_near else ():
-        count = memory.oom_count(path)
+        count = process.oom_count(path)
         if count is not None and count > before:
             return {"status": "F", "status_desc": "Killed (out of memory)"}
     return {"status": "F", "status_desc": LOST}

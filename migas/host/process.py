@@ -1,4 +1,4 @@
-"""Which process on which machine: enough to tell a live one from a dead one, later or elsewhere.
+"""What the kernel says of processes: which one on which machine, and whether one was killed.
 
 A pid alone is reused within hours. With the moment the process started, the boot it belongs to and
 its pid namespace it names one process for ever. Where there is no /proc, or it shows another pid
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
         namespace: str
         machine: str
 
+
+GROUP_ROOT = "/sys/fs/cgroup"
+OWN_GROUPS = "/proc/self/cgroup"
+
+_event_files_of: dict[str, list[str]] = {}
 
 _MAX_ANCESTORS = 64
 
@@ -130,6 +135,44 @@ def is_waiting_for_any_child() -> bool:
     return False
 
 
+def oom_kills(root: str = GROUP_ROOT, own_groups: str = OWN_GROUPS) -> dict[str, int]:
+    """How often the kernel has killed for want of memory, by file of a group (cgroups(7))."""
+    key = f"{os.getpid()} {root} {own_groups}"
+    if key not in _event_files_of:
+        _event_files_of[key] = [
+            path for path in _event_files(root, own_groups) if os.path.exists(path)
+        ]
+    counts = {path: oom_count(path, root) for path in _event_files_of[key]}
+    return {path: count for path, count in counts.items() if count is not None}
+
+
+def oom_count(path: str, root: str = GROUP_ROOT) -> int | None:
+    """The count that a file holds, or None when it is none of the kernel's or holds none."""
+    if not path.startswith(root + "/") or ".." in path:
+        return None
+    for line in _text(path).splitlines():
+        name, _, count = line.partition(" ")
+        if name == "oom_kill" and count.isdigit():
+            return int(count)
+    return None
+
+
+def _event_files(root: str, own_groups: str) -> list[str]:
+    """Where the kernel counts: `memory.events` (version 2), `memory.oom_control` (version 1)."""
+    files = []
+    for line in _text(own_groups).splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        path = path.rstrip("/")
+        if number == "0" and not controllers:
+            files.append(f"{root}{path}/memory.events")
+        elif "memory" in controllers.split(","):
+            inside = f"{root}/memory{path}/memory.oom_control"
+            # A container sees its own group as the root, but is told the path from outside.
+            files.append(inside if os.path.exists(inside) else f"{root}/memory/memory.oom_control")
+    return files
+
+
 def _stat(pid: int) -> tuple[str, str, int]:
     """State letter, start time in clock ticks since boot, and parent (proc_pid_stat(5))."""
     # The second field, the command's name, may itself hold spaces and parentheses.
@@ -168,7 +211,7 @@ def _text(path: str) -> str:
     except OSError:
         return ""
     try:
-        return os.read(descriptor, 4096).decode("utf-8", "replace")
+        return os.read(descriptor, 65536).decode("utf-8", "replace")
     except OSError:
         return ""
     finally:

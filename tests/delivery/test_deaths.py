@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.host import memory
+from migas.host import process
 from tests.support.control_groups import little_memory
 from tests.support.desk import PRELUDE, ROOT, RUN
 from tests.support.records import open_record
@@ -376,8 +376,8 @@ def test_out_of_memory_is_known_from_the_control_group(desk: Desk, server: Any) 
     ("own", "file", "text"),
     [
         ("0::/job/step", "job/step/memory.events", "low 0\nhigh 0\nmax 3\noom 2\noom_kill 2\n"),
-        ("4:memory:/job", "memory/job/memory.oom_control", "under_oom 0\noom_kill 2\n"),
-        ("4:memory:/outside/id", "memory/memory.oom_control", "under_oom 0\noom_kill 2\n"),
+        ("4:memory:/job", "memory/job/process.oom_control", "under_oom 0\noom_kill 2\n"),
+        ("4:memory:/outside/id", "memory/process.oom_control", "under_oom 0\noom_kill 2\n"),
     ],
 )
 def test_both_versions_of_control_groups_are_read(
@@ -389,15 +389,15 @@ def test_both_versions_of_control_groups_are_read(
     events.parent.mkdir(parents=True)
     events.write_text(text)
 
-    assert memory.oom_kills(str(tmp_path / "root"), str(groups)) == {str(events): 2}
+    assert process.oom_kills(str(tmp_path / "root"), str(groups)) == {str(events): 2}
 
 
 def test_only_the_kernels_own_counters_are_read(tmp_path: Path) -> None:
     planted = tmp_path / "memory.events"
     planted.write_text("oom_kill 7\n")
 
-    assert memory.oom_count(str(planted)) is None
-    assert memory.oom_count(f"/sys/fs/cgroup/../../{planted}") is None
+    assert process.oom_count(str(planted)) is None
+    assert process.oom_count(f"/sys/fs/cgroup/../../{planted}") is None
 
 
 def test_a_live_run_touches_its_record_again_and_again(offline: Desk) -> None:
