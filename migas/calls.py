@@ -7,7 +7,7 @@ untrusted: its shape is checked, and what has another one is a failure with a me
 from __future__ import annotations
 
 from migas import log
-from migas.delivery import delivery, privacy
+from migas.delivery import hooks, privacy
 from migas.message.breadcrumb import (
     MAX_REQUEST_BYTES,
     compose,
@@ -24,10 +24,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Mapping
-    from typing import Any, TypedDict
+    from typing import Any, Protocol, TypedDict
 
     from migas.message.breadcrumb import Breadcrumb
     from migas.transport.client import Client
+
+    class Asks(Protocol):
+        """What the explicit calls need of a server's client."""
+
+        def add_project(self, crumb: Breadcrumb, timeout: float) -> dict[str, Any]:
+            """Send one breadcrumb, and give what the server answers."""
+
+        def query(self, query: str, variables: Mapping[str, Any], name: str, timeout: float) -> Any:
+            """Ask for one field of the server's schema."""
 
     class ProjectAnswer(TypedDict, total=False):
         """What `add_project` answers."""
@@ -147,7 +156,7 @@ def add_breadcrumb(
     problem = _breadcrumb_problem(project, project_version, fields)
     if wait and not _is_kept_here():
 
-        def ask(client: Client, timeout: float) -> Any:
+        def ask(client: Asks, timeout: float) -> Any:
             composed = privacy.compose(project, project_version, fields)
             crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
             _note_running(crumb)
@@ -161,7 +170,7 @@ def add_breadcrumb(
     if problem is not None:
         return {"success": False, "message": problem}
     try:
-        delivery.current().queue(privacy.compose(project, project_version, fields))
+        hooks.current().queue(privacy.compose(project, project_version, fields))
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("add_breadcrumb failed: %r", error)
         return {"success": False, "message": f"The breadcrumb could not be queued: {error!r}"}
@@ -181,7 +190,7 @@ def check_project(project: str, project_version: str, **_ignored: Any) -> CheckA
         `{'success', 'flagged', 'latest', 'message'}`.
     """
 
-    def ask(client: Client, timeout: float) -> Any:
+    def ask(client: Asks, timeout: float) -> Any:
         variables = {"p": project, "v": str(project_version)}
         answer = client.query(_CHECK_PROJECT, variables, "check_project", timeout)
         if isinstance(answer, dict) and not answer.get("success") and not answer.get("message"):
@@ -219,7 +228,7 @@ def get_usage(
     except ValueError as error:
         problem, first, last = str(error), "", None
 
-    def ask(client: Client, timeout: float) -> Any:
+    def ask(client: Asks, timeout: float) -> Any:
         variables = {"p": project, "s": first, "e": last, "u": bool(unique)}
         return client.query(_GET_USAGE, variables, "get_usage", timeout)
 
@@ -234,7 +243,7 @@ def get_projects() -> ProjectsAnswer:
         `{'success', 'message', 'projects'}`, the projects as a list of `owner/repo`.
     """
 
-    def ask(client: Client, timeout: float) -> Any:
+    def ask(client: Asks, timeout: float) -> Any:
         projects = client.query(_GET_PROJECTS, {}, "get_projects", timeout)
         is_list = isinstance(projects, list) and all(isinstance(name, str) for name in projects)
         return {"success": True, "message": "", "projects": projects} if is_list else None
@@ -265,17 +274,17 @@ def flush(timeout: float = 5.0) -> bool:
         Whether nothing waits any more.
     """
     try:
-        return delivery.current().flush(max(float(timeout), 0.0))
+        return hooks.current().flush(max(float(timeout), 0.0))
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("flush failed: %r", error)
         return False
 
 
 _clients: dict[str, Client] = {}
-_only_client: Client | None = None
+_only_client: Asks | None = None
 
 
-def replace_client(client: Client | None) -> Client | None:
+def replace_client(client: Asks | None) -> Asks | None:
     """Have one client answer for every server, as a test that looks on does; None ends that.
 
     Returns:
@@ -288,8 +297,6 @@ def replace_client(client: Client | None) -> Client | None:
 
 def client_for(endpoint: str) -> Client:
     """The pooled client of this process for a server."""
-    if _only_client is not None:
-        return _only_client
     import os
 
     from migas.transport.client import Client
@@ -315,7 +322,7 @@ def _is_kept_here() -> bool:
 
 
 def _call(
-    ask: Callable[[Client, float], Any],
+    ask: Callable[[Asks, float], Any],
     shape: dict[str, Any],
     problem: str | None,
     compose_it: Callable[[], Breadcrumb] | None = None,
@@ -341,7 +348,7 @@ def _call(
     from migas.transport.client import NoAnswerError
 
     try:
-        answer = ask(client_for(values.settings().endpoint), timeout)
+        answer = ask(_only_client or client_for(values.settings().endpoint), timeout)
     except NoAnswerError as error:
         log.debug("%s: %s", values.settings().endpoint, error)
         return {**shape, "success": False, "message": _clean(str(error))}
@@ -357,7 +364,7 @@ def _keep(compose_it: Callable[[], Breadcrumb] | None) -> str:
     """Print or spool a breadcrumb, if there is one; returns what to tell the caller."""
     if compose_it is not None:
         try:
-            delivery.current().queue(compose_it())
+            hooks.current().queue(compose_it())
         except Exception as error:  # noqa: BLE001  telemetry must never break a program
             log.debug("a breadcrumb could not be kept: %r", error)
     return _KEPT if values.delivery() == "log" else _SPOOLED
@@ -381,7 +388,7 @@ def _clean(text: str) -> str:
     return "".join(char for char in text if char.isprintable() or char == "\n")
 
 
-def _stored_answer(client: Client, crumb: Breadcrumb, timeout: float) -> dict[str, Any]:
+def _stored_answer(client: Asks, crumb: Breadcrumb, timeout: float) -> dict[str, Any]:
     """What a server answers to `add_project`, with a message where it said no and why."""
     _note_running(crumb)
     answer = client.add_project(crumb, timeout)
@@ -397,7 +404,7 @@ def _stored_answer(client: Client, crumb: Breadcrumb, timeout: float) -> dict[st
 
 def _note_running(crumb: Breadcrumb) -> None:
     if crumb.get("status", "R") == "R":
-        delivery.current().running_was_sent(crumb.get("session_id"))
+        hooks.current().running_was_sent(crumb.get("session_id"))
 
 
 def _breadcrumb_problem(project: object, version: object, fields: Mapping[str, Any]) -> str | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from migas import calls
-from migas.delivery import delivery
+from migas.delivery import delivery, hooks
 from migas.message import breadcrumb
 from migas.settings import inheritance, permission, values
 from migas.tracking import session as runs
@@ -77,8 +77,8 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
     def take(crumb: Breadcrumb) -> None:
         captured.append(CapturedBreadcrumb(**crumb))
 
-    outer = delivery.replace(_Captured(take))
-    client = calls.replace_client(_AgreeingClient(take))  # type: ignore[arg-type]
+    outer = hooks.replace(_Captured(take))
+    client = calls.replace_client(_AgreeingClient(take))
     before = set(runs.open_sessions())
     try:
         yield captured
@@ -86,7 +86,7 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
         for left_open in set(runs.open_sessions()) - before:
             left_open.discard()
         calls.replace_client(client)
-        delivery.replace(outer)
+        hooks.replace(outer)
         values.publish(kept)
         if parent is None:
             os.environ.pop(inheritance.VARIABLE, None)

@@ -6,7 +6,6 @@ waits for, or waits for at most `exit_timeout` seconds where nothing may outlive
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import threading
@@ -15,7 +14,7 @@ import time
 from migas import log
 from migas.delivery.couriers import Couriers, is_waited_for
 from migas.delivery.timer import Watch
-from migas.host import forks, process
+from migas.host import process
 from migas.host.descriptors import Reserve
 from migas.message import breadcrumb
 from migas.settings import permission, places, values
@@ -219,7 +218,7 @@ class Delivery:
         return record
 
     def _open_record(self, crumb: Breadcrumb) -> Record:
-        from migas.host import environment, memory
+        from migas.host import environment
         from migas.spool.record import LOST
 
         lost: Breadcrumb = {**crumb, "status": "F", "status_desc": LOST}
@@ -227,7 +226,7 @@ class Delivery:
             "endpoint": values.settings().endpoint,
             "breadcrumb": breadcrumb.fit(lost),
             "process": process.facts(),
-            "oom_kills": memory.oom_kills(),
+            "oom_kills": process.oom_kills(),
         }
         if scheduler := environment.scheduler():
             record["scheduler"] = scheduler
@@ -326,113 +325,3 @@ def _print(crumb: Breadcrumb) -> None:
         sys.stderr.write(f"migas would send {text}\n")
     except Exception as error:  # noqa: BLE001  stderr may be closed or be anything
         log.debug("stderr cannot be written: %s", error)
-
-
-_current: Delivery | None = None
-_before_exit: list[Callable[[], None]] = []
-
-
-def current() -> Delivery:
-    """The delivery of this process, made at its first use."""
-    global _current  # noqa: PLW0603  the one delivery
-    if _current is None:
-        with forks.held_off():
-            if _current is None:
-                _install_hooks()
-                _import_rooms()
-                _current = Delivery()
-    _current.watch.ensure_running()
-    return _current
-
-
-def _import_rooms() -> None:
-    """Import what a run needs while forks wait, rather than one by one in whichever thread."""
-    import faulthandler  # noqa: F401
-
-    from migas.host import environment, memory  # noqa: F401
-    from migas.message import outcome  # noqa: F401
-
-    environment.telemetry_fields()
-    if values.delivery() not in ("log", "spool"):
-        import select  # noqa: F401
-
-        from migas.spool import servers  # noqa: F401
-
-
-def replace(other: Delivery | None) -> Delivery | None:
-    """Put another delivery in the place of this process's, as a test that looks on does.
-
-    Returns:
-        The one that was there, or None when none had been made yet.
-    """
-    global _current
-    _current, previous = other, _current
-    return previous
-
-
-def call_before_exit(function: Callable[[], None]) -> None:
-    """Have a function called at the interpreter's end before the last courier is sent."""
-    if function not in _before_exit:
-        _before_exit.append(function)
-
-
-_hooks_installed = False
-
-
-def _install_hooks() -> None:
-    global _hooks_installed  # noqa: PLW0603  hooks cannot be removed, so they are installed once
-    if _hooks_installed:
-        return
-    _hooks_installed = True
-    atexit.register(_at_exit)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=_before_fork,
-            after_in_parent=_after_fork_in_parent,
-            after_in_child=_after_fork_in_child,
-        )
-
-
-def _at_exit() -> None:
-    try:
-        for function in reversed(_before_exit):
-            function()
-        if _current is not None:
-            _current.at_exit()
-    except BaseException as error:  # noqa: BLE001  nothing of ours may show at exit, Ctrl-C neither
-        log.debug("delivery at exit failed: %r", error)
-
-
-def _before_fork() -> None:
-    if _current is not None:
-        try:
-            _current.prepare_fork()
-        except BaseException as error:  # noqa: BLE001  an error here would be printed by the interpreter
-            log.debug("the thread could not be stopped before a fork: %r", error)
-
-
-def _after_fork_in_parent() -> None:
-    if _current is not None:
-        try:
-            _current.after_fork()
-        except BaseException as error:  # noqa: BLE001  it would be printed, too
-            log.debug("signals could not be let through after a fork: %r", error)
-
-
-def _after_fork_in_child() -> None:
-    global _current
-    inherited, _current = _current, None
-    if inherited is not None:
-        try:
-            inherited.leave_to_parent()
-        except BaseException as error:  # noqa: BLE001
-            log.debug("a forked child could not let go: %r", error)
-
-
-def send_before_death() -> None:
-    """Send what waits because the process is about to die without coming to its end."""
-    if _current is not None:
-        try:
-            _current.at_exit()
-        except Exception as error:  # noqa: BLE001  death must not wait for our mistakes
-            log.debug("delivery before death failed: %r", error)

@@ -9,7 +9,10 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, TypedDict
+    from typing import Any, Literal, TypedDict
+
+    Status = Literal["R", "C", "F", "S"]
+    """Running, completed, failed, suspended."""
 
     class Breadcrumb(TypedDict, total=False):
         """What leaves the machine: the fields of the server's `ProjectInput`, nothing else."""
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
         platform: str
         container: str
         is_ci: bool
-        status: str
+        status: Status
         status_desc: str
         error_type: str
         error_desc: str
@@ -39,7 +42,7 @@ MAX_VERSION_CHARS = 24
 MAX_LANGUAGE_CHARS = 32
 MAX_PLATFORM_CHARS = 64
 
-STATUSES = {
+STATUSES: dict[str, Status] = {
     "R": "R",
     "running": "R",
     "pending": "R",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Never, Self
 
-    from migas.settings.table import Setting
+    from migas.settings.table import Delivery, Setting
 
     BeforeSend = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 
@@ -150,15 +150,12 @@ def change(**changes: Any) -> None:
         publish(_published.replace(**changes))
 
 
-def delivery() -> str:
+def delivery() -> Delivery:
     """The way of delivery in force, one of `table.DELIVERIES`."""
-    decided = policy.site("delivery")
-    if decided is not None:
-        return str(decided)
-    asked = os.environ.get("MIGAS_DELIVERY", "").strip().lower()
-    if asked:
-        return str(meant("MIGAS_DELIVERY", asked, DELIVERY))
-    return str(policy.user("delivery") or DELIVERY.default)
+    decided: Delivery | None = policy.site("delivery")
+    if decided is None and (asked := os.environ.get("MIGAS_DELIVERY", "").strip().lower()):
+        decided = meant("MIGAS_DELIVERY", asked, DELIVERY)
+    return decided or policy.user("delivery") or "auto"
 
 
 def meant(name: str, value: object, setting: Setting) -> Any:

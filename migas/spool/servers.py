@@ -17,7 +17,11 @@ from migas.spool import layout
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypedDict
+    from typing import Literal, TypedDict
+
+    Failure = Literal["no route", "timeout", "silenced", "refused", "failed"]
+    """What kept an answer away: no connection could be made, none came in time, a 429, a migas
+    server's no to this very request, or anything else."""
 
     class ServerState(TypedDict, total=False):
         """What is known of one server; times are seconds since the epoch."""
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
         silent_until: float
         """The same for what it asked for itself (429), which people respect, too."""
         failures: int
-        kind: str
+        kind: Failure
         reason: str
         last_success: float
         last_failure: float
@@ -75,7 +79,7 @@ class Backoff:
         return left if 0 < left <= 2 * LONGEST_SECONDS else 0.0
 
     def failed(
-        self, endpoint: str, kind: str, reason: str, retry_after: float | None = None
+        self, endpoint: str, kind: Failure, reason: str, retry_after: float | None = None
     ) -> None:
         """Note that a server could not be used.
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from migas.spool.servers import Failure
+
 MAX_ANSWER_BYTES = 64 * 1024
 
 _NO_SUCH_CALL = ": Not Found"
@@ -22,12 +24,11 @@ class NoAnswerError(Exception):
 
     Args:
         reason: A sentence for people.
-        kind: `no route` (no connection could be made), `timeout`, `silenced` (429), `refused` (a
-            migas server says no to this very request) or `failed` (anything else).
+        kind: What kept the answer away.
         retry_after: Seconds of silence that the server asked for.
     """
 
-    def __init__(self, reason: str, kind: str, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, kind: Failure, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.kind = kind
         self.retry_after = retry_after

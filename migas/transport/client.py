@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from migas.message.breadcrumb import Breadcrumb
+    from migas.spool.servers import Failure
 
 __all__ = ["MAX_ANSWER_BYTES", "Client", "NoAnswerError"]
 
@@ -264,7 +265,7 @@ class Client:
             return self._pool
 
 
-def _kind(error: BaseException) -> str:
+def _kind(error: BaseException) -> Failure:
     cause = getattr(error, "reason", None) or error
     if isinstance(
         cause,

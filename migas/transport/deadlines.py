@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from migas.spool.servers import Failure
+
 _JOIN_SECONDS = 0.2
 _LOOK_SECONDS = 0.05
 
@@ -34,7 +36,7 @@ class Worker:
         except queue.Empty:
             return None
 
-    def abandon(self) -> str:
+    def abandon(self) -> Failure:
         """Break off what it is doing; what to call this, as in `NoAnswerError`."""
         self._tasks.put(None)
         was_connected = connections.break_off(self._thread.ident)
