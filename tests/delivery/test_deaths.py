@@ -376,8 +376,8 @@ def test_out_of_memory_is_known_from_the_control_group(desk: Desk, server: Any) 
     ("own", "file", "text"),
     [
         ("0::/job/step", "job/step/memory.events", "low 0\nhigh 0\nmax 3\noom 2\noom_kill 2\n"),
-        ("4:memory:/job", "memory/job/process.oom_control", "under_oom 0\noom_kill 2\n"),
-        ("4:memory:/outside/id", "memory/process.oom_control", "under_oom 0\noom_kill 2\n"),
+        ("4:memory:/job", "memory/job/memory.oom_control", "under_oom 0\noom_kill 2\n"),
+        ("4:memory:/outside/id", "memory/memory.oom_control", "under_oom 0\noom_kill 2\n"),
     ],
 )
 def test_both_versions_of_control_groups_are_read(
