@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -58,8 +59,12 @@ def test_the_examples_run_and_are_stored(tmp_path: Path) -> None:
 
 
 def test_every_setting_is_in_the_readme() -> None:
-    missing = [name for name in table.VARIABLES if f"`{name}`" not in README]
+    missing = [name for name in (*table.VARIABLES, "MIGAS_DB") if f"`{name}`" not in README]
     assert missing == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 250
 
 
 def test_every_command_is_in_the_readme() -> None:
@@ -82,5 +87,6 @@ def test_the_version_is_the_same_everywhere() -> None:
     import migas
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert migas.__version__ == project["version"]
+    assert "version" in project["dynamic"]
+    assert migas.__version__ == importlib.metadata.version("migas")
     assert f"## [{migas.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

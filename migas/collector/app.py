@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
+import migas
 from migas.collector import pages
 from migas.collector.http import administration, graphql, health, rest, usage
 from migas.collector.http.fast_path import Shortcut
@@ -36,7 +36,7 @@ def create_app(
         An application with every way in and out.
     """
     # The interactive pages load scripts from another site.
-    app = FastAPI(title="migas collector", version=_version(), docs_url=None, redoc_url=None)
+    app = FastAPI(title="migas collector", version=migas.__version__, docs_url=None, redoc_url=None)
     app.state.collector = collector
     app.state.limiter = limiter
     app.include_router(graphql.router)
@@ -50,7 +50,7 @@ def create_app(
         app.add_middleware(Shortcut)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
     app.add_middleware(RateLimit)
-    app.add_middleware(SignedAnswers, signature=f"migas@{_version()}")
+    app.add_middleware(SignedAnswers, signature=f"migas@{migas.__version__}")
     return app
 
 
@@ -76,10 +76,3 @@ def _echo(value: object) -> object:
     if isinstance(value, float) and math.isfinite(value):
         return value
     return type(value).__name__
-
-
-def _version() -> str:
-    try:
-        return version("migas")
-    except PackageNotFoundError:  # run from a source tree that was not installed
-        return "unknown"
