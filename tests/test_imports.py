@@ -25,6 +25,7 @@ HOUSE = """
     tracking.decorator
     tracking.exits
     tracking.wrapper
+    tracking.wrapt_types
     tracking.session
     calls
     tracking.plan

@@ -6,12 +6,10 @@ caller is what the bare function gives, our own frame taken out of the traceback
 
 from __future__ import annotations
 
-import inspect
 import sys
 from types import CoroutineType, FunctionType, coroutine
 
-import wrapt
-
+from migas.tracking import wrapt_types
 from migas.tracking.session import Session
 
 TYPE_CHECKING = False
@@ -19,7 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
     from typing import Any
 
+    from wrapt import BoundFunctionWrapper, FunctionWrapper
+
     from migas.tracking.plan import Plan
+else:
+    FunctionWrapper, BoundFunctionWrapper = wrapt_types.load()
+
+# The flags of a function's code (inspect, "Code Objects Bit Flags").
+_CO_GENERATOR = 0x20
+_CO_COROUTINE = 0x80
+_CO_ITERABLE_COROUTINE = 0x100
+_CO_ASYNC_GENERATOR = 0x200
 
 
 def wrap(function: Any, plan: Plan) -> Any:
@@ -33,7 +41,7 @@ def wrap(function: Any, plan: Plan) -> Any:
     return TrackedFunction(function, _runner_for(function, plan))
 
 
-class _TrackedBound(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
+class _TrackedBound(BoundFunctionWrapper):  # type: ignore[type-arg]
     """A tracked method taken from its instance or class; it pickles and copies as a plain one."""
 
     def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
@@ -52,7 +60,7 @@ class _TrackedBound(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
         return self._self_owner if owner is None else owner
 
 
-class TrackedFunction(wrapt.FunctionWrapper):  # type: ignore[type-arg]
+class TrackedFunction(FunctionWrapper):  # type: ignore[type-arg]
     """A function whose calls are runs; to everything that looks at it, the function itself."""
 
     __bound_function_wrapper__ = _TrackedBound
@@ -98,16 +106,30 @@ class _Unawaited:
 
 def _runner_for(function: Any, plan: Plan) -> Callable[..., Any]:
     """The wrapper in wrapt's form that fits what a function returns."""
-    plain = getattr(function, "__func__", function)
-    called = plain if inspect.isroutine(plain) else type(plain).__call__
-    for is_kind, drive in (
-        (inspect.iscoroutinefunction, _drive_coroutine),
-        (inspect.isgeneratorfunction, _drive_either_generator),
-        (inspect.isasyncgenfunction, _drive_async_generator),
-    ):
-        if is_kind(plain) or is_kind(called):
-            return _later_runner(plan, drive)
+    flags = _flags(function)
+    if flags & _CO_COROUTINE:
+        return _later_runner(plan, _drive_coroutine)
+    if flags & _CO_GENERATOR:
+        return _later_runner(plan, _drive_either_generator)
+    if flags & _CO_ASYNC_GENERATOR:
+        return _later_runner(plan, _drive_async_generator)
     return _function_runner(plan)
+
+
+def _flags(function: Any) -> int:
+    """The flags of the code that a call runs, as `inspect.iscoroutinefunction` and its like see it.
+
+    Importing inspect costs 14 ms, and its marks cannot be there without it.
+    """
+    plain = getattr(function, "__func__", function)
+    functools, inspect = sys.modules.get("functools"), sys.modules.get("inspect")
+    while functools is not None and isinstance(plain, functools.partial):
+        plain = plain.func
+    called = plain if hasattr(plain, "__code__") else type(plain).__call__
+    flags = getattr(getattr(called, "__code__", None), "co_flags", 0)
+    if inspect is not None and inspect.iscoroutinefunction(called):
+        flags |= _CO_COROUTINE
+    return flags if isinstance(flags, int) else 0
 
 
 def _function_runner(plan: Plan) -> Callable[..., Any]:
@@ -213,7 +235,7 @@ _drive_awaitable_generator = coroutine(FunctionType(_drive_generator.__code__, g
 def _drive_either_generator(session: Session, generator: Generator[Any, Any, Any]) -> Any:
     """As `_drive_generator`; what `types.coroutine` has marked can be awaited afterwards, too."""
     flags = getattr(getattr(generator, "gi_code", None), "co_flags", 0)
-    is_awaitable = flags & inspect.CO_ITERABLE_COROUTINE
+    is_awaitable = flags & _CO_ITERABLE_COROUTINE
     return (_drive_awaitable_generator if is_awaitable else _drive_generator)(session, generator)
 
 
