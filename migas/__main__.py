@@ -15,12 +15,22 @@ def main() -> int:
     """Be a courier, or run the command line."""
     # `spawn.COURIER_ARGUMENTS`, which is not imported for those who are none.
     if sys.argv[1:3] == ["flush", "--courier"]:
-        from migas.courier import main as courier
-
-        return courier.main(sys.argv[3:])
+        # Somebody may wait, and taking an interpreter down takes 15 ms.
+        os._exit(_be_courier(sys.argv[3:]))
     from migas.cli import main as cli
 
     return cli.main()
+
+
+def _be_courier(arguments: list[str]) -> int:
+    warm = [word for word in arguments if word.startswith("--warm=")]
+    if warm:
+        from migas.courier import warm as waiting
+
+        return waiting.main(arguments, float(warm[0].partition("=")[2]))
+    from migas.courier import main as courier
+
+    return courier.main(arguments)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ HOUSE = """
     delivery.delivery
     delivery.couriers delivery.privacy
     delivery.spawn delivery.timer delivery
+    courier.warm
     courier.main
     courier.drain courier.sender
     courier.recovery

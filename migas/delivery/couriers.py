@@ -25,6 +25,10 @@ _RUNNING_GRACE = 0.3
 _EARLY_SECONDS = 4.0
 """What a courier has whom the program does not wait for yet: to hold an `R`, send it, and go."""
 
+WARM_SECONDS = 15.0
+"""For so long a courier waits for a run's end, or for its `R`. Starting another one costs a longer
+run nothing that anybody sees, and no process of ours is there for hours."""
+
 
 class Couriers:
     """The couriers of this process.
@@ -38,6 +42,7 @@ class Couriers:
         # Reentrant: a signal's handler may end a run while this very thread holds it.
         self._lock = threading.RLock()
         self._attended: list[DispatchedCourier] = []
+        self._warm: DispatchedCourier | None = None
         self._started = float("-inf")
         self._running_at = float("-inf")
         self._is_owed = False
@@ -63,6 +68,28 @@ class Couriers:
                 self._is_owed = True
                 self._watch.call_later(self, left, self._start_owed)
         return is_started
+
+    def warm_up(self) -> None:
+        """Have one ready before it is needed, where the program will wait for it."""
+        with self._lock:
+            if self._is_exiting or not is_waited_for():
+                return
+            if self._warm is not None and not self._warm.wait(0.0):
+                return
+            self.dismiss()
+            try:
+                if self.may_start():
+                    from migas.delivery import spawn
+
+                    self._warm = spawn.dispatch(patience=_patience(), warm_for=WARM_SECONDS)
+            except Exception as error:  # noqa: BLE001  a run that has opened goes on without one
+                log.debug("no courier could be made ready: %r", error)
+
+    def dismiss(self) -> None:
+        """End the one that waits for a word: there is nothing for it to do."""
+        warm, self._warm = self._warm, None
+        if warm is not None:
+            warm.kill()
 
     def running_was_written(self) -> None:
         """Note that some session's `R` is on its way: its end keeps a second's distance."""
@@ -121,12 +148,14 @@ class Couriers:
             self._is_exiting = True
             if self._is_owed:
                 self._start(None)
+            self.dismiss()
             self._wait()
 
     def leave_to_parent(self) -> None:
         """In a forked child: let go of the parent's."""
-        for courier in self._attended:
-            courier.forget()
+        for courier in (*self._attended, self._warm):
+            if courier is not None:
+                courier.forget()
 
     def _start_owed(self) -> None:
         with self._lock:
@@ -136,19 +165,11 @@ class Couriers:
     def _start(self, payload: Record | None) -> bool:
         if not self.may_start(payload):
             return False
-        from migas.delivery import spawn
-        from migas.spool.record import encode
-
         attended = is_waited_for()
         self._is_owed = False
         self._started = time.monotonic()
-        seconds = self._exit_seconds() if self._is_exiting else _EARLY_SECONDS
-        courier = spawn.dispatch(
-            None if payload is None else encode(payload),
-            attended_for=seconds if attended else None,
-            patience=values.settings().exit_timeout + _RUNNING_GRACE / 2 if attended else None,
-            at_exit=attended and self._is_exiting,
-        )
+        courier = self._warmed(payload) if attended else None
+        courier = courier or self._dispatched(payload, attended=attended)
         if courier is None:
             log.debug("what waits is left to a later courier")
             self._is_owed = not self._is_exiting
@@ -156,6 +177,27 @@ class Couriers:
             self._forget_ended()
             self._attended.append(courier)
         return courier is not None
+
+    def _warmed(self, payload: Record | None) -> DispatchedCourier | None:
+        """The one that was ready, with its word given; None where there is none."""
+        warm, self._warm = self._warm, None
+        if warm is None:
+            return None
+        if payload is None and warm.say(attended_for=self._seconds(), at_exit=self._is_exiting):
+            return warm
+        warm.kill()
+        return None
+
+    def _dispatched(self, payload: Record | None, *, attended: bool) -> DispatchedCourier | None:
+        from migas.delivery import spawn
+        from migas.spool.record import encode
+
+        return spawn.dispatch(
+            None if payload is None else encode(payload),
+            attended_for=self._seconds() if attended else None,
+            patience=_patience() if attended else None,
+            at_exit=attended and self._is_exiting,
+        )
 
     def _forget_ended(self) -> None:
         for courier in [one for one in self._attended if one.wait(0.0)]:
@@ -175,10 +217,18 @@ class Couriers:
                     courier.kill()
                 courier.forget()
 
+    def _seconds(self) -> float:
+        """How long a courier that is started now has, where the program waits at its end."""
+        return self._exit_seconds() if self._is_exiting else _EARLY_SECONDS
+
     def _exit_seconds(self) -> float:
         """How long the program waits at its end, a little longer where an `R` is just sent."""
         is_near = time.monotonic() - self._running_at < RUNNING_SECONDS
         return values.settings().exit_timeout + (_RUNNING_GRACE if is_near else 0.0)
+
+
+def _patience() -> float:
+    return values.settings().exit_timeout + _RUNNING_GRACE / 2
 
 
 def is_waited_for() -> bool:

@@ -65,11 +65,16 @@ class Delivery:
             self._reserve.fill(spool.root)
             self._open.add(path)
             self._arm_marks(spool)
+        self._couriers.warm_up()
         return OpenRun(self, path)
 
     def without_record(self) -> OpenRun:
         """A run of which nothing is written down before its end."""
         return OpenRun(self, None)
+
+    def dismiss_courier(self) -> None:
+        """End the one that was made ready for the end of runs, which now have none to tell of."""
+        self._couriers.dismiss()
 
     def make_room(self) -> None:
         """See that one more file can be opened: a run may end for want of descriptors."""

@@ -39,11 +39,17 @@ class DispatchedCourier:
     """A courier on its way, whose standard output is a pipe that closes with its life."""
 
     def __init__(
-        self, pid: int, output: OwnDescriptor | None, child: subprocess.Popen[bytes] | None
+        self,
+        pid: int,
+        output: OwnDescriptor | None,
+        child: subprocess.Popen[bytes] | None,
+        entrance: OwnDescriptor | None = None,
     ) -> None:
         self._pid = pid
         self._output = output
         self._child = child
+        self._input = entrance
+        self._environment = None if entrance is None else _environment()
 
     def wait(self, seconds: float) -> bool:
         """Wait until it has ended.
@@ -62,6 +68,28 @@ class DispatchedCourier:
             return True
         return self._output is None or _reached_end(self._output, time.monotonic() + seconds)
 
+    def say(self, *, attended_for: float, at_exit: bool) -> bool:
+        """Give a warm one its word: what a cold one is told when it is started.
+
+        Args:
+            attended_for: As for `dispatch`.
+            at_exit: As for `dispatch`.
+
+        Returns:
+            Whether it was there to hear it. Where SIGPIPE has another action than Python's own,
+            nothing is tried: it could end the program.
+        """
+        number = None if self._input is None else self._input.number
+        if number is None or self.wait(0.0) or self._environment != _environment():
+            return False
+        if signal.getsignal(signal.SIGPIPE) != signal.SIG_IGN:
+            return False
+        word = " ".join(_moment(attended_for, at_exit=at_exit)).encode()
+        try:
+            return os.write(number, word) == len(word)
+        except OSError:
+            return False
+
     def kill(self) -> None:
         """End it now; what it has claimed goes back in time."""
         if self._child is not None:
@@ -76,6 +104,9 @@ class DispatchedCourier:
 
     def forget(self) -> None:
         """Let it go on alone."""
+        if self._input is not None:
+            entrance, self._input = self._input, None
+            entrance.close()
         if self._output is not None:
             output, self._output = self._output, None
             output.close()
@@ -110,6 +141,7 @@ def dispatch(
     patience: float | None = None,
     at_exit: bool = False,
     by_hand: bool = False,
+    warm_for: float | None = None,
 ) -> DispatchedCourier | None:
     """Start a courier and return at once.
 
@@ -120,6 +152,7 @@ def dispatch(
         patience: Seconds that the program waits at its end; None when it does not.
         at_exit: Whether it waits from now on, rather than having work of its own to do.
         by_hand: Whether a person asked for it: then it ignores earlier failures' backoff.
+        warm_for: Seconds that it waits for a word before it does anything; None for no word.
 
     Returns:
         The courier, or None when none could be started, or not without the program's noticing.
@@ -130,28 +163,36 @@ def dispatch(
     if payload is not None:
         command.append("--stdin")
     if attended_for is not None:
-        # This clock is the whole machine's.
-        command.append(f"--until={time.monotonic() + attended_for:.3f}")
+        command += _moment(attended_for, at_exit=at_exit)
     if patience is not None:
         command.append(f"--patience={patience:.3f}")
-    if at_exit:
-        command.append("--at-exit")
+    if warm_for is not None:
+        command.append(f"--warm={warm_for:g}")
+    is_kept = attended_for is not None or warm_for is not None
     try:
         with children.unnoticed() as may_have_one:
             if may_have_one:
-                return _launch(command, payload, attended=attended_for is not None)
+                return _launch(command, payload, is_kept=is_kept, is_warm=warm_for is not None)
         log.debug("no courier was started: the program would have noticed a child")
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         log.debug("no courier could be started: %s", error)
     return None
 
 
-def _launch(command: Sequence[str], payload: bytes | None, *, attended: bool) -> DispatchedCourier:
+def _moment(attended_for: float, *, at_exit: bool) -> list[str]:
+    """Until when somebody waits; this clock is the whole machine's."""
+    until = f"--until={time.monotonic() + attended_for:.3f}"
+    return [until, "--at-exit"] if at_exit else [until]
+
+
+def _launch(
+    command: Sequence[str], payload: bytes | None, *, is_kept: bool, is_warm: bool
+) -> DispatchedCourier:
     has_shell = os.path.exists(_SHELL)
     is_windows = os.name == "nt"
     child = subprocess.Popen(
         [_SHELL, "-c", _LAUNCH, "migas", *command] if has_shell else command,
-        stdin=subprocess.DEVNULL if payload is None else subprocess.PIPE,
+        stdin=subprocess.DEVNULL if payload is None and not is_warm else subprocess.PIPE,
         stdout=subprocess.PIPE if has_shell else subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=os.path.abspath(os.sep),
@@ -171,13 +212,23 @@ def _launch(command: Sequence[str], payload: bytes | None, *, attended: bool) ->
         courier = DispatchedCourier(child.pid, None, child)
     else:
         first_line = child.stdout.readline()
-        output = OwnDescriptor(os.dup(child.stdout.fileno())) if attended else None
+        output = OwnDescriptor(os.dup(child.stdout.fileno())) if is_kept else None
         child.stdout.close()
         child.wait()
-        courier = DispatchedCourier(int(first_line or b"0"), output, None)
-    if not attended:
+        entrance = _entrance(child) if is_warm else None
+        courier = DispatchedCourier(int(first_line or b"0"), output, None, entrance)
+    if not is_kept:
         courier.forget()
     return courier
+
+
+def _entrance(child: subprocess.Popen[bytes]) -> OwnDescriptor | None:
+    """The end of a warm courier's standard input that the program holds."""
+    if child.stdin is None:
+        return None
+    entrance = OwnDescriptor(os.dup(child.stdin.fileno()))
+    child.stdin.close()
+    return entrance
 
 
 def _reached_end(output: OwnDescriptor, deadline: float) -> bool:

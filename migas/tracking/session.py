@@ -197,6 +197,8 @@ class Session:
         if permission.refusal() is None:
             self._open()
         else:
+            if self._run is not None:
+                _delivery().dismiss_courier()
             self._guarded(self._erase)
             self._release_signals()
 
