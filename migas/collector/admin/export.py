@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 from contextlib import aclosing
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from migas.collector.admin.stdout import unwritable
+from migas.collector.days import moment
 from migas.collector.ingestion.recorder import CRUMB_FIELDS
 
 if TYPE_CHECKING:
     from _csv import Writer
     from collections.abc import Sequence
+    from datetime import date
 
     from migas.collector.counts.reports import Reports
 
@@ -40,8 +41,7 @@ async def export(
     _write(writer, ("timestamp", *CRUMB_FIELDS))
     async with aclosing(reports.breadcrumbs(CRUMB_FIELDS, project, since)) as rows:
         async for timestamp, *values in rows:
-            moment = datetime.fromtimestamp(timestamp, UTC).isoformat()
-            _write(writer, [moment, *(_cell(value) for value in values)])
+            _write(writer, [moment(timestamp).isoformat(), *(_cell(value) for value in values)])
 
 
 def _write(writer: Writer, row: Sequence[object]) -> None:

@@ -23,8 +23,9 @@ from sqlalchemy import (
     text,
 )
 
-from migas.collector.counts.sessions import ERROR, SECONDS_A_DAY, Count, Session, counted
+from migas.collector.counts.sessions import ERROR, Count, Session, counted
 from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, daily, project_users, sessions
+from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from typing import Any

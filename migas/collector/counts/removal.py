@@ -14,9 +14,10 @@ from sqlalchemy import and_, delete, exists, select, text, union
 
 from migas.collector.counts.ledger import SESSION_KEY, lock_sessions
 from migas.collector.counts.rebuild import derived_sessions, derived_users, session_id_of
-from migas.collector.counts.sessions import SECONDS_A_DAY, Session, anonymous_day, differences
+from migas.collector.counts.sessions import Session, anonymous_day, differences
 from migas.collector.database.json_rows import among, insert_rows, packed
 from migas.collector.database.tables import crumbs, project_users, sessions, users
+from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence

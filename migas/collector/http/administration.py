@@ -6,12 +6,13 @@ token was issued, which only the command line of the collector's own machine doe
 
 from __future__ import annotations
 
-import datetime as dt
+import datetime as dt  # noqa: TC003  pydantic reads annotations when it runs
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel
 
+from migas.collector.days import moment
 from migas.collector.http.access import UnauthorizedError, access_of
 from migas.collector.http.rest import Refusal
 from migas.collector.ingestion.crumb import is_storable
@@ -107,8 +108,8 @@ async def list_tokens(request: Request, project: str | None = None) -> TokenList
             project=record.project or ROOT,
             token=record.id,
             description=record.description,
-            created_at=_moment(record.issued),
-            last_used=None if record.last_used is None else _moment(record.last_used),
+            created_at=moment(record.issued),
+            last_used=None if record.last_used is None else moment(record.last_used),
         )
         for record in await _collector(request).tokens.records()
         if record.revoked is None and project in (None, record.project or ROOT)
@@ -132,10 +133,6 @@ async def issue_token(body: Wanted, request: Request) -> Issued:
 async def revoke_token(body: Ended, request: Request) -> Done:
     """End a token; whether there was such a one, still valid."""
     return Done(success=await _collector(request).tokens.revoke(body.token))
-
-
-def _moment(seconds: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def _collector(request: Request) -> Collector:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
-from migas.collector.counts.sessions import SECONDS_A_DAY
 from migas.collector.database.breaker import CircuitBreaker, CircuitOpenError
 from migas.collector.database.request_counts import WINDOW, RequestCounts
+from migas.collector.days import SECONDS_A_DAY
 from migas.collector.http import health
 from migas.collector.http.middleware import is_graphql
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel
 
-from migas.collector.counts.reports import Period
+from migas.collector.days import Period
 from migas.collector.http.access import UnauthorizedError, access_of
 from migas.collector.http.rest import Refusal
 from migas.collector.tokens import Access  # noqa: TC001  FastAPI reads annotations when it runs

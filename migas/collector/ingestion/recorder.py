@@ -13,15 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import or_
 
-from migas.collector.counts.sessions import (
-    SECONDS_A_DAY,
-    Session,
-    anonymous_session,
-    merged,
-)
+from migas.collector.counts.sessions import Session, anonymous_session, merged
 from migas.collector.database.json_rows import insert_rows, packed
 from migas.collector.database.statements import greatest, least
 from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, project_users, users
+from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotations
 from starlette.responses import Response
 
-from migas.collector.pages import origin, periods, signin, source
+from migas.collector.pages import figures, origin, periods, signin
 from migas.collector.pages.chart import chart_data
 from migas.collector.pages.responses import page, redirect, static_file
 
@@ -38,7 +38,7 @@ async def projects(request: Request) -> Response:
     if visitor is None:
         return _ask_to_sign_in(request)
     period = periods.parse({}, _collector(request).clock.today())
-    listed = await source.summaries(_collector(request), visitor.access, period)
+    listed = await figures.summaries(_collector(request), visitor.access, period)
     return page("projects.html", projects=listed, period=period, visitor=visitor)
 
 
@@ -53,14 +53,14 @@ async def project(request: Request, owner: str, repo: str) -> Response:
         return page("missing.html", 404, visitor=visitor)
     today = _collector(request).clock.today()
     period = periods.parse(dict(request.query_params), today)
-    figures = await source.project(collector, name, period)
+    shown = await figures.project(collector, name, period)
     return page(
         "project.html",
-        project=figures,
+        project=shown,
         period=period,
         presets=periods.PRESETS,
         today=today,
-        chart=chart_data(figures),
+        chart=chart_data(shown.bars, period),
         visitor=visitor,
     )
 

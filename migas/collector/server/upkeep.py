@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from migas.collector.counts.sessions import SECONDS_A_DAY
 from migas.collector.database.outage import cause, is_outage
+from migas.collector.days import SECONDS_A_DAY
 from migas.collector.server import package_index
 
 if TYPE_CHECKING:
