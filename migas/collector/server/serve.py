@@ -12,6 +12,7 @@ import ssl
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -82,10 +83,12 @@ class AnnouncedServer(uvicorn.Server):
             self._announce()
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, announce: Callable[[str, str], None]) -> None:
     """Run a collector until SIGTERM or SIGINT, after which it ends its requests and returns.
 
-    When it is ready it prints one line, `migas collector on http://… (database …)`.
+    Args:
+        settings: What it was told.
+        announce: Called once, when it is ready, with its URL and the name of its database.
 
     Raises:
         CollectorError: The address, the certificate or the database cannot be used, the settings
@@ -94,21 +97,16 @@ def serve(settings: Settings) -> None:
     _check(settings)
     with _listen(settings) as listener:
         description = asyncio.run(_prepare(settings))
-
-        def announce() -> None:
-            address = _url(settings, listener)
-            sys.stdout.write(f"migas collector on {address} (database {description})\n")
-            sys.stdout.flush()
-
+        ready = partial(announce, _url(settings, listener), description)
         logging.getLogger("migas.collector").addHandler(logging.StreamHandler())
         if settings.workers == 1:
-            _run(settings, listener, announce, first=True)
+            _run(settings, listener, ready, first=True)
             return
 
-        def work(number: int, ready: Callable[[], None]) -> None:
-            _run(settings, listener, ready, first=number == 0)
+        def work(number: int, worker_ready: Callable[[], None]) -> None:
+            _run(settings, listener, worker_ready, first=number == 0)
 
-        workers.supervise(settings.workers, work, announce, patience=GRACE + 5)
+        workers.supervise(settings.workers, work, ready, patience=GRACE + 5)
 
 
 def _check(settings: Settings) -> None:
