@@ -19,7 +19,7 @@ HOUSE = """
     __main__ pytest_plugin
     cli.main
     cli.controls cli.supervise cli.demo
-    cli.account cli
+    cli.account cli.parser cli
     testing helpers operations request tracker api.rest
     api.operations api config error error.nipype
     tracking.decorator
