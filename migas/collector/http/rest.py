@@ -145,20 +145,16 @@ async def forget(user_id: str, request: Request) -> Forgotten:
 
 
 def _crumb(body: BreadcrumbBody) -> Crumb:
+    """The breadcrumb; versions may have any form, and every user counts as `general`."""
+    context = vars(body.ctx) | {"user_type": "general", "container": body.ctx.container.value}
+    process = vars(body.proc) | {"status": body.proc.status.value}
     return checked(
         project=body.project,
         project_version=lenient_version(body.project_version),
         language=body.language,
         language_version=lenient_version(body.language_version),
-        session_id=body.ctx.session_id,
-        user_id=body.ctx.user_id,
-        platform=body.ctx.platform,
-        container=body.ctx.container.value,
-        is_ci=body.ctx.is_ci,
-        status=body.proc.status.value,
-        status_desc=body.proc.status_desc,
-        error_type=body.proc.error_type,
-        error_desc=body.proc.error_desc,
+        **context,
+        **process,
     )
 
 
@@ -167,13 +163,6 @@ def _answer(status: int, error: NotStoredError | None = None) -> JSONResponse:
 
 
 def _problem(error: UnstorableError) -> dict[str, object]:
-    part = next(
-        (
-            name
-            for name, model in (("ctx", Context), ("proc", Process))
-            if error.field in model.model_fields
-        ),
-        None,
-    )
-    loc = ["body", *([part] if part else []), error.field]
-    return {"type": "value_error", "loc": loc, "msg": str(error)}
+    parts = {"ctx": Context.model_fields, "proc": Process.model_fields}
+    part = [name for name, fields in parts.items() if error.field in fields]
+    return {"type": "value_error", "loc": ["body", *part, error.field], "msg": str(error)}
