@@ -20,7 +20,7 @@ REST_SECONDS = 5.0
 
 
 class CircuitOpenError(Exception):
-    """The database failed, now or a moment ago; the cause is the error behind this one, if now."""
+    """The database failed just now (see `__cause__`), or a moment ago and was not asked again."""
 
 
 class CircuitBreaker:

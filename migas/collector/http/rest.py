@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import NotStoredError, UnstorableError
+from migas.collector.http.access import collector_of
 from migas.collector.http.graphql_types import Container, User
 from migas.collector.ingestion.crumb import Crumb, checked
 from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
@@ -101,7 +102,7 @@ async def add_breadcrumb(
     With or without `wait` the answer comes after the commit; it only chooses between the status
     codes that clients of the wire expect.
     """
-    return await store(body, request.app.state.collector, wait=wait)
+    return await store(body, collector_of(request), wait=wait)
 
 
 async def store(body: BreadcrumbBody, collector: Collector, *, wait: bool) -> JSONResponse:
@@ -137,8 +138,7 @@ async def forget(user_id: str, request: Request) -> Forgotten:
     canonical = canonical_uuid(user_id)
     if canonical is None:
         raise HTTPException(422, "A user's id is a UUID.")
-    collector: Collector = request.app.state.collector
-    removed = await collector.removal.forget_user(canonical)
+    removed = await collector_of(request).removal.forget_user(canonical)
     if not any(removed):
         raise HTTPException(404, "Nothing is known of this user.")
     return Forgotten(success=True, breadcrumbs=removed.breadcrumbs)

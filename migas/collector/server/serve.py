@@ -22,7 +22,7 @@ from migas.collector.collector import Collector
 from migas.collector.errors import CollectorError
 from migas.collector.http.rate_limit import LIMIT, RateLimiter
 from migas.collector.server import upkeep, workers
-from migas.collector.server.slow_clients import ImpatientProtocol
+from migas.collector.server.slow_clients import SlowClientProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +202,7 @@ def _prepare_interpreter() -> None:
 def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=ImpatientProtocol,
+        http=SlowClientProtocol,
         access_log=False,  # it would hold addresses
         lifespan="off",
         log_level="warning",
@@ -233,8 +233,6 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 
 def _listen(settings: Settings) -> socket.socket:
     host, port = settings.host, settings.port
-    if not 0 <= port <= 65535:
-        raise CollectorError(f"{port} is no port: give one from 0 (any free one) to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
