@@ -148,7 +148,7 @@ EDGES = sorted(
         (_place(module), _place(imported))
         for module, path in FILES.items()
         for imported in _imports(
-            ast.parse(path.read_text(encoding="utf-8")), types="collector" in path.parts
+            ast.parse(path.read_text(encoding="utf-8")), types=module.startswith("migas.collector")
         )
     }
 )
