@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def create_app(
     collector: Collector, limiter: RateLimiter | None = None, *, shortcut: bool = True
 ) -> FastAPI:
-    """Build the application over an open collector; whoever opened it closes it afterwards.
+    """Build the application over an open collector; its opener closes it afterwards.
 
     Args:
         collector: What is served.

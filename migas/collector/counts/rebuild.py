@@ -57,7 +57,7 @@ def rebuild(connection: Connection) -> Difference:
     """Make sessions, users and daily counts anew, and compare them with what was there.
 
     Args:
-        connection: In a transaction that may write; nobody else may write before it ends.
+        connection: In a transaction that may write; no other one may write before it ends.
 
     Returns:
         What there is now, and how much of it was different before.

@@ -73,7 +73,7 @@ class RateLimiter:
             if account.left == 0:
                 await self._reserve(account, window)
         except CircuitOpenError:
-            # The database's troubles are told by whoever needs it for more than counting.
+            # An outage is logged where the database is needed for more than counting.
             _log.debug("a request was not counted", exc_info=True)
             return None
         if account.left == 0:
@@ -92,7 +92,7 @@ class RateLimiter:
         """Ask the database for another portion, one request for all that wait for it."""
         async with self._breaker.attempt():
             now = self._clock.time()
-            # Whoever hammers at a closed door does not reach the database each time.
+            # An address that was refused within the last second costs no other question.
             if account.left or account.refused_at + 1 > now:
                 return
             account.left = await self._counts.reserve(

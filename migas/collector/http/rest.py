@@ -1,4 +1,4 @@
-"""`POST /api/breadcrumb`: a breadcrumb for whoever speaks no GraphQL."""
+"""`POST /api/breadcrumb`: a breadcrumb from a program that speaks no GraphQL."""
 
 from __future__ import annotations
 

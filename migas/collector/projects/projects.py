@@ -101,7 +101,7 @@ class Projects:
     async def claim_packages(self, seconds: int) -> list[tuple[str, str]]:
         """Projects and their packages that no index was asked for in so many seconds.
 
-        Each is handed out once: whoever gets it is the one who asks.
+        Each is handed out once, to the process that is to ask.
         """
         now = self._clock.now()
         due = or_(projects.c.asked.is_(None), projects.c.asked <= now - seconds)

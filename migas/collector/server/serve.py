@@ -48,7 +48,7 @@ class Settings:
         proxies: Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, comma-separated.
         limit: Requests that an address may make in a minute; 0 for as many as it likes.
         retain_days: Breadcrumbs of sessions that began longer ago are deleted; None keeps all.
-        package_index: Where the newest versions of packages are read; None asks nobody.
+        package_index: Where the newest versions of packages are read; None asks no index.
     """
 
     database: str
@@ -147,7 +147,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _prepare(settings: Settings) -> str:
-    """Find what cannot work, and bring the database up to date before anybody needs it.
+    """Find what cannot work, and bring the database up to date before a request needs it.
 
     Returns:
         What to call the database.
@@ -221,7 +221,7 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
     """Make SIGTERM and SIGINT a normal end with exit status 0.
 
     uvicorn puts its own handlers over these and, when it has stopped, raises the signals that it
-    caught once more for whoever was there before. These are there before, and content.
+    caught once more, for the handlers that were there before. These are, and ignore the repetition.
     """
 
     def stop(_signal: int, _frame: object) -> None:

@@ -18,7 +18,7 @@ RECEIVE_SECONDS = 20.0
 """A breadcrumb is 2,500 bytes at most: over the slowest of lines a matter of a second."""
 
 SEND_SECONDS = 30.0
-"""An answer of which nothing was read for so long is for nobody."""
+"""A connection of whose answer nothing was read for so long is closed."""
 
 
 class SlowClientProtocol(HttpToolsProtocol):
@@ -47,7 +47,9 @@ class SlowClientProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Wait for the request's end from its beginning on."""
         self._start_request_deadline()
-        self._unread = 0  # whoever asks again has read, or is not listened to for long
+        self._unread = (
+            0  # a client that asks again has read; one that has not is found by the next check
+        )
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
