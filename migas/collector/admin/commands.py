@@ -134,9 +134,9 @@ def _run(action: str, options: argparse.Namespace) -> int:
             try:
                 told, text = getattr(manage, action)(options)
                 said = json.dumps(told) if options.json and told is not None else text
-                sys.stdout.write(said and f"{said}\n")
+                stdout.say(said and f"{said}\n")
             finally:
-                stdout.flush()
+                stdout.say()
         except CollectorError as error:
             return _complain(str(error))
     except ModuleNotFoundError as error:

@@ -18,6 +18,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from migas.collector.admin.export import export
+from migas.collector.admin.stdout import say
 from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
 from migas.collector.database.engine import default_url, describe, engine_url
@@ -74,7 +75,7 @@ def serve(options: Namespace) -> Answer:
     def announce(url: str, database: str) -> None:
         told = json.dumps({"url": url, "database": database})
         line = f"migas collector on {url} (database {database})"
-        print(told if options.json else line, flush=True)  # noqa: T201  it is for a person
+        say(f"{told if options.json else line}\n")
 
     serve(settings, announce)
     return None, ""

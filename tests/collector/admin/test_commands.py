@@ -192,6 +192,19 @@ def test_a_server_tells_its_address_as_json(tmp_path: Path) -> None:
     assert told["database"] == f"{tmp_path}/x.sqlite"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", [["project", "list"], ["serve", "--port", "0"]])
+def test_a_full_disk_is_told_in_one_line(
+    command: list[str], unbuffered: str, sqlite: Database
+) -> None:
+    record(sqlite, a_crumb())
+    with open("/dev/full", "wb") as full:
+        done = started(*command, "--db", sqlite.url, stdout=full, PYTHONUNBUFFERED=unbuffered)
+    told = b"migas: cannot write to stdout: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, told)
+
+
 @pytest.mark.parametrize(
     "command",
     [
