@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -267,13 +268,13 @@ def _insert(sqlite: bool, start: int, end: int, rows: int, first: int) -> str:
 async def _slowest_query(url: str) -> float:
     """Seconds that the slowest of a page's questions takes."""
     from migas.collector.collector import Collector
-    from migas.collector.counts.reports import Period
+    from migas.collector.days import Period
 
     period = Period.weeks(52)
     async with Collector.open(url) as collector:
         reports = collector.reports
         questions: list[Callable[[], Any]] = [
-            lambda: reports.sessions(PROJECT, period, "week"),
+            lambda: reports.sessions(PROJECT, replace(period, weekly=True)),
             lambda: reports.usage(PROJECT, period),
             lambda: reports.errors(PROJECT, period),
             lambda: reports.users(PROJECT, period),

@@ -17,10 +17,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     import migas
     from migas.cli import controls
+    from migas.cli.parser import Parser
     from migas.cli.supervise import register as register_run
     from migas.collector.admin import commands as collector_commands
 
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         prog="migas",
         description="Tell the makers of a program how its runs really end.",
         epilog=_settings(),

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 import migas
 from migas.collector import pages
 from migas.collector.http import administration, graphql, health, rest, usage
+from migas.collector.http.access import UnauthorizedError
 from migas.collector.http.fast_path import Shortcut
 from migas.collector.http.middleware import BodyLimit, SignedAnswers
 from migas.collector.http.rate_limit import RateLimit
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def create_app(
     collector: Collector, limiter: RateLimiter | None = None, *, shortcut: bool = True
 ) -> FastAPI:
-    """Build the application over an open collector; whoever opened it closes it afterwards.
+    """Build the application over an open collector; its opener closes it afterwards.
 
     Args:
         collector: What is served.
@@ -46,6 +47,7 @@ def create_app(
     app.include_router(health.router)
     app.include_router(pages.router)
     app.exception_handler(RequestValidationError)(_refuse)
+    app.exception_handler(UnauthorizedError)(_ask_for_token)
     if shortcut:
         app.add_middleware(Shortcut)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
@@ -61,6 +63,10 @@ async def _refuse(_request: Request, refused: RequestValidationError) -> Respons
         for problem in refused.errors()
     ]
     return JSONResponse({"detail": problems}, 422)
+
+
+async def _ask_for_token(_request: Request, refused: UnauthorizedError) -> Response:
+    return JSONResponse({"detail": str(refused)}, 401, {"WWW-Authenticate": "Bearer"})
 
 
 def _texts(context: object) -> dict[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from migas.collector.days import moment
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -31,4 +32,4 @@ class Clock:
 
     def today(self) -> dt.date:
         """The present day, in UTC."""
-        return datetime.fromtimestamp(self._seconds(), UTC).date()
+        return moment(self._seconds()).date()

@@ -84,7 +84,8 @@ class Collector:
             CollectorError: The URL means no database, or the database cannot be opened.
         """
         parsed = engine_url(url)
-        connections = Connections(await open_engine(parsed), create_engine(parsed))
+        reading, _ = await open_engine(parsed)
+        connections = Connections(reading, create_engine(parsed))
         collector = cls(
             connections, Clock(clock), describe(parsed), open_registration=open_registration
         )

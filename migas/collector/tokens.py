@@ -155,7 +155,7 @@ class Tokens:
             try:
                 async with self._breaker.attempt(), self._connections.writing() as connection:
                     await connection.execute(noted)
-            except CircuitOpenError:  # whoever reads does not depend on it
+            except CircuitOpenError:  # reading does not depend on it
                 _log.debug("a token's use was not noted", exc_info=True)
 
 

@@ -449,3 +449,17 @@ def test_every_variable_that_is_read_is_explained():
 @pytest.mark.parametrize("command", ["status", "show", "optin", "forget", "flush"])
 def test_a_command_explains_itself(person, command):
     assert "--json" in person.types(command, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [(["statsu"], "status"), (["projekt", "add"], "project"), (["token", "isue"], "token issue")],
+)
+def test_a_misspelt_command_is_named_as_it_was_meant(person, typed, meant):
+    said = person.types(*typed, status=2).stderr
+    assert said.startswith(f"usage: migas {meant} ")
+    assert said.endswith(f"{meant.split()[-1]!r} is\n")
+
+
+def test_a_command_that_is_like_no_other_is_refused(person):
+    assert "invalid choice: 'xyzzy'" in person.types("xyzzy", status=2).stderr

@@ -18,7 +18,7 @@ from migas.collector.app import create_app
 from migas.collector.collector import Collector
 from migas.collector.http.rate_limit import RateLimiter
 from migas.collector.server.serve import AnnouncedServer
-from migas.collector.server.slow_clients import ImpatientProtocol
+from migas.collector.server.slow_clients import SlowClientProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -130,7 +130,7 @@ class LiveServer:
         )  # collector() fills the place
         config = uvicorn.Config(
             self._app,
-            http=ImpatientProtocol,
+            http=SlowClientProtocol,
             log_config=None,
             lifespan="off",
             ws="none",

@@ -19,6 +19,7 @@ from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
 from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import crumbs, users
+from migas.collector.days import SECONDS_A_DAY, day_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,7 +220,7 @@ def _runs(
         present = max(sum(person.joined <= day for person in people), 40)
         who = chance.choices(people[:present], cum_weights=eager[:present], k=count)
         what = chance.choices(project.releases, _shares(project, day), k=count)
-        midnight = _midnight(first + dt.timedelta(days=day))
+        midnight = day_number(first + dt.timedelta(days=day)) * SECONDS_A_DAY
         hours = chance.choices(range(24), _HOURS, k=count)
         times = sorted(midnight + 3600 * hour + int(chance.random() * 3600) for hour in hours)
         for person, release, time in zip(who, what, times, strict=True):
@@ -295,7 +296,3 @@ def _user(person: _Person) -> dict[str, Any]:
 def _uuid(chance: random.Random, time: int = 0) -> str:
     """A random identifier; with a time at its beginning an index takes it three times as fast."""
     return str(uuid.UUID(int=time << 96 | chance.getrandbits(96), version=4))
-
-
-def _midnight(date: dt.date) -> int:
-    return int(dt.datetime.combine(date, dt.time(), dt.UTC).timestamp())

@@ -1,18 +1,19 @@
-"""Breadcrumbs as CSV, for whoever wants to count otherwise or leave."""
+"""Breadcrumbs as CSV or JSON, for whoever wants to count otherwise or leave."""
 
 from __future__ import annotations
 
 import csv
+import json
 from contextlib import aclosing
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from migas.collector.admin.stdout import unwritable
+from migas.collector.days import moment
 from migas.collector.ingestion.recorder import CRUMB_FIELDS
 
 if TYPE_CHECKING:
-    from _csv import Writer
     from collections.abc import Sequence
+    from datetime import date
 
     from migas.collector.counts.reports import Reports
 
@@ -20,35 +21,45 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def export(
-    reports: Reports, out: TextIO, project: str | None = None, since: date | None = None
+    reports: Reports,
+    out: TextIO,
+    project: str | None = None,
+    since: date | None = None,
+    *,
+    as_json: bool = False,
 ) -> None:
-    """Write breadcrumbs as CSV with a heading, in the order of their commits.
+    """Write breadcrumbs in the order of their commits: as CSV with a heading, or as JSON lines.
 
-    Times are ISO 8601 in UTC, and every field is in quotation marks. A text that a spreadsheet
-    would run as a formula gets an apostrophe in front: senders are strangers.
+    Times are ISO 8601 in UTC. In CSV every field is in quotation marks, and a text that a
+    spreadsheet would run as a formula gets an apostrophe in front: senders are strangers.
 
     Args:
         reports: Reads them.
         out: Where to write.
         project: Only this project's.
         since: Only those of this day and later.
+        as_json: Whether each is written as a JSON object on a line of its own.
 
     Raises:
         CollectorError: They cannot be written, to a full disk say.
     """
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL)
-    _write(writer, ("timestamp", *CRUMB_FIELDS))
+    names = ("timestamp", *CRUMB_FIELDS)
+    table = csv.writer(out, quoting=csv.QUOTE_ALL)
+
+    def write(row: Sequence[object]) -> None:
+        try:
+            if as_json:
+                out.write(json.dumps(dict(zip(names, row, strict=True))) + "\n")
+            else:
+                table.writerow([_cell(value) for value in row])
+        except OSError as error:
+            raise unwritable(error) from error
+
+    if not as_json:
+        write(names)
     async with aclosing(reports.breadcrumbs(CRUMB_FIELDS, project, since)) as rows:
         async for timestamp, *values in rows:
-            moment = datetime.fromtimestamp(timestamp, UTC).isoformat()
-            _write(writer, [moment, *(_cell(value) for value in values)])
-
-
-def _write(writer: Writer, row: Sequence[object]) -> None:
-    try:
-        writer.writerow(row)
-    except OSError as error:
-        raise unwritable(error) from error
+            write([moment(timestamp).isoformat(), *values])
 
 
 def _cell(value: object) -> object:

@@ -1,21 +1,29 @@
-"""What an operator does to a database from the command line, beside a running server or not."""
+"""What an operator does from the command line, a function for each command of `commands`.
+
+Whatever cannot be done raises a CollectorError, whose message is for the operator.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
+import json
 import os
 import re
 import sys
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from migas.collector.admin.export import export
+from migas.collector.admin.stdout import say
 from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
-from migas.collector.database.engine import describe, engine_url
+from migas.collector.database.engine import default_url, describe, engine_url
 from migas.collector.database.tables import MAX_PROJECT_CHARS
+from migas.collector.days import moment
 from migas.collector.errors import CollectorError
 from migas.collector.ingestion.crumb import is_storable
 from migas.collector.migrations.migrate import upgrade_url
@@ -23,215 +31,186 @@ from migas.collector.projects.names import is_project_name
 from migas.collector.projects.versions import strict_version
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from argparse import Namespace
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
-    from migas.collector.counts.rebuild import Difference
     from migas.collector.tokens import TokenRecord
+
+Answer: TypeAlias = tuple[Any, str]
+"""What came of it: a value for `--json`, None where all is said already, and a text for people."""
 
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
-def add_projects(database: str, names: Sequence[str]) -> None:
-    """Take breadcrumbs of these projects from now on; known ones stay as they are.
+def action(work: Callable[..., Coroutine[Any, Any, Answer]]) -> Callable[[Namespace], Answer]:
+    """Have a coroutine take the database's URL and what else it names from a command's options."""
+    _, *names = inspect.signature(work).parameters
 
-    Raises:
-        CollectorError: A name is not `owner/repo`, or the database cannot be used.
-    """
-    for name in names:
+    def run(options: Namespace) -> Answer:
+        return asyncio.run(work(_url(options), *(getattr(options, name) for name in names)))
+
+    return run
+
+
+def serve(options: Namespace) -> Answer:
+    """Run a collector until it is told to stop."""
+    from migas.collector.server.serve import Settings, serve
+
+    settings = Settings(
+        database=_url(options),
+        host=options.host,
+        port=_number(options.port, 0, 65535, "port"),
+        open_registration=options.open,
+        workers=_number(options.workers, 1, 1000, "number of workers"),
+        certificate=options.ssl_certfile,
+        key=options.ssl_keyfile,
+        proxies=options.forwarded_allow_ips,
+        limit=_number(options.rate_limit, 0, 10**9, "rate limit"),
+        retain_days=None
+        if options.retain is None
+        else _number(options.retain.removesuffix("d"), 1, 36500, "number of days"),
+        package_index=options.package_index,
+    )
+
+    def announce(url: str, database: str) -> None:
+        told = json.dumps({"url": url, "database": database})
+        line = f"migas collector on {url} (database {database})"
+        say(f"{told if options.json else line}\n")
+
+    serve(settings, announce)
+    return None, ""
+
+
+@action
+async def project_add(database: str, projects: Sequence[str]) -> Answer:
+    """Take breadcrumbs of these projects from now on; known ones stay as they are."""
+    for name in projects:
         _check_name(name)
-
-    async def add() -> None:
-        async with Collector.open(database) as collector:
-            await collector.projects.register(names)
-
-    asyncio.run(add())
+    async with Collector.open(database) as collector:
+        await collector.projects.register(projects)
+    return {"projects": projects}, ""
 
 
-def list_projects(database: str) -> list[str]:
-    """Describe the registered projects.
-
-    Returns:
-        A line for each: its name, its newest version and its flagged ones, as far as known.
-
-    Raises:
-        CollectorError: The database cannot be used.
-    """
-
-    async def describe() -> list[str]:
-        async with _opened(database) as collector:
-            lines = []
-            for name in await collector.projects.names():
-                release = await collector.projects.release(name)
-                flagged = f"  flagged: {', '.join(release.flagged)}" if release.flagged else ""
-                lines.append(f"{name}  {release.latest}{flagged}" if release.is_known else name)
-            return lines
-
-    return asyncio.run(describe())
+@action
+async def project_list(database: str) -> Answer:
+    """The registered projects: names, newest versions and flagged ones, as far as known."""
+    async with _opened(database) as collector:
+        releases = await collector.projects.releases(names := await collector.projects.names())
+    told, lines = [], []
+    for name in names:
+        newest, flagged = releases[name].named, releases[name].flagged
+        told.append({"project": name, "latest": newest or None, "flagged": flagged})
+        flags = f"  flagged: {', '.join(flagged)}" if flagged else ""
+        lines.append(f"{name}  {newest}{flags}" if newest else name)
+    return {"projects": told}, "\n".join(lines)
 
 
-def release_project(database: str, name: str, latest: str, flagged: Sequence[str] = ()) -> None:
-    """Name a project's newest version, and versions to flag beside those flagged before.
-
-    Raises:
-        CollectorError: A version is none, the project is not registered, or the database cannot
-            be used.
-    """
-    _check_name(name)
-    newest, *bad = [_version(text) for text in (latest, *flagged)]
-
-    async def release() -> None:
-        async with _opened(database) as collector:
-            await _check_registered(collector, name)
-            await collector.projects.set_release(name, newest, bad)
-
-    asyncio.run(release())
+@action
+async def project_release(database: str, project: str, version: str, flag: Sequence[str]) -> Answer:
+    """Name a project's newest version, and versions to flag beside those flagged before."""
+    newest, *flagged = [_version(text) for text in (version, *flag)]
+    async with _opened(database, project) as collector:
+        await collector.projects.set_release(project, newest, flagged)
+    return {"project": project, "latest": newest, "flagged": flagged}, ""
 
 
-def name_package(database: str, name: str, package: str | None) -> None:
-    """Say under which name a package index knows a project; None for none.
-
-    Raises:
-        CollectorError: The name is none, the project is not registered, or the database cannot
-            be used.
-    """
-    _check_name(name)
+@action
+async def project_package(database: str, project: str, package: str | None) -> Answer:
+    """Say under which name a package index knows a project; None for none."""
     if package is not None and not _PACKAGE.fullmatch(package):
         raise CollectorError(f"{package!r} is no name of a package: write one like fmriprep")
-
-    async def change() -> None:
-        async with _opened(database) as collector:
-            await _check_registered(collector, name)
-            await collector.projects.set_package(name, package)
-
-    asyncio.run(change())
+    async with _opened(database, project) as collector:
+        await collector.projects.set_package(project, package)
+    return {"project": project, "package": package}, ""
 
 
-def issue_token(database: str, project: str | None, description: str | None) -> str:
-    """Make a token for a project, or a root token without one.
-
-    Returns:
-        The token, which is shown nowhere else.
-
-    Raises:
-        CollectorError: The project is not registered, or the database cannot be used.
-    """
+@action
+async def token_issue(database: str, project: str | None, description: str | None) -> Answer:
+    """Make a token for a project, or a root token without one; it is shown nowhere else."""
     if description is not None and not is_storable(description):
         raise CollectorError("the description has a character that no database holds")
-
-    async def issue() -> str:
-        async with _opened(database) as collector:
-            if project is not None:
-                _check_name(project)
-                await _check_registered(collector, project)
-            return await collector.tokens.issue(project, description)
-
-    return asyncio.run(issue())
+    async with _opened(database, project) as collector:
+        token = await collector.tokens.issue(project, description)
+    return {"token": token}, token
 
 
-def list_tokens(database: str) -> list[str]:
-    """Describe the tokens, revoked ones too.
-
-    Returns:
-        A line for each: its id, what it reads, when it was issued and last used, and for whom.
-
-    Raises:
-        CollectorError: The database cannot be used.
-    """
-
-    async def describe() -> list[str]:
-        async with _opened(database) as collector:
-            return [_token_line(record) for record in await collector.tokens.records()]
-
-    return asyncio.run(describe())
+@action
+async def token_list(database: str) -> Answer:
+    """The tokens, revoked ones too: ids, what they read, when they were used, and for whom."""
+    async with _opened(database) as collector:
+        records = await collector.tokens.records()
+    return {"tokens": [asdict(record) for record in records]}, "\n".join(map(_line, records))
 
 
-def revoke_token(database: str, token: str) -> None:
-    """End a token, given whole or by its id.
-
-    Raises:
-        CollectorError: There is no such token, still valid, or the database cannot be used.
-    """
-
-    async def revoke() -> None:
-        async with _opened(database) as collector:
-            if not await collector.tokens.revoke(token):
-                raise CollectorError("there is no such token: `migas token list` shows their ids")
-
-    asyncio.run(revoke())
+@action
+async def token_revoke(database: str, token: str) -> Answer:
+    """End a token, given whole or by its id."""
+    async with _opened(database) as collector:
+        if not await collector.tokens.revoke(token):
+            raise CollectorError("there is no such token: `migas token list` shows their ids")
+    return {"revoked": True}, ""
 
 
-def upgrade_database(database: str) -> str:
-    """Bring a database up to date.
-
-    Returns:
-        What was done, in a sentence.
-
-    Raises:
-        CollectorError: The database cannot be used.
-    """
-
-    async def run() -> str:
-        was, now, name = await upgrade_url(database)
-        if was == now:
-            return f"{name} is up to date (step {now})"
-        return f"{name} was brought from step {was or 'none'} to step {now}"
-
-    return asyncio.run(run())
+@action
+async def db_upgrade(database: str) -> Answer:
+    """Bring a database up to date."""
+    was, now, name = await upgrade_url(database)
+    text = f"{name} was brought from step {was or 'none'} to step {now}"
+    if was == now:
+        text = f"{name} is up to date (step {now})"
+    return {"database": name, "was": was or None, "step": now}, text
 
 
-def rebuild_database(database: str) -> Difference:
-    """Make sessions, users and daily counts anew from the breadcrumbs.
+@action
+async def db_rebuild(database: str) -> Answer:
+    """Make sessions, users and daily counts anew from the breadcrumbs."""
+    async with _opened(database) as collector, collector.connections.writing() as connection:
+        found = await connection.run_sync(rebuild)
+    lines = []
+    for name, number, wrong in (
+        ("sessions", found.sessions, found.wrong_sessions),
+        ("users", found.users, found.wrong_users),
+        ("daily counts", found.counts, found.wrong_counts),
+    ):
+        verdict = f"{wrong:,} were wrong and are right now" if wrong else "all were right"
+        lines.append(f"{number:,} {name} counted anew: {verdict}")
+    return found._asdict(), "\n".join(lines)
 
-    Returns:
-        What there is, and how much of it was wrong before.
 
-    Raises:
-        CollectorError: The database cannot be used.
-    """
-
-    async def run() -> Difference:
-        async with _opened(database) as collector, collector.connections.writing() as connection:
-            return await connection.run_sync(rebuild)
-
-    return asyncio.run(run())
-
-
-def export_breadcrumbs(database: str, project: str | None, since: str | None) -> None:
-    """Write breadcrumbs to stdout as CSV.
-
-    Args:
-        database: A URL as `engine_url` takes it.
-        project: Only this project's.
-        since: Only those of this day (`YYYY-MM-DD`) and later.
-
-    Raises:
-        CollectorError: The day is none, the project is not registered, the database cannot be
-            used, or stdout cannot be written.
-    """
-    if project is not None:
-        _check_name(project)
+@action
+async def db_export(database: str, project: str | None, since: str | None, json: bool) -> Answer:
+    """Write breadcrumbs to stdout, of one project or all, since a day or ever."""
     try:
         first = None if since is None else date.fromisoformat(since)
     except ValueError:
         raise CollectorError(f"{since!r} is no day: write one like 2026-01-31") from None
+    async with _opened(database, project) as collector:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Whatever the terminal's language: a file is read elsewhere.
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
+        await export(collector.reports, sys.stdout, project, first, as_json=json)
+    return None, ""
 
-    async def run() -> None:
-        async with _opened(database) as collector:
-            if project is not None:
-                await _check_registered(collector, project)
-            if isinstance(sys.stdout, io.TextIOWrapper):
-                # Whatever the terminal's language: a file is read elsewhere.
-                sys.stdout.reconfigure(encoding="utf-8", newline="")
-            await export(collector.reports, sys.stdout, project, first)
 
-    asyncio.run(run())
+def _url(options: Namespace) -> str:
+    return options.db or os.environ.get("MIGAS_DB") or default_url()
 
 
 @asynccontextmanager
-async def _opened(database: str) -> AsyncIterator[Collector]:
-    """A database that is there; to make one where a path is misspelt would hide the mistake."""
+async def _opened(database: str, project: str | None = None) -> AsyncIterator[Collector]:
+    """A database that is there, and one where a project is registered, if one is named.
+
+    To make a database where a path is misspelt would hide the mistake.
+    """
+    if project is not None:
+        _check_name(project)
     _check_exists(database)
     async with Collector.open(database) as collector:
+        if project is not None and not await collector.projects.is_registered(project):
+            raise CollectorError(
+                f"{project} is not registered in {collector.description}: "
+                f"run `migas project add {project}` first"
+            )
         yield collector
 
 
@@ -244,15 +223,16 @@ def _check_exists(database: str) -> None:
         )
 
 
-def _token_line(record: TokenRecord) -> str:
-    facts = [
-        record.id,
-        record.project or "root",
-        f"issued {_day(record.issued)}",
-        f"last used {_day(record.last_used)}" if record.last_used else "never used",
-    ]
-    if record.revoked:
-        facts.append(f"revoked {_day(record.revoked)}")
+def _line(record: TokenRecord) -> str:
+    """A token as an operator sees it; times are days in UTC."""
+    issued, used, revoked = (
+        time and moment(time).date().isoformat()
+        for time in (record.issued, record.last_used, record.revoked)
+    )
+    facts = [record.id, record.project or "root", f"issued {issued}"]
+    facts.append(f"last used {used}" if used else "never used")
+    if revoked:
+        facts.append(f"revoked {revoked}")
     if record.description:
         # Whose terminal this is has not written it: no line break, no escape sequence.
         plain = " ".join(record.description.split())
@@ -260,16 +240,10 @@ def _token_line(record: TokenRecord) -> str:
     return "  ".join(facts)
 
 
-def _day(timestamp: int) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).date().isoformat()
-
-
-async def _check_registered(collector: Collector, name: str) -> None:
-    if not await collector.projects.is_registered(name):
-        raise CollectorError(
-            f"{name} is not registered in {collector.description}: "
-            f"run `migas project add {name}` first"
-        )
+def _number(text: str, least: int, most: int, meaning: str) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise CollectorError(f"{text!r} is no {meaning}: give a number from {least} to {most}")
+    return int(text)
 
 
 def _check_name(name: str) -> None:

@@ -16,13 +16,14 @@ def allow_any_text() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def flush() -> None:
-    """Write out what was printed.
+def say(text: str = "") -> None:
+    """Print a text, and write out what was printed before.
 
     Raises:
         CollectorError: It cannot be written, to a full disk say; then nothing more is tried.
     """
     try:
+        sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
         _give_up()

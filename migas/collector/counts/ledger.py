@@ -130,7 +130,7 @@ _UPDATE_SESSION = (
 async def lock_sessions(
     connection: AsyncConnection, keys: Iterable[tuple[str, str]]
 ) -> list[Session]:
-    """Read sessions that nobody else may change before this transaction ends."""
+    """Read sessions, and lock their rows until this transaction ends."""
     query = (
         select(*_SESSION_COLUMNS)
         .where(among(SESSION_KEY, keys, connection.dialect.name))

@@ -23,8 +23,9 @@ from sqlalchemy import (
     text,
 )
 
-from migas.collector.counts.sessions import ERROR, SECONDS_A_DAY, Count, Session, counted
+from migas.collector.counts.sessions import ERROR, Count, Session, counted
 from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, daily, project_users, sessions
+from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from typing import Any
@@ -56,7 +57,7 @@ def rebuild(connection: Connection) -> Difference:
     """Make sessions, users and daily counts anew, and compare them with what was there.
 
     Args:
-        connection: In a transaction that may write; nobody else may write before it ends.
+        connection: In a transaction that may write; no other one may write before it ends.
 
     Returns:
         What there is now, and how much of it was different before.

@@ -1,7 +1,7 @@
 """Deleting breadcrumbs, so that counts are afterwards what the others say: a person's, or old ones.
 
-A limited number of breadcrumbs at a time, each time in a transaction of its own: nobody waits
-long. Tables are locked in the order in which `Recorder` and `Ledger` lock them.
+A limited number of breadcrumbs at a time, each time in a transaction of its own: no writer
+waits long. Tables are locked in the order in which `Recorder` and `Ledger` lock them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from sqlalchemy import and_, delete, exists, select, text, union
 
 from migas.collector.counts.ledger import SESSION_KEY, lock_sessions
 from migas.collector.counts.rebuild import derived_sessions, derived_users, session_id_of
-from migas.collector.counts.sessions import SECONDS_A_DAY, Session, anonymous_day, differences
+from migas.collector.counts.sessions import Session, anonymous_day, differences
 from migas.collector.database.json_rows import among, insert_rows, packed
 from migas.collector.database.tables import crumbs, project_users, sessions, users
+from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -71,7 +72,7 @@ class Removal:
                 return Removed(removed, gone)
 
     async def forget_before(self, day: int) -> Removed:
-        """Delete the sessions that began before a day, and users of whom nothing else is there.
+        """Delete the sessions that began before a day, and users without any other breadcrumb.
 
         Args:
             day: In days since 1970.
@@ -206,7 +207,7 @@ async def _forget_absent(connection: AsyncConnection) -> int:
 
 
 async def _hold_users(connection: AsyncConnection) -> None:
-    """Wait for those who are noting users, and let nobody note any before this transaction ends.
+    """Wait for transactions that note users, and lock out others until this one ends.
 
     Otherwise a user could go who sends something at this very moment.
     """

@@ -8,21 +8,12 @@ whoever shows them treats them as hostile.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, date, datetime, timedelta
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, distinct, func, select
 
-from migas.collector.counts.sessions import (
-    CI,
-    CONTAINER,
-    ERROR,
-    LANGUAGE,
-    LAST_ANONYMOUS,
-    OUTCOME,
-    PLATFORM,
-    SECONDS_A_DAY,
-)
+from migas.collector.counts.sessions import ERROR, LAST_ANONYMOUS, OUTCOME
 from migas.collector.database.tables import (
     RUNNING,
     crumbs,
@@ -31,43 +22,25 @@ from migas.collector.database.tables import (
     projects,
     sessions,
 )
+from migas.collector.days import SECONDS_A_DAY, day_number, day_of, moment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+    from datetime import date, datetime
 
     from migas.collector.clock import Clock
     from migas.collector.database.connections import Connections
+    from migas.collector.days import Period
     from migas.collector.tokens import Access
 
-Step = Literal["day", "week"]
 Facet = Literal["platform", "container", "language", "ci"]
+"""Kinds of counts that divide all sessions."""
 
 MAX_COUNTING = 2
 """So many questions that look at breadcrumbs one by one are answered at a time; others wait."""
 
 SILENT_SECONDS = SECONDS_A_DAY
 """After so long without a word a run that has not ended counts as never heard of again."""
-
-_EPOCH = date(1970, 1, 1)
-_FACETS: dict[Facet, str] = {
-    "platform": PLATFORM,
-    "container": CONTAINER,
-    "language": LANGUAGE,
-    "ci": CI,
-}
-
-
-class Period(NamedTuple):
-    """The days from `first` to `last`, both among them."""
-
-    first: date
-    last: date
-
-    @classmethod
-    def weeks(cls, number: int, today: date | None = None) -> Period:
-        """The last so many weeks, today being their last day."""
-        last = today or datetime.now(UTC).date()
-        return cls(last - timedelta(days=7 * number - 1), last)
 
 
 class StatusCount(NamedTuple):
@@ -157,24 +130,28 @@ class Reports:
             query = query.where(projects.c.project == access.project)
         return [row.project for row in await self._rows(query)]
 
+    async def by_project(
+        self, names: Sequence[str], period: Period
+    ) -> list[tuple[tuple[str, date], str, int]]:
+        """Sessions of several projects by project and the day they began, and by their status."""
+        rows = await self._counts(names, OUTCOME, period, "project", "day", "detail")
+        return [((name, day_of(day)), status, number) for name, day, status, number in rows]
+
     async def usage(self, project: str, period: Period) -> list[UsageCount]:
         """Sessions by the day they began, and by their version and status."""
-        rows = await self._counts(project, OUTCOME, period, "day", "value", "detail")
-        return [UsageCount(_date(row[0]), *row[1:]) for row in rows]
+        rows = await self._counts([project], OUTCOME, period, "day", "value", "detail")
+        return [UsageCount(day_of(row[0]), *row[1:]) for row in rows]
 
-    async def sessions(self, project: str, period: Period, step: Step = "day") -> list[StatusCount]:
+    async def sessions(self, project: str, period: Period) -> list[StatusCount]:
         """Sessions by the day, or by the week from Monday on, they began; and by their status.
 
         Returns:
             The counts above zero, in the order of time. Weeks are whole ones of the calendar:
             the first and the last of a period may have fewer days in it.
         """
-        found: dict[tuple[date, str], int] = {}
-        for day, status, number in await self._counts(project, OUTCOME, period, "day", "detail"):
-            start = _date(day)
-            if step == "week":
-                start -= timedelta(days=start.weekday())
-            found[start, status] = found.get((start, status), 0) + number
+        found: Counter[tuple[date, str]] = Counter()
+        for day, status, number in await self._counts([project], OUTCOME, period, "day", "detail"):
+            found[period.bucket(day_of(day)), status] += number
         return [StatusCount(*key, number) for key, number in sorted(found.items())]
 
     async def errors(self, project: str, period: Period, limit: int = 10) -> list[ErrorSummary]:
@@ -182,7 +159,7 @@ class Reports:
         columns = (daily.c.value, daily.c.detail)
         query = (
             select(*columns, func.sum(daily.c.sessions), func.max(daily.c.example))
-            .where(daily.c.project == project, daily.c.kind == ERROR, *_within(period))
+            .where(*_are([project], ERROR, period))
             .group_by(*columns)
             .having(func.sum(daily.c.sessions) > 0)
         )
@@ -209,10 +186,8 @@ class Reports:
 
         For a period that ends today these are its users.
         """
-        first = _day(period.first)
-        is_new = (project_users.c.first_day >= first) & (
-            project_users.c.first_day <= _day(period.last)
-        )
+        first, last = day_number(period.first), day_number(period.last)
+        is_new = project_users.c.first_day.between(first, last)
         query = select(
             func.count().label("active"), func.count().filter(is_new).label("new")
         ).where(project_users.c.project == project, project_users.c.last_day >= first)
@@ -227,7 +202,7 @@ class Reports:
         Returns:
             The most frequent first. What is beyond `limit` is left out.
         """
-        rows = await self._counts(project, _FACETS[facet], period, "value")
+        rows = await self._counts([project], facet, period, "value")
         shares = sorted((Share(*row) for row in rows), key=lambda s: (-s.sessions, s.value))
         return shares[:limit]
 
@@ -237,20 +212,26 @@ class Reports:
         What stands for a day's breadcrumbs without a session is no run.
         """
         silent_since = self._clock.now() - SILENT_SECONDS
-        first, end = _day(period.first) * SECONDS_A_DAY, (_day(period.last) + 1) * SECONDS_A_DAY
-        began = sessions.c.began
-        is_begun = (sessions.c.project == project, began >= first, began < end)
-        # There may be very many. The daily counts know how many; few of these are none.
-        by_status = dict(await self._counts(project, OUTCOME, period, "detail"))
-        recent = select(func.count()).where(*is_begun, RUNNING, sessions.c.seen >= silent_since)
-        ((number_recent,),) = await self._rows(recent)
+        first = day_number(period.first) * SECONDS_A_DAY
+        end = (day_number(period.last) + 1) * SECONDS_A_DAY
+        is_begun = (
+            sessions.c.project == project,
+            sessions.c.began >= first,
+            sessions.c.began < end,
+        )
+        # Counting the rows would read every unfinished session. So: the unfinished sessions by the
+        # daily counts, less those heard from within a day, less the rows that stand for
+        # breadcrumbs without a session.
+        unfinished = dict(await self._counts([project], OUTCOME, period, "detail")).get("R", 0)
+        query = select(func.count()).where(*is_begun, RUNNING, sessions.c.seen >= silent_since)
+        ((recent,),) = await self._rows(query)
         # A condition on the status would have SQLite prefer the index of all that do not end.
-        stand_ins = select(sessions.c.status, began, sessions.c.seen).where(
+        anonymous = select(sessions.c.status, sessions.c.began, sessions.c.seen).where(
             sessions.c.session_id <= LAST_ANONYMOUS, sessions.c.project == project
         )
-        number_stand_ins = sum(
+        no_runs = sum(
             row.status == "R" and first <= row.began < end and row.seen < silent_since
-            for row in await self._rows(stand_ins)
+            for row in await self._rows(anonymous)
         )
         latest = (
             select(sessions.c.session_id, sessions.c.version, sessions.c.began, sessions.c.seen)
@@ -264,15 +245,12 @@ class Reports:
             .order_by(sessions.c.seen.desc(), sessions.c.session_id)
             .limit(limit)
         )
-        rows = await self._rows(latest)
-        number = by_status.get("R", 0) - number_recent - number_stand_ins
-        return LostRuns(
-            max(number, len(rows)),  # between two questions a run may have ended
-            tuple(
-                LostRun(row.session_id, row.version, _moment(row.began), _moment(row.seen))
-                for row in rows
-            ),
+        runs = tuple(
+            LostRun(row.session_id, row.version, moment(row.began), moment(row.seen))
+            for row in await self._rows(latest)
         )
+        # Between two questions a run may have ended.
+        return LostRuns(max(unfinished - recent - no_runs, len(runs)), runs)
 
     async def hits(
         self, project: str, start: int, end: int | None = None, unique: bool = False
@@ -307,23 +285,18 @@ class Reports:
         if project is not None:
             query = query.where(crumbs.c.project == project)
         if since is not None:
-            query = query.where(crumbs.c.timestamp >= _day(since) * SECONDS_A_DAY)
+            query = query.where(crumbs.c.timestamp >= day_number(since) * SECONDS_A_DAY)
         async with self._connections.reading() as connection:
             async for row in await connection.stream(query.order_by(crumbs.c.idx)):
                 yield row
 
     async def _counts(
-        self, project: str, kind: str, period: Period, *names: str
+        self, names: Sequence[str], kind: str, period: Period, *columns: str
     ) -> list[tuple[Any, ...]]:
         """Sums of one kind, by some columns of `daily` and in their order, those above zero."""
-        columns = [daily.c[name] for name in names]
         total = func.sum(daily.c.sessions)
-        query = (
-            select(*columns, total)
-            .where(daily.c.project == project, daily.c.kind == kind, *_within(period))
-            .group_by(*columns)
-            .having(total > 0)
-        )
+        by = [daily.c[column] for column in columns]
+        query = select(*by, total).where(*_are(names, kind, period)).group_by(*by).having(total > 0)
         # Sorted here: the databases disagree about the order of texts.
         found = [(*row[:-1], int(row[-1])) for row in await self._rows(query)]
         return sorted(found)
@@ -339,17 +312,7 @@ class Reports:
             return (await connection.execute(query)).all()
 
 
-def _within(period: Period) -> tuple[ColumnElement[bool], ...]:
-    return (daily.c.day >= _day(period.first), daily.c.day <= _day(period.last))
-
-
-def _day(day: date) -> int:
-    return (day - _EPOCH).days
-
-
-def _date(day: int) -> date:
-    return _EPOCH + timedelta(days=day)
-
-
-def _moment(timestamp: int) -> datetime:
-    return datetime.fromtimestamp(timestamp, UTC)
+def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of counts of one kind of some projects in a period."""
+    days = daily.c.day.between(day_number(period.first), day_number(period.last))
+    return (daily.c.project.in_(names), daily.c.kind == kind, days)

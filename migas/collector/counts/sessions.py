@@ -10,11 +10,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.database.tables import MAX_VALUE_CHARS
+from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-SECONDS_A_DAY = 86400
 
 NO_SESSION = "00000000-0000-0000-0000-"
 """How the ids begin that stand for a day's breadcrumbs without a session."""

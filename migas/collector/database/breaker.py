@@ -1,6 +1,6 @@
 """A circuit breaker, for work on the database that no request should fail for, or wait long for.
 
-While another process holds SQLite's one lock, whoever writes waits five seconds and then fails.
+While another process holds SQLite's one lock, a writer waits five seconds and then fails.
 One request may find that out; those behind it go on without what can be done without.
 """
 
@@ -20,7 +20,7 @@ REST_SECONDS = 5.0
 
 
 class CircuitOpenError(Exception):
-    """The database failed, now or a moment ago; the cause is the error behind this one, if now."""
+    """The database failed just now (see `__cause__`), or a moment ago and was not asked again."""
 
 
 class CircuitBreaker:

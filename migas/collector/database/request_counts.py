@@ -73,7 +73,7 @@ class RequestCounts:
     async def salt(self, day: int) -> bytes:
         """The key under which all processes hash on a day; those of earlier days are deleted."""
         query = select(salts.c.salt).where(salts.c.day == day)
-        # Mostly another process has made it, and reading waits for nobody's lock.
+        # Mostly another process has made it, and reading waits for no lock.
         async with self._connections.reading() as connection:
             found = (await connection.execute(query)).scalar()
         if found is not None:

@@ -1,4 +1,4 @@
-"""Which token a request brings, and what it opens."""
+"""Which collector a request is for, which token it brings, and what that one opens."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from starlette.requests import Request
+
+    from migas.collector.collector import Collector
     from migas.collector.tokens import Access, Tokens
 
 
@@ -32,3 +35,9 @@ async def access_of(tokens: Tokens, headers: Mapping[str, str], *, root: bool = 
     if access is None or (root and not access.is_root):
         raise UnauthorizedError("Invalid or insufficient token.")
     return access
+
+
+def collector_of(request: Request) -> Collector:
+    """The collector that answers a request."""
+    collector: Collector = request.app.state.collector
+    return collector

@@ -6,19 +6,17 @@ token was issued, which only the command line of the collector's own machine doe
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING, Any
+import datetime as dt  # noqa: TC003  pydantic reads annotations when it runs
+from typing import Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel
 
-from migas.collector.http.access import UnauthorizedError, access_of
+from migas.collector.days import moment
+from migas.collector.http.access import access_of, collector_of
 from migas.collector.http.rest import Refusal
 from migas.collector.ingestion.crumb import is_storable
 from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
-
-if TYPE_CHECKING:
-    from migas.collector.collector import Collector
 
 ROOT = "master"
 """How a root token's project is called; no `owner/repo` can be."""
@@ -74,10 +72,7 @@ class TokenList(BaseModel):
 
 
 async def _require_root(request: Request) -> None:
-    try:
-        await access_of(_collector(request).tokens, request.headers, root=True)
-    except UnauthorizedError as refused:
-        raise HTTPException(401, str(refused), {"WWW-Authenticate": "Bearer"}) from None
+    await access_of(collector_of(request).tokens, request.headers, root=True)
 
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -93,7 +88,7 @@ async def register(body: Registration, request: Request) -> Done:
     """Take breadcrumbs of a project from now on."""
     if not is_project_name(body.project):
         raise HTTPException(400, NO_PROJECT_NAME)
-    projects = _collector(request).projects
+    projects = collector_of(request).projects
     state = "already" if await projects.is_registered(body.project) else "now"
     await projects.register([body.project])
     return Done(success=True, message=f"Project is {state} registered.")
@@ -107,10 +102,10 @@ async def list_tokens(request: Request, project: str | None = None) -> TokenList
             project=record.project or ROOT,
             token=record.id,
             description=record.description,
-            created_at=_moment(record.issued),
-            last_used=None if record.last_used is None else _moment(record.last_used),
+            created_at=moment(record.issued),
+            last_used=None if record.last_used is None else moment(record.last_used),
         )
-        for record in await _collector(request).tokens.records()
+        for record in await collector_of(request).tokens.records()
         if record.revoked is None and project in (None, record.project or ROOT)
     ]
     return TokenList(success=True, tokens=shown)
@@ -119,7 +114,7 @@ async def list_tokens(request: Request, project: str | None = None) -> TokenList
 @router.post("/issue-token")
 async def issue_token(body: Wanted, request: Request) -> Issued:
     """Make a token with which a project can be read."""
-    collector = _collector(request)
+    collector = collector_of(request)
     if not await collector.projects.is_registered(body.project):
         raise HTTPException(400, "Project is not registered.")
     if body.description is not None and not is_storable(body.description):
@@ -131,13 +126,4 @@ async def issue_token(body: Wanted, request: Request) -> Issued:
 @router.post("/revoke-token")
 async def revoke_token(body: Ended, request: Request) -> Done:
     """End a token; whether there was such a one, still valid."""
-    return Done(success=await _collector(request).tokens.revoke(body.token))
-
-
-def _moment(seconds: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC)
-
-
-def _collector(request: Request) -> Collector:
-    collector: Collector = request.app.state.collector
-    return collector
+    return Done(success=await collector_of(request).tokens.revoke(body.token))

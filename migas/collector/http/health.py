@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-if TYPE_CHECKING:
-    from migas.collector.collector import Collector
+from migas.collector.http.access import collector_of
 
 PATH = "/healthz"
 DEADLINE = 5.0
@@ -30,10 +28,9 @@ class Health(BaseModel):
 @router.get(PATH, responses={503: {"model": Health, "description": "the database is away"}})
 async def healthz(request: Request) -> JSONResponse:
     """Ask the database for a row."""
-    collector: Collector = request.app.state.collector
     try:
         async with asyncio.timeout(DEADLINE):
-            await collector.connections.ping()
+            await collector_of(request).connections.ping()
     except (SQLAlchemyError, OSError, TimeoutError):
         return JSONResponse({"database": False}, 503)
     return JSONResponse({"database": True})

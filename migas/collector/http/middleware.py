@@ -11,6 +11,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from migas.collector.database.outage import cause, is_outage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _log = logging.getLogger("migas.collector")
@@ -92,7 +94,8 @@ class BodyLimit:
             if not message.get("more_body", False):
                 break
         if size > self._limit:
-            await self._too_large(scope, size)(scope, receive, send)
+            problem = f"Request body ({size}) exceeds maximum size ({self._limit})"
+            await refusal(scope, 413, problem)(scope, receive, send)
             return
         unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -101,20 +104,22 @@ class BodyLimit:
 
         await self._app(scope, replay, send)
 
-    def _too_large(self, scope: Scope, size: int) -> Response:
-        problem = f"Request body ({size}) exceeds maximum size ({self._limit})"
-        if is_graphql(scope):
-            return JSONResponse({"data": None, "errors": [{"message": problem}]}, 413)
-        return JSONResponse({"detail": problem}, 413)
+
+def refusal(
+    scope: Scope, status: int, problem: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An answer to a request that nothing looks at, in the form that errors have on its way in."""
+    told = {"data": None, "errors": [{"message": problem}]}
+    return JSONResponse(told if _is_graphql(scope) else {"detail": problem}, status, headers)
 
 
 def _compressed(scope: Scope) -> Response:
-    if is_graphql(scope):  # the wire's own answer, by which clients know this server's limits
+    if _is_graphql(scope):  # the wire's own answer, by which clients know this server's limits
         return PlainTextResponse("Internal Server Error", 500)
-    return JSONResponse({"detail": "A request body must not be compressed."}, 415)
+    return refusal(scope, 415, "A request body must not be compressed.")
 
 
-def is_graphql(scope: Scope) -> bool:
+def _is_graphql(scope: Scope) -> bool:
     """Whether a request goes to GraphQL, whose errors have a form of their own."""
     path: str = scope["path"]
     return path.rstrip("/") == "/graphql"

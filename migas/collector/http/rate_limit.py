@@ -14,15 +14,14 @@ import hashlib
 import ipaddress
 import logging
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
-
-from migas.collector.counts.sessions import SECONDS_A_DAY
 from migas.collector.database.breaker import CircuitBreaker, CircuitOpenError
 from migas.collector.database.request_counts import WINDOW, RequestCounts
+from migas.collector.days import SECONDS_A_DAY
 from migas.collector.http import health
-from migas.collector.http.middleware import is_graphql
+from migas.collector.http.middleware import refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -74,7 +73,7 @@ class RateLimiter:
             if account.left == 0:
                 await self._reserve(account, window)
         except CircuitOpenError:
-            # The database's troubles are told by whoever needs it for more than counting.
+            # An outage is logged where the database is needed for more than counting.
             _log.debug("a request was not counted", exc_info=True)
             return None
         if account.left == 0:
@@ -85,14 +84,15 @@ class RateLimiter:
     def _account(self, key: bytes) -> _Account:
         account = self._accounts.get(key)
         if account is None:
-            account = self._accounts[key] = _Account(key, min(FREE, self._limit))
+            free = min(FREE, self._limit)
+            account = self._accounts[key] = _Account(key, free, free)
         return account
 
     async def _reserve(self, account: _Account, window: int) -> None:
         """Ask the database for another portion, one request for all that wait for it."""
         async with self._breaker.attempt():
             now = self._clock.time()
-            # Whoever hammers at a closed door does not reach the database each time.
+            # An address that was refused within the last second costs no other question.
             if account.left or account.refused_at + 1 > now:
                 return
             account.left = await self._counts.reserve(
@@ -113,16 +113,14 @@ class RateLimiter:
         ).digest()
 
 
+@dataclass(slots=True)
 class _Account:
     """What a process knows of one hashed address in the present window."""
 
-    __slots__ = ("key", "left", "refused_at", "unreported")
-
-    def __init__(self, key: bytes, free: int) -> None:
-        self.key = key
-        self.left = free
-        self.unreported = free
-        self.refused_at = float("-inf")
+    key: bytes
+    left: int
+    unreported: int
+    refused_at: float = -math.inf
 
 
 class RateLimit:
@@ -145,12 +143,8 @@ class RateLimit:
         if delay is None:
             await self._app(scope, receive, send)
             return
-        body = (
-            {"data": None, "errors": [{"message": MESSAGE}]}
-            if is_graphql(scope)
-            else {"detail": MESSAGE}
-        )
-        await JSONResponse(body, 429, {"Retry-After": str(delay)})(scope, receive, send)
+        refused = refusal(scope, 429, MESSAGE, {"Retry-After": str(delay)})
+        await refused(scope, receive, send)
 
 
 def network(address: str) -> str:

@@ -1,4 +1,4 @@
-"""`POST /api/breadcrumb`: a breadcrumb for whoever speaks no GraphQL."""
+"""`POST /api/breadcrumb`: a breadcrumb from a program that speaks no GraphQL."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import NotStoredError, UnstorableError
+from migas.collector.http.access import collector_of
 from migas.collector.http.graphql_types import Container, User
 from migas.collector.ingestion.crumb import Crumb, checked
 from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
@@ -101,7 +102,7 @@ async def add_breadcrumb(
     With or without `wait` the answer comes after the commit; it only chooses between the status
     codes that clients of the wire expect.
     """
-    return await store(body, request.app.state.collector, wait=wait)
+    return await store(body, collector_of(request), wait=wait)
 
 
 async def store(body: BreadcrumbBody, collector: Collector, *, wait: bool) -> JSONResponse:
@@ -137,28 +138,23 @@ async def forget(user_id: str, request: Request) -> Forgotten:
     canonical = canonical_uuid(user_id)
     if canonical is None:
         raise HTTPException(422, "A user's id is a UUID.")
-    collector: Collector = request.app.state.collector
-    removed = await collector.removal.forget_user(canonical)
+    removed = await collector_of(request).removal.forget_user(canonical)
     if not any(removed):
         raise HTTPException(404, "Nothing is known of this user.")
     return Forgotten(success=True, breadcrumbs=removed.breadcrumbs)
 
 
 def _crumb(body: BreadcrumbBody) -> Crumb:
+    """The breadcrumb; versions may have any form, and every user counts as `general`."""
+    context = vars(body.ctx) | {"user_type": "general", "container": body.ctx.container.value}
+    process = vars(body.proc) | {"status": body.proc.status.value}
     return checked(
         project=body.project,
         project_version=lenient_version(body.project_version),
         language=body.language,
         language_version=lenient_version(body.language_version),
-        session_id=body.ctx.session_id,
-        user_id=body.ctx.user_id,
-        platform=body.ctx.platform,
-        container=body.ctx.container.value,
-        is_ci=body.ctx.is_ci,
-        status=body.proc.status.value,
-        status_desc=body.proc.status_desc,
-        error_type=body.proc.error_type,
-        error_desc=body.proc.error_desc,
+        **context,
+        **process,
     )
 
 
@@ -167,13 +163,6 @@ def _answer(status: int, error: NotStoredError | None = None) -> JSONResponse:
 
 
 def _problem(error: UnstorableError) -> dict[str, object]:
-    part = next(
-        (
-            name
-            for name, model in (("ctx", Context), ("proc", Process))
-            if error.field in model.model_fields
-        ),
-        None,
-    )
-    loc = ["body", *([part] if part else []), error.field]
-    return {"type": "value_error", "loc": loc, "msg": str(error)}
+    parts = {"ctx": Context.model_fields, "proc": Process.model_fields}
+    part = [name for name, fields in parts.items() if error.field in fields]
+    return {"type": "value_error", "loc": ["body", *part, error.field], "msg": str(error)}

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  pydantic reads annotations when it runs
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel
 
-from migas.collector.counts.reports import Period
-from migas.collector.http.access import UnauthorizedError, access_of
+from migas.collector.days import Period
+from migas.collector.http.access import access_of, collector_of
 from migas.collector.http.rest import Refusal
 from migas.collector.tokens import Access  # noqa: TC001  FastAPI reads annotations when it runs
-
-if TYPE_CHECKING:
-    from migas.collector.collector import Collector
 
 DEFAULT_WEEKS = 1
 MAX_WEEKS = 520
@@ -38,10 +35,7 @@ class ProjectList(BaseModel):
 
 
 async def _access(request: Request) -> Access:
-    try:
-        return await access_of(_collector(request).tokens, request.headers)
-    except UnauthorizedError as refused:
-        raise HTTPException(401, str(refused), {"WWW-Authenticate": "Bearer"}) from None
+    return await access_of(collector_of(request).tokens, request.headers)
 
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -68,7 +62,7 @@ async def usage(
 
     Without a day they are those of the last weeks, and without weeks of the last one.
     """
-    collector = _collector(request)
+    collector = collector_of(request)
     if not access.allows(project):
         raise HTTPException(403, f"Token does not have access to project {project}.")
     if not await collector.projects.is_registered(project):
@@ -89,9 +83,4 @@ async def auth_projects(
     request: Request, access: Annotated[Access, Depends(_access)]
 ) -> ProjectList:
     """The registered projects that the token may read."""
-    return ProjectList(projects=await _collector(request).reports.visible_projects(access))
-
-
-def _collector(request: Request) -> Collector:
-    collector: Collector = request.app.state.collector
-    return collector
+    return ProjectList(projects=await collector_of(request).reports.visible_projects(access))

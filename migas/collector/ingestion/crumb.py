@@ -7,7 +7,7 @@ reaches the database that could be refused, and whoever sends such a value is to
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from migas.collector.counts.sessions import NO_SESSION
 from migas.collector.database.tables import MAX_PROJECT_CHARS
@@ -25,11 +25,11 @@ from migas.message.breadcrumb import (
 _UNSTORABLE_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Crumb:
+class Crumb(NamedTuple):
     """A breadcrumb that fits into its row; `checked` makes one.
 
-    `user_type`, `platform` and `container` describe the user and are stored once per user.
+    All but `user_type` are columns of that row; it, `platform` and `container` describe the user
+    and are stored once per user. A digest depends on the order.
     """
 
     project: str
@@ -43,9 +43,9 @@ class Crumb:
     error_type: str | None
     error_desc: str | None
     is_ci: bool
-    user_type: str
     platform: str
     container: str
+    user_type: str
 
 
 def is_storable(text: str) -> bool:

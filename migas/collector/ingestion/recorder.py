@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import or_
 
-from migas.collector.counts.sessions import (
-    SECONDS_A_DAY,
-    Session,
-    anonymous_session,
-    merged,
-)
+from migas.collector.counts.sessions import Session, anonymous_session, merged
 from migas.collector.database.json_rows import insert_rows, packed
 from migas.collector.database.statements import greatest, least
 from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, project_users, users
+from migas.collector.days import SECONDS_A_DAY
+from migas.collector.ingestion.crumb import Crumb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,27 +27,12 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from migas.collector.counts.ledger import Ledger
-    from migas.collector.ingestion.crumb import Crumb
 
 _USER_FIELDS = ("user_id", "user_type", "platform", "container")
-CRUMB_FIELDS = (
-    "project",
-    "version",
-    "language",
-    "language_version",
-    "session_id",
-    "user_id",
-    "status",
-    "status_desc",
-    "error_type",
-    "error_desc",
-    "is_ci",
-    "platform",
-    "container",
-)
+CRUMB_FIELDS = Crumb._fields[:-1]
 """The columns of a breadcrumb that its sender fills."""
 
-_ROW = attrgetter(*CRUMB_FIELDS)
+_SESSION_FIELDS = [name for name in Session._fields if name in crumbs.c]
 _USER = attrgetter(*_USER_FIELDS)
 
 
@@ -76,7 +58,7 @@ class Recorder:
             batch: In the order of their arrival.
             now: The second they are stamped with.
         """
-        stamped = packed((*_ROW(crumb), now, digest(crumb)) for crumb in batch)
+        stamped = packed((*crumb[:-1], now, digest(crumb)) for crumb in batch)
         stored = (await connection.execute(self._insert_crumbs, stamped)).all()
         await self._store_users(connection, batch, stored, now)
         await self._ledger.count(connection, merged(_part(row, now) for row in stored))
@@ -104,11 +86,7 @@ def _insert_crumbs(dialect: str) -> Any:
     return (
         insert_rows(crumbs, (*CRUMB_FIELDS, "timestamp", "digest"), dialect)
         .on_conflict_do_nothing(index_elements=["session_id", "digest"])
-        .returning(
-            crumbs.c.idx,
-            *(crumbs.c[name] for name in Session._fields if name in crumbs.c),
-            crumbs.c.user_id,
-        )
+        .returning(crumbs.c.idx, crumbs.c.user_id, *(crumbs.c[name] for name in _SESSION_FIELDS))
     )
 
 
@@ -134,26 +112,14 @@ def digest(crumb: Crumb) -> int | None:
     """
     if crumb.session_id is None:
         return None
-    text = "\0".join(
-        "\1" if field is None else str(field) for field in (*_ROW(crumb), crumb.user_type)
-    )
+    text = "\0".join("\1" if field is None else str(field) for field in crumb)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
 def _part(row: Row[Any], now: int) -> Session:
     """A session of which one stored breadcrumb is all there is."""
-    return Session(
-        session_id=anonymous_session(now) if row.session_id is None else row.session_id,
-        project=row.project,
-        began=now,
-        seen=now,
-        last_idx=row.idx,
-        version=row.version,
-        status=row.status,
-        language=row.language,
-        language_version=row.language_version,
-        platform=row.platform,
-        container=row.container,
-        is_ci=row.is_ci,
-        error_type=None if row.error_type is None else row.error_type[:MAX_VALUE_CHARS],
-    )
+    described = dict(zip(_SESSION_FIELDS, row[2:], strict=True)) | {
+        "session_id": row.session_id or anonymous_session(now),
+        "error_type": row.error_type and row.error_type[:MAX_VALUE_CHARS],
+    }
+    return Session(began=now, seen=now, last_idx=row.idx, **described)

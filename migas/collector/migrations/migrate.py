@@ -24,8 +24,6 @@ from migas.collector.database.engine import (
 from migas.collector.errors import CollectorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -35,17 +33,14 @@ HEAD = "0002"
 _LOCK = 0x6D69676173  # "migas": PostgreSQL's advisory locks are numbers
 
 
-async def open_engine(
-    url: URL, upgraded: Callable[[str | None], None] = lambda _: None
-) -> AsyncEngine:
+async def open_engine(url: URL) -> tuple[AsyncEngine, str | None]:
     """Connect to a database, make it if there is none, and bring its tables up to date.
 
     Args:
         url: From `engine_url`.
-        upgraded: Is told what `upgrade` returned.
 
     Returns:
-        An engine whose plain transactions read; see `for_writing`.
+        An engine whose plain transactions read (see `for_writing`), and what `upgrade` returned.
 
     Raises:
         CollectorError: The database cannot be opened, is no database or too new a one.
@@ -55,14 +50,13 @@ async def open_engine(
     engine = create_engine(url)
     try:
         await _try_connection(engine, url)
-        upgraded(await _upgrade(engine))
+        return engine, await _upgrade(engine)
     except (DBAPIError, OSError, UnknownStepError) as error:
         await engine.dispose()
         raise unusable(url, error.orig if isinstance(error, DBAPIError) else error) from error
     except CollectorError:
         await engine.dispose()
         raise
-    return engine
 
 
 async def _try_connection(engine: AsyncEngine, url: URL) -> None:
@@ -84,11 +78,9 @@ async def upgrade_url(text: str) -> tuple[str, str, str]:
         CollectorError: As `open_engine` does.
     """
     url = engine_url(text)
-    was: list[str | None] = []
-    engine = await open_engine(url, was.append)
+    engine, was = await open_engine(url)
     await engine.dispose()
-    step = HEAD if was[0] is None else was[0]
-    return step, HEAD, describe(url)
+    return HEAD if was is None else was, HEAD, describe(url)
 
 
 async def _upgrade(engine: AsyncEngine) -> str | None:

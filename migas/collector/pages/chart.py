@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from migas.collector.days import SECONDS_A_DAY, day_number
 
-    from migas.collector.pages.figures import Bar, Project
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    from migas.collector.days import Period
+    from migas.collector.pages.figures import Outcomes
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 
 
-def chart_data(project: Project) -> dict[str, object]:
+def chart_data(bars: Mapping[dt.date, Outcomes], period: Period) -> dict[str, object]:
     """What `charts.js` draws.
 
     Returns:
         `days` (seconds since 1970 at which each bar begins, UTC), `step` (seconds between them),
         the four outcomes as lists of as many counts, and `rate` (percent, or None).
     """
-    bars = project.bars
+    drawn = [(outcomes, outcomes.rate) for outcomes in bars.values()]
     return {
-        "days": [_seconds(bar) for bar in bars],
-        "step": (7 if project.period.weekly else 1) * 86400,
-        "completed": [bar.outcomes.completed for bar in bars],
-        "failed": [bar.outcomes.failed for bar in bars],
-        "suspended": [bar.outcomes.suspended for bar in bars],
-        "running": [bar.outcomes.running for bar in bars],
-        "rate": [None if (rate := bar.outcomes.rate) is None else round(rate, 2) for bar in bars],
+        "days": [day_number(day) * SECONDS_A_DAY for day in bars],
+        "step": (7 if period.weekly else 1) * SECONDS_A_DAY,
+        "rate": [None if rate is None else round(rate, 2) for _, rate in drawn],
+    } | {
+        name: [getattr(outcomes, name) for outcomes, _ in drawn]
+        for name in ("completed", "failed", "suspended", "running")
     }
 
 
@@ -50,8 +52,3 @@ def width(part: int, whole: int) -> str:
     if part <= 0 or whole <= 0:
         return "0"
     return f"{max(100 * part / whole, 0.5):.2f}%"
-
-
-def _seconds(bar: Bar) -> int:
-    midnight = dt.datetime.combine(bar.day, dt.time(), dt.UTC)
-    return int(midnight.timestamp())

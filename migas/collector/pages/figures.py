@@ -1,17 +1,41 @@
-"""What a page shows, as plain values: sessions by how they ended, and what is told of them."""
+"""What the pages show: daily counts, read in a handful of small queries, by how sessions ended."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from migas.collector.pages.periods import day_number, day_of
+from packaging.version import InvalidVersion, Version
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
-    from migas.collector.pages.periods import Period
+    from migas.collector.collector import Collector
+    from migas.collector.counts.reports import ErrorSummary, Facet, LostRuns, Share, UserCounts
+    from migas.collector.days import Period
+    from migas.collector.tokens import Access
+
+_Key = TypeVar("_Key")
+
+MAX_VERSIONS = 50
+"""Whoever reports runs names their versions: a page must not grow with what strangers make up."""
+
+MAX_FAILURES = 10
+MAX_SHARES = 8
+
+_FACETS: dict[str, Facet] = {
+    "Platforms": "platform",
+    "Containers": "container",
+    "Languages": "language",
+    "Continuous integration": "ci",
+}
+_LABELS = {
+    ("ci", "yes"): "CI",
+    ("ci", "no"): "not CI",
+    ("container", "unknown"): "none, or not known",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +57,7 @@ class Outcomes:
     @property
     def total(self) -> int:
         """All sessions."""
-        return self.completed + self.failed + self.suspended + self.running
+        return self.ended + self.running
 
     @property
     def ended(self) -> int:
@@ -54,61 +78,11 @@ class Outcomes:
         )
 
 
-def outcomes_of(by_status: Mapping[str, int]) -> Outcomes:
-    """Outcomes from counts by the letters of the wire."""
-    return Outcomes(*(by_status.get(letter, 0) for letter in "CFSR"))
-
-
-def total(several: Iterable[Outcomes]) -> Outcomes:
-    """The sum of outcomes."""
-    return sum(several, Outcomes())
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A version of the program and how its sessions ended."""
-
-    name: str
-    outcomes: Outcomes
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A type of error: how often, in which versions (and how often there), and one message."""
-
-    type: str
-    sessions: int
-    versions: Sequence[tuple[str, int]]
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A value, a platform say, and how many sessions have it."""
-
-    label: str
-    sessions: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unheard:
-    """A run that said it had started and was never heard of again."""
-
-    session_id: str
-    version: str
-    began: dt.datetime
-    seen: dt.datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """A project in the list of projects.
 
-    Args:
-        name: `owner/repo`.
-        latest: Its newest version; empty when nobody named one.
-        outcomes: How the sessions of the period ended.
-        daily: Sessions on each day of the period.
+    `latest` is its newest version, empty when nobody named one; `outcomes` how the sessions of
+    the period ended; `daily` how many there were on each of its days.
     """
 
     name: str
@@ -117,53 +91,42 @@ class Summary:
     daily: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One bar of the chart: a day, or the week that begins on it."""
-
-    day: dt.date
-    outcomes: Outcomes
-
-
 @dataclass(frozen=True)
 class Project:
     """A project in one period.
 
     Args:
         name: `owner/repo`.
-        period: Which days it is about.
         latest: Its newest version; empty when nobody named one.
         flagged: Versions with known faults.
-        outcomes: How the sessions of the period ended.
+        bars: How the sessions of each day or week ended; no day of the period is left out.
         before: How those of the period before it ended.
-        users: How many users were seen in the period; at most so many when it ended before today.
-        new_users: How many were seen for the first time.
-        bars: The chart's bars, one for each day or week of the period.
-        versions: Its most frequent versions, the newest first.
+        users: Those that were seen in the period; at most so many when it ended before today.
+        versions: Its most frequent versions, the newest first, and how their sessions ended.
         other_versions: How the sessions of all its other versions ended.
         other_versions_number: How many other versions there are.
         failures: The most frequent types of errors.
-        shares: By heading (`Platform`, …), what the sessions ran on, the most frequent first.
-        unheard: The newest runs that were never heard of again.
-        unheard_total: How many such runs there are.
+        shares: By heading (`Platforms`, …), what the sessions ran on, the most frequent first.
+        lost: The runs that were never heard of again.
     """
 
     name: str
-    period: Period
-    latest: str = ""
-    flagged: Sequence[str] = ()
-    outcomes: Outcomes = Outcomes()
-    before: Outcomes = Outcomes()
-    users: int = 0
-    new_users: int = 0
-    bars: Sequence[Bar] = ()
-    versions: Sequence[Version] = ()
-    other_versions: Outcomes = Outcomes()
-    other_versions_number: int = 0
-    failures: Sequence[Failure] = ()
-    shares: Mapping[str, Sequence[Share]] = field(default_factory=dict)
-    unheard: Sequence[Unheard] = ()
-    unheard_total: int = 0
+    latest: str
+    flagged: Sequence[str]
+    bars: Mapping[dt.date, Outcomes]
+    before: Outcomes
+    users: UserCounts
+    versions: Sequence[tuple[str, Outcomes]]
+    other_versions: Outcomes
+    other_versions_number: int
+    failures: Sequence[ErrorSummary]
+    shares: Mapping[str, Sequence[Share]]
+    lost: LostRuns
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """How the sessions of the period ended."""
+        return _total(self.bars.values())
 
     @property
     def other_failures(self) -> int:
@@ -173,16 +136,77 @@ class Project:
     @property
     def change(self) -> float | None:
         """How many percentage points the completion rate has gained over the period before."""
-        if self.outcomes.rate is None or self.before.rate is None:
-            return None
-        return self.outcomes.rate - self.before.rate
+        now, then = self.outcomes.rate, self.before.rate
+        return None if now is None or then is None else now - then
 
 
-def bars_of(by_day: Mapping[int, Outcomes], period: Period) -> list[Bar]:
-    """Gather days, as the database numbers them, into a period's bars; empty ones included."""
-    found = dict.fromkeys(period.buckets(), Outcomes())
-    first, last = day_number(period.first), day_number(period.last)
-    for day, outcomes in by_day.items():
-        if first <= day <= last:
-            found[period.bucket(day_of(day))] += outcomes
-    return [Bar(day, outcomes) for day, outcomes in found.items()]
+async def summaries(collector: Collector, access: Access | None, period: Period) -> list[Summary]:
+    """The projects that may be seen, those with most sessions in a period first."""
+    names = await collector.reports.visible_projects(access)
+    releases = await collector.projects.releases(names)
+    found = _outcomes(await collector.reports.by_project(names, period))
+    listed = []
+    for name in names:
+        by_day = [found.get((name, day), Outcomes()) for day in period.buckets()]
+        daily = [outcomes.total for outcomes in by_day]
+        listed.append(Summary(name, releases[name].named, _total(by_day), daily))
+    return sorted(listed, key=lambda summary: (-summary.outcomes.total, summary.name))
+
+
+async def project(collector: Collector, name: str, period: Period) -> Project:
+    """Everything that a project's page shows of a period."""
+    ask = collector.reports
+    usage = await ask.usage(name, period)
+    by_bucket = _outcomes((period.bucket(row.day), row.status, row.sessions) for row in usage)
+    by_version = _outcomes((row.version, row.status, row.sessions) for row in usage)
+    release = await collector.projects.release(name)
+    shown, others = _most_frequent(by_version, release.latest)
+    shares = {}
+    for heading, facet in _FACETS.items():
+        shares[heading] = [
+            share._replace(value=_LABELS.get((facet, share.value), share.value))
+            for share in await ask.shares(name, period, facet, MAX_SHARES)
+        ]
+    return Project(
+        name,
+        release.named,
+        release.flagged,
+        bars={day: by_bucket.get(day, Outcomes()) for day in period.buckets()},
+        before=_total(_outcomes(await ask.sessions(name, period.before)).values()),
+        users=await ask.users(name, period),
+        versions=[(version, by_version[version]) for version in shown],
+        other_versions=_total(by_version[version] for version in others),
+        other_versions_number=len(others),
+        failures=await ask.errors(name, period, MAX_FAILURES),
+        shares=shares,
+        lost=await ask.lost_runs(name, period),
+    )
+
+
+def _total(several: Iterable[Outcomes]) -> Outcomes:
+    return sum(several, Outcomes())
+
+
+def _outcomes(rows: Iterable[tuple[_Key, str, int]]) -> dict[_Key, Outcomes]:
+    """Counts by a key and a status, as outcomes by the key."""
+    found: defaultdict[_Key, Counter[str]] = defaultdict(Counter)
+    for key, status, number in rows:
+        found[key][status] += number
+    return {key: Outcomes(*(by[letter] for letter in "CFSR")) for key, by in found.items()}
+
+
+def _most_frequent(by_version: Mapping[str, Outcomes], latest: str) -> tuple[list[str], list[str]]:
+    """The versions to show, the newest first, and the others; the named newest one is shown."""
+    ranked = sorted(
+        by_version, key=lambda version: (version != latest, -by_version[version].total, version)
+    )
+    shown = sorted(ranked[:MAX_VERSIONS], key=_newest_first, reverse=True)
+    return shown, ranked[MAX_VERSIONS:]
+
+
+def _newest_first(version: str) -> tuple[bool, Version, str]:
+    """A key by which PEP 440's versions come in their order, and before whatever is none."""
+    try:
+        return True, Version(version), version
+    except InvalidVersion:
+        return False, Version("0"), version

@@ -1,10 +1,11 @@
-"""Which days a page is about, read from its address, and how a chart divides them."""
+"""Which days a page is about, read from its address."""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from migas.collector.days import EPOCH, Period
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,54 +24,6 @@ MAX_DAYS = 3653
 
 WEEKLY_FROM_DAYS = 120
 """Beyond this many days a bar for each is too thin to be pointed at."""
-
-_EPOCH = dt.date(1970, 1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """Whole days in UTC, the first and the last one included.
-
-    Args:
-        first: The first day.
-        last: The last day.
-        weekly: Whether a chart shows weeks, from Monday on, instead of days.
-        preset: The name in `PRESETS` by which it was asked for; None for dates of one's own.
-        mistake: What was wrong with the dates in the address, for the reader; empty when nothing.
-    """
-
-    first: dt.date
-    last: dt.date
-    weekly: bool = False
-    preset: str | None = None
-    mistake: str = ""
-
-    @property
-    def days(self) -> int:
-        """How many days it has."""
-        return (self.last - self.first).days + 1
-
-    @property
-    def is_ragged(self) -> bool:
-        """Whether the first or the last week of a chart has days outside of it."""
-        return self.weekly and (self.first.weekday() != 0 or self.last.weekday() != 6)
-
-    @property
-    def before(self) -> Period:
-        """The period of the same length that ended the day before this one began."""
-        last = self.first - dt.timedelta(days=1)
-        return Period(last - dt.timedelta(days=self.days - 1), last)
-
-    def bucket(self, day: dt.date) -> dt.date:
-        """The day that stands for this one in a chart: itself, or the Monday of its week."""
-        return day - dt.timedelta(days=day.weekday()) if self.weekly else day
-
-    def buckets(self) -> list[dt.date]:
-        """Every day that stands for others in a chart, in order and without a gap."""
-        start = self.bucket(self.first)
-        step = 7 if self.weekly else 1
-        count = (self.last - start).days // step + 1
-        return [start + dt.timedelta(days=step * number) for number in range(count)]
 
 
 def parse(query: Mapping[str, str], today: dt.date) -> Period:
@@ -101,16 +54,6 @@ def parse(query: Mapping[str, str], today: dt.date) -> Period:
     return Period(first, last, weekly, preset, mistake)
 
 
-def day_number(day: dt.date) -> int:
-    """A day as the database counts them, since 1970."""
-    return (day - _EPOCH).days
-
-
-def day_of(number: int) -> dt.date:
-    """The day that `day_number` gave this number."""
-    return _EPOCH + dt.timedelta(days=number)
-
-
 def _dates(first_text: str, last_text: str, today: dt.date) -> tuple[dt.date, dt.date] | str:
     """The two dates, or what is wrong with them; without the second one it is today."""
     try:
@@ -118,7 +61,7 @@ def _dates(first_text: str, last_text: str, today: dt.date) -> tuple[dt.date, dt
         last = dt.date.fromisoformat(last_text) if last_text else today
     except ValueError:
         return "Those are not two dates like 2026-01-31."
-    if min(first, last) < _EPOCH:
+    if min(first, last) < EPOCH:
         return "Nothing is counted before 1970."
     last = min(last, today)
     if first > last:

@@ -9,12 +9,12 @@ from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotations
 from starlette.responses import Response
 
-from migas.collector.pages import origin, periods, signin, source
+from migas.collector.http.access import collector_of
+from migas.collector.pages import figures, origin, periods, signin
 from migas.collector.pages.chart import chart_data
 from migas.collector.pages.responses import page, redirect, static_file
 
 if TYPE_CHECKING:
-    from migas.collector.collector import Collector
     from migas.collector.tokens import Access
 
 # Not part of the interface that programs use, hence of no schema.
@@ -37,8 +37,8 @@ async def projects(request: Request) -> Response:
     visitor = await _visitor(request)
     if visitor is None:
         return _ask_to_sign_in(request)
-    period = periods.parse({}, _collector(request).clock.today())
-    listed = await source.summaries(_collector(request), visitor.access, period)
+    period = periods.parse({}, collector_of(request).clock.today())
+    listed = await figures.summaries(collector_of(request), visitor.access, period)
     return page("projects.html", projects=listed, period=period, visitor=visitor)
 
 
@@ -48,19 +48,19 @@ async def project(request: Request, owner: str, repo: str) -> Response:
     visitor = await _visitor(request)
     if visitor is None:
         return _ask_to_sign_in(request)
-    name, collector = f"{owner}/{repo}", _collector(request)
+    name, collector = f"{owner}/{repo}", collector_of(request)
     if not visitor.may_see(name) or not await collector.projects.is_registered(name):
         return page("missing.html", 404, visitor=visitor)
-    today = _collector(request).clock.today()
+    today = collector_of(request).clock.today()
     period = periods.parse(dict(request.query_params), today)
-    figures = await source.project(collector, name, period)
+    shown = await figures.project(collector, name, period)
     return page(
         "project.html",
-        project=figures,
+        project=shown,
         period=period,
         presets=periods.PRESETS,
         today=today,
-        chart=chart_data(figures),
+        chart=chart_data(shown.bars, period),
         visitor=visitor,
     )
 
@@ -83,7 +83,9 @@ async def sign_in(request: Request) -> Response:
     fields = await origin.form(request)
     address = origin.next_page(fields.get("next"))
     answer = redirect(address)
-    if await signin.sign_in(request, answer, _collector(request), fields.get("token", "").strip()):
+    if await signin.sign_in(
+        request, answer, collector_of(request), fields.get("token", "").strip()
+    ):
         return answer
     return page("sign_in.html", 401, next=address, refused=True, visitor=None)
 
@@ -105,7 +107,7 @@ async def static(edition: str, name: str) -> Response:
 
 
 async def _visitor(request: Request) -> _Visitor | None:
-    collector = _collector(request)
+    collector = collector_of(request)
     access = await signin.access_of(request, collector)
     if access is not None:
         return _Visitor(access)
@@ -120,8 +122,3 @@ def _ask_to_sign_in(request: Request) -> Response:
     query = request.scope["query_string"].decode("ascii", "replace")
     address = origin.next_page(request.scope["path"] + (query and f"?{query}"))
     return redirect("/sign-in" if address == "/" else f"/sign-in?{urlencode({'next': address})}")
-
-
-def _collector(request: Request) -> Collector:
-    collector: Collector = request.app.state.collector
-    return collector

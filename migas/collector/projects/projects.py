@@ -67,8 +67,12 @@ class Projects:
         """What is known about a project's versions; the project need not be registered."""
         if not is_project_name(project):
             return Release()
+        return (await self.releases([project]))[project]
+
+    async def releases(self, names: Iterable[str]) -> dict[str, Release]:
+        """What is known about the versions of each of these projects."""
         async with self._connections.reading() as connection:
-            return (await _releases(connection, {project}))[project]
+            return await _releases(connection, set(names))
 
     async def set_release(self, project: str, latest: str, flagged: Iterable[str] = ()) -> None:
         """Name a project's newest version, and versions to flag beside those flagged before.
@@ -97,7 +101,7 @@ class Projects:
     async def claim_packages(self, seconds: int) -> list[tuple[str, str]]:
         """Projects and their packages that no index was asked for in so many seconds.
 
-        Each is handed out once: whoever gets it is the one who asks.
+        Each is handed out once, to the process that is to ask.
         """
         now = self._clock.now()
         due = or_(projects.c.asked.is_(None), projects.c.asked <= now - seconds)

@@ -37,6 +37,11 @@ class Release:
         """Whether a newest version was named, rather than looked for and not found."""
         return self.latest not in NO_VERSIONS
 
+    @property
+    def named(self) -> str:
+        """The newest version; empty when nobody has named one."""
+        return self.latest if self.is_known else ""
+
     def flags(self, version: str) -> bool:
         """Whether a version is flagged, however it is spelled (`1.0` is `1.0.0`)."""
         wanted = _comparable(version)

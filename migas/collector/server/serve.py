@@ -12,6 +12,7 @@ import ssl
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -21,7 +22,7 @@ from migas.collector.collector import Collector
 from migas.collector.errors import CollectorError
 from migas.collector.http.rate_limit import LIMIT, RateLimiter
 from migas.collector.server import upkeep, workers
-from migas.collector.server.slow_clients import ImpatientProtocol
+from migas.collector.server.slow_clients import SlowClientProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ class Settings:
         proxies: Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, comma-separated.
         limit: Requests that an address may make in a minute; 0 for as many as it likes.
         retain_days: Breadcrumbs of sessions that began longer ago are deleted; None keeps all.
-        package_index: Where the newest versions of packages are read; None asks nobody.
+        package_index: Where the newest versions of packages are read; None asks no index.
     """
 
     database: str
@@ -82,10 +83,12 @@ class AnnouncedServer(uvicorn.Server):
             self._announce()
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, announce: Callable[[str, str], None]) -> None:
     """Run a collector until SIGTERM or SIGINT, after which it ends its requests and returns.
 
-    When it is ready it prints one line, `migas collector on http://… (database …)`.
+    Args:
+        settings: What it was told.
+        announce: Called once, when it is ready, with its URL and the name of its database.
 
     Raises:
         CollectorError: The address, the certificate or the database cannot be used, the settings
@@ -94,21 +97,16 @@ def serve(settings: Settings) -> None:
     _check(settings)
     with _listen(settings) as listener:
         description = asyncio.run(_prepare(settings))
-
-        def announce() -> None:
-            address = _url(settings, listener)
-            sys.stdout.write(f"migas collector on {address} (database {description})\n")
-            sys.stdout.flush()
-
+        ready = partial(announce, _url(settings, listener), description)
         logging.getLogger("migas.collector").addHandler(logging.StreamHandler())
         if settings.workers == 1:
-            _run(settings, listener, announce, first=True)
+            _run(settings, listener, ready, first=True)
             return
 
-        def work(number: int, ready: Callable[[], None]) -> None:
-            _run(settings, listener, ready, first=number == 0)
+        def work(number: int, worker_ready: Callable[[], None]) -> None:
+            _run(settings, listener, worker_ready, first=number == 0)
 
-        workers.supervise(settings.workers, work, announce, patience=GRACE + 5)
+        workers.supervise(settings.workers, work, ready, patience=GRACE + 5)
 
 
 def _check(settings: Settings) -> None:
@@ -149,7 +147,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _prepare(settings: Settings) -> str:
-    """Find what cannot work, and bring the database up to date before anybody needs it.
+    """Find what cannot work, and bring the database up to date before a request needs it.
 
     Returns:
         What to call the database.
@@ -204,7 +202,7 @@ def _prepare_interpreter() -> None:
 def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=ImpatientProtocol,
+        http=SlowClientProtocol,
         access_log=False,  # it would hold addresses
         lifespan="off",
         log_level="warning",
@@ -223,7 +221,7 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
     """Make SIGTERM and SIGINT a normal end with exit status 0.
 
     uvicorn puts its own handlers over these and, when it has stopped, raises the signals that it
-    caught once more for whoever was there before. These are there before, and content.
+    caught once more, for the handlers that were there before. These are, and ignore the repetition.
     """
 
     def stop(_signal: int, _frame: object) -> None:
@@ -235,8 +233,6 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 
 def _listen(settings: Settings) -> socket.socket:
     host, port = settings.host, settings.port
-    if not 0 <= port <= 65535:
-        raise CollectorError(f"{port} is no port: give one from 0 (any free one) to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

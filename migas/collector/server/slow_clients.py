@@ -18,41 +18,43 @@ RECEIVE_SECONDS = 20.0
 """A breadcrumb is 2,500 bytes at most: over the slowest of lines a matter of a second."""
 
 SEND_SECONDS = 30.0
-"""An answer of which nothing was read for so long is for nobody."""
+"""A connection of whose answer nothing was read for so long is closed."""
 
 
-class ImpatientProtocol(HttpToolsProtocol):
-    """HTTP for clients who send a request within `RECEIVE_SECONDS` and go on to read its answer.
+class SlowClientProtocol(HttpToolsProtocol):
+    """HTTP that hangs up on slow clients.
 
-    Others are hung up on.
+    A client sends each request within `RECEIVE_SECONDS` and goes on to read its answer.
     """
 
-    _hang_up: asyncio.TimerHandle | None = None
-    _look: asyncio.TimerHandle | None = None
+    _request_deadline: asyncio.TimerHandle | None = None
+    _send_check: asyncio.TimerHandle | None = None
     _unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
-        self._wait()
-        self._look = self.loop.call_later(SEND_SECONDS, self._look_at_what_is_unread)
+        self._start_request_deadline()
+        self._send_check = self.loop.call_later(SEND_SECONDS, self._check_send_progress)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop to wait."""
-        self._content()
-        if self._look is not None:
-            self._look.cancel()
+        self._cancel_request_deadline()
+        if self._send_check is not None:
+            self._send_check.cancel()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """Wait for the request's end from its beginning on."""
-        self._wait()
-        self._unread = 0  # whoever asks again has read, or is not listened to for long
+        self._start_request_deadline()
+        self._unread = (
+            0  # a client that asks again has read; one that has not is found by the next check
+        )
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
         """Stop to wait: all of the request is here."""
-        self._content()
+        self._cancel_request_deadline()
         super().on_message_complete()
 
     def resume_writing(self) -> None:
@@ -60,20 +62,20 @@ class ImpatientProtocol(HttpToolsProtocol):
         self._unread = 0
         super().resume_writing()
 
-    def _wait(self) -> None:
-        self._content()
-        self._hang_up = self.loop.call_later(RECEIVE_SECONDS, self.transport.close)
+    def _start_request_deadline(self) -> None:
+        self._cancel_request_deadline()
+        self._request_deadline = self.loop.call_later(RECEIVE_SECONDS, self.transport.close)
 
-    def _content(self) -> None:
-        if self._hang_up is not None:
-            self._hang_up.cancel()
-            self._hang_up = None
+    def _cancel_request_deadline(self) -> None:
+        if self._request_deadline is not None:
+            self._request_deadline.cancel()
+            self._request_deadline = None
 
-    def _look_at_what_is_unread(self) -> None:
-        """Hang up if nothing was read since the last look, also on what is being closed already."""
+    def _check_send_progress(self) -> None:
+        """Hang up if nothing was read since the last check, even while the connection closes."""
         unread = self.transport.get_write_buffer_size()
         if 0 < self._unread <= unread:
             self.transport.abort()
             return
         self._unread = unread
-        self._look = self.loop.call_later(SEND_SECONDS, self._look_at_what_is_unread)
+        self._send_check = self.loop.call_later(SEND_SECONDS, self._check_send_progress)

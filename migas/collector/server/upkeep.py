@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from migas.collector.counts.sessions import SECONDS_A_DAY
 from migas.collector.database.outage import cause, is_outage
+from migas.collector.days import SECONDS_A_DAY
 from migas.collector.server import package_index
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def keep_up(collector: Collector, retain_days: int | None, index: str | No
     Args:
         collector: What is kept up.
         retain_days: Sessions that began longer ago are deleted; None keeps all.
-        index: The base URL of the package index; None asks nobody.
+        index: The base URL of the package index; None asks none.
     """
     cleaned = -1
     while True:
@@ -48,7 +48,7 @@ async def keep_up(collector: Collector, retain_days: int | None, index: str | No
 
 
 async def refresh_releases(collector: Collector, index: str) -> None:
-    """Read the newest versions of packages that nobody has asked for lately.
+    """Read the newest versions of packages that were not asked for lately.
 
     Args:
         collector: Where projects name their packages, and where the answers go.

@@ -1,4 +1,4 @@
-"""Several processes behind one listening socket, and one above them that answers nobody.
+"""Several processes behind one listening socket, and one above them that answers no request.
 
 They are forked before the first thread and the first event loop exist.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -149,6 +150,59 @@ def test_a_description_is_listed_on_any_terminal(run: Run, sqlite: Database) -> 
     done = started("token", "list", "--db", sqlite.url, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.endswith(b"Zo\\xeb\n")
+
+
+def test_each_command_tells_its_result_as_json(run: Run, database: Database) -> None:
+    def told(*arguments: str) -> Any:
+        done = run(*arguments, "--json", "--db", database.url)
+        assert (done.returncode, done.stderr) == (0, "")
+        return json.loads(done.stdout)
+
+    assert told("project", "add", PROJECT, "other/one") == {"projects": [PROJECT, "other/one"]}
+    released = {"project": PROJECT, "latest": "1.2.0", "flagged": ["1.0"]}
+    assert told("project", "release", PROJECT, "v1.2.0", "--flag", "1.0") == released
+    other = {"project": "other/one", "latest": None, "flagged": []}
+    assert told("project", "list") == {"projects": [released, other]}
+    assert told("project", "package", PROJECT, "tool") == {"project": PROJECT, "package": "tool"}
+
+    token = told("token", "issue", PROJECT, "--description", "for the lab")["token"]
+    (listed,) = told("token", "list")["tokens"]
+    assert (listed["id"], listed["project"]) == (token.split("_")[1], PROJECT)
+    assert (listed["description"], listed["last_used"]) == ("for the lab", None)
+    assert told("token", "revoke", token) == {"revoked": True}
+
+    assert told("db", "upgrade")["step"] == "0002"
+    record(database, a_crumb(PROJECT, error_desc='=a,"b"', is_ci=True))
+    assert told("db", "rebuild")["wrong_sessions"] == 0
+    exported = told("db", "export")
+    assert (exported["project"], exported["error_desc"]) == (PROJECT, '=a,"b"')
+    assert (exported["is_ci"], exported["user_id"]) == (True, None)
+
+
+def test_a_server_tells_its_address_as_json(tmp_path: Path) -> None:
+    command = [*COMMAND, "serve", "--json", "--port", "0", "--db", f"sqlite:///{tmp_path}/x.sqlite"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=plain_environment()
+    ) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        process.terminate()
+        assert process.communicate(timeout=30) == ("", None)
+    assert told["url"].startswith("http://127.0.0.1:")
+    assert told["database"] == f"{tmp_path}/x.sqlite"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", [["project", "list"], ["serve", "--port", "0"]])
+def test_a_full_disk_is_told_in_one_line(
+    command: list[str], unbuffered: str, sqlite: Database
+) -> None:
+    record(sqlite, a_crumb())
+    with open("/dev/full", "wb") as full:
+        done = started(*command, "--db", sqlite.url, stdout=full, PYTHONUNBUFFERED=unbuffered)
+    told = b"migas: cannot write to stdout: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, told)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -13,7 +14,6 @@ from migas.collector.collector import Collector
 from migas.collector.counts.reports import (
     ErrorSummary,
     LostRun,
-    Period,
     Share,
     StatusCount,
     UsageCount,
@@ -21,6 +21,7 @@ from migas.collector.counts.reports import (
 )
 from migas.collector.counts.sessions import anonymous_session
 from migas.collector.database.tables import RUNNING
+from migas.collector.days import Period
 from migas.collector.tokens import Access
 from tests.collector.counts.test_sessions import Clock
 from tests.collector.test_collector import a_crumb
@@ -93,7 +94,9 @@ def test_sessions_by_day_and_by_week(database: Database) -> None:
         StatusCount(WEDNESDAY, "C", 2),
         StatusCount(WEDNESDAY, "F", 1),
     ]
-    weeks = asked(database, [], lambda reports: reports.sessions("a/b", WHOLE, "week"))
+    weeks = asked(
+        database, [], lambda reports: reports.sessions("a/b", replace(WHOLE, weekly=True))
+    )
     monday = WEDNESDAY - 2 * DAY
     assert weeks == [
         StatusCount(monday - 7 * DAY, "C", 1),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from migas.collector.pages.figures import MAX_VERSIONS
 from migas.collector.pages.responses import EDITION, FILES
-from migas.collector.pages.source import MAX_VERSIONS
 from tests.collector.live import PROJECT, PROJECTS
 from tests.collector.pages.conftest import NOON
 from tests.collector.pages.site import Site, readable

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migas.collector.pages.periods import MAX_DAYS, PRESETS, day_number, day_of, parse
+from migas.collector.days import day_number, day_of
+from migas.collector.pages.periods import MAX_DAYS, PRESETS, parse
 
 TODAY = dt.date(2026, 11, 20)
 
