@@ -13,7 +13,14 @@ import migas.message.redact
 from migas.message.redact import CUT_MARK, MAX_CHARS, Personal, redact
 
 JANE = Personal(homes="/home/jdoe", users=("jdoe", "Jane Doe"), hosts="lab42.example.org")
-MESSAGES = tomllib.loads((Path(__file__).parent / "data" / "redaction.toml").read_text("utf-8"))
+DATA = Path(__file__).parent / "data"
+MESSAGES = tomllib.loads((DATA / "redaction.toml").read_text("utf-8"))
+# A message alone must stay as it is.
+REPORTS = [
+    row if len(row) == 3 else [*row, [], row]
+    for rows in tomllib.loads((DATA / "reports.toml").read_text("utf-8")).values()
+    for row in rows
+]
 
 
 @pytest.mark.parametrize(("text", "expected"), MESSAGES["cut"])
@@ -26,7 +33,17 @@ def test_innocent_text_stays_as_it_is(text):
     assert redact(text, JANE) == text
 
 
-@pytest.mark.parametrize("text", [*MESSAGES["kept"], *(text for text, _ in MESSAGES["cut"])])
+@pytest.mark.parametrize(("text", "gone", "left"), REPORTS, ids=[row[0] for row in REPORTS])
+def test_reports_lose_people_and_machines_and_keep_what_went_wrong(text, gone, left):
+    redacted = redact(text, JANE)
+    assert [word for word in gone if word in redacted] == []
+    assert [words for words in left if words not in redacted] == []
+
+
+ALL_TEXTS = [*MESSAGES["kept"], *(row[0] for row in MESSAGES["cut"] + REPORTS)]
+
+
+@pytest.mark.parametrize("text", ALL_TEXTS)
 def test_redacting_twice_changes_nothing_more(text):
     once = redact(text, JANE)
     assert redact(once, JANE) == once

@@ -106,13 +106,14 @@ def _cut(text: str) -> str:
 def _apply_rules(text: str, personal: Personal) -> str:
     import re
 
-    from migas.message.redact import paths, shapes
+    from migas.message.redact import arguments, machines, paths, people, shapes
 
     for home in personal.homes:
         text = re.sub(re.escape(home) + r"(?![\w-]|\.\w)", "<path>", text, flags=re.IGNORECASE)
-    text = shapes.apply(shapes.BEFORE_PATHS, text)
+    text = shapes.apply((*shapes.BEFORE_PATHS, *arguments.RULES), text)
     text = paths.redact_paths(text)
-    text = shapes.apply(shapes.AFTER_PATHS, text)
+    after = (*shapes.ADDRESSES, *people.RULES, *machines.RULES, *shapes.REMAINDER)
+    text = shapes.apply(after, text)
     # Names come last: a path with a placeholder in its middle is harder to see whole.
     for names, placeholder in ((personal.hosts, "<host>"), (personal.users, "<user>")):
         if names:
