@@ -79,9 +79,9 @@ def test_a_user_called_like_a_placeholder_does_not_break_it():
     assert redact("path /home/x in sub-01", personal) == "<user> <path> in sub-<id>"
 
 
-@pytest.mark.parametrize("name", ["root", "runner", "test", "j"])
+@pytest.mark.parametrize("name", ["root", "runner", "test", "j", "error", "sub", "term", "null"])
 def test_shared_accounts_are_no_names(name):
-    text = f"{name} mean square error"
+    text = f"{name} mean square error of sub and term is null"
     assert redact(text, Personal(users=name)) == text
 
 
@@ -99,10 +99,35 @@ def test_a_long_text_loses_its_middle():
     assert CUT_MARK in redacted
 
 
+BLOB = "q83vEjRWeJCrze8SNFZ4" * 1_000
+
+
+@pytest.mark.parametrize(
+    ("text", "beginning"),
+    [
+        (f"ValueError:{BLOB}", "ValueError:"),
+        (f"KeyError('{BLOB}')", "KeyError('"),
+        (f"{{'retries':3,'body':'{BLOB}'}}", "{'retries':3,'body':'"),
+        ("[0,1,2," + "31,47," * 5_000, "[0,1,2,31,47,31,47,"),
+        (
+            "読み込めません。" + "画像が壊れています。" * 2_000,
+            "読み込めません。画像が壊れています。",
+        ),
+        ("日本" * 20_000, "日本日本"),
+    ],
+    ids=["colon", "call", "dict", "numbers", "sentences", "letters"],
+)
+def test_a_long_text_without_a_blank_keeps_its_beginning(text, beginning):
+    redacted = redact(text)
+    assert redacted.startswith(beginning)
+    assert BLOB[:8] not in redacted
+    assert redact(redacted) == redacted
+
+
 SECRET = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQb2"
 
 
-@pytest.mark.parametrize("separator", [" ", "\n"])
+@pytest.mark.parametrize("separator", [" ", "\n", ",", "|"])
 @pytest.mark.parametrize(
     "key", ["", "password: ", "Authorization: Bearer ", "-----BEGIN KEY-----\n"]
 )
@@ -126,6 +151,14 @@ HOSTILE = [
     "<", "<path>/", "$", "-----BEGIN ", "-----BEGIN A-----", "eyJ", "bearer ", "://", "a://",
     "user ", "2024-", "12 jan ", "日本/", "+1 ", "f0", "A1b2", "a\n", "\n", " ", "\0", "\ud800",
     "C:\\a ", "../", "a)/", "--participant-label 01 ", "www.", "resolve '", "«", "\\\\a\\", "1-",
+    "ab^", "Ab-", "Ab'", "c[01-2,", "on node a1.", "nodes a[1,", "subject Ab, ", "subject a1.",
+    "subject Ab (Ab ", "subject ids: [a, ", "participant labels: a, ", "participant(s) a, ",
+    "PatientName '", "PatientName=a ", "PatientID: a ", "first name: ", "mrn 11 (Ab ", "Dr. Ab ",
+    "--subject a,", "--subject='", "recon-all -a ", "invalid choice: '", "invalid value for 'a': '",
+    "unrecognized arguments: -a=b ", "input_value='", "'a' is not ", "time data 'a", "JOB 1[",
+    "srun: error: a1", "slurma[a", "job id ..", "pods \"", "bucket a.", "AE title '", "arn:aws:",
+    "on host <", "a+", "open image a", "exec_host=a/", "invalid token: ", "NID 1", "%d/",
+    "ab,", "x:",
 ]  # fmt: skip
 
 
