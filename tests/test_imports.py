@@ -54,7 +54,7 @@ HOUSE = """
     settings.places settings.table settings
     message.verdict
     message.outcome message.redact
-    message.redact.paths
+    message.redact.arguments message.redact.machines message.redact.paths message.redact.people
     message.redact.shapes message
     host.children
     host.environment host.files host.process host.threads

@@ -13,7 +13,14 @@ import migas.message.redact
 from migas.message.redact import CUT_MARK, MAX_CHARS, Personal, redact
 
 JANE = Personal(homes="/home/jdoe", users=("jdoe", "Jane Doe"), hosts="lab42.example.org")
-MESSAGES = tomllib.loads((Path(__file__).parent / "data" / "redaction.toml").read_text("utf-8"))
+DATA = Path(__file__).parent / "data"
+MESSAGES = tomllib.loads((DATA / "redaction.toml").read_text("utf-8"))
+# A message alone must stay as it is.
+REPORTS = [
+    row if len(row) == 3 else [*row, [], row]
+    for rows in tomllib.loads((DATA / "reports.toml").read_text("utf-8")).values()
+    for row in rows
+]
 
 
 @pytest.mark.parametrize(("text", "expected"), MESSAGES["cut"])
@@ -26,7 +33,17 @@ def test_innocent_text_stays_as_it_is(text):
     assert redact(text, JANE) == text
 
 
-@pytest.mark.parametrize("text", [*MESSAGES["kept"], *(text for text, _ in MESSAGES["cut"])])
+@pytest.mark.parametrize(("text", "gone", "left"), REPORTS, ids=[row[0] for row in REPORTS])
+def test_reports_lose_people_and_machines_and_keep_what_went_wrong(text, gone, left):
+    redacted = redact(text, JANE)
+    assert [word for word in gone if word in redacted] == []
+    assert [words for words in left if words not in redacted] == []
+
+
+ALL_TEXTS = [*MESSAGES["kept"], *(row[0] for row in MESSAGES["cut"] + REPORTS)]
+
+
+@pytest.mark.parametrize("text", ALL_TEXTS)
 def test_redacting_twice_changes_nothing_more(text):
     once = redact(text, JANE)
     assert redact(once, JANE) == once
@@ -62,9 +79,9 @@ def test_a_user_called_like_a_placeholder_does_not_break_it():
     assert redact("path /home/x in sub-01", personal) == "<user> <path> in sub-<id>"
 
 
-@pytest.mark.parametrize("name", ["root", "runner", "test", "j"])
+@pytest.mark.parametrize("name", ["root", "runner", "test", "j", "error", "sub", "term", "null"])
 def test_shared_accounts_are_no_names(name):
-    text = f"{name} mean square error"
+    text = f"{name} mean square error of sub and term is null"
     assert redact(text, Personal(users=name)) == text
 
 
@@ -82,10 +99,35 @@ def test_a_long_text_loses_its_middle():
     assert CUT_MARK in redacted
 
 
+BLOB = "q83vEjRWeJCrze8SNFZ4" * 1_000
+
+
+@pytest.mark.parametrize(
+    ("text", "beginning"),
+    [
+        (f"ValueError:{BLOB}", "ValueError:"),
+        (f"KeyError('{BLOB}')", "KeyError('"),
+        (f"{{'retries':3,'body':'{BLOB}'}}", "{'retries':3,'body':'"),
+        ("[0,1,2," + "31,47," * 5_000, "[0,1,2,31,47,31,47,"),
+        (
+            "読み込めません。" + "画像が壊れています。" * 2_000,
+            "読み込めません。画像が壊れています。",
+        ),
+        ("日本" * 20_000, "日本日本"),
+    ],
+    ids=["colon", "call", "dict", "numbers", "sentences", "letters"],
+)
+def test_a_long_text_without_a_blank_keeps_its_beginning(text, beginning):
+    redacted = redact(text)
+    assert redacted.startswith(beginning)
+    assert BLOB[:8] not in redacted
+    assert redact(redacted) == redacted
+
+
 SECRET = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQb2"
 
 
-@pytest.mark.parametrize("separator", [" ", "\n"])
+@pytest.mark.parametrize("separator", [" ", "\n", ",", "|"])
 @pytest.mark.parametrize(
     "key", ["", "password: ", "Authorization: Bearer ", "-----BEGIN KEY-----\n"]
 )
@@ -109,6 +151,14 @@ HOSTILE = [
     "<", "<path>/", "$", "-----BEGIN ", "-----BEGIN A-----", "eyJ", "bearer ", "://", "a://",
     "user ", "2024-", "12 jan ", "日本/", "+1 ", "f0", "A1b2", "a\n", "\n", " ", "\0", "\ud800",
     "C:\\a ", "../", "a)/", "--participant-label 01 ", "www.", "resolve '", "«", "\\\\a\\", "1-",
+    "ab^", "Ab-", "Ab'", "c[01-2,", "on node a1.", "nodes a[1,", "subject Ab, ", "subject a1.",
+    "subject Ab (Ab ", "subject ids: [a, ", "participant labels: a, ", "participant(s) a, ",
+    "PatientName '", "PatientName=a ", "PatientID: a ", "first name: ", "mrn 11 (Ab ", "Dr. Ab ",
+    "--subject a,", "--subject='", "recon-all -a ", "invalid choice: '", "invalid value for 'a': '",
+    "unrecognized arguments: -a=b ", "input_value='", "'a' is not ", "time data 'a", "JOB 1[",
+    "srun: error: a1", "slurma[a", "job id ..", "pods \"", "bucket a.", "AE title '", "arn:aws:",
+    "on host <", "a+", "open image a", "exec_host=a/", "invalid token: ", "NID 1", "%d/",
+    "ab,", "x:",
 ]  # fmt: skip
 
 

@@ -20,15 +20,43 @@ CUT_MARK = "\n…\n"
 _GUARD = 2_000
 _PASSES = 5
 
-# fmt: off
-_SHARED_NAMES = frozenset({
-    "root", "user", "users", "admin", "administrator", "guest", "nobody", "runner", "ubuntu",
-    "debian", "docker", "jovyan", "vagrant", "ec2-user", "circleci", "travis", "jenkins", "app",
-    "worker", "build", "default", "test", "data", "python", "neuro", "bids", "localhost",
-    "localdomain", "container", "host",
-})
-# fmt: on
-"""Accounts and hosts that name nobody; taking them out would only spoil innocent sentences."""
+_NAMES_NOBODY = frozenset(
+    """
+    abort access account action active address admin administrator all and any api app archive
+    argument array auth axis background backup bad bar base batch bids bin binary bit block
+    bot box branch broken bug build bus byte cache call cancelled case cat cell char check
+    child circleci class clean cli client clock cloud cluster code command common completed
+    computer config connection console container control copy core count crash crashed crontab
+    daemon data database dataset date day debian debug default deleted demo desktop dev device
+    dict dimension dir directory disk display docker docs domain done down download ec2-user
+    echo email end engine entry env environment error errored event exception exec exit exited
+    external failed failure false fatal field file filter first flag float folder font foo
+    form format frame free from ftp full function game games git global group guess guest head
+    help home hook host http https image import in index info init input install int internal
+    invalid is item jenkins job journal jovyan kernel key kill killed lab label laptop last
+    ldap left len length level lib library limit line linux list load local localdomain
+    localhost lock log login logs loop lost mail main manager map mask master matrix me media
+    member memory message method missing mode model module monitor mount mysql name nan net
+    network neuro new news next nginx no nobody node none not null number numpy object of ok
+    oom open operator ops option or os out output owner package page pandas parent parse part
+    partition password pc permission pipe plugin point pool port postgres print private
+    process program project proxy public pull push python query queue rank raw read record
+    redis region remote remove reset result right role root run runner samba sample scan
+    science script search section select self send server service session set setup shape
+    shared shell sigabrt sigbus sigfpe sighup sigill sigint sigkill signal sigpipe sigquit
+    sigsegv sigterm sigusr1 sigusr2 sigxcpu size slot slurm socket source space spark split
+    spool sql ssh ssl stack staff start state static status step stop storage store stream
+    string student sub subject support suspended svc swap sync sys system table tag target
+    task team temp term terminal terminated test text thread time timeout tmp token tool toor
+    trace travis tree true tuple type ubuntu unit unknown update upload user users utility
+    vagrant valid value var vector version view virtual volume wait warning watch web window
+    windows work worker workspace write www you zero zip
+    """.split()  # noqa: SIM905  words are read as words
+)
+"""Accounts and hosts that are shared or common words: to take them out would only spoil sentences.
+
+A first name that is a word, too (`mark`, `will`, `max`), counts as a name.
+"""
 
 
 class Personal:
@@ -90,7 +118,7 @@ def _cut(text: str) -> str:
     half = (MAX_CHARS - len(CUT_MARK)) // 2
     head, tail = text[:half], text[-half:]
     line_end = head.rfind("\n", half - _GUARD)
-    head = head[: line_end if line_end >= 0 else max(head.rfind(" "), 0)]
+    head = head[: line_end if line_end >= 0 else _last_break(head)]
     line_start = tail.find("\n", 0, _GUARD) + 1
     if not line_start:
         # "Authorization: Bearer xyz" may begin just before the cut: four words are given up.
@@ -103,16 +131,38 @@ def _cut(text: str) -> str:
     return head.rstrip() + CUT_MARK + tail.lstrip()
 
 
+def _last_break(head: str) -> int:
+    """Where the last word of a beginning starts, which the cut may have left half of.
+
+    Without a blank, brackets, quotes and commas end a word: no address and no secret that is known
+    by its shape has one inside, and what stands behind a key is known by the key. Where there is
+    none of these either, as in `ValueError:iVBORw0KG…`, a colon may stand inside an address, and
+    thousands of letters on end are no word at all.
+    """
+    import re
+
+    for breaks in (
+        r"(?<=\S) ",
+        r"[][(){}<>'\"`,;|\uff0c\u3002\u3001\uff1b\uff01\uff1f\u300c\u300d]",
+        r"(?<=\w)[:=](?=[\w+/]{400})",
+    ):
+        position = max((match.end() for match in re.finditer(breaks, head)), default=0)
+        if position:
+            return position
+    return len(head) if head.isalpha() else 0
+
+
 def _apply_rules(text: str, personal: Personal) -> str:
     import re
 
-    from migas.message.redact import paths, shapes
+    from migas.message.redact import arguments, machines, paths, people, shapes
 
     for home in personal.homes:
         text = re.sub(re.escape(home) + r"(?![\w-]|\.\w)", "<path>", text, flags=re.IGNORECASE)
-    text = shapes.apply(shapes.BEFORE_PATHS, text)
+    text = shapes.apply((*shapes.BEFORE_PATHS, *arguments.RULES), text)
     text = paths.redact_paths(text)
-    text = shapes.apply(shapes.AFTER_PATHS, text)
+    after = (*shapes.ADDRESSES, *people.RULES, *machines.RULES, *shapes.REMAINDER)
+    text = shapes.apply(after, text)
     # Names come last: a path with a placeholder in its middle is harder to see whole.
     for names, placeholder in ((personal.hosts, "<host>"), (personal.users, "<user>")):
         if names:
@@ -127,7 +177,7 @@ def _names(names: str | Iterable[str | None] | None) -> list[str]:
     return [
         name.strip()
         for name in given
-        if name and len(name.strip()) > 1 and name.strip().lower() not in _SHARED_NAMES
+        if name and len(name.strip()) > 1 and name.strip().lower() not in _NAMES_NOBODY
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migas.message.redact.shapes import EXTENSIONS
+from migas.message.redact.shapes import EXTENSIONS, LINKS, VERBS
 
 
 def redact_paths(text: str) -> str:
@@ -40,7 +40,7 @@ def redact_paths(text: str) -> str:
 # blank inside it does not.
 _RUN = r"(?:[^\s'\"<>`|]++|<[a-z]+>|(?<=\w)'(?=\w)|(?<=\\)[ ])*+"
 _ROOTED = (
-    r"(?:(?i:file:)/+"
+    r"(?:(?i:file:)/++(?=\S)"
     r"|(?<![\w.)\]}/\\~%$])(?<![a-z]>)/++(?=[\w.~<$%@*+-])(?!\w+>)"
     r"|(?<![^\W_])[A-Za-z]:[\\/]"
     r"|(?<![\w\\])\\{2,}+(?=[^\s\\'\"<>`|]+\\)"
@@ -52,26 +52,17 @@ _ROOTED = (
 _RELATIVE = r"(?<![^\s'\"`<>|=:,;()\[\]{}])(?P<relative>[^\s'\"`<>|=:,;()\[\]{}/\\]++[/\\])"
 _PATH = f"(?:{_ROOTED}|{_RELATIVE}){_RUN}"
 
-# Words that follow a path in a sentence but hardly ever stand inside a file's name.
-_VERBS = (
-    r"(?:is|are|was|were|be|been|has|have|had|does|did|do|not?|cannot|can|could|should|would|will"
-    r"|must|may|might|returned|returns|exited|exits|failed|fails|to|from|into|onto|via|because"
-    r"|while|when|after|before|if|as|already|exists?|denied|missing|found|line|errors?|using|by"
-    r"|but|than|then|or|permission|unable|took|needs?|requires?|exceeded|raised|killed|died"
-    r"|crashed|timed|expected|got|contains?|HTTP)\b"
-)
-_LINKS = r"(?:of|the|an?|in|on|and|with|at|for|this|that|it|its|which|status|code|process)\b"
 _NAME_WORD = r"[^\s/\\'\"<>|:;,=()\[\]{}`-][^\s/\\'\"<>|:;,=`]{0,63}"
 _MORE_FOLDERS = (
-    rf"(?i)(?:[ ]{{1,2}}(?!{_VERBS}){_NAME_WORD}){{0,6}}?"
-    rf"[ ]{{1,2}}(?!{_VERBS}){_NAME_WORD}[/\\]{_RUN}"
+    rf"(?i)(?:[ ]{{1,2}}(?!{VERBS}){_NAME_WORD}){{0,6}}?"
+    rf"[ ]{{1,2}}(?!{VERBS}){_NAME_WORD}[/\\]{_RUN}"
 )
 _LAST_FILE = (
-    rf"(?i)(?:[ ](?!{_VERBS}){_NAME_WORD}){{0,4}}?"
-    rf"[ ](?!{_VERBS})[^\s/\\'\"<>|:;,=`]{{1,64}}?\.{EXTENSIONS}(?:\.gz)?(?!\w)"
+    rf"(?i)(?:[ ](?!{VERBS}){_NAME_WORD}){{0,4}}?"
+    rf"[ ](?!{VERBS})[^\s/\\'\"<>|:;,=`]{{1,64}}?\.{EXTENSIONS}(?:\.gz)?(?!\w)"
 )
 _LAST_WORDS = (
-    rf"(?i)(?:[ ](?!{_VERBS}|{_LINKS})[^\W\d_][\w'-]{{0,40}}(?:\.\w{{1,9}}){{0,3}}"
+    rf"(?i)(?:[ ](?!{VERBS}|{LINKS})[^\W\d_][\w'-]{{0,40}}(?:\.\w{{1,9}}){{0,3}}"
     r"(?![^\s.,:;!?)\]'\"])){1,3}"
 )
 _FILE_END = rf"(?i)\.{EXTENSIONS}(?:\.gz)?$"
@@ -92,10 +83,12 @@ _QUOTES = (
 _SAFE_PART = (
     r"(?:\d[\d.,]*(?:e[+-]?\d+)?[a-zµ%°]{0,3}|[a-z]{1,2}\d?|\d[a-z]"
     r"|[<>|=]?(?:u?int|b?float|complex|bool|str|uint)\d*|[tb]\d\*?w?|std(?:in|out|err)"
+    r"|(?:date|datetime|timedelta)\d*|c\+\+|[+-]|%[\d.]*[a-z]|-{1,2}[a-z][\w-]*"
     r"|and|or|not|true|false|none|null|nan|inf|yes|no|n/a|ipv[46]|x86|amd64|arm64)?"
 )
 _MEDIA_TYPE = r"(?:application|text|image|audio|video|multipart|message|font|model)/[\w.+*-]+"
-_NAME_AND_VERSION = r"[A-Za-z][\w.-]*/v?\d+(?:\.\w+)+[\w.+-]*|HTTP/\d"
+_NAME_AND_VERSION = r"[A-Za-z][\w.-]*/v?\d+(?:\.\w+)+[\w.+-]*|HTTP/\d|w/[\w-]+"
+_PERSON_AND_NUMBER = r"(?i)(?:patient|practitioner|person|subject|participant)s?/[\w.-]*\d"
 # fmt: off
 _FOLDERS = frozenset({
     "data", "home", "users", "user", "tmp", "temp", "var", "usr", "opt", "etc", "mnt", "media",
@@ -104,9 +97,24 @@ _FOLDERS = frozenset({
     "dwi", "fmap", "freesurfer",
 })
 # fmt: on
+_PLAIN_WORDS = frozenset(
+    """
+    add append array arrays base bool byte bytes char class close col cols column columns
+    copy count create decode delete dict dimension dimensions direction download drop encode
+    end entry error exec exit exponent field first fit float format frame function get group
+    head header height home image in index input insert install int integer item key keys
+    kind last left len length like line list load loader mask matrix max maximum mean median
+    method min minimum mode move multi name names non number object open option options
+    order out output platbase post prefix put range read remove right row rows save select
+    selector series set shape size source start std stop str stretch string strings sum
+    table tail target test text time train transform tuple type types update upload
+    validation value values var version volume warning warp weight wid width write
+    """.split()  # noqa: SIM905  words are read as words
+)
+"""What alternatives are made of (`read/write/append`); a path of such words names nobody."""
 _BEFORE_A_PATH = (
-    r"(?i)(?:open(?:ing)?|files?|director(?:y|ies)|dir|folder|path|mkdir|stat|cd|cp|mv|rm|ls|cat)"
-    r"[\"']?[ ]?[:=]?[ ]?$"
+    r"(?i)(?<![a-z])(?:open(?:ing)?|files?|director(?:y|ies)|dir|folder|path|mkdir|stat|cd|cp|mv"
+    r"|rm|ls|cat)[\"']?[ ]?[:=]?[ ]?$"
 )
 
 
@@ -144,13 +152,15 @@ def _is_quoted_path(text: str) -> bool:
 
     if re.match(_ROOTED, text):
         return True
+    if re.fullmatch(rf"\.?{EXTENSIONS}(?:\.gz)?", text):
+        return False
     is_file = re.search(_QUOTED_FILE_END, text[-20:]) is not None
     if not is_file and "/" not in text and "\\" not in text:
         return False
     words = text.split()
     if len(words) > 1:
         # A sentence in quotes may mention a path; a path with blanks has few words and no verb.
-        if len(words) > 8 or re.search(rf"(?i)[:;,] | [/~-]|(?<!\S){_VERBS}", text):
+        if len(words) > 8 or re.search(rf"(?i)[:;,] | [/~-]|(?<!\S){VERBS}", text):
             return False
         return is_file or not all(_is_innocent(word, "") for word in words)
     return is_file or not _is_innocent(text, "file: ")
@@ -169,9 +179,14 @@ def _is_innocent(run: str, before: str) -> bool:
         return True
     if re.fullmatch(f"{_MEDIA_TYPE}|{_NAME_AND_VERSION}", run):
         return True
+    if re.match(_PERSON_AND_NUMBER, run):
+        return False
+    words = [word for part in parts for word in re.split("[-_]", part.lower())]
+    if all(word in _PLAIN_WORDS for word in words):
+        return True
     return (
         len(parts) == 2
-        and all(re.fullmatch(f"(?i)[a-z]+|{_SAFE_PART}", part) for part in parts)
+        and all(re.fullmatch(rf"(?i)[a-z]+(?:\(s\))?|{_SAFE_PART}", part) for part in parts)
         and all(part and part.lower() not in _FOLDERS for part in parts)
         and not re.search(_BEFORE_A_PATH, before)
     )

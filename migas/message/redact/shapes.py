@@ -23,25 +23,55 @@ EXTENSIONS = (
 )
 """Endings of files that hold data or documents, hence names that people gave."""
 
-_DIGITS = "0123456789"
+DIGITS = "0123456789"
+
+# Words that follow a path, a label or an option in a sentence, but are hardly ever part of it.
+VERBS = (
+    r"(?:is|are|was|were|be|been|has|have|had|does|did|do|not?|cannot|can|could|should|would|will"
+    r"|must|may|might|returned|returns|exited|exits|failed|fails|to|from|into|onto|via|because"
+    r"|while|when|after|before|if|as|already|exists?|denied|missing|found|line|errors?|using|by"
+    r"|but|than|then|or|permission|unable|took|needs?|requires?|exceeded|raised|killed|died"
+    r"|crashed|timed|expected|got|contains?|HTTP)\b"
+)
+LINKS = r"(?:of|the|an?|in|on|and|with|at|for|this|that|it|its|which|status|code|process)\b"
+STOP = (
+    rf"(?:{VERBS}|{LINKS}|(?:option|flag|argument|arg|value|switch|parameter|instead|given|twice"
+    r"|only|also|so|you|see|try|use|accepts?|takes?|selects?)\b)(?![\w-])"
+)
 
 
 def apply(rules: Iterable[Rule], text: str) -> str:
     """Replace every match of the rules, each in its turn."""
     import re
 
+    lower = text.lower()
     for needs, replacement, pattern in rules:
-        if any(sign in text for sign in needs):
+        if any(sign in lower for sign in needs):
             text = re.sub(pattern, replacement, text)
     return text
 
 
-def _rule(needs: Iterable[str], replacement: Replacement, *pattern: str) -> Rule:
+def rule(needs: Iterable[str], replacement: Replacement, *pattern: str) -> Rule:
+    """A row of a table of rules.
+
+    Args:
+        needs: Signs, in small letters, one of which must occur in a text for the rule to matter.
+        replacement: What stands in for a match, or the function that says so.
+        pattern: The parts of the regular expression.
+    """
     return needs, replacement, "".join(pattern)
 
 
 def _keep_number(match: re.Match[str]) -> str:
-    return match["kept"] or "<digits>"
+    """Round numbers and powers of two (1048575, 2000000) are limits and sizes, and name nobody."""
+    text = match[0]
+    is_limit = text.isascii() and text.isdigit() and len(text) < 21 and _is_limit(int(text))
+    return text if match["kept"] or (is_limit and text[0] != "0") else "<digits>"
+
+
+def _is_limit(number: int) -> bool:
+    near = (number - 1, number, number + 1)
+    return any(n & (n - 1) == 0 for n in near) or not str(number)[1:].strip("0")
 
 
 def _keep_short_groups(match: re.Match[str]) -> str:
@@ -66,65 +96,70 @@ def _keep_words(match: re.Match[str]) -> str:
 
 
 BEFORE_PATHS = (
-    _rule(
-        ("-----BEGIN ",),
+    rule(
+        ("-----begin ",),
         "<secret>",
         r"(?s)-----BEGIN [A-Z0-9 ]{0,40}-----.*?(?:-----END [A-Z0-9 ]{0,40}-----|\Z)",
     ),
     # A file's URL is a path and may have spaces in it, so the rule for paths takes it.
-    _rule(
+    rule(
         ("://",),
         "<url>",
         r"(?i)(?<![\w+.-])(?!file:)[\w+.-]++://(?:[^\s/?#]*+@)?[^\s'\"<>`]*[^\s'\"<>`.,;:!?)\]}]",
     ),
-    _rule(
+    rule(("arn:",), "<url>", r"(?<![\w-])arn:[\w-]{2,12}:[^\s'\"<>`,;)\]}]*\w"),
+    rule(("exec_host=",), r"\1<host>", r"(\bexec_host=)[\w.-]+(?:/[\d*.+-]+)*"),
+    # Datasets of AFNI, and images that are named without their ending.
+    rule(
+        ("+orig", "+tlrc", "+acpc", "open ", "match: "),
+        "<path>",
+        r"(?<![\w.+-])[\w.-]++\+(?:orig|tlrc|acpc)(?:\.(?:HEAD|BRIK(?:\.gz)?))?(?!\w)",
+        r"|(?:(?<=image files match: )|(?<=open image )|(?<=open volume )|(?<=open dataset ))",
+        r"(?=[\w.-]{0,200}[\d_])[\w.-]*\w",
+    ),
+    rule(
         ":=",
         r"\1<secret>",
         r"(?i)((?:authorization|cookie|passphrase)\\?[\"']?[ \t]*[:=][ \t]*\\?[\"']?)[^\n\"']+",
     ),
-    _rule(
+    rule(
         ":=",
         r"\1<secret>",
         r"(?i)((?:passw(?:or)?d|passcode|(?<![a-z])(?:pwd|pw|pin)(?![a-z])|mot de passe|passwort",
-        r"|secret(?:[_ -]?access)?(?:[_ -]?key)?|(?<!unexpected )token(?!s|iz)|credentials?",
+        r"|secret(?:[_ -]?access)?(?:[_ -]?key)?|(?<!unexpected )(?<!invalid )token(?!s|iz)",
+        r"|(?<=invalid )token(?=[ \t]*[:=][ \t]*\S{0,80}\d)|credentials?",
         r"|(?:api|access|account|private|auth|license|shared|signing|encryption)[_ -]?key",
         r"|(?<![a-z])(?:auth|sig|signature)(?==)|session[_-]?(?:id|key))",
         r"(?:[_.-][\w.-]{0,30}|\d{1,3})?\\?[\"']?[ \t]*(?:=>|:=|==?|:(?!:))[ \t]*\\?[\"']?)",
-        r"(?:(?<=\")[^\"\n]*+|(?<=')[^'\n]*+|\([^)\n]*+\)?",
+        r"(?!(?:expected|must|EOF|invalid)\b)(?:(?<=\")[^\"\n]*+|(?<=')[^'\n]*+|\([^)\n]*+\)?",
         r"|(?:(?:bearer|basic)[ \t]+)?\S*[^\s,;)\]}'\"])",
     ),
-    _rule(
+    rule(
         ("--",),
         r"\1<secret>",
         r"(?i)(--[\w-]{0,30}(?:passw(?:or)?d|token|secret|key|passphrase)[\"']?,?[ \t]+[\"']?)",
         r"(?!-)[^\s\"',\]]+",
     ),
-    _rule(
-        ("--part", "--subj", "--sess", "--pati"),
-        r"\1 <id>",
-        r"(--(?:participant|subject|session|patient)[\w-]{0,30})",
-        r"(?:[\s,='\"]++(?!-)[^\s'\",\]]++)+",
-    ),
-    _rule(
-        ("earer", "asic", "EARER", "ASIC"),
+    rule(
+        ("bearer", "basic"),
         r"\1 <secret>",
         r"(?i)\b(bearer|basic)[ \t]+(?=[\w.~+/-]{0,200}[\d=])[\w.~+/=-]{8,}",
     ),
-    _rule(
-        _DIGITS + "-_",
+    rule(
+        DIGITS + "-_",
         "<secret>",
         r"(?<![A-Za-z0-9])(?:A[KS]IA[0-9A-Z]{12,}|gh[a-z]_\w{16,}|github_pat_\w{16,}",
         r"|xox[a-z]-[\w-]{8,}|xapp-[\w-]{8,}|glpat-[\w-]{12,}|hf_\w{16,}|AIza[\w-]{20,}",
         r"|ya29\.[\w-]{8,}|(?:npm|dop_v1|shpat)_\w{16,}|pypi-[\w-]{16,}",
         r"|(?:sk|pk|rk)[-_](?=[\w-]{0,100}\d)[\w-]{12,}|eyJ[\w-]{6,}(?:\.[\w-]*){0,4})",
     ),
-    _rule(
+    rule(
         "@", "<url>", r"(?<![\w.+-])[\w.+-]++@[\w.-]++:(?!\d+\b)[^\s'\"<>`]*[^\s'\"<>`.,;:!?)\]}]"
     ),
-    _rule("@", "<email>", r"(?<![\w.+%-])[\w.+%-]++@(?:[\w-]+\.)+[^\W\d_][\w-]+"),
-    _rule("@", "<user>@<host>", r"(?<![\w.+%-])[\w.+%-]++@[^\W\d_][\w-]*+(?!\.\w)"),
-    _rule(
-        _DIGITS,
+    rule("@", "<email>", r"(?<![\w.+%-])[\w.+%-]++@(?:[\w-]+\.)+[^\W\d_][\w-]+"),
+    rule("@", "<user>@<host>", r"(?<![\w.+%-])[\w.+%-]++@[^\W\d_][\w-]*+(?!\.\w)"),
+    rule(
+        DIGITS,
         "<date>",
         r"(?<![\w.])(?:(?:1[89]|20)\d\d(?:[-/]\d{1,2}[-/]\d{1,2}|\.\d\d\.\d\d)|",
         r"\d{1,2}([-/.])\d{1,2}\1(?:1[89]|20)\d\d|\d{1,2}/\d{1,2}/\d\d",
@@ -132,8 +167,8 @@ BEFORE_PATHS = (
         r"(?:[T _-]\d{1,2}[:.h-]?\d{2}(?:[:.-]?\d{2})?(?:[.,]\d{1,9})?",
         r"(?:Z|[ ]?[+-]\d{2}:?\d{2})?)?(?![\w]|\.\d)",
     ),
-    _rule(
-        _DIGITS,
+    rule(
+        DIGITS,
         "<date>",
         r"(?i)(?<!\w)(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6}[,.]?[ ])?",
         r"(?:\d{1,2}(?:st|nd|rd|th)?[ .-]{1,2}",
@@ -146,68 +181,44 @@ BEFORE_PATHS = (
 )
 """What may hold a slash of its own, and so must be gone when paths are looked for."""
 
-AFTER_PATHS = (
+ADDRESSES = (
     # A bare file name may name a person; endings that are also names of attributes are left out.
-    _rule(
+    rule(
         ".",
         "<path>",
-        rf"(?i)(?<![\w.+-])[\w+-]+(?:\.[\w+-]+)*?\.{EXTENSIONS}(?:\.gz)?(?![\w(]|\.\w)",
+        rf"(?i)(?<![\w.+-])(?!(?:nii|tar)\.\w+(?![\w.]))[\w+-]+(?:\.[\w+-]+)*?\.{EXTENSIONS}(?:\.gz)?(?![\w(]|\.\w)",
     ),
-    _rule(
+    rule(
         "-",
         "<uuid>",
         r"(?i)(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-f])",
     ),
-    _rule(
+    rule(
         ":-.",
         "<mac>",
         r"(?i)(?<![\w:-])(?:[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4,6}",
         r"|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})(?![\w:-])",
     ),
     # Four numbers with dots are an address unless a word before them says that they are a version.
-    _rule(
+    rule(
         ".",
         "<ip>",
         r"(?i)(?<![\w.])(?<!version )(?<!version: )(?<![=~<>]=)\d{1,3}(?:\.\d{1,3}){3}",
         r"(?:/\d{1,2})?(?!\w|\.\d)",
     ),
-    _rule(
+    rule(
         ":",
         _keep_short_groups,
         r"(?i)(?<![\w:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,8}(?:%\w{1,16})?(?:/\d{1,3})?(?![\w:])",
     ),
-    _rule(
-        ("sub", "Sub", "SUB", "ses", "Ses", "SES", "part", "Part", "pat", "Pat"),
-        r"\1<id>",
-        r"(?i)(?<![a-z0-9])((?:single[_-]subject|sub|ses)[_-])",
-        r"(?!(?:process|workflow|module|director|folder|command|graph|class|typ|array|string|task",
-        r"|set|sampl|field|domain|packag|region|volum|menu|quer|tree|step|optimal|interfac|network",
-        r"|system|group|section|part|path|dir|list|id|label|level|nod|name|wf|routin|matri|pixel",
-        r"|second|millimet|millisecond|space|word|surfac|divi|total|problem|block|cortical|band)",
-        r"[a-z]*(?![a-z0-9]))[a-z0-9]+",
-    ),
-    _rule(
-        _DIGITS,
-        r"\1<id>",
-        r"(?i)(?<![a-z0-9])((?:sub(?:j(?:ect)?)?|ses(?:s(?:ion)?)?|participant|patient)",
-        r"(?:[_ -]?(?:id|label|no|nr))?[_ #-]?)[a-z]{0,3}\d[a-z0-9]*",
-    ),
-    _rule(
-        ":=",
-        r"\1<id>",
-        r"(?i)((?<![a-z])(?:patient(?:'?s)?[ _-]?\w{0,12}(?:[ _]\w{1,12})?|mrn|dob|ssn",
-        r"|date of birth|birth ?date)[\"']?[ ]?[:=][ ]?[\"']?)[^\n;)\]}'\"]{1,80}",
-    ),
-    _rule(
-        ":=",
-        r"\1<id>",
-        r"(?i)((?<![a-z])(?:subject|participant)(?:[ _-]?(?:id|label|name|code))?s?[\"']?",
-        r"[ ]?[:=][ ]?[\[(]?[\"']?)(?!None\b)[^\s,;)\]}'\"]+",
-    ),
-    _rule(_DIGITS + "abcdefABCDEF", "<secret>", r"(?i)(?<![a-z0-9])[0-9a-f]{32,}+(?![a-z0-9])"),
-    _rule(_DIGITS, _keep_words, r"(?<![\w+/=-])[\w+/=-]{20,}+"),
-    _rule(
-        _DIGITS,
+)
+"""What may stand behind a label, and is told better by its own shape."""
+
+REMAINDER = (
+    rule(DIGITS + "abcdef", "<secret>", r"(?i)(?<![a-z0-9])[0-9a-f]{32,}+(?![a-z0-9])"),
+    rule(DIGITS, _keep_words, r"(?<![\w+/=-])[\w+/=-]{20,}+"),
+    rule(
+        DIGITS,
         _keep_number,
         r"(?i)(?P<kept>0x[0-9a-f]+|(?<![\w.])\d++\.\d++(?:e[+-]?\d+)?(?![\w.]*\d)",
         r"|\d{7,}+(?=[ ]?(?:bytes?|[kmgt]i?b|elements?|voxels?)\b))",
@@ -215,50 +226,13 @@ AFTER_PATHS = (
         r"|(?<![\w.-])(?:\(\d{3}\)[ ]?|\d{3}[.-])\d{3}[.-]\d{4}(?!\w)",
         r"|(?<![\w.-])\d{3}-\d{2}-\d{4}(?!\w)|\d++(?:\.\d++){5,}|\d{7,}",
     ),
-    _rule(
-        ("ost", "erver", "OST"),
-        r"\1<host>",
-        r"(?i)((?<![a-z])(?:host(?:[ _]?name)?|server|remote|node ?name)[\"']?[ ]?[=:][ ]*[\"'(]?)",
-        r"(?!localhost\b|None\b)[\w.-]*\w",
-    ),
-    _rule(
-        ("host", "Host", "esolv", "addrinfo", "lookup"),
-        r"\1<host>",
-        r"(?i)((?:(?:to|resolve|unknown|reach|lookup|find|from) host(?:name)? ",
-        r"|(?:resolv(?:e|ing)|getaddrinfo|lookup)[ ](?:for )?(?=[\"']))[\"']?)",
-        r"(?!(?:key|is|was|not|name|by|or|and|in|on|for)\b)[\w.-]*\w",
-    ),
-    _rule(
-        ("server ", "host name ", "addrinfo failed for "),
-        r"\1<host>",
-        r"(?i)(server (?:at|on) [\"']|host name [\"']|getaddrinfo failed for [\"']?)",
-        r"(?!localhost\b)[\w.-]*\w",
-    ),
-    _rule(
-        ("onnect",),
-        r"\1<host>",
-        r"(?i)(connect(?:ing|ion)? to )(?!localhost\b)[\w.-]*\w(?=:\d{2,5}(?!\w))",
-    ),
-    _rule("@", "'<user>'@'<host>'", r"'[^'\n@]{1,80}'@'(?!<ip>)[^'\n@]{1,200}'"),
-    _rule(("-u ", "--user "), r"\1<secret>", r"(?<!\w)(-u |--user )[^\s:]+:\S+"),
+    rule(("-u ", "--user "), r"\1<secret>", r"(?<!\w)(-u |--user )[^\s:]+:\S+"),
     # Endings that are also Python's own words (`io`, `at`, `home`) would cut module names.
-    _rule(
+    rule(
         ".",
         "<host>",
         r"(?i)(?<![\w.-])(?!self\.|_?threading\.|_thread\.)(?:www\.(?:[\w-]++\.)*[\w-]++",
         r"|(?:[\w-]++\.)+(?:com|org|net|edu|gov|mil|eu|de|fr|uk|ch|nl|pl|jp|cn|kr|au|ca|br|ru",
         r"|local|lan|internal|intranet|localdomain|cluster|hpc))(?![\w-]|\.\w)",
-    ),
-    _rule(
-        ("ser", "ogin", "wner", "ccount", "ole", "uid", "SER"),
-        r"\1<user>",
-        r"(?i)((?<![a-z])(?:user(?:[ _]?name)?|login|owner|account|role|uid)[\"']?",
-        r"(?:[ ]?[=:][ ]*[\"']?|[ ][\"']))(?!None\b)(?:(?<=[\"'])[^\"'\n]+|[^\s\"',;)\]}]+)",
-    ),
-    _rule(
-        ("user",),
-        r"\1<user>",
-        r"(?i)((?:for|by|as|of|unknown) user )",
-        r"(?!<|(?:input|name|data|code|id|is|and|or|to)\b)[\w.-]*\w",
     ),
 )

@@ -1,0 +1,135 @@
+"""People and studies, told by the word before them: patients, subjects, DICOM's fields, users."""
+
+from __future__ import annotations
+
+from migas.message.redact.shapes import DIGITS, STOP, rule
+
+# A letter that is not of a to z begins a name, in any script; in capitals it is a short form.
+_NAME = (
+    rf"(?!{STOP}|(?:names?|id|ids|labels?|level|data|sessions?|group|age|code|position|orientation"
+    r"|alternative|key|common|info|information|number|list|table|file|directory|count|being"
+    r"|specific|anterior|inferior|left|posterior|right|superior)\b)"
+    r"(?-i:(?![a-z])[^\W\d_](?![A-Z])[^\W\d_])(?:[\w-]|'(?=\w))*+"
+)
+_NAMES = rf"{_NAME}(?:,?[ ](?:{_NAME}|(?-i:[A-Z])\.))*"
+_WITH_DIGIT = r"(?=[\w.-]{0,80}\d)[\w.-]*\w"
+_QUOTED = r"\"[^\"\n]{1,80}\"|'[^'\n]{1,80}'"
+_WHO = rf"(?:{_QUOTED}|{_WITH_DIGIT}|{_NAMES}|[^\W_][\w-]*+(?=[ ]\((?:id|mrn|born|dob)\b))"
+_IN_BRACKETS = rf"[ ]\((?:(?:id|mrn|born|dob|name)\b[^()\n]{{0,80}}|{_NAMES})\)"
+
+_PERSON = r"(?:subject|participant|patient(?:in)?|proband(?:in)?|volunteer|paciente|sujet)"
+_LABEL = r"(?:id|identifier|label|name|code|number|no\.?|nr\.?)"
+_DICOM = (
+    r"(?<![a-z])(?:(?:other)?patient(?:'?s)?[ _]?(?:name|id|birth\w{0,8}|address|comments|age)s?"
+    r"|study[ _]?(?:description|comments|id)|requested[ _]?procedure[ _]?(?:description|id)"
+    r"|performed[ _]?procedure[ _]?step[ _]?(?:description|id)|image[ _]?comments"
+    r"|admitting[ _]?diagnos[ei]s[ _]?description|name[ _]?of[ _]?physicians\w{0,20}"
+    r"|(?:referring|performing|requesting|attending)[ _]?physicians?(?:'s)?(?:[ _]?name)?"
+    r"|operators?'?[ _]?name|institution[ _]?(?:name|address)|institutional[ _]?department[ _]?name"
+    r"|station[ _]?name|accession[ _]?number|device[ _]?serial[ _]?number)"
+)
+
+RULES = (
+    # DICOM, HL7: DOE^JANE, DOE^JANE^^^; a power (x^2, mm^2) has no word on both sides.
+    rule(
+        "^",
+        "<name>",
+        r"(?<![\w^-])(?<!\w')[^\W\d_]{2}(?:[\w-]|'(?=\w))*+\^[^\W\d_]{2}(?:[\w^-]|'(?=\w))*+",
+    ),
+    rule(
+        ("dr", "prof", "mr", "ms", "herr", "fr", "mme"),
+        r"\1 <name>",
+        r"(?<!\w)((?:Dr|Prof|Mrs?|Ms|Fr|Mme)\.|Mrs?|Ms|Dr|Herr|Frau|Mme)",
+        rf"(?:[ ](?i:{_NAME}))+",
+    ),
+    rule(
+        ("physician", "description", "name", "number", "comments", "patient", "study"),
+        r"\1<id>",
+        rf"(?i)({_DICOM}[\"']?[ ]?:[ ]?[\"']?)[^\n;,)\]}}'\"]{{1,80}}",
+    ),
+    rule(
+        ("physician", "description", "name", "number", "comments", "patient", "study"),
+        r"\1<id>",
+        rf"(?i)({_DICOM}(?:[ ]?=[ ]?|[ ](?:contains?[ ]|is[ ]|was[ ])?(?=[\"'(])(?!\(\d{{4}},)",
+        r"|[ ](?=[\w-]{0,80}\d))[\"'(]?)(?:(?<=[\"'(])[^\"')\n]{1,80}",
+        rf"|[^\s,;)\]}}'\"]+(?:[ ](?!{STOP}|\w+=)[^\s,;)\]}}'\"]+)*)",
+    ),
+    rule(
+        ":=",
+        r"\1<id>",
+        r"(?i)((?<![a-z])(?:(?:first|last|middle|family|given|maiden|nach|vor)[ _-]?name|surname",
+        r"|his_id)[\"']?[ ]?[:=][ ]?[\"']?)[^\n,;)\]}'\"]{1,60}",
+    ),
+    rule(
+        DIGITS,
+        r"\1<id>",
+        r"(?i)((?<![a-z])(?:mrn|ssn|nhs|(?:accession|insurance|hospital|nhs|medical record|case)",
+        r"[ _]?(?:number|no\.?|nr\.?|id)|(?:record|study|ehr|exam|visit)[ _]id)[\"']?[ ]?[#:=]?",
+        rf"[ ]?[\"']?){_WITH_DIGIT}(?:[ ]\d{{2,}})*(?:{_IN_BRACKETS})?",
+    ),
+    # A list at the end, as in: participant labels were not found: 01, jane.
+    rule(
+        ("subject", "participant", "patient"),
+        r"\1<id>",
+        rf"(?i)((?<![a-z]){_PERSON}(?:s|\(s\)|[ _]{_LABEL}s?)\b[^\n:.;]{{0,60}}:[ ]\[?)",
+        r"(?:(?<=\[)[^\]\n]+|[\"']?[\w-]++[\"']?(?:,[ ][\"']?[\w-]++[\"']?)*+",
+        r"(?=[.;)]?(?:\s*$|\n|[ ]\()|[.;] ))",
+    ),
+    rule(
+        ("(s) ",),
+        r"\1<id>",
+        rf"(?i)((?<![a-z]){_PERSON}\(s\)[ ])(?!{STOP})[\w-]++(?:,[ ][\w-]++)*",
+    ),
+    rule(
+        ("subject", "participant", "patient", "proband", "volunteer", "paciente", "sujet"),
+        r"\1<id>",
+        rf"(?i)((?<![a-z]){_PERSON}s?(?:[ _](?:with )?{_LABEL}s?|[ _](?:field|folder|directory))?",
+        rf"[ ]#?){_WHO}(?:(?:,[ ]|[ ]and[ ])(?!sub|ses|run|task|line|row|scan){_WHO})*",
+        rf"(?:{_IN_BRACKETS})?",
+    ),
+    rule(("ession",), r"\1<id>", r"(?i)(subject <id>,? session )(?!<)[\w-]+"),
+    rule(
+        ("sub", "ses"),
+        r"\1<id>",
+        r"(?i)(?<![a-z0-9])((?:single[_-]subject|sub|ses)[_-])",
+        r"(?!(?:process|workflow|module|director|folder|command|graph|class|typ|array|string|task",
+        r"|set|sampl|field|domain|packag|region|volum|menu|quer|tree|step|optimal|interfac|network",
+        r"|system|group|section|part|path|dir|list|id|label|level|nod|name|wf|routin|matri|pixel",
+        r"|second|millimet|millisecond|space|word|surfac|divi|total|problem|block|cortical|band",
+        r"|brick|voxel|dtype|caption|model|estimat|element|expression|option|component|categor",
+        r"|program|project|resource|request|object|image|window|pattern|sequence|bundle)",
+        r"[a-z]*(?![a-z0-9]))[a-z0-9]+",
+    ),
+    rule(
+        DIGITS,
+        r"\1<id>",
+        r"(?i)(?<![a-z0-9])((?:sub(?:j(?:ect)?)?|ses(?:s(?:ion)?)?|participant|patient)",
+        r"(?:[_ -]?(?:id|label|no|nr))?[_ #-]?)[a-z]{0,3}\d[a-z0-9]*",
+    ),
+    rule(
+        ":=",
+        r"\1<id>",
+        r"(?i)((?<![a-z])(?:patient(?:'?s)?[ _-]?\w{0,12}(?:[ _]\w{1,12})?|mrn|dob|ssn",
+        r"|proband(?:in)?|date of birth|birth ?date)[\"']?[ ]?[:=][ ]?[\"']?)[^\n;)\]}'\"]{1,80}",
+    ),
+    rule(
+        ":=",
+        r"\1<id>",
+        r"(?i)((?<![a-z])(?<!--)(?:(?:subject|participant)(?:[ _-]?(?:id|label|name|code))?s?",
+        r"[\"']?[ ]?[:=][ ]?|session(?:[ _-]?(?:label|name|code))?(?:[ ]?=|[\"']:)[ ]?)",
+        r"[\[(]?[\"']?)(?!None\b)[^\s,;)\]}'\"]+",
+    ),
+    rule(
+        ("user", "login", "owner", "account", "role", "uid"),
+        r"\1<user>",
+        r"(?i)((?<![a-z])(?:user(?:[ _]?(?:name|id))?|login|owner|account(?:[ _]?name)?|role|uid)",
+        r"[\"']?(?:[ ]?[=:][ ]*[\"']?|[ ][\"']))(?!None\b|0x)",
+        r"(?:(?<=[\"'])[^\"'\n]+|[^\s\"',;)\]}]+)",
+    ),
+    rule(
+        ("user",),
+        r"\1<user>",
+        r"(?i)((?:for|by|as|of|unknown) user )",
+        r"(?!<user|(?:input|name|data|code|id|is|and|or|to)\b)(?:<[\w.-]+>|[\w.-]*\w)",
+    ),
+)
