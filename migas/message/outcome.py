@@ -1,7 +1,7 @@
 """How a run ended, as the four fields of a breadcrumb: a pure reading of what ended it.
 
-Foreign classes (click's and typer's exits, the debugger's quit) are known by name and never
-imported.
+Foreign classes (click's and typer's exits, the debugger's quit, trio's cancellation) are known by
+name and never imported.
 """
 
 from __future__ import annotations
@@ -13,23 +13,33 @@ from migas.message.breadcrumb import PROCESS_FIELDS, STATUSES, plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     Outcome = dict[str, Any]
     ErrorHandler = Callable[[Any, Any, Any], Mapping[str, Any]]
     FindHandler = Callable[[type[BaseException]], ErrorHandler | None]
 
-_SUSPENSIONS = {
+_CANCELLATIONS = {
+    ("asyncio", "CancelledError"),
+    ("concurrent", "CancelledError"),
+    ("trio", "Cancelled"),
+    ("curio", "TaskCancelled"),
+    ("curio", "TimeoutCancellationError"),
+    ("greenlet", "GreenletExit"),
+    ("twisted", "CancelledError"),
+}
+"""What stops a task from outside, by its package and name; anyio raises what it runs on has."""
+
+_SUSPENSIONS = _CANCELLATIONS | {
     ("builtins", "KeyboardInterrupt"),
     ("bdb", "BdbQuit"),
     ("click", "Abort"),
     ("typer", "Abort"),
-    ("asyncio", "CancelledError"),
 }
 _STATUS_WORDS = {word.lower() for word in STATUSES}
-_MAX_EXITS = 8
-"""How many exits made of exits are looked through for what was behind the first."""
+_MAX_BEHIND = 8
+"""Of exceptions that were each raised while another was handled, how many are looked through."""
 
 
 def completed(description: str = "Completed") -> Outcome:
@@ -84,7 +94,7 @@ def from_exception(error: BaseException, find_handler: FindHandler | None = None
     Returns:
         `status` and `status_desc`, and for failures `error_type` and `error_desc`.
     """
-    if isinstance(error, GeneratorExit):
+    if isinstance(error, GeneratorExit) or _closes_a_generator(error):
         return completed()
     if isinstance(error, SystemExit):
         return _from_system_exit(error, find_handler)
@@ -149,6 +159,16 @@ def _handled_by(error: BaseException) -> BaseException | None:
     return error.__context__ if error.__cause__ is None else error.__cause__
 
 
+def _behind(error: BaseException) -> Iterator[BaseException]:
+    """What was being handled when an exception was raised, what was when that was, and so on."""
+    behind = _handled_by(error)
+    for _step in range(_MAX_BEHIND):
+        if behind is None:
+            return
+        yield behind
+        behind = _handled_by(behind)
+
+
 def _is_left_by_click(error: SystemExit) -> bool:
     """Whether click turned a Ctrl-C or an Abort into this exit.
 
@@ -165,25 +185,43 @@ def _is_left_by_click(error: SystemExit) -> bool:
 
 
 def _is_suspension(error: BaseException) -> bool:
+    return _is_one_of(_SUSPENSIONS, error)
+
+
+def _is_one_of(names: set[tuple[str, str]], error: BaseException) -> bool:
+    """Whether an exception, or each of a group, is of a class of that package and name."""
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_suspension(member) for member in error.exceptions)
+        return all(_is_one_of(names, member) for member in error.exceptions)
     return any(
-        (str(ancestor.__module__).partition(".")[0], ancestor.__name__) in _SUSPENSIONS
+        (str(ancestor.__module__).partition(".")[0], ancestor.__name__) in names
         for ancestor in type(error).__mro__
     )
 
 
+def _closes_a_generator(error: BaseException) -> bool:
+    """Whether a cancellation is how an asynchronous generator learns that it was left early.
+
+    Who leaves one drops it, and its event loop closes it in a task. A loop that ends by then
+    cancels that task, before it begins or while the generator cleans up.
+    """
+    if not _is_one_of(_CANCELLATIONS, error):
+        return False
+    if any(isinstance(behind, GeneratorExit) for behind in _behind(error)):
+        return True
+    try:
+        task = sys.modules["asyncio"].current_task()
+        return type(task.get_coro()).__name__ == "async_generator_athrow"
+    except (AttributeError, KeyError, RuntimeError):
+        return False  # there is no such task, or no loop at all
+
+
 def _is_suspension_behind(error: BaseException) -> bool:
     """Whether a suspension was turned into exits, as typer makes an `Exit(130)` of a Ctrl-C."""
-    behind = _handled_by(error)
-    for _step in range(_MAX_EXITS):
-        if behind is None:
-            return False
+    for behind in _behind(error):
         if _is_suspension(behind):
             return True
         if not isinstance(behind, SystemExit) and _exit_code(behind) is None:
             return False
-        behind = _handled_by(behind)
     return False
 
 
@@ -204,14 +242,7 @@ def fingerprint(error: BaseException) -> tuple[int, str, str]:
 
 def is_made_of(error: BaseException, mark: tuple[int, str, str]) -> bool:
     """Whether an exception is a certain one, or was raised while that one was handled."""
-    made_of: BaseException | None = error
-    for _step in range(_MAX_EXITS):
-        if made_of is None:
-            return False
-        if fingerprint(made_of) == mark:
-            return True
-        made_of = _handled_by(made_of)
-    return False
+    return any(fingerprint(made_of) == mark for made_of in (error, *_behind(error)))
 
 
 def _message(error: BaseException) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import bdb
+import concurrent.futures
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import click
+import greenlet
 import pytest
+import trio
 import typer
 
 from migas.error import find_handler, resolve_error_handlers
@@ -99,6 +103,51 @@ def test_an_exit_with_code_zero_is_a_success_whatever_is_handled() -> None:
 )
 def test_what_somebody_stopped_is_suspended(error: BaseException) -> None:
     assert outcome.from_exception(error) == SUSPENDED
+
+
+async def _cancelled(library: Any) -> BaseException:
+    """What a task meets in a scope that is cancelled."""
+    with library.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await library.sleep(20)
+        except BaseException as error:
+            return error
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "cancelled",
+    [
+        lambda: trio.run(_cancelled, trio),
+        lambda: anyio.run(_cancelled, anyio, backend="trio"),
+        lambda: anyio.run(_cancelled, anyio, backend="asyncio"),
+    ],
+    ids=["trio", "anyio on trio", "anyio on asyncio"],
+)
+def test_a_cancelled_scope_is_suspended(cancelled: Callable[[], BaseException]) -> None:
+    error = cancelled()
+    assert outcome.from_exception(error) == SUSPENDED
+    assert outcome.from_exception(BaseExceptionGroup("all", [error])) == SUSPENDED
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        concurrent.futures.CancelledError,
+        greenlet.GreenletExit,
+        type("TaskCancelled", (BaseException,), {"__module__": "curio.errors"}),
+        type("CancelledError", (Exception,), {"__module__": "twisted.internet.defer"}),
+    ],
+)
+def test_the_cancellation_of_every_known_framework_is_suspended(kind: type[BaseException]) -> None:
+    assert outcome.from_exception(kind()) == SUSPENDED
+
+
+def test_a_timeout_that_a_framework_counts_among_its_cancellations_is_an_error() -> None:
+    names = {"__module__": "curio.errors"}
+    kind = type("TaskTimeout", (type("CancelledError", (BaseException,), names),), names)
+    assert outcome.from_exception(kind())["status"] == "F"
 
 
 def test_an_exit_made_of_an_interruption_is_suspended() -> None:
