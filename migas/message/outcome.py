@@ -6,6 +6,7 @@ name and never imported.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from migas import log
@@ -37,6 +38,7 @@ _SUSPENSIONS = _CANCELLATIONS | {
     ("click", "Abort"),
     ("typer", "Abort"),
 }
+_BROKEN_PIPE = {("builtins", "BrokenPipeError")}
 _STATUS_WORDS = {word.lower() for word in STATUSES}
 _MAX_BEHIND = 8
 """Of exceptions that were each raised while another was handled, how many are looked through."""
@@ -62,24 +64,38 @@ def terminated(signal_name: str, scheduler: str = "") -> Outcome:
 
     Args:
         signal_name: Such as `SIGTERM`.
-        scheduler: The batch system that probably sent it, or an empty text.
+        scheduler: The batch system that probably sent it, or an empty text. It never counts for
+            SIGPIPE, which comes of what the process itself writes.
     """
-    by = f"{signal_name}, {scheduler}" if scheduler else signal_name
+    by = signal_name if not scheduler or signal_name == "SIGPIPE" else f"{signal_name}, {scheduler}"
     return {"status": "S", "status_desc": f"Terminated ({by})"}
 
 
 def exited(code: object) -> Outcome:
     """The run asked for an exit, as by `sys.exit(code)` or by returning its exit code."""
-    if code is None or (isinstance(code, int) and code == 0):
+    status = exit_status(code) if isinstance(code, int) else 1
+    if code is None or status == 0:
         return completed()
-    outcome: Outcome = {"status": "F", "error_type": "SystemExit"}
-    if isinstance(code, int):
-        outcome["status_desc"] = f"Exited with code {int(code)}"
-    else:
+    outcome: Outcome = {
+        "status": "F",
+        "status_desc": f"Exited with code {status}",
+        "error_type": "SystemExit",
+    }
+    if not isinstance(code, int):
         # The interpreter prints any other object and exits with status 1.
-        outcome["status_desc"] = "Exited with code 1"
         outcome["error_desc"] = plain_text(code)
     return outcome
+
+
+def exit_status(code: int) -> int:
+    """The exit status that the system sees when a program exits with a code.
+
+    On POSIX that is the lowest byte of it, as of -1 for what is no C long (exit(3)).
+    """
+    code = int(code)
+    if os.name != "posix":
+        return code
+    return (code if -(2**63) <= code < 2**63 else -1) & 0xFF
 
 
 def from_exception(error: BaseException, find_handler: FindHandler | None = None) -> Outcome:
@@ -101,8 +117,8 @@ def from_exception(error: BaseException, find_handler: FindHandler | None = None
     code = _exit_code(error)
     if code == 0:
         outcome = completed()
-    elif _is_suspension(error) or (code is not None and _is_suspension_behind(error)):
-        outcome = suspended()
+    elif stopped := _stopped(error) or (code is not None and _stopped_before(error)):
+        outcome = stopped
     else:
         outcome = {
             "status": "F",
@@ -117,8 +133,8 @@ def _from_system_exit(error: SystemExit, find_handler: FindHandler | None) -> Ou
     outcome = exited(error.code)
     if outcome["status"] == "C":
         return outcome
-    if _is_suspension_behind(error) or _is_left_by_click(error):
-        return suspended()
+    if stopped := _stopped_before(error) or _stopped_under_click(error):
+        return stopped
     handled = _handled_by(error)
     if handled is None or isinstance(handled, SystemExit | GeneratorExit):
         return outcome
@@ -169,23 +185,49 @@ def _behind(error: BaseException) -> Iterator[BaseException]:
         behind = _handled_by(behind)
 
 
-def _is_left_by_click(error: SystemExit) -> bool:
-    """Whether click turned a Ctrl-C or an Abort into this exit.
+def _stopped(error: BaseException) -> Outcome | None:
+    """The outcome that an exception means if it says that the run was stopped, else None."""
+    if _is_one_of(_SUSPENSIONS, error):
+        return suspended()
+    return _left_by_reader() if _is_one_of(_SUSPENSIONS | _BROKEN_PIPE, error) else None
+
+
+def _stopped_before(error: BaseException) -> Outcome | None:
+    """The same of what was turned into exits, as typer makes an `Exit(130)` of a Ctrl-C."""
+    for behind in _behind(error):
+        if stopped := _stopped(behind):
+            return stopped
+        if not isinstance(behind, SystemExit) and _exit_code(behind) is None:
+            return None
+    return None
+
+
+def _stopped_under_click(error: SystemExit) -> Outcome | None:
+    """The same where click made this exit.
 
     Since its version 8.5 it exits when the exception is handled already and has left no trace but
-    this: which function was to report it.
+    this: which function was to report it, and a standard output that hides its being broken.
     """
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     if traceback is None or traceback.tb_frame.f_globals.get("__name__") != "click.core":
-        return False
+        return None
     report = traceback.tb_frame.f_locals.get("report")
-    return getattr(report, "__name__", None) == "_echo_aborted"
+    if getattr(report, "__name__", None) == "_echo_aborted":
+        return suspended()
+    return _left_by_reader() if type(sys.stdout).__name__ == "_PacifyFlushWrapper" else None
 
 
-def _is_suspension(error: BaseException) -> bool:
-    return _is_one_of(_SUSPENSIONS, error)
+def _left_by_reader() -> Outcome | None:
+    """The outcome of a run whose standard output nobody reads any more, as in `tool | head`.
+
+    Python ignores SIGPIPE and raises an exception in its place, which any other pipe or connection
+    may raise as well.
+    """
+    from migas.host import descriptors
+
+    return terminated("SIGPIPE") if descriptors.standard_output_is_broken() else None
 
 
 def _is_one_of(names: set[tuple[str, str]], error: BaseException) -> bool:
@@ -215,16 +257,6 @@ def _closes_a_generator(error: BaseException) -> bool:
         return False  # there is no such task, or no loop at all
 
 
-def _is_suspension_behind(error: BaseException) -> bool:
-    """Whether a suspension was turned into exits, as typer makes an `Exit(130)` of a Ctrl-C."""
-    for behind in _behind(error):
-        if _is_suspension(behind):
-            return True
-        if not isinstance(behind, SystemExit) and _exit_code(behind) is None:
-            return False
-    return False
-
-
 def _exit_code(error: BaseException) -> int | None:
     try:
         code = error.exit_code  # type: ignore[attr-defined]
@@ -232,7 +264,7 @@ def _exit_code(error: BaseException) -> int | None:
         raise
     except BaseException:  # noqa: BLE001  a property of a foreign class may raise anything
         return None
-    return int(code) if isinstance(code, int) else None
+    return exit_status(code) if isinstance(code, int) else None
 
 
 def fingerprint(error: BaseException) -> tuple[int, str, str]:

@@ -20,8 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from migas.host.process import ProcessFacts
 
-SIGNALS = ("SIGTERM", "SIGHUP", "SIGXCPU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM")
-"""Signals whose default action ends a process and which people and batch systems send."""
+SIGNALS = ("SIGTERM", "SIGHUP", "SIGXCPU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGPIPE")
+"""Signals whose default action ends a process: people and batch systems send them, and the kernel
+sends SIGPIPE to who writes what nobody reads. Older versions know the first ones: more go last."""
 
 _CRASHES = {
     b"Segmentation fault": "SIGSEGV",

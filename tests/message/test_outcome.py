@@ -54,12 +54,12 @@ class ExitError(Exception):
         self.exit_code = code
 
 
-@pytest.mark.parametrize("code", [None, 0, False])
+@pytest.mark.parametrize("code", [None, 0, False, 256, -512])
 def test_exit_code_zero_is_a_success(code: object) -> None:
     assert outcome.from_exception(SystemExit(code)) == COMPLETED
 
 
-@pytest.mark.parametrize(("code", "said"), [(3, 3), (True, 1), (-1, -1), (256, 256)])
+@pytest.mark.parametrize(("code", "said"), [(3, 3), (True, 1), (-1, 255), (300, 44)])
 def test_another_exit_code_is_a_failure(code: int, said: int) -> None:
     found = outcome.from_exception(SystemExit(code))
     assert (found["status"], found["status_desc"]) == ("F", f"Exited with code {said}")
@@ -169,8 +169,14 @@ def test_a_class_that_is_only_named_like_an_interruption_is_an_error() -> None:
     assert outcome.from_exception(type("Abort", (Exception,), {})())["status"] == "F"
 
 
-def test_an_exception_with_exit_code_zero_is_a_success() -> None:
-    assert outcome.from_exception(click.exceptions.Exit(0)) == COMPLETED
+@pytest.mark.parametrize("code", [0, 256])
+def test_an_exception_with_exit_code_zero_is_a_success(code: int) -> None:
+    assert outcome.from_exception(click.exceptions.Exit(code)) == COMPLETED
+
+
+def test_a_broken_pipe_is_an_error_while_standard_output_is_read() -> None:
+    error = raised(throw(BrokenPipeError(32, "Broken pipe")), throw(SystemExit(1)))
+    assert outcome.from_exception(error)["error_type"] == "BrokenPipeError"
 
 
 @pytest.mark.parametrize("code", ["3", None, 2.0, [1]])
@@ -242,3 +248,7 @@ def test_a_handler_names_the_four_fields_of_an_outcome_and_no_others() -> None:
 
 def test_a_signal_is_told_with_the_batch_system_that_probably_sent_it() -> None:
     assert outcome.terminated("SIGTERM", "slurm")["status_desc"] == "Terminated (SIGTERM, slurm)"
+
+
+def test_no_batch_system_sends_sigpipe() -> None:
+    assert outcome.terminated("SIGPIPE", "slurm")["status_desc"] == "Terminated (SIGPIPE)"
