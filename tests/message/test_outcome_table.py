@@ -375,7 +375,7 @@ ENDINGS = (
     Ending("writes what nobody reads", WRITE, UNREAD),
     Ending(
         "exits because nobody reads",
-        f"leave_no_reader()\ntry:\n    print('to nobody', flush=True)\nexcept BrokenPipeError:\n"
+        "leave_no_reader()\ntry:\n    print('to nobody', flush=True)\nexcept BrokenPipeError:\n"
         "    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)\n    sys.exit(1)",
         UNREAD,
     ),
