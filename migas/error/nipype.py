@@ -34,17 +34,18 @@ def node_execution_error(
         `status`, `status_desc` such as `Exception raised from node bold_reg`, `error_type`, and
         `error_desc`, the redacted traceback in one line.
     """
-    from migas.message.redact import redact
+    from migas.delivery.privacy import Redacted, redacted_text
 
     # The end of the text has the exception, its beginning the node's name.
     text = str(evalue)
     text = text if len(text) <= _MAX_TEXT_CHARS else text[:2000] + text[-_MAX_TEXT_CHARS:]
-    traceback = " ".join(redact(text.partition("Traceback:")[2]).split())
+    traceback = " ".join((redacted_text(text.partition("Traceback:")[2]) or "").split())
+    node = redacted_text(_node_name(text)) or "<?>"
     return {
         "status": "F",
-        "status_desc": f"Exception raised from node {redact(_node_name(text)) or '<?>'}",
+        "status_desc": Redacted(f"Exception raised from node {node}"),
         "error_type": "NodeExecutionError",
-        "error_desc": _last_words(traceback) or _NO_TRACEBACK,
+        "error_desc": _last_words(traceback) or Redacted(_NO_TRACEBACK),
     }
 
 
