@@ -114,9 +114,7 @@ def _cut(text: str) -> str:
     if len(text) <= MAX_CHARS:
         return text
     half = (MAX_CHARS - len(CUT_MARK)) // 2
-    head, tail = text[:half], text[-half:]
-    line_end = head.rfind("\n", half - _GUARD)
-    head = head[: line_end if line_end >= 0 else max(head.rfind(" "), 0)]
+    head, tail = _beginning(text, half), text[-half:]
     line_start = tail.find("\n", 0, _GUARD) + 1
     if not line_start:
         # "Authorization: Bearer xyz" may begin just before the cut: four words are given up.
@@ -127,6 +125,22 @@ def _cut(text: str) -> str:
     if key_end >= 0 and not 0 <= key_start < key_end:
         tail = tail[key_end:]
     return head.rstrip() + CUT_MARK + tail.lstrip()
+
+
+def _beginning(text: str, limit: int) -> str:
+    """The beginning of a text, up to where nothing that a rule knows by its end is cut in half.
+
+    That is the end of a line, else a blank, else what stands in no name, address or number. Where
+    there is none for that long, the text is no name either.
+    """
+    import re
+
+    kept = limit - _GUARD
+    for end in (r"\n", r"\s", r"[^\w.+@%~^-]"):
+        last = re.compile(f"(?s).*{end}").match(text, kept, limit)
+        if last is not None:
+            return text[: last.end() - 1]
+    return text[:kept]
 
 
 def _apply_rules(text: str, personal: Personal) -> str:
