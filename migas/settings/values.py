@@ -151,7 +151,7 @@ def change(**changes: Any) -> None:
 
 
 def delivery() -> str:
-    """The way of delivery in force, one of `table.DELIVERIES`; what a test captures has no other."""
+    """The way of delivery in force, of `table.DELIVERIES`; the default where a test captures."""
     if _published.captured_by_test:
         return str(DELIVERY.default)
     decided = policy.site("delivery")
