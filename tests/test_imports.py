@@ -52,7 +52,7 @@ HOUSE = """
     settings.places settings.table settings
     message.verdict
     message.outcome message.redact
-    message.redact.paths
+    message.redact.paths message.excerpt
     message.redact.shapes message
     host.children
     host.environment host.files host.process host.threads

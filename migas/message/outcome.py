@@ -141,7 +141,12 @@ def _from_system_exit(error: SystemExit, find_handler: FindHandler | None) -> Ou
     if isinstance(error.code, int):
         outcome |= {"error_type": type(handled).__name__, "error_desc": _message(handled)}
     described = _as_handler_says(handled, find_handler, outcome)
-    return {**described, "status": "F", "status_desc": outcome["status_desc"]}
+    said, kept = described["status_desc"], outcome["status_desc"]
+    if said != kept:
+        # Its place is taken: what it names, as a node of a workflow, goes with the message.
+        more = described.get("error_desc")
+        described["error_desc"] = f"{said}: {more}" if more else said
+    return {**described, "status": "F", "status_desc": kept}
 
 
 def _as_handler_says(
@@ -280,7 +285,12 @@ def is_made_of(error: BaseException, mark: tuple[int, str, str]) -> bool:
 def _message(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return _count_by_type(error)
-    return plain_text(error)
+    text = plain_text(error)
+    if "Traceback" not in text:
+        return text
+    from migas.message.excerpt import excerpt
+
+    return excerpt(text)
 
 
 def _count_by_type(group: BaseExceptionGroup[BaseException]) -> str:

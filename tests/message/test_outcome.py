@@ -15,7 +15,7 @@ import trio
 import typer
 
 from migas.error import find_handler, resolve_error_handlers
-from migas.message import outcome
+from migas.message import breadcrumb, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,6 +199,49 @@ def test_a_generator_closed_early_has_completed() -> None:
     assert outcome.from_exception(GeneratorExit()) == COMPLETED
 
 
+WORKER = """RuntimeError in a worker.
+
+Traceback (most recent call last):
+  File "first.py", line 1, in first
+    first()
+KeyError: 'bold'
+
+During handling of the above exception, another exception occurred:
+
+    Traceback (most recent call last):
+      File "second.py", line 2, in second
+        second()
+      LINES
+    tool.errors.ShapeError: two shapes differ
+    and this is said of them"""
+
+
+def test_of_a_long_message_the_first_line_and_the_last_exception_in_it_are_kept() -> None:
+    text = WORKER.replace("LINES", "of code\n      " * 1000) + "\n" + "output " * 1000
+    said = outcome.from_exception(RuntimeError(text))["error_desc"]
+    beginning = "RuntimeError in a worker.\n…\ntool.errors.ShapeError: two shapes differ\n"
+    assert said.startswith(beginning)
+    crumb: Any = {"project": "lab/tool", "status": "F", "error_desc": said}
+    assert breadcrumb.fit(crumb)["error_desc"].startswith(beginning)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        WORKER,
+        "no exception follows " * 100 + "Traceback (most recent call last):\n  File 1",
+        "no traceback, but the word Traceback" * 100,
+    ],
+)
+def test_another_message_is_kept_whole(text: str) -> None:
+    assert outcome.from_exception(RuntimeError(text))["error_desc"] == text
+
+
+def test_a_message_that_begins_with_its_traceback_keeps_the_exception() -> None:
+    text = "Traceback (most recent call last):\n" + "  of code\n" * 1000 + "KeyError: 'bold'\n"
+    assert outcome.from_exception(RuntimeError(text))["error_desc"] == "KeyError: 'bold'"
+
+
 def _asked(handlers: Any) -> outcome.FindHandler:
     resolved = resolve_error_handlers(handlers)
     return lambda kind: find_handler(resolved, kind)
@@ -229,6 +272,14 @@ def test_a_handler_describes_what_is_handled_while_the_program_exits() -> None:
     found = outcome.from_exception(error, _asked({KeyError: _tell}))
     assert (found["status"], found["status_desc"]) == ("F", "Exited with code 4")
     assert (found["error_type"], found["error_desc"]) == ("KeyError", "told: 1")
+
+
+def test_what_a_handler_says_of_it_goes_with_its_message_where_the_exit_is_told() -> None:
+    error = raised(throw(KeyError(1)), throw(SystemExit(4)))
+    described = {"status_desc": "Exception raised from node bold", "error_desc": "no file"}
+    found = outcome.from_exception(error, _asked({KeyError: lambda *_: described}))
+    assert found["status_desc"] == "Exited with code 4"
+    assert found["error_desc"] == "Exception raised from node bold: no file"
 
 
 def test_a_message_that_a_handler_leaves_out_is_not_filled_in() -> None:
