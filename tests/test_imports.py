@@ -55,6 +55,7 @@ HOUSE = """
     message.verdict
     message.outcome message.redact
     message.redact.arguments message.redact.machines message.redact.paths message.redact.people
+    message.excerpt
     message.redact.shapes message
     host.children
     host.environment host.files host.process host.threads

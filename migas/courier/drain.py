@@ -41,11 +41,18 @@ _LOOK_SECONDS = 0.03
 
 
 class Clock:
-    """The time as a drain sees it; a simulation brings its own."""
+    """The time as a drain sees it; a simulation brings its own.
+
+    It goes on evenly from its making, also when somebody sets the system's clock meanwhile: by that
+    one a deadline of seconds could come hours late.
+    """
+
+    def __init__(self) -> None:
+        self._began = time.time() - time.monotonic()
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return time.time()
+        return self._began + time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Wait."""

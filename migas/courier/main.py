@@ -11,7 +11,7 @@ import sys
 import time
 
 from migas import log
-from migas.courier.drain import Drain
+from migas.courier.drain import Clock, Drain
 from migas.courier.sender import Sender
 from migas.host import environment
 from migas.message import breadcrumb
@@ -93,10 +93,11 @@ def main(
     try:
         if "--stdin" in arguments:
             _send_payload(sender)
-        drain = _drain(by_hand=by_hand, sender=sender, alarm=alarm, patience=patience)
+        clock = Clock()
+        drain = _drain(clock, by_hand=by_hand, sender=sender, alarm=alarm, patience=patience)
         if drain is not None:
             ends = alarm.ends if until is None else min(alarm.ends, until)
-            drain.run(time.time() + ends - time.monotonic())
+            drain.run(clock.now() + ends - time.monotonic())
     except (OSError, RuntimeError) as error:
         log.debug("the courier cannot use the spool: %s", error)
     finally:
@@ -148,14 +149,15 @@ def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
     spool.prepare()
     sender = Sender(min(ANSWER_SECONDS, timeout), learn=_learn)
     delivered = refused = 0
-    deadline = time.time() + timeout
+    clock = Clock()
+    deadline = clock.now() + timeout
     try:
         while True:
-            drain = Drain(spool, Backoff(spool.root), sender, by_hand=True)
+            drain = Drain(spool, Backoff(spool.root), sender, clock=clock, by_hand=True)
             held = drain.run(deadline)
             delivered += drain.delivered
             refused += drain.refused
-            if held or time.time() >= deadline:
+            if held or clock.now() >= deadline:
                 break
             time.sleep(0.05)  # another courier holds the lease: it may be done soon
     finally:
@@ -164,7 +166,9 @@ def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
     return delivered, refused, counts["ready"] + counts["sending"]
 
 
-def _drain(*, by_hand: bool, sender: Sender, alarm: Life, patience: float | None) -> Drain | None:
+def _drain(
+    clock: Clock, *, by_hand: bool, sender: Sender, alarm: Life, patience: float | None
+) -> Drain | None:
     """What there is to be done, or None where nothing was ever spooled."""
     spool = Spool(places.state_folder())
     if not spool.exists():
@@ -174,6 +178,7 @@ def _drain(*, by_hand: bool, sender: Sender, alarm: Life, patience: float | None
         spool,
         Backoff(spool.root),
         sender,
+        clock=clock,
         by_hand=by_hand,
         patience=patience,
         on_progress=alarm.go_on,

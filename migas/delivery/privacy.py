@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from migas.message.breadcrumb import Breadcrumb
     from migas.message.redact import Personal
 
-OWN_TEXTS = frozenset({"Completed", "Errored", "Suspended", "Lost", "SystemExit", "ExceptionGroup"})
-"""Texts of ours that say nothing of anybody; most runs need no more than these."""
+COMMON_TEXTS = frozenset({"Completed", "Errored", "Suspended", "Lost"})
+"""Descriptions of ours that are known at a glance; most runs need no more than these."""
 
 EXITED = "Exited with code "
 
-_OWN_DESCRIPTION = (
-    r"Completed|Errored|Suspended|Exited with code -?\d+|Lost( \(.*\))?"
-    r"|(Terminated|Crashed) \([\w ,]+\)|Killed \(out of memory\)"
-)
+
+class Redacted(str):
+    """A text that has been redacted already and stands among words of ours."""
+
+    __slots__ = ()
 
 
 class DroppedError(Exception):
@@ -69,14 +70,39 @@ def redacted(fields: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             continue
         text = field_text(name, value)
-        is_own = not text or text in OWN_TEXTS or _is_exit_code(text)
-        changed[name] = text if is_own else _redact(text)
+        is_done = not text or isinstance(value, Redacted) or _is_own(name, text)
+        changed[name] = text if is_done else redacted_text(text)
     return _silenced(changed)
 
 
-def _is_exit_code(text: str) -> bool:
-    """Whether a text is ours and says an exit code, whose digits identify nobody."""
-    return text.startswith(EXITED) and text[len(EXITED) :].removeprefix("-").isdecimal()
+def _is_own(name: str, text: str) -> bool:
+    """Whether a text is in words of ours or of Python's alone, which name nobody.
+
+    They must stay even where the account is called `sigterm`; so nothing that anybody else could
+    put a name into counts as ours.
+    """
+    if name == "error_type":
+        import builtins
+
+        kind = getattr(builtins, text, None)
+        return isinstance(kind, type) and issubclass(kind, BaseException)
+    if name != "status_desc":
+        return False
+    if text in COMMON_TEXTS:
+        return True
+    if text.startswith(EXITED):
+        return text[len(EXITED) :].removeprefix("-").isdecimal()
+    import re
+    import signal
+
+    from migas.host import environment
+
+    names = "|".join((*signal.Signals.__members__, r"signal \d+"))
+    schedulers = "|".join(environment.SCHEDULERS)
+    return (
+        text in ("Killed (out of memory)", "Lost (the host restarted)")
+        or re.fullmatch(rf"(Terminated|Crashed) \(({names})(, ({schedulers}))?\)", text) is not None
+    )
 
 
 def leaving(composed: Breadcrumb) -> Breadcrumb:
@@ -112,23 +138,26 @@ def _silenced(fields: dict[str, Any]) -> dict[str, Any]:
     fields.pop("error_desc", None)
     if wish == "none":
         fields.pop("error_type", None)
-    import re
-
     # A handler may have put the error's text into the description.
-    is_own = re.fullmatch(_OWN_DESCRIPTION, str(fields.get("status_desc") or "Errored")) is not None
+    is_own = _is_own("status_desc", str(fields.get("status_desc") or "Errored"))
     if not is_own and fields.get("status") not in ("R", "C"):
         fields["status_desc"] = "Errored"
     return fields
 
 
-def _redact(text: str) -> str | None:
+def redacted_text(text: str) -> str | None:
+    """A text without what the rules, and the functions of `setup(redact=…)`, take out of it.
+
+    Returns:
+        None for one that cannot be redacted, which must not leave.
+    """
     from migas.message.redact import redact
 
     try:
-        redacted_text = redact(text, personal_names())
+        changed = redact(text, personal_names())
         for more in values.settings().redact:
-            redacted_text = str(more(redacted_text))
-        return redacted_text
+            changed = str(more(changed))
+        return changed
     except Exception as error:  # noqa: BLE001  what cannot be redacted must not leave
         log.debug("a text could not be redacted: %r", error)
         return None

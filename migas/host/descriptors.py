@@ -1,8 +1,9 @@
-"""Descriptors that we keep open in somebody else's program, which may close all that it finds."""
+"""Descriptors in somebody else's program: ours, which it may close, and its standard output."""
 
 from __future__ import annotations
 
 import os
+import stat
 
 try:
     import fcntl
@@ -13,6 +14,45 @@ _HIGH_NUMBER = 700
 # Beyond 64 Linux must enlarge the process's table, for which it waits ten milliseconds when the
 # program has threads.
 _HIGHEST_CHEAP_NUMBER = 48
+
+
+def _is_pipe(facts: os.stat_result | None) -> bool:
+    return facts is not None and (stat.S_ISFIFO(facts.st_mode) or stat.S_ISSOCK(facts.st_mode))
+
+
+def _standard_output() -> os.stat_result | None:
+    try:
+        return os.fstat(1)
+    except OSError:
+        return None
+
+
+_BEGAN_WITH_PIPE = _is_pipe(_standard_output())
+
+
+def standard_output_is_broken() -> bool:
+    """Whether standard output is a pipe or a connection whose reader has gone away.
+
+    A pipe in whose place is the null device by now was broken, too: Python's documentation has
+    programs do so, as its interpreter complains about what it cannot write at its end.
+    """
+    now = _standard_output()
+    if not _is_pipe(now):
+        return _BEGAN_WITH_PIPE and now is not None and _is_null_device(now)
+    import select
+
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _descriptor, events in poll.poll(0))
+
+
+def _is_null_device(facts: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(facts, os.stat(os.devnull))
+    except OSError:
+        return False
 
 
 def out_of_the_way(descriptor: int) -> int:

@@ -81,7 +81,19 @@ _MAX_CHARS = {
     "language_version": MAX_VERSION_CHARS,
     "platform": MAX_PLATFORM_CHARS,
 }
-_CUT_ORDER = ("error_desc", "status_desc", "error_type", "project_version", "project")
+_CUT_ORDER = (
+    ("error_desc", 600),
+    ("status_desc", 300),
+    ("error_type", 100),
+    ("error_desc", 0),
+    ("status_desc", 0),
+    ("error_type", 0),
+    ("project_version", 0),
+    ("project", 0),
+)
+"""What is cut, one after the other, and the bytes that each may keep: a long description must not
+cost the message of the error."""
+
 _CUT_MARK = " … "
 _MAX_CHAR_BYTES = 6
 """What one character can take in JSON at most: a control character's `\\u001f`."""
@@ -131,13 +143,13 @@ def fit(breadcrumb: Breadcrumb, *, reserved: int = 0) -> Breadcrumb:
     fitted = breadcrumb.copy()
     if _is_surely_small(fitted, MAX_REQUEST_BYTES - reserved):
         return fitted
-    for name in _CUT_ORDER:
+    for name, kept in _CUT_ORDER:
         excess = request_bytes(fitted) + reserved - MAX_REQUEST_BYTES
         if excess <= 0:
             break
         text = fitted.get(name)
         if isinstance(text, str):
-            fitted[name] = cut_middle(text, max(_json_cost(text) - excess, 0))  # type: ignore[literal-required]
+            fitted[name] = cut_middle(text, max(_json_cost(text) - excess, kept))  # type: ignore[literal-required]
     return fitted
 
 

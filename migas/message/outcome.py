@@ -1,11 +1,12 @@
 """How a run ended, as the four fields of a breadcrumb: a pure reading of what ended it.
 
-Foreign classes (click's and typer's exits, the debugger's quit) are known by name and never
-imported.
+Foreign classes (click's and typer's exits, the debugger's quit, trio's cancellation) are known by
+name and never imported.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 from migas import log
@@ -13,23 +14,34 @@ from migas.message.breadcrumb import PROCESS_FIELDS, STATUSES, plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     Outcome = dict[str, Any]
     ErrorHandler = Callable[[Any, Any, Any], Mapping[str, Any]]
     FindHandler = Callable[[type[BaseException]], ErrorHandler | None]
 
-_SUSPENSIONS = {
+_CANCELLATIONS = {
+    ("asyncio", "CancelledError"),
+    ("concurrent", "CancelledError"),
+    ("trio", "Cancelled"),
+    ("curio", "TaskCancelled"),
+    ("curio", "TimeoutCancellationError"),
+    ("greenlet", "GreenletExit"),
+    ("twisted", "CancelledError"),
+}
+"""What stops a task from outside, by its package and name; anyio raises what it runs on has."""
+
+_SUSPENSIONS = _CANCELLATIONS | {
     ("builtins", "KeyboardInterrupt"),
     ("bdb", "BdbQuit"),
     ("click", "Abort"),
     ("typer", "Abort"),
-    ("asyncio", "CancelledError"),
 }
+_BROKEN_PIPE = {("builtins", "BrokenPipeError")}
 _STATUS_WORDS = {word.lower() for word in STATUSES}
-_MAX_EXITS = 8
-"""How many exits made of exits are looked through for what was behind the first."""
+_MAX_BEHIND = 8
+"""Of exceptions that were each raised while another was handled, how many are looked through."""
 
 
 def completed(description: str = "Completed") -> Outcome:
@@ -52,24 +64,38 @@ def terminated(signal_name: str, scheduler: str = "") -> Outcome:
 
     Args:
         signal_name: Such as `SIGTERM`.
-        scheduler: The batch system that probably sent it, or an empty text.
+        scheduler: The batch system that probably sent it, or an empty text. It never counts for
+            SIGPIPE, which comes of what the process itself writes.
     """
-    by = f"{signal_name}, {scheduler}" if scheduler else signal_name
+    by = signal_name if not scheduler or signal_name == "SIGPIPE" else f"{signal_name}, {scheduler}"
     return {"status": "S", "status_desc": f"Terminated ({by})"}
 
 
 def exited(code: object) -> Outcome:
     """The run asked for an exit, as by `sys.exit(code)` or by returning its exit code."""
-    if code is None or (isinstance(code, int) and code == 0):
+    status = exit_status(code) if isinstance(code, int) else 1
+    if code is None or status == 0:
         return completed()
-    outcome: Outcome = {"status": "F", "error_type": "SystemExit"}
-    if isinstance(code, int):
-        outcome["status_desc"] = f"Exited with code {int(code)}"
-    else:
+    outcome: Outcome = {
+        "status": "F",
+        "status_desc": f"Exited with code {status}",
+        "error_type": "SystemExit",
+    }
+    if not isinstance(code, int):
         # The interpreter prints any other object and exits with status 1.
-        outcome["status_desc"] = "Exited with code 1"
         outcome["error_desc"] = plain_text(code)
     return outcome
+
+
+def exit_status(code: int) -> int:
+    """The exit status that the system sees when a program exits with a code.
+
+    On POSIX that is the lowest byte of it, as of -1 for what is no C long (exit(3)).
+    """
+    code = int(code)
+    if os.name != "posix":
+        return code
+    return (code if -(2**63) <= code < 2**63 else -1) & 0xFF
 
 
 def from_exception(error: BaseException, find_handler: FindHandler | None = None) -> Outcome:
@@ -84,15 +110,15 @@ def from_exception(error: BaseException, find_handler: FindHandler | None = None
     Returns:
         `status` and `status_desc`, and for failures `error_type` and `error_desc`.
     """
-    if isinstance(error, GeneratorExit):
+    if isinstance(error, GeneratorExit) or _closes_a_generator(error):
         return completed()
     if isinstance(error, SystemExit):
         return _from_system_exit(error, find_handler)
     code = _exit_code(error)
     if code == 0:
         outcome = completed()
-    elif _is_suspension(error) or (code is not None and _is_suspension_behind(error)):
-        outcome = suspended()
+    elif stopped := _stopped(error) or (code is not None and _stopped_before(error)):
+        outcome = stopped
     else:
         outcome = {
             "status": "F",
@@ -107,15 +133,20 @@ def _from_system_exit(error: SystemExit, find_handler: FindHandler | None) -> Ou
     outcome = exited(error.code)
     if outcome["status"] == "C":
         return outcome
-    if _is_suspension_behind(error) or _is_left_by_click(error):
-        return suspended()
+    if stopped := _stopped_before(error) or _stopped_under_click(error):
+        return stopped
     handled = _handled_by(error)
     if handled is None or isinstance(handled, SystemExit | GeneratorExit):
         return outcome
     if isinstance(error.code, int):
         outcome |= {"error_type": type(handled).__name__, "error_desc": _message(handled)}
     described = _as_handler_says(handled, find_handler, outcome)
-    return {**described, "status": "F", "status_desc": outcome["status_desc"]}
+    said, kept = described["status_desc"], outcome["status_desc"]
+    if said != kept:
+        # Its place is taken: what it names, as a node of a workflow, goes with the message.
+        more = described.get("error_desc")
+        described["error_desc"] = f"{said}: {more}" if more else said
+    return {**described, "status": "F", "status_desc": kept}
 
 
 def _as_handler_says(
@@ -149,42 +180,86 @@ def _handled_by(error: BaseException) -> BaseException | None:
     return error.__context__ if error.__cause__ is None else error.__cause__
 
 
-def _is_left_by_click(error: SystemExit) -> bool:
-    """Whether click turned a Ctrl-C or an Abort into this exit.
+def _behind(error: BaseException) -> Iterator[BaseException]:
+    """What was being handled when an exception was raised, what was when that was, and so on."""
+    behind = _handled_by(error)
+    for _step in range(_MAX_BEHIND):
+        if behind is None:
+            return
+        yield behind
+        behind = _handled_by(behind)
+
+
+def _stopped(error: BaseException) -> Outcome | None:
+    """The outcome that an exception means if it says that the run was stopped, else None."""
+    if _is_one_of(_SUSPENSIONS, error):
+        return suspended()
+    return _left_by_reader() if _is_one_of(_SUSPENSIONS | _BROKEN_PIPE, error) else None
+
+
+def _stopped_before(error: BaseException) -> Outcome | None:
+    """The same of what was turned into exits, as typer makes an `Exit(130)` of a Ctrl-C."""
+    for behind in _behind(error):
+        if stopped := _stopped(behind):
+            return stopped
+        if not isinstance(behind, SystemExit) and _exit_code(behind) is None:
+            return None
+    return None
+
+
+def _stopped_under_click(error: SystemExit) -> Outcome | None:
+    """The same where click made this exit.
 
     Since its version 8.5 it exits when the exception is handled already and has left no trace but
-    this: which function was to report it.
+    this: which function was to report it, and a standard output that hides its being broken.
     """
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     if traceback is None or traceback.tb_frame.f_globals.get("__name__") != "click.core":
-        return False
+        return None
     report = traceback.tb_frame.f_locals.get("report")
-    return getattr(report, "__name__", None) == "_echo_aborted"
+    if getattr(report, "__name__", None) == "_echo_aborted":
+        return suspended()
+    return _left_by_reader() if type(sys.stdout).__name__ == "_PacifyFlushWrapper" else None
 
 
-def _is_suspension(error: BaseException) -> bool:
+def _left_by_reader() -> Outcome | None:
+    """The outcome of a run whose standard output nobody reads any more, as in `tool | head`.
+
+    Python ignores SIGPIPE and raises an exception in its place, which any other pipe or connection
+    may raise as well.
+    """
+    from migas.host import descriptors
+
+    return terminated("SIGPIPE") if descriptors.standard_output_is_broken() else None
+
+
+def _is_one_of(names: set[tuple[str, str]], error: BaseException) -> bool:
+    """Whether an exception, or each of a group, is of a class of that package and name."""
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_suspension(member) for member in error.exceptions)
+        return all(_is_one_of(names, member) for member in error.exceptions)
     return any(
-        (str(ancestor.__module__).partition(".")[0], ancestor.__name__) in _SUSPENSIONS
+        (str(ancestor.__module__).partition(".")[0], ancestor.__name__) in names
         for ancestor in type(error).__mro__
     )
 
 
-def _is_suspension_behind(error: BaseException) -> bool:
-    """Whether a suspension was turned into exits, as typer makes an `Exit(130)` of a Ctrl-C."""
-    behind = _handled_by(error)
-    for _step in range(_MAX_EXITS):
-        if behind is None:
-            return False
-        if _is_suspension(behind):
-            return True
-        if not isinstance(behind, SystemExit) and _exit_code(behind) is None:
-            return False
-        behind = _handled_by(behind)
-    return False
+def _closes_a_generator(error: BaseException) -> bool:
+    """Whether a cancellation is how an asynchronous generator learns that it was left early.
+
+    Who leaves one drops it, and its event loop closes it in a task. A loop that ends by then
+    cancels that task, before it begins or while the generator cleans up.
+    """
+    if not _is_one_of(_CANCELLATIONS, error):
+        return False
+    if any(isinstance(behind, GeneratorExit) for behind in _behind(error)):
+        return True
+    try:
+        task = sys.modules["asyncio"].current_task()
+        return type(task.get_coro()).__name__ == "async_generator_athrow"
+    except (AttributeError, KeyError, RuntimeError):
+        return False  # there is no such task, or no loop at all
 
 
 def _exit_code(error: BaseException) -> int | None:
@@ -194,7 +269,7 @@ def _exit_code(error: BaseException) -> int | None:
         raise
     except BaseException:  # noqa: BLE001  a property of a foreign class may raise anything
         return None
-    return int(code) if isinstance(code, int) else None
+    return exit_status(code) if isinstance(code, int) else None
 
 
 def fingerprint(error: BaseException) -> tuple[int, str, str]:
@@ -204,20 +279,18 @@ def fingerprint(error: BaseException) -> tuple[int, str, str]:
 
 def is_made_of(error: BaseException, mark: tuple[int, str, str]) -> bool:
     """Whether an exception is a certain one, or was raised while that one was handled."""
-    made_of: BaseException | None = error
-    for _step in range(_MAX_EXITS):
-        if made_of is None:
-            return False
-        if fingerprint(made_of) == mark:
-            return True
-        made_of = _handled_by(made_of)
-    return False
+    return any(fingerprint(made_of) == mark for made_of in (error, *_behind(error)))
 
 
 def _message(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return _count_by_type(error)
-    return plain_text(error)
+    text = plain_text(error)
+    if "Traceback" not in text:
+        return text
+    from migas.message.excerpt import excerpt
+
+    return excerpt(text)
 
 
 def _count_by_type(group: BaseExceptionGroup[BaseException]) -> str:

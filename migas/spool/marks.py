@@ -20,8 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from migas.host.process import ProcessFacts
 
-SIGNALS = ("SIGTERM", "SIGHUP", "SIGXCPU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM")
-"""Signals whose default action ends a process and which people and batch systems send."""
+SIGNALS = ("SIGTERM", "SIGHUP", "SIGXCPU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGPIPE")
+"""Signals whose default action ends a process: people and batch systems send them, and the kernel
+sends SIGPIPE to who writes what nobody reads. Older versions know the first ones: more go last."""
 
 _CRASHES = {
     b"Segmentation fault": "SIGSEGV",
@@ -83,6 +84,10 @@ class Marks:
         for distance, number in _markable():
             faulthandler.register(number, file=self._open(distance), all_threads=False, chain=True)
             _registered.add(number)
+        # A program that has it on keeps its dump, and its crash leaves no mark: there is one
+        # handler for crashes, for one file, which cannot be asked for, and what Python itself would
+        # set below it returns to the instruction that crashed. `migas run` learns of it all the
+        # same.
         if not faulthandler.is_enabled():
             faulthandler.enable(file=self._open(0), all_threads=False)
 

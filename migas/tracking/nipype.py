@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 MAX_TRACEBACK_SIZE = 1500
-"""How many characters of a traceback are kept: its last ones, where the exception stands."""
+"""How many characters of a traceback are kept: its last ones, where the exception stands, and
+where that has more to say, its beginning."""
+
+_MAX_BEGINNING = 500
 
 _MAX_TEXT_CHARS = 200_000
 _NO_TRACEBACK = "No traceback available"
@@ -34,17 +37,18 @@ def node_execution_error(
         `status`, `status_desc` such as `Exception raised from node bold_reg`, `error_type`, and
         `error_desc`, the redacted traceback in one line.
     """
-    from migas.message.redact import redact
+    from migas.delivery.privacy import Redacted, redacted_text
 
     # The end of the text has the exception, its beginning the node's name.
     text = str(evalue)
     text = text if len(text) <= _MAX_TEXT_CHARS else text[:2000] + text[-_MAX_TEXT_CHARS:]
-    traceback = " ".join(redact(text.partition("Traceback:")[2]).split())
+    traceback = redacted_text(text.partition("Traceback:")[2]) or ""
+    node = redacted_text(_node_name(text)) or "<?>"
     return {
         "status": "F",
-        "status_desc": f"Exception raised from node {redact(_node_name(text)) or '<?>'}",
+        "status_desc": Redacted(f"Exception raised from node {node}"),
         "error_type": "NodeExecutionError",
-        "error_desc": _last_words(traceback) or _NO_TRACEBACK,
+        "error_desc": _last_words(traceback) or Redacted(_NO_TRACEBACK),
     }
 
 
@@ -55,8 +59,17 @@ def _node_name(text: str) -> str:
 
 
 def _last_words(text: str) -> str:
-    """The end of a text, from the beginning of a word on."""
-    if len(text) <= MAX_TRACEBACK_SIZE:
-        return text
-    kept = text[-(MAX_TRACEBACK_SIZE - len("… ")) :]
-    return f"… {kept.partition(' ')[2] or kept}"
+    """The end of a traceback in one line, from the beginning of a word on."""
+    line = " ".join(text.split())
+    if len(line) <= MAX_TRACEBACK_SIZE:
+        return line
+    from migas.message.excerpt import last_exception
+
+    exception = last_exception(text)
+    first = ""
+    if len(exception) > MAX_TRACEBACK_SIZE:
+        first = " ".join(exception.partition("\n")[0].split())
+        first = first if len(first) <= _MAX_BEGINNING else first[:_MAX_BEGINNING].rpartition(" ")[0]
+    beginning = f"{first} … " if first else "… "
+    kept = line[-(MAX_TRACEBACK_SIZE - len(beginning)) :]
+    return beginning + (kept.partition(" ")[2] or kept)

@@ -457,3 +457,27 @@ def test_a_courier_outlasts_a_silence_and_then_goes_on(desk: Desk, server: Any) 
     assert len(server.wait_for_breadcrumbs(1, 130)) == 1
     assert server.requests[1].time - asked >= 60
     assert courier.wait(20) == 0
+
+
+SET_BACK = """\
+import time
+from migas.courier import main as courier
+
+wall, sleep = time.time, time.sleep
+
+def sleep_while_the_clock_is_set_back(seconds):
+    sleep(seconds)
+    time.time = lambda: wall() - 3600
+
+time.sleep = sleep_while_the_clock_is_set_back
+print(*courier.flush(20))
+"""
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_waiting(desk: Desk, server: Any) -> None:
+    made = record(server.url)
+    made["not_before"] = time.time() + 1.5
+    desk.spool.put(made)
+
+    assert desk.run(SET_BACK).stdout == b"1 0 0\n"
+    assert len(server.breadcrumbs) == 1

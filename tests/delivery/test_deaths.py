@@ -59,6 +59,32 @@ def test_a_signal_with_its_default_action_is_known_by_name(
     assert os.listdir(desk.state / "marks") == []
 
 
+def test_a_death_of_sigpipe_is_known_and_no_batch_system_sent_it(desk: Desk, server: Any) -> None:
+    source = (
+        f"import signal\nsignal.signal(signal.SIGPIPE, signal.SIG_DFL)\n{PRELUDE}\nwith {RUN}:\n"
+        "    while True: print('to nobody', flush=True)"
+    )
+    desk.settings["SLURM_JOB_ID"] = "1"
+    with desk.start(source) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(20) == -signal.SIGPIPE
+
+    assert end_of(desk, server) == {"status": "S", "status_desc": "Terminated (SIGPIPE)"}
+
+
+def test_a_reader_that_goes_away_is_no_failure(desk: Desk, server: Any) -> None:
+    source = f"{PRELUDE}\nwith {RUN}:\n    while True: print('to nobody', flush=True)"
+    with desk.start(source, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(20) != 0
+
+    assert end_of(desk, server) == {"status": "S", "status_desc": "Terminated (SIGPIPE)"}
+
+
 def test_sigkill_is_lost(desk: Desk, server: Any) -> None:
     assert killed_by(desk, signal.SIGKILL) == -signal.SIGKILL
     assert end_of(desk, server) == {"status": "F", "status_desc": "Lost"}

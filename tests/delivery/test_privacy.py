@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from migas.delivery import privacy
+from migas.error.nipype import node_execution_error
 from migas.settings import setup, values
 
 FAILED = {
@@ -58,6 +59,67 @@ def test_a_handlers_description_is_text_of_the_error_too(settings, wish):
 def test_our_own_descriptions_say_nothing_of_anybody(settings, description):
     values.change(error_text="none")
     assert said(status_desc=description)["status_desc"] == description
+
+
+OWN_DESCRIPTIONS = [
+    "Completed",
+    "Errored",
+    "Suspended",
+    "Exited with code 1234567",
+    "Lost",
+    "Lost (the host restarted)",
+    "Terminated (SIGTERM)",
+    "Terminated (SIGTERM, slurm)",
+    "Terminated (SIGPIPE)",
+    "Terminated (signal 64)",
+    "Crashed (SIGSEGV)",
+    "Killed (out of memory)",
+]
+
+
+def _words_of(text):
+    return {word for word in text.replace("(", " ").replace(")", " ").split() if len(word) > 1}
+
+
+@pytest.mark.parametrize("description", OWN_DESCRIPTIONS)
+def test_our_own_descriptions_stay_whatever_the_account_is_called(
+    settings, description, monkeypatch
+):
+    for word in _words_of(description):
+        monkeypatch.setenv("USER", word.lower())
+        monkeypatch.setenv("HOME", f"/home/{word.lower()}")
+        assert said(status_desc=description)["status_desc"] == description
+
+
+@pytest.mark.parametrize("name", ["SystemExit", "ExceptionGroup", "KeyError", "BrokenPipeError"])
+def test_the_type_of_an_error_of_pythons_own_stays_whatever_the_account_is_called(
+    settings, name, monkeypatch
+):
+    monkeypatch.setenv("USER", name.lower())
+    assert said(error_type=name)["error_type"] == name
+
+
+def test_a_name_in_what_only_looks_like_ours_is_taken_out(settings, monkeypatch):
+    monkeypatch.setenv("USER", "sigmund")
+    assert said(status_desc="Terminated (SIGMUND)")["status_desc"] == "Terminated (<user>)"
+    assert said(status_desc="Lost (by sigmund)")["status_desc"] == "Lost (by <user>)"
+    assert said(error_type="Sigmund")["error_type"] == "<user>"
+
+
+def test_of_a_failed_node_only_the_nodes_name_is_redacted(settings, monkeypatch):
+    text = "Exception raised while executing Node raised_in_available."
+    for account in ("raised", "available"):
+        monkeypatch.setenv("USER", account)
+        found = said(**node_execution_error(None, text, None))
+        assert found["status_desc"].startswith("Exception raised from node ")
+        assert account not in found["status_desc"].removeprefix("Exception raised from node ")
+        assert found["error_desc"] == "No traceback available"
+
+
+@pytest.mark.parametrize("wish", ["type", "none"])
+def test_a_name_in_a_bracket_of_ours_is_text_of_the_error_too(settings, wish):
+    values.change(error_text=wish)
+    assert said(status_desc="Lost (jane's file)")["status_desc"] == "Errored"
 
 
 def test_what_a_program_says_of_its_progress_is_no_error(settings):

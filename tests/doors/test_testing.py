@@ -86,6 +86,20 @@ def test_explicit_calls_are_captured_and_answered(capture_breadcrumbs):
     assert [crumb.status for crumb in capture_breadcrumbs] == ["R", "C", "F"]
 
 
+@pytest.mark.parametrize("delivery", ["log", "spool", "inline", "nonsense"])
+def test_no_delivery_of_the_environment_changes_what_is_captured_or_answered(delivery, monkeypatch):
+    monkeypatch.setenv("MIGAS_DELIVERY", delivery)
+    with capture_breadcrumbs() as breadcrumbs:
+        migas.setup()
+        with migas.session("lab/tool", "1.2.0", wait=True) as run:
+            pass
+        assert run.response["success"]
+        assert migas.add_breadcrumb("lab/tool", "1.0", status="R")["success"]
+        assert migas.add_breadcrumb("lab/tool", "1.0", wait=True, status="C")["success"]
+        assert migas.flush()
+    assert [crumb.status for crumb in breadcrumbs] == ["C", "R", "C"]
+
+
 def test_what_a_program_sets_up_counts(capture_breadcrumbs):
     migas.setup(error_text="none", before_send=lambda crumb: {**crumb, "status_desc": "changed"})
     with pytest.raises(ValueError, match="odd"):

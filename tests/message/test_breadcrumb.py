@@ -32,6 +32,13 @@ def test_any_text_in_any_field_fits_the_wire(fields: dict[str, Any]) -> None:
     assert len(breadcrumb.rest_body(crumb)) <= 2500
 
 
+@pytest.mark.parametrize("name", ["status_desc", "error_type"])
+def test_no_other_text_costs_the_message_of_an_error(name: str) -> None:
+    fields = {"status": "F", "error_type": "ValueError", name: "much " * 1000}
+    crumb = fitted({"project": "lab/tool", **fields, "error_desc": "7 is no even number"})
+    assert crumb["error_desc"] == "7 is no even number"
+
+
 @given(ANY_FIELDS)
 @settings(max_examples=80, deadline=None)
 def test_both_bodies_say_the_breadcrumb_and_nothing_else(fields: dict[str, Any]) -> None:

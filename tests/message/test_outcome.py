@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import bdb
+import concurrent.futures
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import click
+import greenlet
 import pytest
+import trio
 import typer
 
 from migas.error import find_handler, resolve_error_handlers
-from migas.message import outcome
+from migas.message import breadcrumb, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,12 +54,12 @@ class ExitError(Exception):
         self.exit_code = code
 
 
-@pytest.mark.parametrize("code", [None, 0, False])
+@pytest.mark.parametrize("code", [None, 0, False, 256, -512])
 def test_exit_code_zero_is_a_success(code: object) -> None:
     assert outcome.from_exception(SystemExit(code)) == COMPLETED
 
 
-@pytest.mark.parametrize(("code", "said"), [(3, 3), (True, 1), (-1, -1), (256, 256)])
+@pytest.mark.parametrize(("code", "said"), [(3, 3), (True, 1), (-1, 255), (300, 44)])
 def test_another_exit_code_is_a_failure(code: int, said: int) -> None:
     found = outcome.from_exception(SystemExit(code))
     assert (found["status"], found["status_desc"]) == ("F", f"Exited with code {said}")
@@ -101,6 +105,51 @@ def test_what_somebody_stopped_is_suspended(error: BaseException) -> None:
     assert outcome.from_exception(error) == SUSPENDED
 
 
+async def _cancelled(library: Any) -> BaseException:
+    """What a task meets in a scope that is cancelled."""
+    with library.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await library.sleep(20)
+        except BaseException as error:
+            return error
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "cancelled",
+    [
+        lambda: trio.run(_cancelled, trio),
+        lambda: anyio.run(_cancelled, anyio, backend="trio"),
+        lambda: anyio.run(_cancelled, anyio, backend="asyncio"),
+    ],
+    ids=["trio", "anyio on trio", "anyio on asyncio"],
+)
+def test_a_cancelled_scope_is_suspended(cancelled: Callable[[], BaseException]) -> None:
+    error = cancelled()
+    assert outcome.from_exception(error) == SUSPENDED
+    assert outcome.from_exception(BaseExceptionGroup("all", [error])) == SUSPENDED
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        concurrent.futures.CancelledError,
+        greenlet.GreenletExit,
+        type("TaskCancelled", (BaseException,), {"__module__": "curio.errors"}),
+        type("CancelledError", (Exception,), {"__module__": "twisted.internet.defer"}),
+    ],
+)
+def test_the_cancellation_of_every_known_framework_is_suspended(kind: type[BaseException]) -> None:
+    assert outcome.from_exception(kind()) == SUSPENDED
+
+
+def test_a_timeout_that_a_framework_counts_among_its_cancellations_is_an_error() -> None:
+    names = {"__module__": "curio.errors"}
+    kind = type("TaskTimeout", (type("CancelledError", (BaseException,), names),), names)
+    assert outcome.from_exception(kind())["status"] == "F"
+
+
 def test_an_exit_made_of_an_interruption_is_suspended() -> None:
     error = raised(throw(KeyboardInterrupt()), throw(SystemExit(130)))
     assert outcome.from_exception(error) == SUSPENDED
@@ -120,8 +169,14 @@ def test_a_class_that_is_only_named_like_an_interruption_is_an_error() -> None:
     assert outcome.from_exception(type("Abort", (Exception,), {})())["status"] == "F"
 
 
-def test_an_exception_with_exit_code_zero_is_a_success() -> None:
-    assert outcome.from_exception(click.exceptions.Exit(0)) == COMPLETED
+@pytest.mark.parametrize("code", [0, 256])
+def test_an_exception_with_exit_code_zero_is_a_success(code: int) -> None:
+    assert outcome.from_exception(click.exceptions.Exit(code)) == COMPLETED
+
+
+def test_a_broken_pipe_is_an_error_while_standard_output_is_read() -> None:
+    error = raised(throw(BrokenPipeError(32, "Broken pipe")), throw(SystemExit(1)))
+    assert outcome.from_exception(error)["error_type"] == "BrokenPipeError"
 
 
 @pytest.mark.parametrize("code", ["3", None, 2.0, [1]])
@@ -142,6 +197,49 @@ def test_a_group_with_one_error_among_interruptions_is_an_error() -> None:
 
 def test_a_generator_closed_early_has_completed() -> None:
     assert outcome.from_exception(GeneratorExit()) == COMPLETED
+
+
+WORKER = """RuntimeError in a worker.
+
+Traceback (most recent call last):
+  File "first.py", line 1, in first
+    first()
+KeyError: 'bold'
+
+During handling of the above exception, another exception occurred:
+
+    Traceback (most recent call last):
+      File "second.py", line 2, in second
+        second()
+      LINES
+    tool.errors.ShapeError: two shapes differ
+    and this is said of them"""
+
+
+def test_of_a_long_message_the_first_line_and_the_last_exception_in_it_are_kept() -> None:
+    text = WORKER.replace("LINES", "of code\n      " * 1000) + "\n" + "output " * 1000
+    said = outcome.from_exception(RuntimeError(text))["error_desc"]
+    beginning = "RuntimeError in a worker.\n…\ntool.errors.ShapeError: two shapes differ\n"
+    assert said.startswith(beginning)
+    crumb: Any = {"project": "lab/tool", "status": "F", "error_desc": said}
+    assert breadcrumb.fit(crumb)["error_desc"].startswith(beginning)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        WORKER,
+        "no exception follows " * 100 + "Traceback (most recent call last):\n  File 1",
+        "no traceback, but the word Traceback" * 100,
+    ],
+)
+def test_another_message_is_kept_whole(text: str) -> None:
+    assert outcome.from_exception(RuntimeError(text))["error_desc"] == text
+
+
+def test_a_message_that_begins_with_its_traceback_keeps_the_exception() -> None:
+    text = "Traceback (most recent call last):\n" + "  of code\n" * 1000 + "KeyError: 'bold'\n"
+    assert outcome.from_exception(RuntimeError(text))["error_desc"] == "KeyError: 'bold'"
 
 
 def _asked(handlers: Any) -> outcome.FindHandler:
@@ -176,6 +274,14 @@ def test_a_handler_describes_what_is_handled_while_the_program_exits() -> None:
     assert (found["error_type"], found["error_desc"]) == ("KeyError", "told: 1")
 
 
+def test_what_a_handler_says_of_it_goes_with_its_message_where_the_exit_is_told() -> None:
+    error = raised(throw(KeyError(1)), throw(SystemExit(4)))
+    described = {"status_desc": "Exception raised from node bold", "error_desc": "no file"}
+    found = outcome.from_exception(error, _asked({KeyError: lambda *_: described}))
+    assert found["status_desc"] == "Exited with code 4"
+    assert found["error_desc"] == "Exception raised from node bold: no file"
+
+
 def test_a_message_that_a_handler_leaves_out_is_not_filled_in() -> None:
     handlers = _asked({ValueError: lambda *_: {"status_desc": "Bad input"}})
     found = outcome.from_exception(ValueError("secret"), handlers)
@@ -193,3 +299,7 @@ def test_a_handler_names_the_four_fields_of_an_outcome_and_no_others() -> None:
 
 def test_a_signal_is_told_with_the_batch_system_that_probably_sent_it() -> None:
     assert outcome.terminated("SIGTERM", "slurm")["status_desc"] == "Terminated (SIGTERM, slurm)"
+
+
+def test_no_batch_system_sends_sigpipe() -> None:
+    assert outcome.terminated("SIGPIPE", "slurm")["status_desc"] == "Terminated (SIGPIPE)"

@@ -25,6 +25,7 @@ Row = tuple[str, str, str | None, str | None]
 COMPLETED: Row = ("C", "Completed", None, None)
 SUSPENDED: Row = ("S", "Suspended", None, None)
 TERMINATED: Row = ("S", "Terminated (SIGTERM)", None, None)
+UNREAD: Row = ("S", "Terminated (SIGPIPE)", None, None)
 
 HEAD = """\
 import os, signal, sys, time
@@ -44,6 +45,12 @@ def tell(number, frame):
 
 def leave(number, frame):
     sys.exit(143)
+
+def leave_no_reader():
+    ours, standard_output = os.pipe()
+    os.dup2(standard_output, 1)
+    os.close(standard_output)
+    os.close(ours)
 
 def break_off(number, frame):
     raise InterruptedError("told to end")
@@ -171,6 +178,87 @@ TYPER_SHAPES = {
 }
 
 
+PROGRAMS: dict[str, tuple[str, Row]] = {
+    "trio: is cancelled": (
+        """\
+        import trio
+
+        @TRACK
+        async def main():
+            await trio.sleep(20)
+
+        async def begin():
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await main()
+
+        trio.run(begin)
+        """,
+        SUSPENDED,
+    ),
+    "anyio on trio: is cancelled": (
+        """\
+        import anyio
+
+        @TRACK
+        async def main():
+            await anyio.sleep(20)
+
+        async def begin():
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await main()
+
+        anyio.run(begin, backend="trio")
+        """,
+        SUSPENDED,
+    ),
+    "generator: is left early": (
+        """\
+        @TRACK
+        def numbers():
+            yield 1
+            yield 2
+
+        for number in numbers():
+            break
+        """,
+        COMPLETED,
+    ),
+    "asynchronous generator: is left early": (
+        """\
+        import asyncio
+
+        @TRACK
+        async def numbers():
+            yield 1
+            yield 2
+
+        async def main():
+            async for number in numbers():
+                break
+
+        asyncio.run(main())
+        """,
+        COMPLETED,
+    ),
+    "whole program: SIGPIPE with its default action": (
+        """\
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+        @TRACK
+        def main():
+            leave_no_reader()
+            print("to nobody", flush=True)
+
+        main()
+        """,
+        UNREAD,
+    ),
+}
+"""Ends that need a program of their own."""
+
+
 @dataclass(frozen=True)
 class Ending:
     """A way to end.
@@ -198,6 +286,8 @@ INTERRUPT = "signal.raise_signal(signal.SIGINT)"
 KILL = "os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0)\ntime.sleep(20)"
 SERVED = ', signals=["SIGTERM"]'
 EXIT_CODE = ", returns_exit_code=True"
+WRITE = "leave_no_reader()\nprint('to nobody', flush=True)"
+BREAK_ANOTHER = "ours, theirs = os.pipe()\nos.close(ours)\nos.write(theirs, b'to nobody')"
 
 ENDINGS = (
     Ending("returns", "return 42", COMPLETED, is_block=False),
@@ -207,6 +297,12 @@ ENDINGS = (
     Ending("SystemExit(False)", "sys.exit(False)", COMPLETED),
     Ending("exception with exit_code 0", "raise Exit(0)", COMPLETED),
     Ending("SystemExit(3)", "sys.exit(3)", ("F", "Exited with code 3", "SystemExit", None)),
+    Ending("SystemExit(256)", "sys.exit(256)", COMPLETED),
+    Ending("SystemExit(300)", "sys.exit(300)", ("F", "Exited with code 44", "SystemExit", None)),
+    Ending("SystemExit(-1)", "sys.exit(-1)", ("F", "Exited with code 255", "SystemExit", None)),
+    Ending(
+        "SystemExit(2**70)", "sys.exit(2**70)", ("F", "Exited with code 255", "SystemExit", None)
+    ),
     Ending(
         "SystemExit(3) while an exception is handled",
         "try:\n    [][2]\nexcept IndexError:\n    sys.exit(3)",
@@ -221,6 +317,14 @@ ENDINGS = (
         "returns the exit code 4",
         "return 4",
         ("F", "Exited with code 4", "SystemExit", None),
+        EXIT_CODE,
+        "sys.exit",
+        is_block=False,
+    ),
+    Ending(
+        "returns the exit code 300",
+        "return 300",
+        ("F", "Exited with code 44", "SystemExit", None),
         EXIT_CODE,
         "sys.exit",
         is_block=False,
@@ -268,6 +372,18 @@ ENDINGS = (
         SUSPENDED,
         has_await=True,
     ),
+    Ending("writes what nobody reads", WRITE, UNREAD),
+    Ending(
+        "exits because nobody reads",
+        "leave_no_reader()\ntry:\n    print('to nobody', flush=True)\nexcept BrokenPipeError:\n"
+        "    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)\n    sys.exit(1)",
+        UNREAD,
+    ),
+    Ending(
+        "breaks another pipe",
+        BREAK_ANOTHER,
+        ("F", "Errored", "BrokenPipeError", "[Errno 32] Broken pipe"),
+    ),
     Ending("SIGTERM", KILL, TERMINATED, SERVED),
     Ending(
         "SIGTERM, whose handler exits",
@@ -306,6 +422,7 @@ COMMAND_ENDINGS = (
     Ending("an exception", "raise ValueError('odd')", ("F", "Errored", "ValueError", "odd")),
     Ending("Abort", "raise LIBRARY.Abort", SUSPENDED),
     Ending("KeyboardInterrupt", f"{INTERRUPT}\ntime.sleep(20)", SUSPENDED),
+    Ending("writes what nobody reads", WRITE, UNREAD),
 )
 
 
@@ -337,6 +454,9 @@ def _cases() -> dict[str, Case]:
         for ending in ENDINGS
         if (ending.is_block or shape != "with block")
         and ending.has_await in (None, shape == "coroutine")
+    }
+    cases |= {
+        name: Case(HEAD + textwrap.dedent(text), row, "") for name, (text, row) in PROGRAMS.items()
     }
     for shapes, library in ((CLICK_SHAPES, "click.exceptions"), (TYPER_SHAPES, "typer")):
         for shape, text in shapes.items():

@@ -75,8 +75,8 @@ def test_names_inside_longer_words_are_left_alone():
 
 
 def test_a_user_called_like_a_placeholder_does_not_break_it():
-    personal = Personal(users=("path", "id"))
-    assert redact("path /home/x in sub-01", personal) == "<user> <path> in sub-<id>"
+    personal = Personal(users=("digits", "id"))
+    assert redact("digits /home/x in sub-01", personal) == "<user> <path> in sub-<id>"
 
 
 @pytest.mark.parametrize("name", ["root", "runner", "test", "j", "error", "sub", "term", "null"])
@@ -122,6 +122,24 @@ def test_a_long_text_without_a_blank_keeps_its_beginning(text, beginning):
     assert redacted.startswith(beginning)
     assert BLOB[:8] not in redacted
     assert redact(redacted) == redacted
+
+
+@pytest.mark.parametrize("unit", ["word,", "word;word=", '{"name":1,', "x" * 50, "日本", "[[1,2],"])
+@pytest.mark.parametrize("start", ["", "ValueError:", "cannot parse "])
+def test_the_beginning_of_a_long_text_without_a_blank_stays_readable(start, unit):
+    redacted = redact(start + unit * (5 * MAX_CHARS // len(unit)))
+    assert redacted.startswith(start + unit * 20)
+    assert CUT_MARK in redacted or redacted.endswith("\n…")
+
+
+@pytest.mark.parametrize("separator", [",", "&", '"', "=", ";", "|"])
+@pytest.mark.parametrize("known", ["jane.roe@example.org", "jane-roe.nii.gz", "host.example.org"])
+def test_of_a_long_text_without_a_blank_no_half_of_a_name_is_left(known, separator):
+    half = MAX_CHARS // 2
+    for cut_at in range(half - len(known) - 4, half + 2):
+        text = ("word" + separator) * half
+        text = text[: cut_at - 1] + separator + known + separator + text
+        assert known[:6] not in redact(text)
 
 
 SECRET = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQb2"

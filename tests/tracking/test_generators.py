@@ -9,7 +9,9 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
+import migas
 from migas.tracking import nesting
 from tests.tracking.tracked import COMPLETED, caught, count, count_later, double, frames_of, track
 
@@ -180,6 +182,86 @@ def test_an_asynchronous_generator_closed_early_cleans_up_and_has_completed(spoo
     asyncio.run(main())
     assert cleaned == [True]
     assert spool.endings() == [COMPLETED]
+
+
+@track
+async def _count_and_clean_up() -> AsyncIterator[int]:
+    try:
+        yield 1
+        yield 2
+    finally:
+        await asyncio.sleep(0.001)
+
+
+async def _count_in_a_block() -> AsyncIterator[int]:
+    async with migas.session("lab/tool", "1.0.0"):
+        yield 1
+        yield 2
+
+
+async def _leave_early(function: Callable[[], Any]) -> None:
+    async for _number in function():
+        break
+
+
+async def _leave_early_and_go_on(function: Callable[[], Any]) -> None:
+    await _leave_early(function)
+    await asyncio.sleep(0)
+
+
+async def _leave_early_what_lives_on(function: Callable[[], Any]) -> None:
+    generator = function()
+    _kept.append(generator)
+    async for _number in generator:
+        break
+
+
+_kept: list[object] = []
+
+
+@pytest.mark.parametrize(
+    "leave", [_leave_early, _leave_early_and_go_on, _leave_early_what_lives_on]
+)
+@pytest.mark.parametrize(
+    "function", [lambda: count_later(3), _count_and_clean_up, _count_in_a_block]
+)
+def test_an_asynchronous_generator_that_is_left_early_has_completed(
+    leave: Callable[..., Any], function: Callable[[], Any], spool: Spool
+) -> None:
+    asyncio.run(leave(function))
+    _kept.clear()
+    assert spool.endings() == [COMPLETED]
+
+
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # trio tells all who do so
+def test_one_that_is_left_early_under_trio_has_completed(spool: Spool) -> None:
+    @track
+    async def work() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await trio.lowlevel.checkpoint()
+
+    trio.run(_leave_early, work)
+    gc.collect()
+    assert spool.endings() == [COMPLETED]
+
+
+def test_a_cancellation_that_a_context_manager_throws_in_is_one(spool: Spool) -> None:
+    @contextlib.asynccontextmanager
+    @track
+    async def hold() -> AsyncIterator[None]:
+        yield
+
+    async def main() -> None:
+        async with hold():
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(20)
+
+    assert isinstance(caught(lambda: asyncio.run(main())), asyncio.CancelledError)
+    assert spool.endings() == [("S", "Suspended")]
 
 
 def test_our_frame_is_not_in_an_asynchronous_generator_s_traceback(spool: Spool) -> None:

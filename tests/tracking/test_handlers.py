@@ -185,6 +185,16 @@ def test_of_a_long_traceback_the_end_is_kept():
     assert description.endswith(" end")
 
 
+def test_of_a_long_message_in_a_traceback_the_exception_and_its_first_line_are_kept():
+    text = NODE_FAILURE.rstrip() + "\n\tanother line of the message" * 200 + " end"
+    description = node_execution_error(NodeExecutionError, text, None)["error_desc"]
+    assert description.startswith(
+        "FileNotFoundError: No such file or directory '<path>' for output"
+    )
+    assert description.endswith(" end")
+    assert len(description) <= MAX_TRACEBACK_SIZE
+
+
 def test_filenames_are_stripped():
     assert strip_filenames("open '/a b/c' and/or /d/e.nii, float32/float64") == (
         "open '<redacted>' and/or <redacted>, float32/float64"

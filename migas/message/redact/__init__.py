@@ -116,9 +116,7 @@ def _cut(text: str) -> str:
     if len(text) <= MAX_CHARS:
         return text
     half = (MAX_CHARS - len(CUT_MARK)) // 2
-    head, tail = text[:half], text[-half:]
-    line_end = head.rfind("\n", half - _GUARD)
-    head = head[: line_end if line_end >= 0 else _last_break(head)]
+    head, tail = _beginning(text, half), text[-half:]
     line_start = tail.find("\n", 0, _GUARD) + 1
     if not line_start:
         # "Authorization: Bearer xyz" may begin just before the cut: four words are given up.
@@ -131,25 +129,20 @@ def _cut(text: str) -> str:
     return head.rstrip() + CUT_MARK + tail.lstrip()
 
 
-def _last_break(head: str) -> int:
-    """Where the last word of a beginning starts, which the cut may have left half of.
+def _beginning(text: str, limit: int) -> str:
+    """The beginning of a text, up to where nothing that a rule knows by its end is cut in half.
 
-    Without a blank, brackets, quotes and commas end a word: no address and no secret that is known
-    by its shape has one inside, and what stands behind a key is known by the key. Where there is
-    none of these either, as in `ValueError:iVBORw0KG…`, a colon may stand inside an address, and
-    thousands of letters on end are no word at all.
+    That is the end of a line, else a blank, else what stands in no name, address or number. Where
+    there is none for that long, the text is no name either.
     """
     import re
 
-    for breaks in (
-        r"(?<=\S) ",
-        r"[][(){}<>'\"`,;|\uff0c\u3002\u3001\uff1b\uff01\uff1f\u300c\u300d]",
-        r"(?<=\w)[:=](?=[\w+/]{400})",
-    ):
-        position = max((match.end() for match in re.finditer(breaks, head)), default=0)
-        if position:
-            return position
-    return len(head) if head.isalpha() else 0
+    kept = limit - _GUARD
+    for end in (r"\n", r"\s", r"[^\w.+@%~^-]"):
+        last = re.compile(f"(?s).*{end}").match(text, kept, limit)
+        if last is not None:
+            return text[: last.end() - 1]
+    return text[:kept]
 
 
 def _apply_rules(text: str, personal: Personal) -> str:
