@@ -84,10 +84,9 @@ class Marks:
         for distance, number in _markable():
             faulthandler.register(number, file=self._open(distance), all_threads=False, chain=True)
             _registered.add(number)
-        # A program that has it on keeps its dump, and its crash leaves no mark: there is one
-        # handler for crashes, for one file, which cannot be asked for, and what Python itself would
-        # set below it returns to the instruction that crashed. `migas run` learns of it all the
-        # same.
+        # A program that has it on keeps its dump; its crash leaves no mark. There is one handler
+        # and one file for crashes, which cannot be asked for, and any handler that Python can set
+        # below that one returns to the instruction that crashed. `migas run` hears of it anyway.
         if not faulthandler.is_enabled():
             faulthandler.enable(file=self._open(0), all_threads=False)
 

@@ -144,6 +144,29 @@ def test_what_is_shown_is_what_arrives_byte_for_byte(tmp_path):
     assert crumb["error_desc"] == "sub-<id> of <path> is odd: ü"
 
 
+TERMINATED = """
+import migas, os, signal, sys
+migas.setup()
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+try:
+    with migas.session("lab/tool", "1.0", signals=["SIGTERM"]):
+        while True:
+            os.kill(os.getpid(), signal.SIGTERM)
+except SystemExit:
+    pass
+"""
+
+
+def test_an_account_called_like_a_word_of_ours_changes_no_byte(tmp_path):
+    with FaultServer() as server:
+        person = Person(tmp_path, server.url)
+        person.python(TERMINATED, USER="sigterm", LOGNAME="terminated", MIGAS_DELIVERY="spool")
+        (shown,) = person.asks("show")["requests"]
+        person.types("flush")
+    assert [request.body for request in server.requests] == [shown["body"].encode()]
+    assert server.breadcrumbs[0]["status_desc"] == "Terminated (SIGTERM)"
+
+
 def test_what_a_run_would_send_is_shown_before_any_ran(tmp_path):
     with FaultServer() as server:
         person = Person(tmp_path, server.url)

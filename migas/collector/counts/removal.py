@@ -20,9 +20,9 @@ from migas.collector.database.tables import crumbs, project_users, sessions, use
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from migas.collector.counts.ledger import Ledger
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 AT_ONCE = 500
 """Breadcrumbs, or sessions or users without any, in one transaction."""
+
+_FEW = 5
+"""Of so many users is asked, one by one, whether more than looking for any breadcrumb is needed."""
 
 _LOCK = 0x6D69676174  # PostgreSQL's advisory locks are numbers; `migrations` has the one before
 
@@ -152,35 +155,57 @@ class Removal:
         """
         dialect = connection.dialect.name
         ids = session_id_of(dialect)
-        indices: list[tuple[int]] = []
-        for condition in conditions:
-            if len(indices) < AT_ONCE:
-                # The first breadcrumb goes last: until then its session began when it did.
-                order = (ids, crumbs.c.project, crumbs.c.timestamp.desc())
-                found = select(crumbs.c.idx).where(condition).order_by(*order)
-                some = await connection.execute(found.limit(AT_ONCE - len(indices)))
-                indices += [(row.idx,) for row in some]
+        conditions = list(conditions)
+        # What a session is, its first and its last breadcrumb say: while others of it go, it need
+        # not be read again, which would take a session of very many a quadratic time.
+        inner = (
+            select(crumbs.c.idx)
+            .join(sessions, and_(ids == SESSION_KEY[0], crumbs.c.project == SESSION_KEY[1]))
+            .where(crumbs.c.timestamp > sessions.c.began, crumbs.c.idx != sessions.c.last_idx)
+        )
+        # The first one goes last: until then its session began when it did.
+        order = (ids, crumbs.c.project, crumbs.c.timestamp.desc())
+        indices = await _some(connection, inner, conditions) or await _some(
+            connection, select(crumbs.c.idx).order_by(*order), conditions
+        )
         rows: Sequence[Any] = ()
         if indices:
             gone = delete(crumbs).where(among([crumbs.c.idx], indices, dialect))
-            returned = gone.returning(ids, crumbs.c.project, crumbs.c.user_id)
+            returned = gone.returning(
+                ids, crumbs.c.project, crumbs.c.user_id, crumbs.c.idx, crumbs.c.timestamp
+            )
             rows = (await connection.execute(returned)).all()
-        people = sorted({(row[2], row[1]) for row in rows if row[2] is not None})
-        if people:
-            await _settle_users(connection, people)
-        keys = sorted({(row[0], row[1]) for row in rows}) if rows else empty
-        return len(rows), await self._settle_sessions(connection, keys)
+        days: dict[tuple[str, str], set[int]] = {}
+        parts: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        for session_id, project, user_id, idx, timestamp in rows:
+            parts.setdefault((session_id, project), []).append((idx, timestamp))
+            if user_id is not None:
+                days.setdefault((user_id, project), set()).add(timestamp // SECONDS_A_DAY)
+        if days:
+            await _settle_users(connection, days)
+        keys = sorted(parts) if rows else empty
+        return len(rows), await self._settle_sessions(connection, keys, parts)
 
     async def _settle_sessions(
-        self, connection: AsyncConnection, keys: Sequence[tuple[str, str]]
+        self,
+        connection: AsyncConnection,
+        keys: Sequence[tuple[str, str]],
+        parts: Mapping[tuple[str, str], Sequence[tuple[int, int]]],
     ) -> int:
         """Make sessions, and with them counts, what the breadcrumbs that are left say.
+
+        Args:
+            connection: In the transaction that deleted them.
+            keys: Which sessions.
+            parts: By session, indices and times of what was deleted.
 
         Returns:
             How many sessions are gone.
         """
         dialect = connection.dialect.name
         before = {session.key: session for session in await lock_sessions(connection, keys)}
+        keys = [key for key in keys if _lost_an_end(before.get(key), parts.get(key))]
+        before = {key: before[key] for key in keys if key in before}
         after: dict[tuple[str, str], Session] = {}
         for condition in _of_sessions(keys, dialect):
             left = await connection.execute(derived_sessions(dialect, condition))
@@ -192,6 +217,25 @@ class Removal:
         changes = differences((before.get(key), after.get(key)) for key in keys)
         await self._ledger.add(connection, changes)
         return len(before) - len(after)
+
+
+async def _some(
+    connection: AsyncConnection, query: Select[Any], conditions: Sequence[ColumnElement[bool]]
+) -> list[tuple[int]]:
+    """The indices of some breadcrumbs of a query that meet one of the conditions."""
+    found: list[tuple[int]] = []
+    for condition in conditions:
+        if len(found) < AT_ONCE:
+            some = await connection.execute(query.where(condition).limit(AT_ONCE - len(found)))
+            found += [(row.idx,) for row in some]
+    return found
+
+
+def _lost_an_end(session: Session | None, part: Sequence[tuple[int, int]] | None) -> bool:
+    """Whether a session may be another one without some of its breadcrumbs."""
+    if session is None or part is None:
+        return True
+    return any(idx == session.last_idx or time <= session.began for idx, time in part)
 
 
 async def _forget_absent(connection: AsyncConnection) -> int:
@@ -215,9 +259,21 @@ async def _hold_users(connection: AsyncConnection) -> None:
         await connection.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
 
 
-async def _settle_users(connection: AsyncConnection, people: Sequence[tuple[str, str]]) -> None:
-    """Make rows of `project_users` what the breadcrumbs that are left say."""
+async def _settle_users(
+    connection: AsyncConnection, days: Mapping[tuple[str, str], set[int]]
+) -> None:
+    """Make rows of `project_users` what the breadcrumbs that are left say.
+
+    Args:
+        connection: In the transaction that deleted breadcrumbs.
+        days: By user and project, the days of what was deleted.
+    """
     dialect = connection.dialect.name
+    people = sorted(days)
+    if len(people) <= _FEW:
+        people = [key for key in people if not await _is_still_seen(connection, key, days[key])]
+    if not people:
+        return
     theirs = among(_USER_KEY, people, dialect)
     locked = select(*_USER_KEY).where(theirs).order_by(*_USER_KEY).with_for_update()
     await connection.execute(locked)
@@ -227,6 +283,27 @@ async def _settle_users(connection: AsyncConnection, people: Sequence[tuple[str,
     if rows:
         insert = insert_rows(project_users, project_users.columns.keys(), dialect)
         await connection.execute(insert, packed(rows))
+
+
+async def _is_still_seen(connection: AsyncConnection, key: tuple[str, str], days: set[int]) -> bool:
+    """Whether of those days a user's first and last one have other breadcrumbs of theirs."""
+    user_id, project = key
+    of_them = project_users.c.user_id == user_id, project_users.c.project == project
+    ends = select(project_users.c.first_day, project_users.c.last_day).where(*of_them)
+    row = (await connection.execute(ends)).first()
+    if row is None:
+        return False
+    for day in days & set(row):
+        first = day * SECONDS_A_DAY
+        another = exists().where(
+            crumbs.c.user_id == user_id,
+            crumbs.c.project == project,
+            crumbs.c.timestamp >= first,
+            crumbs.c.timestamp < first + SECONDS_A_DAY,
+        )
+        if not await connection.scalar(select(another)):
+            return False
+    return True
 
 
 def _of_sessions(keys: Sequence[tuple[str, str]], dialect: str) -> list[ColumnElement[bool]]:

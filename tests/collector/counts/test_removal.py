@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import Engine, event
 
 from migas.collector.collector import Collector
 from migas.collector.counts import removal
@@ -193,6 +194,39 @@ def test_a_day_of_many_people_without_sessions_is_forgotten(database: Database) 
     )
     recounted(database)
     assert aged(database, 20_001).breadcrumbs == 12_000
+    assert recounted(database) == (0,) * 6
+
+
+@pytest.mark.parametrize("by_user", [True, False])
+@pytest.mark.parametrize("days", [1, 3])
+def test_a_session_of_very_many_breadcrumbs_is_not_read_again_for_each_part_of_it(
+    days: int, by_user: bool, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "AT_ONCE", 10)
+    session, number = str(uuid4()), 600
+    database.executemany(
+        "INSERT INTO crumbs (project, version, language, language_version, timestamp, session_id,"
+        " digest, user_id, status, is_ci) VALUES ('a/b', '1.0', 'python', '3.11', ?, ?, ?, ?, 'C',"
+        " false)",
+        [
+            (20_000 * DAY + 7 + part * days * DAY // number, session, part, USER)
+            for part in range(number)
+        ],
+    )
+    recounted(database)
+    read: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if "GROUP BY" in statement:
+            read.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        gone = forgotten(database, USER) if by_user else aged(database, 20_001)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert gone.breadcrumbs == number
+    assert len(read) <= 12
     assert recounted(database) == (0,) * 6
 
 
