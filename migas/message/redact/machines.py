@@ -10,7 +10,7 @@ _HOST_OR_RANGE = rf"[a-z](?:[\w.-]*\w)?(?:{_RANGE})?"
 RULES = (
     # slurmstepd: *** JOB 4711 ON n042 CANCELLED; srun: error: n042: task 3: Killed
     rule(
-        (" on ",),
+        ("job ", "step "),
         r"\1 <id> ON <host>",
         r"\b(JOB|STEP|[Jj]ob|[Ss]tep) [\w.-]*\d[\w.\[\]-]* ON [\w.\[\],-]+",
     ),
