@@ -43,8 +43,9 @@ RULES = (
     rule(
         ("dr.", "dr ", "prof.", "mr.", "mr ", "mrs", "ms.", "ms ", "herr ", "frau ", "fr.", "mme"),
         r"\1 <name>",
-        r"(?<!\w)((?:Dr|Prof|Mrs?|Ms|Fr|Mme)\.|Mrs?|Ms|Dr|Herr|Frau|Mme)",
-        rf"(?:[ ](?i:{_NAME}))+",
+        r"(?<!\w)((?:(?:Dr|Prof|Mrs?|Ms|Fr|Mme)\.|Mrs?|Ms|Dr|Herr|Frau|Mme)",
+        r"(?:[ ](?:Prof|Dr)\.?(?!\w)){0,2})",
+        rf"(?:[ ](?!(?:Prof|Dr)\b)(?i:{_NAME}))+",
     ),
     rule(
         _DICOM_SIGNS,
@@ -115,7 +116,12 @@ RULES = (
         rf"[ ]#?){_WHO}(?:(?:,[ ]|[ ]and[ ])(?!sub|ses|run|task|line|row|scan){_WHO})*",
         rf"(?:{_IN_BRACKETS})?",
     ),
-    rule(("ession",), r"\1<id>", r"(?i)(subject <id>,? session )(?!<)[\w-]+"),
+    rule(
+        ("session",),
+        r"\1<id>",
+        r"(?i)(subject <id>,? session (?!<)(?=[\w-])|(?<![a-z])sessions?(?: (?:label|id|name))? ",
+        rf"(?=[\"']))(?:{_QUOTED}|[\w-]+)",
+    ),
     rule(
         ("sub", "ses"),
         r"\1<id>",
@@ -126,7 +132,8 @@ RULES = (
         r"|second|millimet|millisecond|space|word|surfac|divi|total|problem|block|cortical|band",
         r"|brick|voxel|dtype|caption|model|estimat|element|expression|option|component|categor",
         r"|program|project|resource|request|object|image|window|pattern|sequence|bundle)",
-        r"[a-z]*(?![a-z0-9]))[a-z0-9]+",
+        r"(?:s|e|es|e?d|ded?|ers?|re|ric|t?ing|ors?|s?ions?|y|ies|(?:ic)?al|ly|x|ces)?",
+        r"(?![a-z0-9]))[a-z0-9]+",
     ),
     rule(
         ("sub", "ses", "participant", "patient"),
