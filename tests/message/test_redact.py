@@ -176,7 +176,7 @@ HOSTILE = [
     "unrecognized arguments: -a=b ", "input_value='", "'a' is not ", "time data 'a", "JOB 1[",
     "srun: error: a1", "slurma[a", "job id ..", "pods \"", "bucket a.", "AE title '", "arn:aws:",
     "on host <", "a+", "open image a", "exec_host=a/", "invalid token: ", "NID 1", "%d/",
-    "ab,", "x:",
+    "ab,", "x:", "Dr. ",
 ]  # fmt: skip
 
 

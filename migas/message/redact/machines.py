@@ -10,7 +10,7 @@ _HOST_OR_RANGE = rf"[a-z](?:[\w.-]*\w)?(?:{_RANGE})?"
 RULES = (
     # slurmstepd: *** JOB 4711 ON n042 CANCELLED; srun: error: n042: task 3: Killed
     rule(
-        (" on ",),
+        ("job ", "step "),
         r"\1 <id> ON <host>",
         r"\b(JOB|STEP|[Jj]ob|[Ss]tep) [\w.-]*\d[\w.\[\]-]* ON [\w.\[\],-]+",
     ),
@@ -25,7 +25,7 @@ RULES = (
         ("job", "step", "apid"),
         r"\1<id>",
         r"(?i)((?<![a-z])(?:job|step|ap)[ _]?id[\"']?[ ]?[=:]?[ ]?[\"'<]?)",
-        r"(?=[\w.\[-]{0,80}\d)[\w.\[\]-]*\w|(?<=JobName=)[^\s,;<]+",
+        r"(?=[\w.\[-]{0,80}\d)[\w.\[\]-]*\w|(?<=JobName=)[^\s,;<]+|(?<=job )\d+\.[a-z][\w.-]*\w",
     ),
     rule(
         ("node", "host"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migas.message.redact.shapes import DIGITS, STOP, rule
+from migas.message.redact.shapes import STOP, rule
 
 # A letter that is not of a to z begins a name, in any script; in capitals it is a short form.
 _NAME = (
@@ -28,6 +28,10 @@ _DICOM = (
     r"|operators?'?[ _]?name|institution[ _]?(?:name|address)|institutional[ _]?department[ _]?name"
     r"|station[ _]?name|accession[ _]?number|device[ _]?serial[ _]?number)"
 )
+_DICOM_SIGNS = (
+    *("patient", "study", "procedure", "comments", "diagnos", "physician", "operator"),
+    *("institution", "station", "accession", "serial"),
+)
 
 RULES = (
     # DICOM, HL7: DOE^JANE, DOE^JANE^^^; a power (x^2, mm^2) has no word on both sides.
@@ -37,31 +41,56 @@ RULES = (
         r"(?<![\w^-])(?<!\w')[^\W\d_]{2}(?:[\w-]|'(?=\w))*+\^[^\W\d_]{2}(?:[\w^-]|'(?=\w))*+",
     ),
     rule(
-        ("dr", "prof", "mr", "ms", "herr", "fr", "mme"),
+        ("dr.", "dr ", "prof.", "mr.", "mr ", "mrs", "ms.", "ms ", "herr ", "frau ", "fr.", "mme"),
         r"\1 <name>",
-        r"(?<!\w)((?:Dr|Prof|Mrs?|Ms|Fr|Mme)\.|Mrs?|Ms|Dr|Herr|Frau|Mme)",
-        rf"(?:[ ](?i:{_NAME}))+",
+        r"(?<!\w)((?:(?:Dr|Prof|Mrs?|Ms|Fr|Mme)\.|Mrs?|Ms|Dr|Herr|Frau|Mme)",
+        r"(?:[ ](?:Prof|Dr)\.?(?!\w)){0,2})",
+        rf"(?:[ ](?!(?:Prof|Dr)\b)(?i:{_NAME}))+",
     ),
     rule(
-        ("physician", "description", "name", "number", "comments", "patient", "study"),
+        _DICOM_SIGNS,
         r"\1<id>",
         rf"(?i)({_DICOM}[\"']?[ ]?:[ ]?[\"']?)[^\n;,)\]}}'\"]{{1,80}}",
     ),
     rule(
-        ("physician", "description", "name", "number", "comments", "patient", "study"),
+        _DICOM_SIGNS,
         r"\1<id>",
         rf"(?i)({_DICOM}(?:[ ]?=[ ]?|[ ](?:contains?[ ]|is[ ]|was[ ])?(?=[\"'(])(?!\(\d{{4}},)",
         r"|[ ](?=[\w-]{0,80}\d))[\"'(]?)(?:(?<=[\"'(])[^\"')\n]{1,80}",
         rf"|[^\s,;)\]}}'\"]+(?:[ ](?!{STOP}|\w+=)[^\s,;)\]}}'\"]+)*)",
     ),
     rule(
-        ":=",
+        (
+            "first",
+            "last",
+            "middle",
+            "family",
+            "given",
+            "maiden",
+            "nach",
+            "vor",
+            "surname",
+            "his_id",
+        ),
         r"\1<id>",
         r"(?i)((?<![a-z])(?:(?:first|last|middle|family|given|maiden|nach|vor)[ _-]?name|surname",
         r"|his_id)[\"']?[ ]?[:=][ ]?[\"']?)[^\n,;)\]}'\"]{1,60}",
     ),
     rule(
-        DIGITS,
+        (
+            "mrn",
+            "ssn",
+            "nhs",
+            "accession",
+            "hospital",
+            "record",
+            "case",
+            "study",
+            "ehr",
+            "exam",
+            "visit",
+            "insurance",
+        ),
         r"\1<id>",
         r"(?i)((?<![a-z])(?:mrn|ssn|nhs|(?:accession|insurance|hospital|nhs|medical record|case)",
         r"[ _]?(?:number|no\.?|nr\.?|id)|(?:record|study|ehr|exam|visit)[ _]id)[\"']?[ ]?[#:=]?",
@@ -87,7 +116,12 @@ RULES = (
         rf"[ ]#?){_WHO}(?:(?:,[ ]|[ ]and[ ])(?!sub|ses|run|task|line|row|scan){_WHO})*",
         rf"(?:{_IN_BRACKETS})?",
     ),
-    rule(("ession",), r"\1<id>", r"(?i)(subject <id>,? session )(?!<)[\w-]+"),
+    rule(
+        ("session",),
+        r"\1<id>",
+        r"(?i)(subject <id>,? session (?!<)(?=[\w-])|(?<![a-z])sessions?(?: (?:label|id|name))? ",
+        rf"(?=[\"']))(?:{_QUOTED}|[\w-]+)",
+    ),
     rule(
         ("sub", "ses"),
         r"\1<id>",
@@ -98,22 +132,23 @@ RULES = (
         r"|second|millimet|millisecond|space|word|surfac|divi|total|problem|block|cortical|band",
         r"|brick|voxel|dtype|caption|model|estimat|element|expression|option|component|categor",
         r"|program|project|resource|request|object|image|window|pattern|sequence|bundle)",
-        r"[a-z]*(?![a-z0-9]))[a-z0-9]+",
+        r"(?:s|e|es|e?d|ded?|ers?|re|ric|t?ing|ors?|s?ions?|y|ies|(?:ic)?al|ly|x|ces)?",
+        r"(?![a-z0-9]))[a-z0-9]+",
     ),
     rule(
-        DIGITS,
+        ("sub", "ses", "participant", "patient"),
         r"\1<id>",
         r"(?i)(?<![a-z0-9])((?:sub(?:j(?:ect)?)?|ses(?:s(?:ion)?)?|participant|patient)",
         r"(?:[_ -]?(?:id|label|no|nr))?[_ #-]?)[a-z]{0,3}\d[a-z0-9]*",
     ),
     rule(
-        ":=",
+        ("patient", "mrn", "dob", "ssn", "proband", "birth"),
         r"\1<id>",
         r"(?i)((?<![a-z])(?:patient(?:'?s)?[ _-]?\w{0,12}(?:[ _]\w{1,12})?|mrn|dob|ssn",
         r"|proband(?:in)?|date of birth|birth ?date)[\"']?[ ]?[:=][ ]?[\"']?)[^\n;)\]}'\"]{1,80}",
     ),
     rule(
-        ":=",
+        ("subject", "participant", "session"),
         r"\1<id>",
         r"(?i)((?<![a-z])(?<!--)(?:(?:subject|participant)(?:[ _-]?(?:id|label|name|code))?s?",
         r"[\"']?[ ]?[:=][ ]?|session(?:[ _-]?(?:label|name|code))?(?:[ ]?=|[\"']:)[ ]?)",
