@@ -63,7 +63,14 @@ class Program:
         self.session_id = identity.random_uuid()
 
 
-_WAITING = 'def main():\n    print("ready", flush=True)\n    time.sleep(30)\n\nmain()\n'
+_WAITING = """\
+def main():
+    print("ready", flush=True)
+    for _ in range(300):
+        time.sleep(0.1)
+
+main()
+"""
 
 
 def programs() -> list[Program]:

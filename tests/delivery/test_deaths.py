@@ -22,7 +22,10 @@ from tests.support.records import open_record
 if TYPE_CHECKING:
     from tests.support.desk import Desk
 
-IDLE = f"{PRELUDE}\nimport time\nwith {RUN}:\n    print('open', flush=True)\n    time.sleep(60)"
+IDLE = (
+    f"{PRELUDE}\nimport time\nwith {RUN}:\n    print('open', flush=True)\n"
+    "    for _ in range(6000): time.sleep(0.01)"
+)
 
 
 def end_of(desk: Desk, server: Any) -> dict[str, Any]:
