@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.host import environment
+from tests.support.desk import NOBODY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,4 +50,35 @@ def ordinary_host(folder: Path) -> list[str]:
     )
     if seen.stdout != b"unknown\n":
         pytest.skip("no program leaves this container")
+    return prefix
+
+
+def another_user(user: int = NOBODY) -> list[str]:
+    """What to put before a command that shall run as a user without rights.
+
+    Root becomes that user, who may still read this interpreter. To an ordinary user's program its
+    own files are that user's, and all others somebody else's.
+    """
+    if os.geteuid() == 0:
+        prefix = [
+            *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"),
+            *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"),
+            "--bounding-set=-all,+dac_read_search",
+        ]
+    else:
+        prefix = ["unshare", "--user", f"--map-user={user}"]
+    try:
+        subprocess.run([*prefix, sys.executable, "-c", ""], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine does not let us become another user")
+    return prefix
+
+
+def own_processes(*, sees_proc: bool = True) -> list[str]:
+    """What to put before a command that shall be process 1 in a namespace of its own."""
+    root = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    proc = ("--mount-proc",) if sees_proc else ()
+    prefix = ["unshare", *root, "--pid", "--fork", "--kill-child", *proc]
+    if subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this machine does not let us make pid namespaces")
     return prefix
