@@ -16,7 +16,7 @@ import pytest
 
 from migas.host import memory
 from tests.support.control_groups import little_memory
-from tests.support.desk import PRELUDE, ROOT, RUN
+from tests.support.desk import PATIENT, PRELUDE, ROOT, RUN
 from tests.support.records import open_record
 from tests.support.worlds import own_processes
 
@@ -348,7 +348,7 @@ def test_a_live_run_in_another_pid_namespace_is_not_reported(
 
 def test_process_1_survives_sigterm_as_bare_and_reports_its_end(desk: Desk, server: Any) -> None:
     source = (
-        f"{PRELUDE}\nimport os, signal\nassert os.getpid() == 1\nwith {RUN}:\n"
+        f"{PATIENT}\nimport os, signal\nassert os.getpid() == 1\nwith {RUN}:\n"
         "    os.kill(1, signal.SIGTERM)\n    print('alive')"
     )
     desk.delivery = "inline"
