@@ -17,6 +17,7 @@ from migas.tracking import session as runs
 from tests.support.collector import running_collector
 from tests.support.desk import Desk
 from tests.support.fault_server import FaultServer
+from tests.support.hangs import *  # noqa: F403  pytest finds its hooks here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

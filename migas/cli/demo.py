@@ -30,7 +30,7 @@ _PREAMBLE = """\
 import sys, time
 import migas
 
-migas.setup(endpoint=sys.argv[1], session_id=sys.argv[2])
+migas.setup(endpoint=sys.argv[1], session_id=sys.argv[2], user_id=sys.argv[3])
 
 """
 _TRACK = f'@migas.track("{PROJECT}", "1.0.0")'
@@ -63,7 +63,14 @@ class Program:
         self.session_id = identity.random_uuid()
 
 
-_WAITING = 'def main():\n    print("ready", flush=True)\n    time.sleep(30)\n\nmain()\n'
+_WAITING = """\
+def main():
+    print("ready", flush=True)
+    for _ in range(300):
+        time.sleep(0.1)
+
+main()
+"""
 
 
 def programs() -> list[Program]:
@@ -196,6 +203,7 @@ def _show(folder: str, url: str) -> int:
 
 def _run_all(shown: list[Program], folder: str, url: str) -> list[int]:
     """Run the programs side by side and wait for them all."""
+    user_id = identity.random_uuid()  # given, so that none is kept in the home of whoever looks
     running = []
     for number, program in enumerate(shown):
         path = os.path.join(folder, f"program{number}.py")
@@ -204,7 +212,7 @@ def _run_all(shown: list[Program], folder: str, url: str) -> list[int]:
         with _no_signal_ignored():
             running.append(
                 subprocess.Popen(
-                    [sys.executable, path, url, program.session_id],
+                    [sys.executable, path, url, program.session_id, user_id],
                     env=_environment(folder),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,

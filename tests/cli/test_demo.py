@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 
-def run_demo(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_demo(folder: Path, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {
-        name: text for name, text in os.environ.items() if "MIGAS" not in name and name != "HOME"
+        name: text
+        for name, text in os.environ.items()
+        if "MIGAS" not in name and not name.startswith("XDG_")
     }
-    environment |= {"TMPDIR": str(folder), "HOME": str(folder / "home"), **variables}
+    environment |= {"TMPDIR": str(folder), "HOME": str(home), **variables}
     # A shell has its background ignore SIGINT; one program is to be interrupted all the same.
     background = '"$0" -m migas demo & wait "$!"'
     return subprocess.run(
@@ -31,9 +35,19 @@ def run_demo(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+def home() -> Iterator[Path]:
+    """A home that outlives a container, too: not on the device of its root."""
+    place = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def demo(
+    tmp_path_factory: pytest.TempPathFactory, home: Path
+) -> tuple[subprocess.CompletedProcess[str], Path]:
     folder = tmp_path_factory.mktemp("demo")
-    return run_demo(folder), folder
+    return run_demo(folder, home), folder
 
 
 def test_the_demo_shows_six_endings_as_expected(
@@ -64,15 +78,15 @@ def test_a_row_tells_the_exit_status_beside_what_was_stored(
     assert any(all(text in line for text in row) for line in ran.stdout.splitlines())
 
 
-def test_the_demo_leaves_nothing_behind(
-    demo: tuple[subprocess.CompletedProcess[str], Path],
+def test_the_demo_leaves_nothing_behind_and_nothing_in_a_home(
+    demo: tuple[subprocess.CompletedProcess[str], Path], home: Path
 ) -> None:
     _ran, folder = demo
-    assert list(folder.rglob("*")) == []
+    assert list(folder.rglob("*")) == list(home.rglob("*")) == []
 
 
-def test_the_demo_respects_an_opt_out(tmp_path: Path) -> None:
-    ran = run_demo(tmp_path, MIGAS_OPTOUT="1")
+def test_the_demo_respects_an_opt_out(tmp_path: Path, home: Path) -> None:
+    ran = run_demo(tmp_path, home, MIGAS_OPTOUT="1")
     assert ran.returncode == 2
     assert "MIGAS_OPTOUT is set" in ran.stderr
-    assert list(tmp_path.rglob("*")) == []
+    assert list(tmp_path.rglob("*")) == list(home.rglob("*")) == []

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ON_TERMINATION = """\
-import signal, sys
+import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: (print("caught"), sys.exit(%d)))
 print("ready", flush=True)
-signal.pause()
+for _ in range(6000):
+    time.sleep(0.01)
 """
 
 

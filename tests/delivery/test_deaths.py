@@ -16,13 +16,17 @@ import pytest
 
 from migas.host import process
 from tests.support.control_groups import little_memory
-from tests.support.desk import PRELUDE, ROOT, RUN
+from tests.support.desk import PATIENT, PRELUDE, ROOT, RUN
 from tests.support.records import open_record
+from tests.support.worlds import own_processes
 
 if TYPE_CHECKING:
     from tests.support.desk import Desk
 
-IDLE = f"{PRELUDE}\nimport time\nwith {RUN}:\n    print('open', flush=True)\n    time.sleep(60)"
+IDLE = (
+    f"{PRELUDE}\nimport time\nwith {RUN}:\n    print('open', flush=True)\n"
+    "    for _ in range(6000): time.sleep(0.01)"
+)
 
 
 def end_of(desk: Desk, server: Any) -> dict[str, Any]:
@@ -347,14 +351,11 @@ def test_a_signal_elsewhere_is_known_from_here_at_once(desk: Desk, server: Any) 
     assert end_of(desk, server)["status_desc"] == "Terminated (SIGTERM)"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes pid namespaces everywhere")
-@pytest.mark.parametrize("proc", [(), ("--mount-proc",)])
+@pytest.mark.parametrize("sees_proc", [False, True])
 def test_a_live_run_in_another_pid_namespace_is_not_reported(
-    desk: Desk, server: Any, proc: tuple[str, ...]
+    desk: Desk, server: Any, sees_proc: bool
 ) -> None:
-    prefix = ["unshare", "--pid", "--fork", *proc]
-    if subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode != 0:
-        pytest.skip("this machine does not let us make pid namespaces")
+    prefix = own_processes(sees_proc=sees_proc)
     with desk.start(IDLE, prefix=prefix, start_new_session=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -371,18 +372,14 @@ def test_a_live_run_in_another_pid_namespace_is_not_reported(
         os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes pid namespaces everywhere")
 def test_process_1_survives_sigterm_as_bare_and_reports_its_end(desk: Desk, server: Any) -> None:
-    prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-    if subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode != 0:
-        pytest.skip("this machine does not let us make pid namespaces")
     source = (
-        f"{PRELUDE}\nimport os, signal\nassert os.getpid() == 1\nwith {RUN}:\n"
+        f"{PATIENT}\nimport os, signal\nassert os.getpid() == 1\nwith {RUN}:\n"
         "    os.kill(1, signal.SIGTERM)\n    print('alive')"
     )
     desk.delivery = "inline"
 
-    ended = desk.run(source, prefix=prefix)
+    ended = desk.run(source, prefix=own_processes())
 
     assert (ended.status, ended.stdout, ended.stderr) == (0, b"alive\n", b"")
     assert end_of(desk, server) == {"status": "C", "status_desc": "Completed"}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.desk import NOBODY, PATIENT, RUN
 from tests.support.records import record
+from tests.support.worlds import another_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tests.support.desk import Desk
 
 SHORT = f"{PATIENT}\nwith {RUN}: print('hi')"
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 
 
 @pytest.fixture(params=["detached", "inline"])
@@ -109,20 +108,6 @@ def test_where_no_file_may_be_written_the_breadcrumb_arrives(both: Desk, server:
     assert_arrives(server)
 
 
-def as_user(user: int) -> list[str]:
-    """How to run a program as a user without rights, who may still read this interpreter."""
-    prefix = [
-        *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"),
-        *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"),
-        "--bounding-set=-all,+dac_read_search",
-    ]
-    try:
-        subprocess.run([*prefix, sys.executable, "-c", ""], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("this machine does not let us give up rights")
-    return prefix
-
-
 NARROW = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); files = []\n"
 EXHAUST = "while True: files.append(open('/dev/null'))"
 
@@ -161,19 +146,17 @@ def test_a_child_that_is_forked_without_a_descriptor_left_gets_its_signals(desk:
     assert ended.stdout == b"set()"
 
 
-@needs_root
 def test_in_a_read_only_home_the_breadcrumb_arrives(both: Desk, server: Any) -> None:
     home = both.folder / "home"
-    home.mkdir(mode=0o755)
+    home.mkdir(mode=0o555)
     environment = both.environment()
     del environment["MIGAS_STATE_DIR"]
 
-    assert_unaffected(both, environment=environment, prefix=as_user(NOBODY))
+    assert_unaffected(both, environment=environment, prefix=another_user())
     assert_arrives(server)
     assert list(home.iterdir()) == []
 
 
-@needs_root
 @pytest.mark.parametrize("user", [NOBODY, 54321])
 def test_a_user_without_an_entry_and_without_a_home_is_served(
     both: Desk, server: Any, user: int
@@ -182,20 +165,29 @@ def test_a_user_without_an_entry_and_without_a_home_is_served(
     for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "MIGAS_STATE_DIR", "USER", "LOGNAME"):
         environment.pop(name, None)
 
-    assert_unaffected(both, environment=environment, prefix=as_user(user))
+    assert_unaffected(both, environment=environment, prefix=another_user(user))
     assert_arrives(server)
 
 
-@needs_root
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's twin is the test below")
 def test_a_state_folder_of_somebody_else_is_left_alone(both: Desk, server: Any) -> None:
     both.spool.put(record(server.url))
     both.state.chmod(0o777)
     before = sorted(both.state.rglob("*"))
 
-    assert_unaffected(both, prefix=as_user(NOBODY))
+    assert_unaffected(both, prefix=another_user())
     assert_arrives(server)
     assert sorted(both.state.rglob("*")) == before
     assert len(server.breadcrumbs) == 1
+
+
+@pytest.mark.parametrize("state", ["/", "/tmp"])
+def test_the_systems_own_folders_are_no_state_folder(both: Desk, server: Any, state: str) -> None:
+    assert_unaffected(
+        both, environment=both.environment(MIGAS_STATE_DIR=state), prefix=another_user()
+    )
+    assert_arrives(server)
+    assert not {"open", "ready", "sending", "servers.json"} & set(os.listdir(state))
 
 
 def test_a_state_folder_in_which_others_may_write_is_left_alone(both: Desk, server: Any) -> None:

@@ -15,10 +15,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from migas.settings import policy, table
+from tests.support.desk import NOBODY
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
-
-NOBODY = 65534
+from tests.support.worlds import another_user
 
 RUN = """\
 with migas.session("lab/tool", "1.0"):
@@ -54,9 +54,9 @@ class Site:
         )
         return done.stdout.strip()
 
-    def status(self, **settings: str):
+    def status(self, prefix=(), **settings: str):
         done = subprocess.run(
-            [sys.executable, "-m", "migas", "status", "--json"],
+            [*prefix, sys.executable, "-m", "migas", "status", "--json"],
             env={**self.environ, "MIGAS_ENDPOINT": "http://127.0.0.1:9", **settings},
             capture_output=True,
             check=True,
@@ -150,11 +150,16 @@ def test_a_file_that_others_can_write_to_is_not_read(here, mode):
     assert "other users can write to it" in here.status()["reason"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_file_of_another_user_is_not_read(here):
     here.user("endpoint = 'http://127.0.0.1:1'")
-    os.chown(here.user_file, 12345, 12345)
-    assert "it belongs to another user" in here.status()["reason"]
+    if os.geteuid() == 0:
+        os.chown(here.user_file, 12345, 12345)
+        assert "it belongs to another user" in here.status()["reason"]
+        return
+    # Nobody else gives files away: but to another user's program the system's are a stranger's.
+    here.user_file.unlink()
+    here.user_file.symlink_to("/etc/passwd")
+    assert "it belongs to another user" in here.status(prefix=another_user(54321))["reason"]
 
 
 def test_a_folder_or_a_dangling_link_in_its_place_switches_off(here):
@@ -327,6 +332,17 @@ def test_a_url_is_what_the_standard_library_takes_for_one(scheme, rest):
 @pytest.mark.parametrize("host", ["[::1", "::1]", "[]", "[::1]x", "x[::1]", "[host]", "[::1]:x"])
 def test_a_numeric_host_is_in_brackets_whole(host):
     assert not table.is_url(f"http://{host}/")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root sees everything; its twin is the test below")
+@pytest.mark.parametrize("is_own_home", [True, False])
+def test_a_no_that_nobody_can_look_for_in_ones_own_home_counts(monkeypatch, tmp_path, is_own_home):
+    closed = tmp_path / ".config"
+    closed.mkdir(mode=0)
+    monkeypatch.setenv("HOME", str(tmp_path) if is_own_home else "/root")
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert ("cannot be looked for" in str(policy.refusal())) == is_own_home
+    closed.chmod(0o700)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hides something from another user")

