@@ -227,7 +227,7 @@ class Delivery:
             "endpoint": values.settings().endpoint,
             "breadcrumb": breadcrumb.fit(lost),
             "process": process.facts(),
-            "oom_kills": memory.oom_kills(),
+            "oom_kills": environment.known(memory.oom_kills) or {},
         }
         if scheduler := environment.scheduler():
             record["scheduler"] = scheduler
