@@ -33,14 +33,16 @@ HOUSE = """
     error.nipype
     delivery.delivery
     delivery.couriers delivery.privacy
-    delivery.spawn delivery.timer delivery
+    delivery.spawn delivery.timer delivery.courier_thread
+    delivery.way delivery
     courier.main
     courier.drain courier.sender
     courier.recovery
     courier.pace courier.tidy courier
     transport.client
     transport.deadlines
-    transport.connections transport.answers transport
+    transport.connections transport.answers
+    transport.exchanges transport
     spool.spool spool.marks spool.lease
     spool.servers spool.releases spool.record
     spool.layout spool
