@@ -16,7 +16,7 @@ import migas
 PACKAGE = Path(migas.__file__).parent
 
 HOUSE = """
-    __main__ pytest_plugin
+    __main__ pytest_plugin pyinstaller pyinstaller.hook-migas
     cli.main
     cli.controls cli.supervise cli.demo
     cli.account cli

@@ -53,6 +53,10 @@ class Couriers:
             return
         try:
             with forks.held_off():
+                # The thread needs it, but must not import it while another one begins to fork: of
+                # what it then has done at a fork only the second half would be.
+                import logging  # noqa: F401
+
                 from migas.delivery.courier_thread import CourierThread
         except ImportError as error:
             log.debug("nothing can be sent from here: %s", error)  # a bundle may lack anything
