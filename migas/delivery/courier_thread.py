@@ -2,12 +2,14 @@
 
 It begins with the first run, since Python 3.12 and later start none at the interpreter's end, and
 waits for errands. A second thread makes its requests and can be left behind in any of them. Both
-are stopped before a fork, and begin again when they are next needed.
+are stopped before a fork, and begin again when they are next needed. Neither imports anything: a
+program that forked meanwhile would leave its child with half a module, or hang on an import's lock.
 """
 
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 
@@ -49,7 +51,7 @@ class CourierThread:
         Returns:
             The errand, or None where no thread can be started for it.
         """
-        if not self.ensure_running():
+        if not self.ensure_running() or not _import_all():
             return None
         errand = Errand(payload, patience)
         self._errands.put(errand)
@@ -72,8 +74,7 @@ class CourierThread:
         if thread is None or worker is None:
             return
         before, self._errands = self._errands, queue.SimpleQueue()
-        with forks.held_off():  # not while it imports
-            before.put(None)
+        before.put(None)
         current = self._current
         if current is not None:
             current.stop()
@@ -92,15 +93,6 @@ class CourierThread:
 
     def _serve(self) -> None:
         errands, worker = self._errands, self._worker
-        try:
-            # All at once: what is imported later could be just when the program forks.
-            with forks.held_off():
-                import random  # noqa: F401
-
-                from migas.transport import client  # noqa: F401
-        except Exception as error:  # noqa: BLE001  a thread of ours must print nothing
-            log.debug("nothing can be sent from here: %r", error)
-            worker = None
         while (errand := errands.get()) is not None:
             self._current = errand
             if worker is not None and worker.is_abandoned:
@@ -233,6 +225,22 @@ class _WakingClock(Clock):
     def wake(self) -> None:
         if self._is_asleep.locked():
             self._is_asleep.release()
+
+
+def _import_all() -> bool:
+    """Import what the thread needs, in the thread that asks it; whether all is there."""
+    try:
+        if "migas.transport.client" not in sys.modules:
+            import logging  # noqa: F401
+            import random  # noqa: F401
+
+            forks.come_first()
+            with forks.held_off():
+                from migas.transport import client  # noqa: F401
+    except Exception as error:  # noqa: BLE001  a bundle may lack anything
+        log.debug("nothing can be sent from here: %r", error)
+        return False
+    return True
 
 
 def _new_worker() -> Worker | None:

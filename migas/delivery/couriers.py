@@ -12,6 +12,8 @@ from migas.settings import places, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from migas.delivery.courier_thread import CourierThread, Errand
     from migas.delivery.spawn import DispatchedCourier
     from migas.delivery.timer import Watch
@@ -42,29 +44,26 @@ class Couriers:
         self._lock = threading.RLock()
         self._attended: list[DispatchedCourier | Errand] = []
         self._thread: CourierThread | None = None
+        self._spent = 0.0
         self._started = float("-inf")
         self._running_at = float("-inf")
         self._is_owed = False
         self._is_exiting = False
 
-    def run_opened(self) -> None:
-        """Where no courier can be a process, have what earlier runs left sent, once."""
+    def run_opened(self, has_left: Callable[[], bool]) -> None:
+        """Where no courier can be a process, have what earlier runs left sent, once.
+
+        Args:
+            has_left: Says whether they may have left something.
+        """
         if self._thread is not None or not self._is_own_courier():
             return
-        try:
-            with forks.held_off():
-                # The thread needs it, but must not import it while another one begins to fork: of
-                # what it then has done at a fork only the second half would be.
-                import logging  # noqa: F401
-
-                from migas.delivery.courier_thread import CourierThread
-        except ImportError as error:
-            log.debug("nothing can be sent from here: %s", error)  # a bundle may lack anything
-            return
+        with forks.held_off():
+            from migas.delivery.courier_thread import CourierThread
         self._thread = CourierThread()
         # Also where nothing is sent now: at the end it might be too late to start it.
         self._thread.ensure_running()
-        if self.may_start() and not environment.is_array_task():
+        if has_left() and self.may_start() and not environment.is_array_task():
             self._attend(self._dispatch(None))
 
     def ensure_running(self) -> None:
@@ -195,8 +194,13 @@ class Couriers:
         text = None if payload is None else encode(payload)
         patience = values.settings().exit_timeout + _RUNNING_GRACE / 2
         if self._is_own_courier():
-            self.run_opened()  # where it is not a run that has something to be sent
-            return None if self._thread is None else self._thread.dispatch(text, patience=patience)
+            self.run_opened(lambda: False)  # where it is not a run that has something to be sent
+            began = time.monotonic()
+            courier = None
+            if self._thread is not None:
+                courier = self._thread.dispatch(text, patience=patience)
+            self._spent += time.monotonic() - began  # on what it had to import
+            return courier
         from migas.delivery import spawn
 
         attended = self.is_waited_for()
@@ -224,7 +228,7 @@ class Couriers:
 
     def _wait(self) -> None:
         """Give each its moment, one for all together, and end it then."""
-        deadline = time.monotonic() + self._exit_seconds()
+        deadline = time.monotonic() + self._exit_seconds() - self._spent
         couriers, self._attended = self._attended, []
         for courier in couriers:
             has_ended = False

@@ -66,7 +66,7 @@ class Delivery:
             self._reserve.fill(spool.root)
             self._open.add(path)
             self._arm_marks(spool)
-        self._couriers.run_opened()
+        self._couriers.run_opened(self._has_others)
         return OpenRun(self, path)
 
     def without_record(self) -> OpenRun:
@@ -208,6 +208,11 @@ class Delivery:
             if self._open:
                 self._reserve.fill(spool.root)  # what was given up is free again
         return None
+
+    def _has_others(self) -> bool:
+        """Whether there is anything in the spool but this process's open runs."""
+        spool = self._usable_spool()
+        return bool(spool.names(layout.READY)) or len(spool.open_paths()) > len(self._open)
 
     def _usable_spool(self) -> Spool:
         if self._spool is None:
