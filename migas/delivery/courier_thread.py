@@ -231,11 +231,9 @@ def _import_all() -> bool:
     """Import what the thread needs, in the thread that asks it; whether all is there."""
     try:
         if "migas.transport.client" not in sys.modules:
-            import logging  # noqa: F401
-            import random  # noqa: F401
-
-            forks.come_first()
             with forks.held_off():
+                import random  # noqa: F401
+
                 from migas.transport import client  # noqa: F401
     except Exception as error:  # noqa: BLE001  a bundle may lack anything
         log.debug("nothing can be sent from here: %r", error)

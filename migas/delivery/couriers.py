@@ -58,13 +58,20 @@ class Couriers:
         """
         if self._thread is not None or not self._is_own_courier():
             return
+        # Now rather than when the thread needs it: that may be while the program begins to fork,
+        # and then only the second half of what it has done at a fork would be done.
+        import logging  # noqa: F401
+
+        forks.come_first()
         with forks.held_off():
             from migas.delivery.courier_thread import CourierThread
+
         self._thread = CourierThread()
         # Also where nothing is sent now: at the end it might be too late to start it.
         self._thread.ensure_running()
         if has_left() and self.may_start() and not environment.is_array_task():
             self._attend(self._dispatch(None))
+            self._spent = 0.0  # at the end of each run it might not leave a moment for sending
 
     def ensure_running(self) -> None:
         """Start the thread again after a fork stopped it, where there was one."""

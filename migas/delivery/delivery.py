@@ -66,7 +66,10 @@ class Delivery:
             self._reserve.fill(spool.root)
             self._open.add(path)
             self._arm_marks(spool)
-        self._couriers.run_opened(self._has_others)
+        try:
+            self._couriers.run_opened(self._has_others)
+        except Exception as error:  # noqa: BLE001  a bundle may lack anything
+            log.debug("what earlier runs left cannot be sent: %r", error)
         return OpenRun(self, path)
 
     def without_record(self) -> OpenRun:

@@ -156,7 +156,7 @@ def test_a_server_that_does_not_take_it_changes_nothing(
     ended = frozen(desk, f"with {RUN}: print('hi')", PRELUDE, options=STRICT)
 
     assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
-    assert len(desk.waiting()) == 2  # also the one that was being sent is back
+    assert sum(desk.spool.count().values()) == 2
 
 
 @pytest.mark.parametrize("manner", ["ok", "300ms", "silent"])
@@ -217,6 +217,15 @@ def test_what_no_disk_takes_is_sent_by_the_thread(desk: Desk, server: Any) -> No
 
     assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
     assert [crumb["status"] for crumb in server.wait_for_breadcrumbs(1)] == ["C"]
+
+
+def test_a_long_run_announces_itself_and_its_end_follows(desk: Desk, server: Any) -> None:
+    body = f"with {RUN[:-1]}, announce_after=0.1): time.sleep(2)"
+
+    ended = frozen(desk, body, options=STRICT)
+
+    assert (ended.status, ended.stderr) == (0, b"")
+    assert [crumb["status"] for crumb in server.wait_for_breadcrumbs(2)] == ["R", "C"]
 
 
 @pytest.mark.parametrize("settings", [{"MIGAS_OPTOUT": "1"}, {"MIGAS_DELIVERY": "spool"}])
