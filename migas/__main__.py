@@ -23,11 +23,14 @@ def main() -> int:
 
 
 def _be_courier(arguments: list[str]) -> int:
-    warm = [word for word in arguments if word.startswith("--warm=")]
-    if warm:
-        from migas.courier import warm as waiting
+    # Of the courier's arguments, those that say where it finds what it imports, and when.
+    told = dict(word.split("=", 1) for word in arguments if "=" in word)
+    if "--library" in told:
+        sys.path.append(told["--library"])
+    if "--warm" in told:
+        from migas.courier import warm
 
-        return waiting.main(arguments, float(warm[0].partition("=")[2]))
+        return warm.main(arguments, float(told["--warm"]))
     from migas.courier import main as courier
 
     return courier.main(arguments)

@@ -63,7 +63,7 @@ class _View(type):
         if name in _SHOWN:
             from migas.host import environment
 
-            return environment.telemetry_fields()[name]
+            return environment.telemetry_fields().get(name)
         raise AttributeError(f"Config has no attribute {name!r}")
 
 

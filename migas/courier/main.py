@@ -92,9 +92,11 @@ def main(
         time.sleep(spread(None if until is None else until - time.monotonic()))
     try:
         if "--stdin" in arguments:
-            _send_payload(sender)
+            send_payload(sender, sys.stdin.buffer.read(MAX_RECORD_BYTES))
         clock = Clock()
-        drain = _drain(clock, by_hand=by_hand, sender=sender, alarm=alarm, patience=patience)
+        drain = drain_for(
+            sender, clock=clock, by_hand=by_hand, patience=patience, on_progress=alarm.go_on
+        )
         if drain is not None:
             ends = alarm.ends if until is None else min(alarm.ends, until)
             drain.run(clock.now() + ends - time.monotonic())
@@ -166,23 +168,13 @@ def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
     return delivered, refused, counts["ready"] + counts["sending"]
 
 
-def _drain(
-    clock: Clock, *, by_hand: bool, sender: Sender, alarm: Life, patience: float | None
-) -> Drain | None:
-    """What there is to be done, or None where nothing was ever spooled."""
+def drain_for(sender: Sender, **options: Any) -> Drain | None:
+    """What there is to be done, as `Drain` takes it, or None where nothing was ever spooled."""
     spool = Spool(places.state_folder())
     if not spool.exists():
         return None
     spool.prepare()
-    return Drain(
-        spool,
-        Backoff(spool.root),
-        sender,
-        clock=clock,
-        by_hand=by_hand,
-        patience=patience,
-        on_progress=alarm.go_on,
-    )
+    return Drain(spool, Backoff(spool.root), sender, **options)
 
 
 def _number(arguments: Sequence[str], name: str) -> float | None:
@@ -190,10 +182,10 @@ def _number(arguments: Sequence[str], name: str) -> float | None:
     return float(values[0]) if values else None
 
 
-def _send_payload(sender: Sender) -> None:
-    """Send a breadcrumb that no disk took; where that fails, the disk gets another chance."""
+def send_payload(sender: Sender, payload: bytes) -> None:
+    """Send a record that no disk took; where that fails, the disk gets another chance."""
     try:
-        record = parse(sys.stdin.buffer.read(MAX_RECORD_BYTES))
+        record = parse(payload)
         record["breadcrumb"] = breadcrumb.fit(record["breadcrumb"])
     except InvalidRecordError as error:
         log.debug("%s", error)

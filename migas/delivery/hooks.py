@@ -27,7 +27,7 @@ def current() -> Delivery:
                 _install_hooks()
                 _import_what_runs_need()
                 _current = Delivery()
-    _current.watch.ensure_running()
+    _current.ensure_running()
     return _current
 
 

@@ -5,6 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
+from migas import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    Fact = TypeVar("Fact")
+
 _SCHEDULERS = (
     ("slurm", "SLURM_JOB_ID"),
     ("pbs", "PBS_JOBID"),
@@ -32,17 +41,28 @@ _of_this_process: dict[str, object] = {}
 def telemetry_fields() -> dict[str, object]:
     """The breadcrumb's fields that describe where this process runs, ready for the wire.
 
-    They are found out once: nothing of it changes while a process lives.
+    They are found out once: nothing of it changes while a process lives. One that cannot be found
+    out is left out.
     """
     if not _of_this_process:
-        _of_this_process.update(
-            language="python",
-            language_version=language_version(),
-            platform=sys.platform,
-            container=container(),
-            is_ci=is_ci(),
-        )
+        facts = {
+            "language": "python",
+            "language_version": known(language_version),
+            "platform": sys.platform,
+            "container": known(container),
+            "is_ci": is_ci(),
+        }
+        _of_this_process.update({name: fact for name, fact in facts.items() if fact is not None})
     return _of_this_process.copy()
+
+
+def known(find_out: Callable[[], Fact]) -> Fact | None:
+    """A fact, or None where it cannot be found out, for whatever reason: no run is lost over it."""
+    try:
+        return find_out()
+    except Exception as error:  # noqa: BLE001  what a bundle lacks shows itself in any way
+        log.debug("a fact cannot be found out: %r", error)
+        return None
 
 
 def language_version() -> str:
@@ -75,11 +95,18 @@ def container() -> str:
     return "unknown"
 
 
-def is_ci() -> bool:
-    """Whether this is continuous integration, by the variables that its services set."""
+def is_ci() -> bool | None:
+    """Whether this is continuous integration, by the variables that its services set.
+
+    None where the list of services is missing, as in a bundle that holds code alone.
+    """
+    return os.environ.get("CI", "").lower() in ("true", "1") or known(_is_known_service)
+
+
+def _is_known_service() -> bool:
     import ci_info
 
-    return os.environ.get("CI", "").lower() in ("true", "1") or bool(ci_info.is_ci())
+    return bool(ci_info.is_ci())
 
 
 def scheduler() -> str:
@@ -147,8 +174,8 @@ def is_short_lived() -> bool:
         os.getpid() == 1
         or _is_systemd_service()
         or bool(scheduler())
-        or container() != "unknown"
-        or is_ci()
+        or known(container) != "unknown"
+        or bool(is_ci())
     )
 
 

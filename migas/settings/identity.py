@@ -45,7 +45,7 @@ def user_id() -> str | None:
         return settings.given_user_id
     try:
         return kept_or_new_user_id(places.config_folder(), persists=places.persists)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001  no run is lost over a fact
         log.debug("no user id: %s", error)
         return None
 

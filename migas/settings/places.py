@@ -66,7 +66,7 @@ def persists(folder: str) -> bool:
     """Whether a folder outlives this run: not one on a throw-away container's own root."""
     from migas.host import environment
 
-    if environment.telemetry_fields()["container"] == "unknown":
+    if environment.telemetry_fields().get("container") == "unknown":
         return True
     if folder not in _persistent:
         _persistent[folder] = _is_on_another_device_than_root(folder)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal, TypedDict
 
-    Failure = Literal["no route", "timeout", "silenced", "refused", "failed"]
+    Failure = Literal["no route", "timeout", "silenced", "refused", "broken off", "failed"]
     """What kept an answer away: no connection could be made, none came in time, a 429, a migas
-    server's no to this very request, or anything else."""
+    server's no to this very request, ourselves (which says nothing of the server), or anything
+    else."""
 
     class ServerState(TypedDict, total=False):
         """What is known of one server; times are seconds since the epoch."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
+import zipfile
 
 import platformdirs
 import pytest
 
 from migas.host import environment
 from migas.settings import places
+from tests.support.desk import PRELUDE, ROOT, RUN
 
 
 @pytest.fixture
@@ -69,6 +72,24 @@ def test_continuous_integration_is_known_by_its_variables(bare):
     bare.delenv("CI")
     bare.setenv("GITHUB_ACTIONS", "true")
     assert environment.is_ci()
+
+
+def test_a_run_is_reported_where_a_fact_cannot_be_found_out(offline):
+    """As in a bundle, where the list of services that ci-info reads is missing."""
+    (package,) = importlib.util.find_spec("ci_info").submodule_search_locations
+    archive = offline.folder / "bundle.zip"
+    with zipfile.ZipFile(archive, "w") as bundle:
+        bundle.write(os.path.join(package, "__init__.py"), "ci_info/__init__.py")
+
+    path = os.pathsep.join((str(archive), str(ROOT)))
+    ended = offline.run(
+        f"{PRELUDE}\nwith {RUN}: print('hi')", environment=offline.environment(PYTHONPATH=path)
+    )
+
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
+    (crumb,) = offline.waiting()
+    assert crumb["status"] == "C"
+    assert "is_ci" not in crumb
 
 
 @pytest.mark.parametrize(
