@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _FORK_SECONDS = 0.2
 """How long a fork waits for the answer to the one request that is being made."""
 
+_FORMER_SECONDS = 5.0
+
 _SHARE = 0.9
 """Of the time that the program waits; the rest is for putting back what was not sent."""
 
@@ -40,6 +42,7 @@ class CourierThread:
         self._thread: threading.Thread | None = None
         self._worker: Worker | None = None
         self._current: Errand | None = None
+        self._former: threading.Thread | None = None
 
     def dispatch(self, payload: bytes | None, *, patience: float) -> Errand | None:
         """Have what waits sent, and return at once.
@@ -85,14 +88,18 @@ class CourierThread:
         else:
             worker.end()
         interrupted, self._current = self._current, None
+        self._former = thread
         if interrupted is not None and not thread.is_alive():
             interrupted.begin_anew()
             self._errands.put(interrupted)
         while not before.empty():
-            self._errands.put(before.get())
+            if (errand := before.get()) is not None:
+                self._errands.put(errand)
 
     def _serve(self) -> None:
         errands, worker = self._errands, self._worker
+        if self._former is not None:
+            self._former.join(_FORMER_SECONDS)  # on a slow machine it may still hold the lease
         while (errand := errands.get()) is not None:
             self._current = errand
             if worker is not None and worker.is_abandoned:
@@ -141,7 +148,7 @@ class Errand:
             self._is_running.release()
 
     def begin_anew(self) -> None:
-        """Be as new, after it was stopped and has ended."""
+        """Be as new after it was stopped."""
         self._drain = self._sender = None
         self._clock = _WakingClock()
         self._is_stopped = False
