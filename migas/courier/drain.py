@@ -95,6 +95,8 @@ class Drain:
         self._unnoted: dict[str, int] = {}
         self._tried: set[str] = set()
         self._running_sent: dict[str, float] = {}
+        self._deadline = 0.0
+        self._is_stopped = False
 
     def run(self, deadline: float) -> bool:
         """Send what waits until nothing does that may be sent before the deadline.
@@ -105,22 +107,36 @@ class Drain:
         Returns:
             Whether this process held the lease at all.
         """
+        self._deadline = deadline
         held = False
-        while self._lease.acquire():
+        while not self._is_stopped and self._lease.acquire():
             held = True
             try:
                 self._prepare()
-                self._send_all(deadline)
+                self._send_all()
                 self._outlast_running()
             finally:
                 self._note_successes()
                 self._lease.release()
             # Whoever came while the lease was held has left again: look once more.
-            if self._clock.now() >= deadline:
-                break
-            if not self._sendable() and not self._outlast_silence(deadline):
+            if self._is_over() or (not self._sendable() and not self._outlast_silence()):
                 break
         return held
+
+    def hurry(self, deadline: float) -> None:
+        """From another thread: have it stop earlier.
+
+        Args:
+            deadline: As `run` takes it.
+        """
+        self._deadline = deadline
+
+    def stop(self) -> None:
+        """From another thread: have it stop as soon as it can; whoever made it wakes its clock."""
+        self._is_stopped = True
+
+    def _is_over(self) -> bool:
+        return self._is_stopped or self._clock.now() >= self._deadline
 
     def _prepare(self) -> None:
         self._on_progress()
@@ -138,7 +154,7 @@ class Drain:
             if entry.server not in self._silenced and entry.name not in self._tried
         ]
 
-    def _send_all(self, deadline: float) -> None:
+    def _send_all(self) -> None:
         """Send what there is, and look again: more may have come, and a held `R` be due."""
         ended: dict[str, int] = {}
         while entries := self._sendable():
@@ -146,7 +162,7 @@ class Drain:
             ended |= {entry.session: entry.micros for entry in entries if not entry.is_running}
             due = [entry for entry in entries if not self._is_held(entry, ended)]
             for entry in due:
-                if self._clock.now() >= deadline:
+                if self._is_over():
                     return
                 if entry.server not in self._silenced:
                     self._on_progress()
@@ -156,7 +172,7 @@ class Drain:
             if not due:
                 # In a folder with very many files a look takes longer: most of the time we sleep.
                 pause = _LOOK_SECONDS + len(entries) / 1e5
-                if self._clock.now() + pause >= deadline:
+                if self._clock.now() + pause >= self._deadline or self._is_stopped:
                     return
                 self._sleep_until(self._clock.now() + pause)
 
@@ -184,6 +200,9 @@ class Drain:
             self._spool.give_back(claimed)
             return
         self._wait_until_due(record, entry)
+        if self._is_stopped:
+            self._return(entry, claimed)
+            return
         self._deliver(record, entry, claimed)
 
     def _wait_until_due(self, record: Record, entry: Entry) -> None:
@@ -201,7 +220,7 @@ class Drain:
         """Keep the lease until no other courier could send an end in the second of our last `R`."""
         self._sleep_until(_near(max(self._running_sent.values(), default=0.0), self._clock.now()))
 
-    def _outlast_silence(self, deadline: float) -> bool:
+    def _outlast_silence(self) -> bool:
         """Wait while servers ask for silence, without the lease: a person may come and flush.
 
         Returns:
@@ -217,7 +236,7 @@ class Drain:
             return False
         until = self._clock.now() + min(asked.values())
         patience = Lease(self._spool.root, "patience")  # of many couriers, one stays
-        if until >= deadline or not patience.acquire():
+        if until >= self._deadline or not patience.acquire():
             return False
         try:
             self._sleep_until(until, patience)
@@ -234,7 +253,7 @@ class Drain:
 
     def _sleep_until(self, moment: float, lease: Lease | None = None) -> None:
         """Wait in steps: who waits on purpose does not hang."""
-        while (left := moment - self._clock.now()) > 0:
+        while (left := moment - self._clock.now()) > 0 and not self._is_stopped:
             self._on_progress()
             (lease or self._lease).keep()
             self._clock.sleep(min(left, _STEP_SECONDS))
@@ -256,7 +275,7 @@ class Drain:
             self._keep_or_drop(entry, claimed, error)
             if error.kind == "refused":
                 self._backoff.refused(endpoint, str(error))
-            else:
+            elif error.kind != "broken off":
                 self._note_failure(entry, endpoint, error)
             return
         self._spool.discard(claimed)
@@ -275,7 +294,11 @@ class Drain:
             self.refused += 1
             self._spool.discard(claimed)
             self._spool.count_dropped("refused by the server", 1)
-        elif entry.is_running:
+        else:
+            self._return(entry, claimed)
+
+    def _return(self, entry: Entry, claimed: str) -> None:
+        if entry.is_running:
             self._spool.discard(claimed)  # sent or dropped, never kept
         else:
             self._spool.give_back(claimed)

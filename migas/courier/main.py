@@ -72,7 +72,8 @@ def main(
     Args:
         arguments: Of `--now` (a person asked), `--stdin` (a record comes through standard input),
             `--until=MOMENT` (of the monotonic clock, at which somebody who waits will kill),
-            `--patience=SECONDS` (that the program waits at its end) and `--at-exit` (it waits now).
+            `--patience=SECONDS` (that the program waits at its end), `--at-exit` (it waits now) and
+            `--library=FOLDER` (where what we need lies, if not beside us).
         stall: Seconds without progress after which this process dies.
         life: Seconds after which it dies in any case.
 
@@ -83,6 +84,7 @@ def main(
         return 0
     alarm = Life(stall, life)
     alarm.go_on()
+    sys.path.extend(_texts(arguments, "--library="))
     until, patience = _number(arguments, "--until="), _number(arguments, "--patience=")
     by_hand, is_at_exit = "--now" in arguments, "--at-exit" in arguments
     if not is_at_exit and not by_hand and hasattr(os, "nice"):
@@ -92,8 +94,8 @@ def main(
         time.sleep(spread(None if until is None else until - time.monotonic()))
     try:
         if "--stdin" in arguments:
-            _send_payload(sender)
-        drain = _drain(by_hand=by_hand, sender=sender, alarm=alarm, patience=patience)
+            send_payload(sender, sys.stdin.buffer.read(MAX_RECORD_BYTES))
+        drain = drain_for(sender, by_hand=by_hand, patience=patience, on_progress=alarm.go_on)
         if drain is not None:
             ends = alarm.ends if until is None else min(alarm.ends, until)
             drain.run(time.time() + ends - time.monotonic())
@@ -164,31 +166,28 @@ def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
     return delivered, refused, counts["ready"] + counts["sending"]
 
 
-def _drain(*, by_hand: bool, sender: Sender, alarm: Life, patience: float | None) -> Drain | None:
-    """What there is to be done, or None where nothing was ever spooled."""
+def drain_for(sender: Sender, **options: Any) -> Drain | None:
+    """What there is to be done, as `Drain` takes it, or None where nothing was ever spooled."""
     spool = Spool(places.state_folder())
     if not spool.exists():
         return None
     spool.prepare()
-    return Drain(
-        spool,
-        Backoff(spool.root),
-        sender,
-        by_hand=by_hand,
-        patience=patience,
-        on_progress=alarm.go_on,
-    )
+    return Drain(spool, Backoff(spool.root), sender, **options)
+
+
+def _texts(arguments: Sequence[str], name: str) -> list[str]:
+    return [word.removeprefix(name) for word in arguments if word.startswith(name)]
 
 
 def _number(arguments: Sequence[str], name: str) -> float | None:
-    values = [word.removeprefix(name) for word in arguments if word.startswith(name)]
+    values = _texts(arguments, name)
     return float(values[0]) if values else None
 
 
-def _send_payload(sender: Sender) -> None:
-    """Send a breadcrumb that no disk took; where that fails, the disk gets another chance."""
+def send_payload(sender: Sender, payload: bytes) -> None:
+    """Send a record that no disk took; where that fails, the disk gets another chance."""
     try:
-        record = parse(sys.stdin.buffer.read(MAX_RECORD_BYTES))
+        record = parse(payload)
         record["breadcrumb"] = breadcrumb.fit(record["breadcrumb"])
     except InvalidRecordError as error:
         log.debug("%s", error)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from migas.message.breadcrumb import Breadcrumb
     from migas.transport.client import Client
+    from migas.transport.deadlines import Worker
 
 _SHARE = 0.9
 """Of the time left; the rest is for noting a failure before the end."""
@@ -34,6 +35,10 @@ class Sender:
         until: The moment of the monotonic clock at which somebody who waits kills this process;
             None when nobody waits.
         learn: Gets a project and the server's answer, when that names another newest version.
+        worker: The thread to make requests in, where none can be started for them.
+
+    Attributes:
+        until: The moment, which may come nearer.
     """
 
     def __init__(
@@ -41,11 +46,13 @@ class Sender:
         timeout: float,
         until: float | None = None,
         learn: Callable[[str, dict[str, Any]], None] | None = None,
+        worker: Worker | None = None,
     ) -> None:
         self._timeout = timeout
         self._learn = learn
         self._learned: dict[str, object] = {}
-        self._until = until
+        self.until = until
+        self._worker = worker
         self._clients: dict[str, Client] = {}
 
     def __call__(self, endpoint: str, crumb: Breadcrumb) -> None:
@@ -59,10 +66,11 @@ class Sender:
             NoAnswerError: It is not known to be stored.
         """
         client = self._client(endpoint)
-        if self._until is None:
+        until = self.until
+        if until is None:
             self._stored(crumb, client.add_project(crumb, self._timeout))
             return
-        left = max(self._until - time.monotonic(), 0.0)
+        left = max(until - time.monotonic(), 0.0)
         try:
             client.add_breadcrumb_rest(crumb, min(self._timeout, left * _SHARE))
         except NoAnswerError as error:
@@ -80,7 +88,9 @@ class Sender:
             # urllib3 takes 100 ms to import, which a courier without work need not pay.
             from migas.transport.client import Client
 
-            self._clients[endpoint] = Client(endpoint, keeps_thread=True)
+            self._clients[endpoint] = Client(
+                endpoint, keeps_thread=self._worker is None, worker=self._worker
+            )
         return self._clients[endpoint]
 
     def _stored(self, crumb: Breadcrumb, answer: dict[str, Any]) -> None:

@@ -23,7 +23,8 @@ class NoAnswerError(Exception):
     Args:
         reason: A sentence for people.
         kind: `no route` (no connection could be made), `timeout`, `silenced` (429), `refused` (a
-            migas server says no to this very request) or `failed` (anything else).
+            migas server says no to this very request), `broken off` (by us, which says nothing of
+            the server) or `failed` (anything else).
         retry_after: Seconds of silence that the server asked for.
     """
 

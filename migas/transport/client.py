@@ -6,7 +6,6 @@ So requests run in a thread of their own, which is left behind when its time is 
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from urllib.parse import urlsplit
@@ -55,16 +54,20 @@ class Client:
             connection are made in the caller's thread, which handing over would slow by a third,
             and the other thread only breaks off what takes too long. Then one thread alone may use
             the client.
+        worker: The thread to make requests in, where one was started before, as long as it can be
+            used. Otherwise each request starts one.
     """
 
-    def __init__(self, endpoint: str, *, keeps_thread: bool = False) -> None:
+    def __init__(
+        self, endpoint: str, *, keeps_thread: bool = False, worker: Worker | None = None
+    ) -> None:
         self.endpoint = endpoint
         self._keeps_thread = keeps_thread
         self._prefix = urlsplit(endpoint).path
         self._pool: urllib3.PoolManager | None = None
         self._server: urllib3.HTTPConnectionPool | None = None
         self._making = threading.Lock()
-        self._workers: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._worker = worker
         self._guard: Guard | None = None
 
     def add_project(
@@ -157,14 +160,14 @@ class Client:
         """
         if self._guard is not None:
             return self._ask_guarded(self._guard, method, path, body, timeout)
-        try:
-            worker = self._workers.get_nowait()
-        except queue.Empty:
-            worker = Worker()
+        worker = self._worker
+        if worker is None or worker.is_abandoned:
+            worker = _new_worker()
         outcome = worker.run(lambda: self._exchange(method, path, body, timeout), timeout)
         if outcome is None:
             raise NoAnswerError(f"No answer within {timeout:g} s", worker.abandon())
-        worker.end()
+        if worker is not self._worker:
+            worker.end()
         if not isinstance(outcome, Answer):
             raise outcome
         if self._keeps_thread:
@@ -180,11 +183,6 @@ class Client:
         if self._guard is not None:
             self._guard.end()
             self._guard = None
-        while True:
-            try:
-                self._workers.get_nowait().end()
-            except queue.Empty:
-                return
 
     def _ask_guarded(
         self, guard: Guard, method: str, path: str, body: bytes, timeout: float
@@ -262,6 +260,13 @@ class Client:
             if self._pool is None:
                 self._pool = connections.pool_for(self.endpoint, f"migas/{migas.__version__}")
             return self._pool
+
+
+def _new_worker() -> Worker:
+    try:
+        return Worker()
+    except RuntimeError as error:
+        raise NoAnswerError(f"No thread can be started: {error}", "failed") from None
 
 
 def _kind(error: BaseException) -> str:

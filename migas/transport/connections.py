@@ -1,17 +1,22 @@
-"""Connections to one server over urllib3: proxies, certificates, and how to break one off."""
+"""Connections to one server over urllib3: proxies and certificates."""
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  a look-up of names would, in whichever thread asks
 import os
-import socket
-import threading
 from urllib.parse import unquote, urlsplit
+from urllib.request import (  # type: ignore[attr-defined]  # the stubs lack the second
+    getproxies_environment,
+    proxy_bypass_environment,
+)
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.ssl_ import create_urllib3_context
 
 from migas.settings import policy
+from migas.transport import exchanges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +25,6 @@ if TYPE_CHECKING:
 
 
 _MAX_CONNECTIONS = 4
-
-# By the identifier of the thread that asks.
-_in_use: dict[int, HTTPConnection] = {}
-_broken: set[int] = set()
 
 
 class _PlainConnection(HTTPConnection):
@@ -34,7 +35,7 @@ class _PlainConnection(HTTPConnection):
         return f"{self.host}:{self.port}"
 
     def request(self, *arguments: Any, **options: Any) -> None:
-        _use(self)
+        exchanges.use(self)
         super().request(*arguments, **options)
 
 
@@ -42,15 +43,8 @@ class _TlsConnection(_PlainConnection, HTTPSConnection):
     """The same with TLS, which connects before its first request."""
 
     def connect(self) -> None:
-        _use(self)
+        exchanges.use(self)
         super().connect()
-
-
-def _use(connection: HTTPConnection) -> None:
-    here = threading.get_ident()
-    if here in _broken:
-        raise ConnectionAbortedError("Nobody waits for the answer any more")
-    _in_use[here] = connection
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -61,41 +55,8 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
-def break_off(thread: int | None) -> bool:
-    """End the exchange that a thread hangs in, so that the thread can end.
-
-    Args:
-        thread: Its identifier.
-
-    Returns:
-        Whether it had a connection at all, rather than being still on its way there.
-    """
-    _broken.add(thread or 0)
-    connection = _in_use.get(thread or 0)
-    connected = None if connection is None else connection.sock
-    if connected is None:
-        return False
-    try:
-        # Not an SSLSocket's own shutdown: it drops the TLS state under the reader's feet.
-        socket.socket.shutdown(connected, socket.SHUT_RDWR)
-    except (OSError, TypeError):
-        return True
-    return True
-
-
-def forget(thread: int | None) -> None:
-    """Note that a thread has ended."""
-    _in_use.pop(thread or 0, None)
-    _broken.discard(thread or 0)
-
-
 def pool_for(endpoint: str, user_agent: str) -> urllib3.PoolManager:
     """A pool of kept connections to a server, by way of the proxy that people named for it."""
-    from urllib.request import (  # type: ignore[attr-defined]  # the stubs lack the second
-        getproxies_environment,
-        proxy_bypass_environment,
-    )
-
     parts = urlsplit(endpoint)
     # Headers given with a request would replace these, the client's name included.
     headers = {
@@ -134,8 +95,6 @@ def _tls_context() -> ssl.SSLContext:
     The system's store, `SSL_CERT_FILE` and `SSL_CERT_DIR` (OpenSSL's own variables), and
     `REQUESTS_CA_BUNDLE`, where clusters name their private CA.
     """
-    from urllib3.util.ssl_ import create_urllib3_context
-
     context = create_urllib3_context()
     context.load_default_certs()
     bundle = os.environ.get("REQUESTS_CA_BUNDLE")

@@ -7,7 +7,7 @@ import threading
 import time
 
 from migas.host import threads
-from migas.transport import connections
+from migas.transport import exchanges
 from migas.transport.answers import Answer, NoAnswerError
 
 TYPE_CHECKING = False
@@ -19,9 +19,17 @@ _LOOK_SECONDS = 0.05
 
 
 class Worker:
-    """A thread that runs one request after another and can be left behind in any of them."""
+    """A thread that runs one request after another and can be left behind in any of them.
+
+    Attributes:
+        is_abandoned: Whether it has been, and takes no more.
+
+    Raises:
+        RuntimeError: The interpreter is shutting down, or the system has no thread left.
+    """
 
     def __init__(self) -> None:
+        self.is_abandoned = False
         self._tasks: queue.SimpleQueue[Callable[[], Answer] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Answer | NoAnswerError] = queue.SimpleQueue()
         self._thread = threads.start(self._serve, "migas-transport")
@@ -36,10 +44,22 @@ class Worker:
 
     def abandon(self) -> str:
         """Break off what it is doing; what to call this, as in `NoAnswerError`."""
+        self.is_abandoned = True
         self._tasks.put(None)
-        was_connected = connections.break_off(self._thread.ident)
+        was_connected = exchanges.break_off(self._thread.ident)
         threads.join(self._thread, _JOIN_SECONDS if was_connected else 0.0)
         return "timeout" if was_connected else "no route"
+
+    def cut_short(self, kind: str | None = None) -> None:
+        """Abandon it from another thread than the one that waits in `run`, which goes on.
+
+        Args:
+            kind: What that one is told, as in `NoAnswerError`; None for what `abandon` says.
+        """
+        if kind is None:
+            kind = "timeout" if exchanges.is_connected(self._thread.ident) else "no route"
+        self._outcomes.put(NoAnswerError("Nobody waits for the answer any more", kind))
+        self.abandon()
 
     def end(self) -> None:
         """Let the thread end, and wait until it has."""
@@ -57,7 +77,7 @@ class Worker:
                     outcome = NoAnswerError(repr(error), "failed")
                 self._outcomes.put(outcome)
         finally:
-            connections.forget(threading.get_ident())
+            exchanges.forget(threading.get_ident())
 
 
 class Guard:
@@ -79,7 +99,7 @@ class Guard:
         """What was guarded has ended."""
         with self._changed:  # it may be being broken off just now
             self._deadline = None
-        connections.forget(self._guarded)
+        exchanges.forget(self._guarded)
 
     def end(self) -> None:
         """End the thread."""
@@ -96,5 +116,5 @@ class Guard:
                 if deadline is not None and time.monotonic() >= deadline:
                     self._deadline = None
                     self.has_broken_off = True
-                    connections.break_off(self._guarded)
+                    exchanges.break_off(self._guarded)
                 self._changed.wait(_LOOK_SECONDS)
