@@ -74,6 +74,26 @@ class TrackedFunction(wrapt.FunctionWrapper):  # type: ignore[type-arg]
         return self
 
 
+def _frameless(call: Any) -> Any:
+    """A call of wrapt's that is written in Python, without its frame and ours in tracebacks."""
+
+    def __call__(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        try:
+            return call(self, *args, **kwargs)
+        except BaseException as error:
+            _drop_own_frame(error)
+            if error.__traceback__ and error.__traceback__.tb_frame.f_code is call.__code__:
+                _drop_own_frame(error)
+            raise
+
+    return __call__
+
+
+if isinstance(wrapt.FunctionWrapper.__call__, FunctionType):  # in a zip no C can be loaded
+    for _class in (TrackedFunction, _TrackedBound):
+        _class.__call__ = _frameless(_class.__call__)  # type: ignore[method-assign]
+
+
 def _identity(function: Any) -> Any:
     return function
 
