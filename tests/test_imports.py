@@ -16,7 +16,7 @@ import migas
 PACKAGE = Path(migas.__file__).parent
 
 HOUSE = """
-    __main__ pytest_plugin
+    __main__ pytest_plugin pyinstaller pyinstaller.hook-migas
     cli.main
     cli.controls cli.supervise cli.demo
     cli.account cli
@@ -33,14 +33,16 @@ HOUSE = """
     error.nipype
     delivery.delivery
     delivery.couriers delivery.privacy
-    delivery.spawn delivery.timer delivery
+    delivery.spawn delivery.timer delivery.courier_thread
+    delivery.way delivery
     courier.main
     courier.drain courier.sender
     courier.recovery
     courier.pace courier.tidy courier
     transport.client
     transport.deadlines
-    transport.connections transport.answers transport
+    transport.connections transport.answers
+    transport.exchanges transport
     spool.spool spool.marks spool.lease
     spool.servers spool.releases spool.record
     spool.layout spool

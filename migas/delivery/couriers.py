@@ -6,10 +6,15 @@ import threading
 import time
 
 from migas import log
+from migas.delivery import way
+from migas.host import environment, forks
 from migas.settings import places, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migas.delivery.courier_thread import CourierThread, Errand
     from migas.delivery.spawn import DispatchedCourier
     from migas.delivery.timer import Watch
     from migas.spool.record import Record
@@ -37,11 +42,55 @@ class Couriers:
         self._watch = watch
         # Reentrant: a signal's handler may end a run while this very thread holds it.
         self._lock = threading.RLock()
-        self._attended: list[DispatchedCourier] = []
+        self._attended: list[DispatchedCourier | Errand] = []
+        self._thread: CourierThread | None = None
+        self._spent = 0.0
         self._started = float("-inf")
         self._running_at = float("-inf")
         self._is_owed = False
         self._is_exiting = False
+
+    def run_opened(self, has_left: Callable[[], bool]) -> None:
+        """Where no courier can be a process, have what earlier runs left sent, once.
+
+        Args:
+            has_left: Says whether they may have left something.
+        """
+        if self._thread is not None or not self._is_own_courier():
+            return
+        # Now rather than when the thread needs it: that may be while the program begins to fork,
+        # and then only the second half of what it has done at a fork would be done.
+        import logging  # noqa: F401
+
+        forks.come_first()
+        with forks.held_off():
+            from migas.delivery.courier_thread import CourierThread
+
+        self._thread = CourierThread()
+        # Also where nothing is sent now: at the end it might be too late to start it.
+        self._thread.ensure_running()
+        if has_left() and self.may_start() and not environment.is_array_task():
+            self._attend(self._dispatch(None))
+            self._spent = 0.0  # at the end of each run it might not leave a moment for sending
+
+    def ensure_running(self) -> None:
+        """Start the thread again after a fork stopped it, where there was one."""
+        if self._thread is not None:
+            self._thread.ensure_running()
+
+    def pause(self) -> None:
+        """Stop the thread before a fork."""
+        if self._thread is not None:
+            self._thread.pause()
+
+    def is_waited_for(self) -> bool:
+        """Whether a courier has only the moment that the program waits for it at its end."""
+        mode = values.delivery()
+        return (
+            mode == "inline"
+            or (mode == "auto" and environment.is_short_lived())
+            or self._is_own_courier()
+        )
 
     def send(self, payload: Record | None = None) -> bool:
         """Start one now, or a little later when one was started a moment ago.
@@ -72,10 +121,9 @@ class Couriers:
         """Whether one could do anything now: none is started for a server that was unreachable."""
         if values.delivery() == "spool":
             return False  # and nothing is imported that did not come with the run's rooms
-        from migas.delivery import spawn
         from migas.spool.servers import Backoff
 
-        if not spawn.can_start():
+        if way.find().kind == "none":
             return False
         try:
             root = places.state_folder()
@@ -99,9 +147,10 @@ class Couriers:
         from migas.spool.lease import Lease
 
         deadline = time.monotonic() + timeout
+        here = way.find()
         courier = None
-        if spawn.can_start():
-            courier = spawn.dispatch(attended_for=timeout, by_hand=True)
+        if here.kind == "process":
+            courier = spawn.dispatch(here, attended_for=timeout, by_hand=True)
         if courier is not None:
             courier.wait(timeout)
             courier.forget()
@@ -136,26 +185,48 @@ class Couriers:
     def _start(self, payload: Record | None) -> bool:
         if not self.may_start(payload):
             return False
-        from migas.delivery import spawn
-        from migas.spool.record import encode
-
-        attended = is_waited_for()
         self._is_owed = False
         self._started = time.monotonic()
-        seconds = self._exit_seconds() if self._is_exiting else _EARLY_SECONDS
-        courier = spawn.dispatch(
-            None if payload is None else encode(payload),
-            attended_for=seconds if attended else None,
-            patience=values.settings().exit_timeout + _RUNNING_GRACE / 2 if attended else None,
-            at_exit=attended and self._is_exiting,
-        )
+        courier = self._dispatch(payload)
         if courier is None:
             log.debug("what waits is left to a later courier")
             self._is_owed = not self._is_exiting
-        elif attended:
-            self._forget_ended()
-            self._attended.append(courier)
+        elif self.is_waited_for():
+            self._attend(courier)
         return courier is not None
+
+    def _dispatch(self, payload: Record | None) -> DispatchedCourier | Errand | None:
+        from migas.spool.record import encode
+
+        text = None if payload is None else encode(payload)
+        patience = values.settings().exit_timeout + _RUNNING_GRACE / 2
+        if self._is_own_courier():
+            self.run_opened(lambda: False)  # where it is not a run that has something to be sent
+            began = time.monotonic()
+            courier = None
+            if self._thread is not None:
+                courier = self._thread.dispatch(text, patience=patience)
+            self._spent += time.monotonic() - began  # on what it had to import
+            return courier
+        from migas.delivery import spawn
+
+        attended = self.is_waited_for()
+        seconds = self._exit_seconds() if self._is_exiting else _EARLY_SECONDS
+        return spawn.dispatch(
+            way.find(),
+            text,
+            attended_for=seconds if attended else None,
+            patience=patience if attended else None,
+            at_exit=attended and self._is_exiting,
+        )
+
+    def _is_own_courier(self) -> bool:
+        return way.find().kind == "thread"
+
+    def _attend(self, courier: DispatchedCourier | Errand | None) -> None:
+        self._forget_ended()
+        if courier is not None:
+            self._attended.append(courier)
 
     def _forget_ended(self) -> None:
         for courier in [one for one in self._attended if one.wait(0.0)]:
@@ -164,7 +235,7 @@ class Couriers:
 
     def _wait(self) -> None:
         """Give each its moment, one for all together, and end it then."""
-        deadline = time.monotonic() + self._exit_seconds()
+        deadline = time.monotonic() + self._exit_seconds() - self._spent
         couriers, self._attended = self._attended, []
         for courier in couriers:
             has_ended = False
@@ -179,11 +250,3 @@ class Couriers:
         """How long the program waits at its end, a little longer where an `R` is just sent."""
         is_near = time.monotonic() - self._running_at < RUNNING_SECONDS
         return values.settings().exit_timeout + (_RUNNING_GRACE if is_near else 0.0)
-
-
-def is_waited_for() -> bool:
-    """Whether a courier has only the moment that the program waits for it at its end."""
-    from migas.host import environment
-
-    mode = values.delivery()
-    return mode == "inline" or (mode == "auto" and environment.is_short_lived())

@@ -13,7 +13,7 @@ import threading
 import time
 
 from migas import log
-from migas.delivery.couriers import Couriers, is_waited_for
+from migas.delivery.couriers import Couriers
 from migas.delivery.timer import Watch
 from migas.host import forks, process
 from migas.host.descriptors import Reserve
@@ -66,11 +66,20 @@ class Delivery:
             self._reserve.fill(spool.root)
             self._open.add(path)
             self._arm_marks(spool)
+        try:
+            self._couriers.run_opened(self._has_others)
+        except Exception as error:  # noqa: BLE001  a bundle may lack anything
+            log.debug("what earlier runs left cannot be sent: %r", error)
         return OpenRun(self, path)
 
     def without_record(self) -> OpenRun:
         """A run of which nothing is written down before its end."""
         return OpenRun(self, None)
+
+    def ensure_running(self) -> None:
+        """Start again, when something is due, the threads that a fork stopped."""
+        self.watch.ensure_running()
+        self._couriers.ensure_running()
 
     def make_room(self) -> None:
         """See that one more file can be opened: a run may end for want of descriptors."""
@@ -145,7 +154,7 @@ class Delivery:
     def at_exit(self) -> None:
         """Send a courier for what still waits, and give it its moment where it has only that."""
         self.watch.close()
-        if self._held and is_waited_for():
+        if self._held and self._couriers.is_waited_for():
             # No end will come any more that could overtake them, and somebody waits.
             for path in self._held.values():
                 self._usable_spool().hasten(path)
@@ -156,7 +165,7 @@ class Delivery:
                 self._marks.erase()
 
     def prepare_fork(self) -> None:
-        """Stop the thread; until it runs again, nobody can touch the open records."""
+        """Stop our threads; until they run again, nobody can touch the open records."""
         if self._marks is not None:
             self._marks.before_fork()
         if self.watch.pause():
@@ -166,6 +175,7 @@ class Delivery:
                     os.utime(path, (then, then))
                 except OSError as error:
                     log.debug("an open record could not be touched: %s", error)
+        self._couriers.pause()
 
     def after_fork(self) -> None:
         """In the parent of a fork: go on."""
@@ -201,6 +211,11 @@ class Delivery:
             if self._open:
                 self._reserve.fill(spool.root)  # what was given up is free again
         return None
+
+    def _has_others(self) -> bool:
+        """Whether there is anything in the spool but this process's open runs."""
+        spool = self._usable_spool()
+        return bool(spool.names(layout.READY)) or len(spool.open_paths()) > len(self._open)
 
     def _usable_spool(self) -> Spool:
         if self._spool is None:
@@ -341,7 +356,7 @@ def current() -> Delivery:
                 _install_hooks()
                 _import_rooms()
                 _current = Delivery()
-    _current.watch.ensure_running()
+    _current.ensure_running()
     return _current
 
 

@@ -14,6 +14,7 @@ import sys
 import time
 
 from migas import log
+from migas.delivery.way import MAIN_FILE, VARIABLE
 from migas.host import children
 from migas.host.descriptors import OwnDescriptor
 
@@ -21,12 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VARIABLE = "_MIGAS_COURIER"
-"""Set in a courier's environment, so that nothing in it is tracked or starts another."""
+    from migas.delivery.way import Way
 
 COURIER_ARGUMENTS = ("flush", "--courier")
-
-_INTERPRETERS = ("python", "pypy")
 
 # The shell starts the courier and ends at once, so that it becomes nobody's child. A command in the
 # background reads /dev/null unless told otherwise, hence the detour for its standard input.
@@ -84,26 +82,8 @@ class DispatchedCourier:
             self._child.returncode = 0
 
 
-def can_start() -> bool:
-    """Whether `sys.executable` is a plain interpreter, no frozen program or host."""
-    executable = sys.executable
-    return (
-        bool(executable)
-        and os.path.isabs(executable)
-        and not getattr(sys, "frozen", False)
-        and _is_interpreter(os.path.basename(executable))
-        and VARIABLE not in os.environ
-    )
-
-
-def _is_interpreter(name: str) -> bool:
-    """Whether a program's name is one such as `python3`, `python3.13t`, `pypy3.11` or `pythonw`."""
-    name = name.lower().removesuffix(".exe")
-    bare = name[:-1] if name[-1:].isalpha() else name
-    return any(text.rstrip("0123456789.") in _INTERPRETERS for text in (name, bare))
-
-
 def dispatch(
+    way: Way,
     payload: bytes | None = None,
     *,
     attended_for: float | None = None,
@@ -114,6 +94,7 @@ def dispatch(
     """Start a courier and return at once.
 
     Args:
+        way: With which interpreter.
         payload: A record that could not be spooled, handed over through standard input.
         attended_for: Seconds that somebody will wait for it before killing it; None when it is on
             its own from now on.
@@ -124,7 +105,9 @@ def dispatch(
     Returns:
         The courier, or None when none could be started, or not without the program's noticing.
     """
-    command = [sys.executable, "-P", *_isolation(), _main_file(), *COURIER_ARGUMENTS]
+    command = [way.interpreter, "-P", *_isolation(), MAIN_FILE, *COURIER_ARGUMENTS]
+    if way.library != os.path.dirname(os.path.dirname(MAIN_FILE)):
+        command.append(f"--library={way.library}")
     if by_hand:
         command.append("--now")
     if payload is not None:
@@ -213,10 +196,6 @@ def _environment() -> dict[str, str]:
     }
     environ[VARIABLE] = "1"
     return environ
-
-
-def _main_file() -> str:
-    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "__main__.py")
 
 
 def _windows_flags() -> int:

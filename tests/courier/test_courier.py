@@ -291,16 +291,6 @@ def test_a_program_without_standard_streams_is_served(
         assert len(server.wait_for_breadcrumbs(1)) == 1
 
 
-@pytest.mark.parametrize(
-    "trick", ["sys.executable = '/usr/bin/blender'", "sys.frozen = True", "sys.executable = ''"]
-)
-def test_nothing_but_a_plain_interpreter_is_started(desk: Desk, server: Any, trick: str) -> None:
-    desk.run(f"import sys\n{trick}\n{SHORT}")
-
-    assert len(desk.waiting()) == 1
-    assert desk.couriers() == []
-
-
 def test_after_no_route_the_next_programs_only_write(desk: Desk, server: Any) -> None:
     server.behave("refused")
     desk.run(SHORT)

@@ -1,0 +1,256 @@
+"""The courier where no process can be one: a thread of this program, waited for as inline ones are.
+
+It begins with the first run, since Python 3.12 and later start none at the interpreter's end, and
+waits for errands. A second thread makes its requests and can be left behind in any of them. Both
+are stopped before a fork, and begin again when they are next needed. Neither imports anything: a
+program that forked meanwhile would leave its child with half a module, or hang on an import's lock.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+
+from migas import log
+from migas.courier import main as courier
+from migas.courier.drain import Clock
+from migas.courier.sender import Sender
+from migas.host import environment, forks, threads
+from migas.settings import permission
+from migas.transport.deadlines import Worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from migas.courier.drain import Drain
+
+_FORK_SECONDS = 0.2
+"""How long a fork waits for the answer to the one request that is being made."""
+
+_FORMER_SECONDS = 5.0
+
+_SHARE = 0.9
+"""Of the time that the program waits; the rest is for putting back what was not sent."""
+
+
+class CourierThread:
+    """The thread, and the errands that it is sent on, one after the other."""
+
+    def __init__(self) -> None:
+        self._errands: queue.SimpleQueue[Errand | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._worker: Worker | None = None
+        self._current: Errand | None = None
+        self._former: threading.Thread | None = None
+
+    def dispatch(self, payload: bytes | None, *, patience: float) -> Errand | None:
+        """Have what waits sent, and return at once.
+
+        Args:
+            payload: A record that could not be spooled.
+            patience: Seconds that the program waits at its end.
+
+        Returns:
+            The errand, or None where no thread can be started for it.
+        """
+        if not self.ensure_running() or not _import_all():
+            return None
+        errand = Errand(payload, patience)
+        self._errands.put(errand)
+        return errand
+
+    def ensure_running(self) -> bool:
+        """Start the thread, also again after a fork; whether there is one."""
+        if self._thread is None:
+            try:
+                self._worker = self._worker or Worker()
+                self._thread = threads.start(self._serve, "migas-courier")
+            except RuntimeError as error:
+                log.debug("no thread can be started: %s", error)
+        return self._thread is not None
+
+    def pause(self) -> None:
+        """Stop before a fork; an errand that is not over begins anew when this is next needed."""
+        thread, self._thread = self._thread, None
+        worker, self._worker = self._worker, None
+        if thread is None or worker is None:
+            return
+        before, self._errands = self._errands, queue.SimpleQueue()
+        before.put(None)
+        current = self._current
+        if current is not None:
+            current.stop()
+        threads.join(thread, _FORK_SECONDS)
+        if thread.is_alive():
+            worker.cut_short("broken off")
+            threads.join(thread, _FORK_SECONDS)
+        else:
+            worker.end()
+        interrupted, self._current = self._current, None
+        self._former = thread
+        if interrupted is not None and not thread.is_alive():
+            interrupted.begin_anew()
+            self._errands.put(interrupted)
+        while not before.empty():
+            if (errand := before.get()) is not None:
+                self._errands.put(errand)
+
+    def _serve(self) -> None:
+        errands, worker = self._errands, self._worker
+        if self._former is not None:
+            self._former.join(_FORMER_SECONDS)  # on a slow machine it may still hold the lease
+        while (errand := errands.get()) is not None:
+            self._current = errand
+            if worker is not None and worker.is_abandoned:
+                worker = self._worker = _new_worker() or worker
+            if self._errands is errands:
+                errand.run(worker)
+            if self._errands is not errands:
+                return  # stopped before a fork, and the errand is not over
+            self._current = None
+
+
+class Errand:
+    """One time of sending what waits; to who waits for it, it is what a courier's process is.
+
+    Args:
+        payload: A record that could not be spooled.
+        patience: Seconds that the program waits at its end.
+    """
+
+    def __init__(self, payload: bytes | None, patience: float) -> None:
+        self._payload = payload
+        self._patience = patience
+        self._until = time.monotonic() + courier.LIFE_SECONDS
+        self._worker: Worker | None = None
+        self._sender: Sender | None = None
+        self._drain: Drain | None = None
+        self._clock = _WakingClock()
+        self._is_stopped = False
+        # A lock rather than an event: a signal's handler may wait while another one waits.
+        self._is_running = threading.Lock()
+        self._is_running.acquire()
+
+    def run(self, worker: Worker | None) -> None:
+        """Do it, in the courier's thread.
+
+        Args:
+            worker: Makes the requests; None where nothing can.
+        """
+        self._worker = worker
+        try:
+            if worker is not None and permission.refusal_by_user() is None:
+                self._run(worker)
+        except Exception as error:  # noqa: BLE001  a thread of ours must print nothing
+            log.debug("what waits could not be sent: %r", error)
+        finally:
+            self._is_running.release()
+
+    def begin_anew(self) -> None:
+        """Be as new after it was stopped."""
+        self._drain = self._sender = None
+        self._clock = _WakingClock()
+        self._is_stopped = False
+        self._is_running.acquire(blocking=False)
+
+    def _run(self, worker: Worker) -> None:
+        sender = self._sender = Sender(courier.ANSWER_SECONDS, self._until, worker=worker)
+        try:
+            if environment.is_array_task():
+                self._clock.sleep(courier.spread(self._patience))
+            if self._payload is not None:
+                courier.send_payload(sender, self._payload)
+                self._payload = None
+            drain = self._drain = courier.drain_for(
+                sender, clock=self._clock, patience=self._patience
+            )
+            if drain is not None and not self._is_stopped:
+                drain.run(time.time() + self._until - time.monotonic())
+        finally:
+            sender.close()
+
+    def stop(self) -> None:
+        """Have it end as soon as the request that is being made has its answer."""
+        self._is_stopped = True
+        if self._drain is not None:
+            self._drain.stop()
+        self._clock.wake()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is over; what it is doing then is broken off.
+
+        Args:
+            seconds: At most this long.
+
+        Returns:
+            Whether it is over.
+        """
+        if seconds <= 0:
+            return self._is_over_within(0.0)
+        self._hurry(time.monotonic() + seconds)
+        if self._is_over_within(seconds * _SHARE):
+            return True
+        self.kill()
+        return self._is_over_within(seconds * (1 - _SHARE))
+
+    def kill(self) -> None:
+        """Have it end now: what cannot be broken off ends with the interpreter."""
+        self.stop()
+        worker = self._worker
+        if worker is not None and not worker.is_abandoned and not self._is_over_within(0.0):
+            worker.cut_short()
+
+    def forget(self) -> None:
+        """Let it go on alone."""
+
+    def _hurry(self, until: float) -> None:
+        self._until = until
+        if self._sender is not None:
+            self._sender.until = until
+        if self._drain is not None:
+            self._drain.hurry(time.time() + until - time.monotonic())
+
+    def _is_over_within(self, seconds: float) -> bool:
+        is_over = self._is_running.acquire(timeout=max(seconds, 0.0))
+        if is_over:
+            self._is_running.release()
+        return is_over
+
+
+class _WakingClock(Clock):
+    """A clock whose sleeper can be woken, once and for all."""
+
+    def __init__(self) -> None:
+        self._is_asleep = threading.Lock()
+        self._is_asleep.acquire()
+
+    def sleep(self, seconds: float) -> None:
+        if self._is_asleep.acquire(timeout=seconds):
+            self._is_asleep.release()
+
+    def wake(self) -> None:
+        if self._is_asleep.locked():
+            self._is_asleep.release()
+
+
+def _import_all() -> bool:
+    """Import what the thread needs, in the thread that asks it; whether all is there."""
+    try:
+        if "migas.transport.client" not in sys.modules:
+            with forks.held_off():
+                import random  # noqa: F401
+
+                from migas.transport import client  # noqa: F401
+    except Exception as error:  # noqa: BLE001  a bundle may lack anything
+        log.debug("nothing can be sent from here: %r", error)
+        return False
+    return True
+
+
+def _new_worker() -> Worker | None:
+    try:
+        return Worker()
+    except RuntimeError as error:
+        log.debug("no thread can be started: %s", error)
+        return None
