@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from migas.delivery import privacy
+from migas.delivery import privacy, way
 from migas.message import breadcrumb
 from migas.settings import identity, permission, places, policy, setup, table, values
 from migas.spool import layout
@@ -21,11 +21,11 @@ def status() -> dict[str, Any]:
     """Whether runs are reported from here and why, to whom, and what is kept where.
 
     Returns:
-        `enabled`, `reason` (why not, or None), `endpoint`, `user_id`, `delivery`, `timeout`
-        (seconds), `error_text`, `variables` (those that are set), `config_folder`, `policies`
-        (`path` and `problem` of each file that was found), `spool` (`folder` and how many lie
-        where), `last_success` and `last_failure` (seconds since the epoch, or None),
-        `last_failure_reason`.
+        `enabled`, `reason` (why not, or None), `endpoint`, `user_id`, `delivery`, `courier`
+        (what sends from here, and why), `timeout` (seconds), `error_text`, `variables` (those that
+        are set), `config_folder`, `policies` (`path` and `problem` of each file that was found),
+        `spool` (`folder` and how many lie where), `last_success` and `last_failure` (seconds since
+        the epoch, or None), `last_failure_reason`.
     """
     setup.setup()
     reason = permission.refusal()
@@ -37,6 +37,7 @@ def status() -> dict[str, Any]:
         "endpoint": _endpoint(),
         "user_id": identity.kept_user_id(folder) if folder and reason is None else None,
         "delivery": values.delivery(),
+        "courier": str(way.find()),
         "timeout": values.settings().timeout,
         "error_text": values.settings().error_text,
         "variables": {

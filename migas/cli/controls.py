@@ -102,6 +102,7 @@ def _status(options: argparse.Namespace) -> int:
         "server": told["endpoint"] or "none",
         "user id": told["user_id"] or "none",
         "delivery": told["delivery"],
+        "sent by": told["courier"],
         "about errors": told["error_text"],
         "variables": " ".join(f"{n}={v}" for n, v in told["variables"].items()) or "none set",
         "policy files": ", ".join(
