@@ -40,7 +40,9 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def _limited(item: pytest.Item) -> Generator[None, Any, Any]:
+    own = item.get_closest_marker("seconds")
     seconds = CAMPAIGN_SECONDS if item.get_closest_marker("slow") else SECONDS
+    seconds = own.args[0] if own else seconds
 
     def interrupt(*_: object) -> None:
         pytest.fail(f"it hangs: {seconds:.0f} s have passed")

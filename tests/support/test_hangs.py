@@ -40,12 +40,12 @@ def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     )
     (folder / "test_it.py").write_text(text)
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "1", "-p", "no:cacheprovider", str(folder)],
+        [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", str(folder)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
 
