@@ -316,6 +316,13 @@ def test_an_answer_over_64_kib_is_a_message(pointed: FaultServer) -> None:
     assert "64 KiB" in answer["message"]
 
 
+def test_an_answer_without_an_end_is_given_up_whatever_it_announces(pointed: FaultServer) -> None:
+    pointed.behave("endless")
+    answer = migas.get_projects()
+    assert answer["success"] is False
+    assert "64 KiB" in answer["message"]
+
+
 @pytest.mark.parametrize(
     "told",
     [

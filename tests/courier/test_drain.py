@@ -256,6 +256,24 @@ def test_a_plea_for_silence_is_respected_by_hand_too(
     assert spool.count()["ready"] == 3
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "left"), [(429, "silenced", 1), (503, "failed", 1), (413, "refused", 0)]
+)
+def test_a_plea_to_retry_after_a_while_hides_no_answer(
+    spool: Spool, server: FaultServer, drain: Draining, status: int, kind: str, left: int
+) -> None:
+    pleading = Answer(status, {"detail": "Not now."}, headers=(("Retry-After", "1200"),))
+    server.behave(lambda _request: pleading)
+    spool.put(record(server.url))
+
+    drain()
+
+    assert spool.count()["ready"] == left
+    backoff = Backoff(spool.root)
+    assert backoff.states()[server.url].get("kind", "refused") == kind
+    assert (backoff.seconds_left(server.url, by_hand=True) > 600) is (kind == "silenced")
+
+
 def test_a_dead_server_does_not_hold_up_another(
     spool: Spool, server: FaultServer, drain: Draining
 ) -> None:
