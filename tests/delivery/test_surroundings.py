@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from migas.delivery import spawn
 from tests.support.desk import NOBODY, PATIENT, RUN
 from tests.support.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.desk import Desk
 
@@ -159,6 +160,18 @@ def test_a_child_that_is_forked_without_a_descriptor_left_gets_its_signals(desk:
         "      os._exit(0)\n    os.wait()\n"
     )
     assert ended.stdout == b"set()"
+
+
+def test_a_shell_that_does_not_come_to_it_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = tmp_path / "sh"
+    shell.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nsleep 4\necho 4194304\n")
+    shell.chmod(0o700)
+    monkeypatch.setattr(spawn, "_SHELL", str(shell))
+
+    assert spawn.dispatch() is None
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
 
 
 @needs_root

@@ -49,7 +49,9 @@ def torment(connection: socket.socket, turn: threading.Event, *, drip: bool) -> 
                 return
         return
     head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Backend-Server: " + MIGAS
-    connection.sendall(head.encode() + b"\r\nContent-Length: 10\r\nTransfer-Encoding: chunked\r\n\r\n")
+    connection.sendall(
+        head.encode() + b"\r\nContent-Length: 10\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     # The pause keeps the flood from taking the CPU that a client under test needs.
     while not turn.wait(0.001):
         connection.sendall(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
