@@ -33,8 +33,8 @@ _INTERPRETERS = ("python", "pypy")
 _LAUNCH = 'exec 3<&0; "$@" <&3 3<&- 2>/dev/null & echo $!'
 _SHELL = "/bin/sh"
 _LAUNCH_SECONDS = 1.0
-"""The shell needs milliseconds. One that finds no room for a process tries for a quarter of a minute,
-during which the program would stand still."""
+"""The shell needs milliseconds. One that finds no room for a process tries for a quarter of a
+minute, during which the program would stand still."""
 
 _KEPT_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
 

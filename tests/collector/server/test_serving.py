@@ -18,6 +18,8 @@ import pytest
 from migas.collector.server import slow_clients
 from tests.support.certificates import PrivateAuthority
 from tests.support.collector import CollectorProcess
+from tests.support.desk import wait_until
+from tests.support.postgres import running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +73,32 @@ def test_workers_share_the_work_and_are_replaced(database: Database) -> None:
         collector.kill()
     assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
     assert database.value("SELECT count(*) FROM crumbs") == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_worker_that_dies_while_the_database_is_away_is_replaced_afterwards() -> None:
+    with running_postgres(durable=False) as postgres:
+        collector = CollectorProcess(
+            Path(), database_url=postgres.url(), arguments=["--workers", "2", "--rate-limit", "0"]
+        )
+        collector.start()
+        try:
+            process = collector.process
+            assert process is not None
+            first, second = children(process.pid)
+            postgres.kill()
+            os.kill(first, signal.SIGKILL)
+            # Two attempts to replace it have begun: one, at least, was in vain.
+            tried: set[int] = set()
+            wait_until(lambda: len(tried.update(children(process.pid)) or tried) >= 4)
+            postgres.start()
+            wait_until(lambda: len(children(process.pid)) == 2)
+            with closing(http.client.HTTPConnection("127.0.0.1", collector.port, 20)) as connection:
+                assert post(connection) == 202
+            assert second in children(process.pid)
+            assert collector.stop() == 0
+        finally:
+            collector.kill()
 
 
 def test_tls_is_served_with_a_certificate(tmp_path: Path) -> None:
