@@ -141,6 +141,36 @@ def test_a_run_that_has_no_descriptor_left_says_how_it_ended(both: Desk, server:
     )
 
 
+ANSWERED = "; assert not answer['success'] and answer['message'], answer"
+USES = {
+    "track": "assert migas.track('a/b', '1')(main)() == 5",
+    "handlers": "assert migas.track('a/b', '1', ['nipype'], signals=['SIGTERM'])(main)() == 5",
+    "statement": "migas.track('a/b', '1')",
+    "start": "run = migas.track('a/b', '1').start(); run.stop()",
+    "session": "with migas.session('a/b', '1') as run: run.update(status_desc='x'), run.fail('x')",
+    "track_exit": "migas.track_exit('a/b', '1')",
+    "add_project": f"answer = migas.add_project('a/b', '1'){ANSWERED}",
+    "add_breadcrumb": f"answer = migas.add_breadcrumb('a/b', '1'){ANSWERED}",
+    "wait": f"answer = migas.add_breadcrumb('a/b', '1', wait=True){ANSWERED}",
+    "check_project": f"answer = migas.check_project('a/b', '1'); answer['latest']{ANSWERED}",
+    "get_usage": f"answer = migas.get_usage('a/b', '2026-01-01'); answer['hits']{ANSWERED}",
+    "get_projects": f"answer = migas.get_projects(){ANSWERED}",
+    "flush": "assert not migas.flush(0.1)",
+}
+
+
+@pytest.mark.parametrize("used", ["", "; migas.track; migas.track_exit; migas.flush"])
+@pytest.mark.parametrize("use", USES)
+def test_what_is_used_without_a_descriptor_left_raises_nothing(
+    desk: Desk, use: str, used: str
+) -> None:
+    ended = desk.run(
+        f"{NARROW}import migas; migas.setup(){used}\ndef main(): return 5\n"
+        f"try:\n  {EXHAUST}\nexcept OSError: pass\n{USES[use]}\nfiles.clear()\nprint('hi')"
+    )
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
+
+
 def test_a_run_around_one_that_had_no_descriptor_left_has_one(desk: Desk, server: Any) -> None:
     inner = RUN.replace("lab/tool", "lab/inner")
     desk.run(
