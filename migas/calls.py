@@ -144,27 +144,23 @@ def add_breadcrumb(
     Returns:
         `{'success', 'message'}`; without `wait`, the message says that it is queued.
     """
-
-    def problem() -> str | None:
-        return _breadcrumb_problem(project, project_version, fields)
-
-    if wait and not _is_kept_here():
-
-        def ask(client: Client, timeout: float) -> Any:
-            composed = privacy.compose(project, project_version, fields)
-            crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
-            _note_running(crumb)
-            return client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
-
-        answer: BreadcrumbAnswer = _call(ask, {"message": ""}, problem)
-        return answer
     try:
         refusal = permission.refusal()
         if refusal is not None:
             return permission.refused(refusal, {"message": ""})  # type: ignore[return-value]
-        found = problem()
+        found = _breadcrumb_problem(project, project_version, fields)
         if found is not None:
             return {"success": False, "message": found}
+        if wait and not _is_kept_here():
+
+            def ask(client: Client, timeout: float) -> Any:
+                composed = privacy.compose(project, project_version, fields)
+                crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
+                _note_running(crumb)
+                return client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
+
+            answer: BreadcrumbAnswer = _call(ask, {"message": ""}, lambda: None)
+            return answer
         delivery.current().queue(privacy.compose(project, project_version, fields))
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("add_breadcrumb failed: %r", error)
@@ -278,6 +274,8 @@ def flush(timeout: float = 5.0) -> bool:
         Whether nothing waits any more.
     """
     try:
+        if permission.refusal() is not None:
+            return False
         return delivery.current().flush(max(float(timeout), 0.0))
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("flush failed: %r", error)
