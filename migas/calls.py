@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from migas import log
 from migas.delivery import delivery, privacy
+from migas.host.terminal import printable
 from migas.message.breadcrumb import (
     MAX_REQUEST_BYTES,
     compose,
@@ -343,7 +344,7 @@ def _call(
         return _answer(ask, shape, problem, compose_it)
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("an explicit call failed: %r", error)
-        return {**shape, "success": False, "message": _clean(f"The call failed: {error!r}")}
+        return {**shape, "success": False, "message": printable(f"The call failed: {error!r}")}
 
 
 def _answer(
@@ -369,7 +370,7 @@ def _answer(
         answer = ask(client_for(values.settings().endpoint), timeout)
     except NoAnswerError as error:
         log.debug("%s: %s", values.settings().endpoint, error)
-        return {**shape, "success": False, "message": _clean(str(error))}
+        return {**shape, "success": False, "message": printable(str(error))}
     if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
         return {**shape, "success": False, "message": "The answer has another shape."}
     return _shaped(answer, shape)
@@ -390,17 +391,12 @@ def _shaped(answer: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
     for name, default in shape.items():
         value = answer.get(name, default)
         if isinstance(value, str):
-            value = _clean(value)
+            value = printable(value)
         elif isinstance(value, list):
-            value = [_clean(member) for member in value if isinstance(member, str)]
+            value = [printable(member) for member in value if isinstance(member, str)]
         is_expected = default is None or value is None or isinstance(value, type(default))
         shaped[name] = value if is_expected else default
     return shaped
-
-
-def _clean(text: str) -> str:
-    """A server's text without control characters, which could steer a terminal."""
-    return "".join(char for char in text if char.isprintable() or char == "\n")
 
 
 def _stored_answer(client: Client, crumb: Breadcrumb, timeout: float) -> dict[str, Any]:

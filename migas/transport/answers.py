@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 
+from migas.host.terminal import printable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,14 +23,14 @@ class NoAnswerError(Exception):
     """No usable answer came from a migas server.
 
     Args:
-        reason: A sentence for people.
+        reason: A sentence for people; a server may have written part of it.
         kind: `no route` (no connection could be made), `timeout`, `silenced` (429), `refused` (a
             migas server says no to this very request) or `failed` (anything else).
         retry_after: Seconds of silence that the server asked for.
     """
 
     def __init__(self, reason: str, kind: str, retry_after: float | None = None) -> None:
-        super().__init__(reason)
+        super().__init__(printable(reason))
         self.kind = kind
         self.retry_after = retry_after
 

@@ -14,6 +14,7 @@ import pytest
 import migas.settings
 from migas.settings import table
 from migas.transport.answers import Answer, NoAnswerError, forgotten
+from tests.support import answers as faulty
 from tests.support.collector import run_command, running_collector
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
@@ -364,6 +365,25 @@ def test_what_a_server_refused_is_told_with_its_reason(tmp_path):
     told = person.asks("status")
     assert told["last_failure"] is not None
     assert told["last_failure_reason"] == "The server does not know the project 'lab/tool'"
+
+
+def test_no_server_steers_a_terminal(tmp_path):
+    evil = "\x1b[2J\x9b31m\u202e now"
+    with FaultServer() as server:
+        refusal = {"data": None, "errors": [{"message": evil}]}
+        server.behave(lambda _request: faulty.Answer(400, refusal))
+        person = Person(tmp_path, server.url)
+        person.python(FAILING, MIGAS_DELIVERY="spool")
+        said = [
+            person.types("flush", status=1, MIGAS_LOG_LEVEL="DEBUG"),
+            person.types("status"),
+            person.types("check", "lab/tool", "1.0", status=1),
+            person.types("usage", "lab/tool", status=1),
+            person.types("forget", "--remote"),
+        ]
+    texts = [done.stdout + done.stderr for done in said]
+    assert all("now" in text for text in texts[:4])
+    assert not [text for text in texts if set("\x1b\x9b\u202e") & set(text)]
 
 
 def test_what_a_server_stores_without_knowing_a_release_is_delivered(tmp_path, shared_collector):
