@@ -81,6 +81,15 @@ def waiting() -> list[tuple[str, bytes]]:
     return found
 
 
+def given_up() -> int:
+    """How many breadcrumbs were given up as too old, lately.
+
+    Raises:
+        RuntimeError: No home directory is known for this user.
+    """
+    return Spool(places.state_folder()).dropped().get("too old", 0)
+
+
 def example(project: str, version: str) -> tuple[str, bytes]:
     """What a run of a project that completes now would send: its server and the exact bytes.
 

@@ -206,13 +206,16 @@ def _flush(options: argparse.Namespace) -> int:
     if refusal is not None:
         return complain(f"Nothing is sent: {refusal}.")
     try:
+        before = account.given_up()
         delivered, refused, waiting = courier.flush(options.timeout)
+        too_old = account.given_up() - before
     except (OSError, RuntimeError) as error:
         return complain(f"The spool cannot be used: {error}.")
     _tell(
         options,
-        {"delivered": delivered, "refused": refused, "waiting": waiting},
-        f"{delivered} delivered, {refused} refused by the server, {waiting} still waiting",
+        {"delivered": delivered, "refused": refused, "too_old": too_old, "waiting": waiting},
+        f"{delivered} delivered, {refused} refused by the server, {waiting} still waiting"
+        + (f", {too_old} given up as too old" if too_old else ""),
     )
     return 1 if waiting or refused else 0
 
