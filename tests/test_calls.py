@@ -163,7 +163,7 @@ def test_a_wrong_date_is_a_message(start: Any, collector: CollectorProcess) -> N
     assert repr(start) in answer["message"]
 
 
-@pytest.mark.parametrize("project", ["tool", "", "/", None, 7, b"lab/tool"])
+@pytest.mark.parametrize("project", ["tool", "", "/", "lab/..", "./tool", None, 7, b"lab/tool"])
 @pytest.mark.parametrize("name", ["add_project", "add_breadcrumb", "check_project", "get_usage"])
 def test_a_project_that_no_server_can_know_is_a_message(
     name: str, project: Any, collector: CollectorProcess

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from contextlib import aclosing
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TextIO
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from migas.collector.counts.reports import Reports
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# At the beginning of any line: some programs take a field's lines apart.
+_FORMULA = re.compile(r"^(?=\s*[=+\-@\t\r\uff0b\uff0d\uff1d\uff20])", re.MULTILINE)
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 async def export(
@@ -24,8 +27,9 @@ async def export(
 ) -> None:
     """Write breadcrumbs as CSV with a heading, in the order of their commits.
 
-    Times are ISO 8601 in UTC, and every field is in quotation marks. A text that a spreadsheet
-    would run as a formula gets an apostrophe in front: senders are strangers.
+    Times are ISO 8601 in UTC, and every field is in quotation marks. A line that a spreadsheet
+    would run as a formula gets an apostrophe in front, and a character that would steer a terminal
+    is written as its code: senders are strangers.
 
     Args:
         reports: Reads them.
@@ -54,6 +58,7 @@ def _write(writer: Writer, row: Sequence[object]) -> None:
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        text = _STEERING.sub(lambda found: ascii(found[0])[1:-1], value)
+        return _FORMULA.sub("'", text)
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from migas.collector.server import slow_clients
+from migas.collector.server.serve import MAX_FILES
 from tests.support.certificates import PrivateAuthority
-from tests.support.collector import CollectorProcess
+from tests.support.collector import CollectorProcess, running_collector
 from tests.support.desk import wait_until
 from tests.support.postgres import running_postgres
 
@@ -146,6 +148,19 @@ def test_without_a_proxy_nobody_chooses_an_address(live_collector_limit: LiveCol
 def live_collector_limit(live_server: Any, database: Database) -> Iterator[LiveCollector]:
     with live_server.collector(database, limit=2) as running:
         yield running
+
+
+def test_as_many_connections_are_held_as_the_system_allows() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard - 1, 200), hard))
+    try:
+        with running_collector() as collector:
+            assert collector.process is not None
+            limits = Path(f"/proc/{collector.process.pid}/limits").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
+    assert int(line.split()[3]) == min(hard, MAX_FILES)
 
 
 @pytest.mark.parametrize(
