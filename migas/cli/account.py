@@ -40,7 +40,7 @@ def status() -> dict[str, Any]:
         "timeout": values.settings().timeout,
         "error_text": values.settings().error_text,
         "variables": {
-            name: _without_credentials(os.environ[name])
+            name: table.without_credentials(os.environ[name])
             for name in table.VARIABLES
             if os.environ.get(name)
         },
@@ -54,15 +54,10 @@ def status() -> dict[str, Any]:
 def _endpoint() -> str | None:
     """The server that reports go to or, for who is opted out, would go to; no credentials."""
     try:
-        endpoint = table.base_url(values.endpoint_named() or values.settings().endpoint)
+        named = values.endpoint_named() or values.settings().endpoint
+        return table.base_url(table.without_credentials(named))
     except ValueError:
         return None
-    return _without_credentials(endpoint)
-
-
-def _without_credentials(text: str) -> str:
-    scheme, mark, rest = text.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else text
 
 
 def waiting() -> list[tuple[str, bytes]]:
