@@ -32,6 +32,7 @@ if permission.refusal_by_user() is None:
     # Not left to the first run: a child that is forked while another thread imports a module waits
     # for that module for ever. Who is opted out never needs them.
     import migas.delivery.delivery
+    import migas.delivery.privacy
     import migas.tracking.nesting  # noqa: F401
 
 _current: contextvars.ContextVar[Session | None] = contextvars.ContextVar("migas", default=None)
