@@ -13,6 +13,7 @@ import pytest
 from migas.delivery import spawn
 from tests.support.desk import NOBODY, PATIENT, RUN
 from tests.support.records import record
+from tests.support.silent_files import silent_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,6 +203,19 @@ def test_a_shell_that_does_not_come_to_it_is_given_up(
 
     assert spawn.dispatch() is None
     assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+
+
+@needs_root
+def test_a_state_folder_that_never_answers_holds_nobody(both: Desk, server: Any) -> None:
+    folder = both.folder / "silent"
+    with silent_files(folder) as is_mounted:
+        if not is_mounted:
+            pytest.skip("this machine does not let us mount a file system")
+        both.settings["MIGAS_STATE_DIR"] = str(folder / "state")
+        # A courier that has sent cannot leave: its look at the folder waits for the program's.
+        ended = both.run(SHORT.replace("exit_timeout=30", "exit_timeout=8"))
+        assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
+        assert_arrives(server)
 
 
 @needs_root
