@@ -61,10 +61,48 @@ def __getattr__(name: str) -> object:
     room = _ROOMS.get(name)
     if room is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Not `importlib`, which would be another module to load.
-    value = getattr(__import__(f"{__name__}.{room}", fromlist=(name,)), name)
+    try:
+        # Not `importlib`, which would be another module to load.
+        value = getattr(__import__(f"{__name__}.{room}", fromlist=(name,)), name)
+    except OSError as error:
+        return _Absent(success=False, message=f"migas cannot be loaded: {error}")
     globals()[name] = value
     return value
+
+
+class _Absent(dict[str, object]):
+    """Stands in for what cannot be loaded, where no more file can be opened: it does nothing.
+
+    It is a decorator that hands its function back, a context manager, a run that sends nothing,
+    and a call's answer that says why.
+    """
+
+    def __call__(self, *values: object, **_fields: object) -> object:
+        is_decorating = len(values) == 1 and callable(values[0])
+        return values[0] if is_decorating else self
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __missing__(self, _key: str) -> None:
+        return None
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __enter__(self) -> object:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        return None
+
+    async def __aenter__(self) -> object:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        return None
 
 
 def __dir__() -> list[str]:

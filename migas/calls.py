@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from migas import log
 from migas.delivery import hooks, privacy
+from migas.host.terminal import printable
 from migas.message.breadcrumb import (
     MAX_REQUEST_BYTES,
     compose,
@@ -129,7 +130,7 @@ def add_project(project: str, project_version: str, **fields: Any) -> ProjectAns
             client, privacy.compose(project, project_version, fields), timeout
         ),
         _PROJECT_SHAPE,
-        _breadcrumb_problem(project, project_version, fields),
+        lambda: _breadcrumb_problem(project, project_version, fields),
         lambda: privacy.compose(project, project_version, fields),
     )
     return answer
@@ -153,23 +154,23 @@ def add_breadcrumb(
     Returns:
         `{'success', 'message'}`; without `wait`, the message says that it is queued.
     """
-    problem = _breadcrumb_problem(project, project_version, fields)
-    if wait and not _is_kept_here():
-
-        def ask(client: Asks, timeout: float) -> Any:
-            composed = privacy.compose(project, project_version, fields)
-            crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
-            _note_running(crumb)
-            return client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
-
-        answer: BreadcrumbAnswer = _call(ask, {"message": ""}, problem)
-        return answer
-    refusal = permission.refusal()
-    if refusal is not None:
-        return permission.refused(refusal, {"message": ""})  # type: ignore[return-value]
-    if problem is not None:
-        return {"success": False, "message": problem}
     try:
+        refusal = permission.refusal()
+        if refusal is not None:
+            return permission.refused(refusal, {"message": ""})  # type: ignore[return-value]
+        found = _breadcrumb_problem(project, project_version, fields)
+        if found is not None:
+            return {"success": False, "message": found}
+        if wait and not _is_kept_here():
+
+            def ask(client: Asks, timeout: float) -> Any:
+                composed = privacy.compose(project, project_version, fields)
+                crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
+                _note_running(crumb)
+                return client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
+
+            answer: BreadcrumbAnswer = _call(ask, {"message": ""}, lambda: None)
+            return answer
         hooks.current().queue(privacy.compose(project, project_version, fields))
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("add_breadcrumb failed: %r", error)
@@ -197,9 +198,14 @@ def check_project(project: str, project_version: str, **_ignored: Any) -> CheckA
             answer = {**answer, "message": f"The server knows no newest version of {project!r}."}
         return answer
 
-    problem = _project_problem(project, project_version)
-    if problem is None and not any(character.isdigit() for character in project_version):
-        problem = f"The version {project_version!r} cannot be compared; it must be such as '1.2.3'."
+    def problem() -> str | None:
+        found = _project_problem(project, project_version)
+        if found is None and not any(character.isdigit() for character in project_version):
+            return (
+                f"The version {project_version!r} cannot be compared; it must be such as '1.2.3'."
+            )
+        return found
+
     answer: CheckAnswer = _call(ask, _CHECK_SHAPE, problem)
     return answer
 
@@ -222,14 +228,18 @@ def get_usage(
     Returns:
         `{'hits', 'message', 'unique', 'success'}`.
     """
-    problem = _project_problem(project)
-    try:
-        first, last = _date("start", start), None if end is None else _date("end", end)
-    except ValueError as error:
-        problem, first, last = str(error), "", None
+    dates: dict[str, str | None] = {}
+
+    def problem() -> str | None:
+        try:
+            dates["s"] = _date("start", start)
+            dates["e"] = None if end is None else _date("end", end)
+        except ValueError as error:
+            return str(error)
+        return _project_problem(project)
 
     def ask(client: Asks, timeout: float) -> Any:
-        variables = {"p": project, "s": first, "e": last, "u": bool(unique)}
+        variables = {"p": project, **dates, "u": bool(unique)}
         return client.query(_GET_USAGE, variables, "get_usage", timeout)
 
     answer: UsageAnswer = _call(ask, _USAGE_SHAPE, problem)
@@ -248,7 +258,7 @@ def get_projects() -> ProjectsAnswer:
         is_list = isinstance(projects, list) and all(isinstance(name, str) for name in projects)
         return {"success": True, "message": "", "projects": projects} if is_list else None
 
-    answer: ProjectsAnswer = _call(ask, {"message": "", "projects": []}, None)
+    answer: ProjectsAnswer = _call(ask, {"message": "", "projects": []}, lambda: None)
     return answer
 
 
@@ -259,7 +269,7 @@ def send_composed(crumb: Breadcrumb) -> ProjectAnswer:
         As `add_project`.
     """
     answer: ProjectAnswer = _call(
-        lambda client, timeout: _stored_answer(client, crumb, timeout), _PROJECT_SHAPE, None
+        lambda client, timeout: _stored_answer(client, crumb, timeout), _PROJECT_SHAPE, lambda: None
     )
     return answer
 
@@ -274,6 +284,8 @@ def flush(timeout: float = 5.0) -> bool:
         Whether nothing waits any more.
     """
     try:
+        if permission.refusal() is not None:
+            return False
         return hooks.current().flush(max(float(timeout), 0.0))
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("flush failed: %r", error)
@@ -323,7 +335,7 @@ def _is_kept_here() -> bool:
 def _call(
     ask: Callable[[Asks, float], Any],
     shape: dict[str, Any],
-    problem: str | None,
+    problem: Callable[[], str | None],
     compose_it: Callable[[], Breadcrumb] | None = None,
 ) -> Any:
     """Ask the server and give its answer the promised shape, whatever comes back.
@@ -331,14 +343,28 @@ def _call(
     Args:
         ask: Does it, given a client and seconds.
         shape: What is answered beside `success`, and its defaults.
-        problem: Why it need not be asked.
+        problem: Says why it need not be asked, or None.
         compose_it: Gives the breadcrumb to keep where nothing may be sent now.
     """
+    try:
+        return _answer(ask, shape, problem, compose_it)
+    except Exception as error:  # noqa: BLE001  telemetry must never break a program
+        log.debug("an explicit call failed: %r", error)
+        return {**shape, "success": False, "message": printable(f"The call failed: {error!r}")}
+
+
+def _answer(
+    ask: Callable[[Asks, float], Any],
+    shape: dict[str, Any],
+    problem: Callable[[], str | None],
+    compose_it: Callable[[], Breadcrumb] | None,
+) -> dict[str, Any]:
     refusal = permission.refusal()
     if refusal is not None:
         return permission.refused(refusal, shape)
-    if problem is not None:
-        return {**shape, "success": False, "message": problem}
+    found = problem()
+    if found is not None:
+        return {**shape, "success": False, "message": found}
     if _is_kept_here():
         return {**shape, "success": False, "message": _keep(compose_it)}
     timeout = values.settings().timeout
@@ -350,10 +376,7 @@ def _call(
         answer = ask(_only_client or client_for(values.settings().endpoint), timeout)
     except NoAnswerError as error:
         log.debug("%s: %s", values.settings().endpoint, error)
-        return {**shape, "success": False, "message": _clean(str(error))}
-    except Exception as error:  # noqa: BLE001  telemetry must never break a program
-        log.debug("an explicit call failed: %r", error)
-        return {**shape, "success": False, "message": _clean(f"The call failed: {error!r}")}
+        return {**shape, "success": False, "message": printable(str(error))}
     if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
         return {**shape, "success": False, "message": "The answer has another shape."}
     return _shaped(answer, shape)
@@ -374,17 +397,12 @@ def _shaped(answer: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
     for name, default in shape.items():
         value = answer.get(name, default)
         if isinstance(value, str):
-            value = _clean(value)
+            value = printable(value)
         elif isinstance(value, list):
-            value = [_clean(member) for member in value if isinstance(member, str)]
+            value = [printable(member) for member in value if isinstance(member, str)]
         is_expected = default is None or value is None or isinstance(value, type(default))
         shaped[name] = value if is_expected else default
     return shaped
-
-
-def _clean(text: str) -> str:
-    """A server's text without control characters, which could steer a terminal."""
-    return "".join(char for char in text if char.isprintable() or char == "\n")
 
 
 def _stored_answer(client: Asks, crumb: Breadcrumb, timeout: float) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def test_a_wrong_date_is_a_message(start: Any, collector: CollectorProcess) -> N
     assert repr(start) in answer["message"]
 
 
-@pytest.mark.parametrize("project", ["tool", "", "/", None, 7, b"lab/tool"])
+@pytest.mark.parametrize("project", ["tool", "", "/", "lab/..", "./tool", None, 7, b"lab/tool"])
 @pytest.mark.parametrize("name", ["add_project", "add_breadcrumb", "check_project", "get_usage"])
 def test_a_project_that_no_server_can_know_is_a_message(
     name: str, project: Any, collector: CollectorProcess
@@ -311,6 +311,13 @@ def test_no_redirect_is_followed_to_another_host(pointed: FaultServer) -> None:
 def test_an_answer_over_64_kib_is_a_message(pointed: FaultServer) -> None:
     long = Answer(200, {"data": {"get_projects": ["lab/tool" * 10_000]}})
     pointed.behave(lambda _request: long)
+    answer = migas.get_projects()
+    assert answer["success"] is False
+    assert "64 KiB" in answer["message"]
+
+
+def test_an_answer_without_an_end_is_given_up_whatever_it_announces(pointed: FaultServer) -> None:
+    pointed.behave("endless")
     answer = migas.get_projects()
     assert answer["success"] is False
     assert "64 KiB" in answer["message"]

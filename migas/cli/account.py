@@ -41,7 +41,7 @@ def status() -> dict[str, Any]:
         "timeout": values.settings().timeout,
         "error_text": values.settings().error_text,
         "variables": {
-            name: _without_credentials(os.environ[name])
+            name: table.without_credentials(os.environ[name])
             for name in table.VARIABLES
             if os.environ.get(name)
         },
@@ -55,15 +55,10 @@ def status() -> dict[str, Any]:
 def _endpoint() -> str | None:
     """The server that reports go to or, for who is opted out, would go to; no credentials."""
     try:
-        endpoint = table.base_url(values.endpoint_named() or values.settings().endpoint)
+        named = values.endpoint_named() or values.settings().endpoint
+        return table.base_url(table.without_credentials(named))
     except ValueError:
         return None
-    return _without_credentials(endpoint)
-
-
-def _without_credentials(text: str) -> str:
-    scheme, mark, rest = text.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else text
 
 
 def waiting() -> list[tuple[str, bytes]]:
@@ -80,6 +75,15 @@ def waiting() -> list[tuple[str, bytes]]:
             continue  # sent meanwhile, or nothing that would ever be
         found.append((record["endpoint"], breadcrumb.graphql_body(record["breadcrumb"])))
     return found
+
+
+def given_up() -> int:
+    """How many breadcrumbs were given up as too old, lately.
+
+    Raises:
+        RuntimeError: No home directory is known for this user.
+    """
+    return Spool(places.state_folder()).dropped().get("too old", 0)
 
 
 def example(project: str, version: str) -> tuple[str, bytes]:

@@ -8,6 +8,7 @@ import json
 import sys
 
 from migas.cli import account
+from migas.host.terminal import printable
 from migas.message import breadcrumb
 from migas.settings import permission, setup, values
 
@@ -63,7 +64,7 @@ def complain(problem: str) -> int:
     Returns:
         The exit status for it, 2.
     """
-    print(f"migas: {problem}", file=sys.stderr)
+    print(f"migas: {printable(problem)}", file=sys.stderr)
     return 2
 
 
@@ -91,7 +92,7 @@ def _guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
 
 
 def _tell(options: argparse.Namespace, result: Mapping[str, Any], text: str) -> None:
-    print(json.dumps(result) if options.json else text)
+    print(json.dumps(result) if options.json else printable(text))
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -206,13 +207,16 @@ def _flush(options: argparse.Namespace) -> int:
     if refusal is not None:
         return complain(f"Nothing is sent: {refusal}.")
     try:
+        before = account.given_up()
         delivered, refused, waiting = courier.flush(options.timeout)
+        too_old = account.given_up() - before
     except (OSError, RuntimeError) as error:
         return complain(f"The spool cannot be used: {error}.")
     _tell(
         options,
-        {"delivered": delivered, "refused": refused, "waiting": waiting},
-        f"{delivered} delivered, {refused} refused by the server, {waiting} still waiting",
+        {"delivered": delivered, "refused": refused, "too_old": too_old, "waiting": waiting},
+        f"{delivered} delivered, {refused} refused by the server, {waiting} still waiting"
+        + (f", {too_old} given up as too old" if too_old else ""),
     )
     return 1 if waiting or refused else 0
 

@@ -30,6 +30,10 @@ COURIER_ARGUMENTS = ("flush", "--courier")
 # background reads /dev/null unless told otherwise, hence the detour for its standard input.
 _LAUNCH = 'exec 3<&0; "$@" <&3 3<&- 2>/dev/null & echo $!'
 _SHELL = "/bin/sh"
+_LAUNCH_SECONDS = 1.0
+"""The shell needs milliseconds. One that finds no room for a process tries for a quarter of a
+minute, during which the program would stand still."""
+
 _KEPT_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
 
 
@@ -194,10 +198,14 @@ def _launch(
     if not has_shell or child.stdout is None:
         courier = DispatchedCourier(child.pid, None, child)
     else:
-        first_line = child.stdout.readline()
-        output = OwnDescriptor(os.dup(child.stdout.fileno())) if is_kept else None
-        child.stdout.close()
-        child.wait()
+        with child.stdout as told:
+            if not _is_ready(told.fileno(), _LAUNCH_SECONDS):
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait(_LAUNCH_SECONDS)
+                raise subprocess.TimeoutExpired(_SHELL, _LAUNCH_SECONDS)
+            first_line = told.readline()
+            output = OwnDescriptor(os.dup(told.fileno())) if is_kept else None
+        child.wait(_LAUNCH_SECONDS)
         entrance = _entrance(child) if is_warm else None
         courier = DispatchedCourier(int(first_line or b"0"), output, None, entrance)
     if not is_kept:
@@ -216,21 +224,24 @@ def _entrance(child: subprocess.Popen[bytes]) -> OwnDescriptor | None:
 
 def _reached_end(output: OwnDescriptor, deadline: float) -> bool:
     """Wait for a pipe's end; a deadline of the monotonic clock."""
-    import select
-
     while (number := output.number) is not None:
         left = max(deadline - time.monotonic(), 0.0)
-        if hasattr(select, "poll"):
-            poll = select.poll()
-            poll.register(number, select.POLLIN)
-            is_ready = bool(poll.poll(left * 1000))
-        else:
-            is_ready = bool(select.select([number], [], [], left)[0])
-        if is_ready and not os.read(number, 64):
+        if _is_ready(number, left) and not os.read(number, 64):
             return True
         if left <= 0:
             return False
     return True  # the program has closed it
+
+
+def _is_ready(descriptor: int, seconds: float) -> bool:
+    """Wait so long at most until there is something to read from a pipe, or its end."""
+    import select
+
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+    return bool(select.select([descriptor], [], [], seconds)[0])
 
 
 def _isolation() -> list[str]:

@@ -215,7 +215,7 @@ def cut_middle(text: str, budget: int) -> str:
 
 def is_owner_and_repo(project: str) -> bool:
     """Whether a project has the form `owner/repo`, without which no server knows it."""
-    return "/" in project.strip("/")
+    return "/" in project.strip("/") and not {".", ".."} & set(project.split("/"))
 
 
 def canonical_uuid(value: object) -> str | None:

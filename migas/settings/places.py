@@ -13,23 +13,30 @@ _IS_LINUX = sys.platform.startswith("linux")
 _xdg_folders: dict[tuple[str, str, str], str] = {}
 _site_folders: dict[str, list[str]] = {}
 _persistent: dict[str, bool] = {}
+_answering: dict[str, bool] = {}
+
+_ANSWER_SECONDS = 1.0
 
 
 def state_folder() -> str:
     """Where breadcrumbs wait to be sent: `MIGAS_STATE_DIR`, else the user's state directory.
 
     Raises:
-        RuntimeError: No home directory is known for this user.
+        RuntimeError: No home directory is known for this user, or its file system does not answer.
     """
     chosen = os.environ.get("MIGAS_STATE_DIR")
     if chosen:
-        return os.path.abspath(chosen)
+        folder = os.path.abspath(chosen)
     # On Linux platformdirs says the same (a test compares), at 22 ms of import time in every run.
-    if _IS_LINUX:
-        return _xdg_folder("XDG_STATE_HOME", ".local", "state")
-    import platformdirs
+    elif _IS_LINUX:
+        folder = _xdg_folder("XDG_STATE_HOME", ".local", "state")
+    else:
+        import platformdirs
 
-    return platformdirs.user_state_dir("migas", appauthor=False)
+        folder = platformdirs.user_state_dir("migas", appauthor=False)
+    if not _answers(folder):
+        raise RuntimeError(f"{folder} does not answer")
+    return folder
 
 
 def config_folder() -> str:
@@ -71,6 +78,27 @@ def persists(folder: str) -> bool:
     if folder not in _persistent:
         _persistent[folder] = _is_on_another_device_than_root(folder)
     return _persistent[folder]
+
+
+def _answers(folder: str) -> bool:
+    """Whether a folder's file system answers at all, asked once and by a thread that may hang.
+
+    One whose server is gone holds whoever asks it for ever.
+    """
+    if folder not in _answering:
+        from migas.host import threads  # who is opted out has no need of it
+
+        try:
+            asking = threads.start(lambda: _look_at(folder), "migas-look")
+        except RuntimeError:
+            return True  # at the interpreter's end no thread can ask
+        threads.join(asking, _ANSWER_SECONDS)
+        _answering[folder] = not asking.is_alive()
+    return _answering[folder]
+
+
+def _look_at(folder: str) -> None:
+    os.path.lexists(folder)
 
 
 def _is_on_another_device_than_root(folder: str) -> bool:

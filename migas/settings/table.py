@@ -57,7 +57,8 @@ class Setting:
         try:
             self.parse(value)
         except ValueError as error:
-            return f"{name} is {value!r}; {error}"
+            shown = without_credentials(value) if isinstance(value, str) else value
+            return f"{name} is {shown!r}; {error}"
         return None
 
 
@@ -79,17 +80,24 @@ def is_url(text: str) -> bool:
     return scheme.lower() in ("http", "https") and is_host and is_port and is_plain
 
 
+def without_credentials(text: str) -> str:
+    """A text for people to see, which may be a URL with a name and a password in it."""
+    scheme, mark, rest = text.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else text
+
+
 def base_url(endpoint: object) -> str:
     """The base URL of a server from any of the forms in which people give it.
 
     Raises:
-        ValueError: It is no http or https URL with a host.
+        ValueError: It is no http or https URL with a host, or there is a name or password in it,
+            which would be told to other programs and be kept on disk.
     """
     text = str(endpoint).strip()
-    if not is_url(text):
+    if not is_url(text) or _has_credentials(text):
         raise ValueError(
-            f"The endpoint {text!r} cannot be used: it must be an http:// or https:// URL such as "
-            "https://migas.example.org."
+            f"The endpoint {without_credentials(text)!r} cannot be used: it must be an http:// or "
+            "https:// URL such as https://migas.example.org, without a name or a password."
         )
     return text.rstrip("/").removesuffix("/graphql").rstrip("/")
 
@@ -98,6 +106,16 @@ def _url(value: object) -> str:
     if not isinstance(value, str) or not is_url(value):
         raise ValueError("it must be an http:// or https:// URL")
     return value
+
+
+def _server(value: object) -> str:
+    if _has_credentials(_url(value)):
+        raise ValueError("there must be no name and no password in it")
+    return str(value)
+
+
+def _has_credentials(url: str) -> bool:
+    return "@" in url.partition("://")[2].partition("/")[0]
 
 
 def _true_or_false(value: object) -> bool:
@@ -138,7 +156,7 @@ ENDPOINT = Setting(
     "Base URL of the server, with or without /graphql.",
     variable="MIGAS_ENDPOINT",
     key="endpoint",
-    parse=_url,
+    parse=_server,
     default=f"https://{OFFICIAL_HOST}",
 )
 PROXY = Setting("URL of the proxy that leads to it.", key="proxy", parse=_url)

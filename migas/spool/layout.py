@@ -11,6 +11,7 @@ Older versions share a home with newer ones, so no name here may change its mean
     servers.json    which servers failed, and until when they are left alone
     releases.json   what servers said of newer versions
     dropped         what was given up, and why
+    old             when breadcrumbs were first seen to be too old
     looked          when somebody looked after the runs of other hosts
 
 `<folder>.aside-<random>` is a folder that was found open to others, `<file>.<random>` and
@@ -40,7 +41,8 @@ SERVERS = "servers.json"
 RELEASES = "releases.json"
 DROPPED = "dropped"
 LOOKED = "looked"
-FILES = (LEASE, SERVERS, RELEASES, DROPPED, LOOKED)
+OLD = "old"
+FILES = (LEASE, SERVERS, RELEASES, DROPPED, LOOKED, OLD)
 
 MAX_AGE = 30 * 24 * 3600.0
 """Seconds after which a breadcrumb is no news to anyone, and nothing else is kept either."""
@@ -83,9 +85,10 @@ def erase_all(root: str) -> int:
 def remove_old(root: str) -> None:
     """Remove what nobody will come back for: drafts of dead writers, and all beyond `MAX_AGE`.
 
-    Open records and claims are not among it: a run may last for months, and what becomes of a
-    courier's claim is decided by those who know its owner.
+    Open records, claims and what waits are not among it: a run may last for months, what becomes
+    of a courier's claim is decided by those who know its owner, and of what waits by the spool.
     """
+    waiting = os.path.join(root, READY)
     kept = {os.path.join(root, OPEN), os.path.join(root, SENDING)}
     for path in _ours(root):
         if path in kept:
@@ -93,7 +96,10 @@ def remove_old(root: str) -> None:
         if os.path.isdir(path) and not os.path.islink(path):
             for name in files.names(path):
                 below = os.path.join(path, name)
-                _remove_if_older(below, DRAFT_SECONDS if name.startswith(".") else MAX_AGE)
+                if name.startswith("."):
+                    _remove_if_older(below, DRAFT_SECONDS)
+                elif path != waiting:
+                    _remove_if_older(below, MAX_AGE)
             if os.path.basename(path) not in FOLDERS:
                 _remove_quietly(path)  # as soon as it is empty
         elif os.path.basename(path) not in FOLDERS:

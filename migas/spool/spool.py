@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 
+from migas import log
 from migas.host import files, process
 from migas.spool import layout
 from migas.spool.record import (
@@ -31,10 +32,12 @@ __all__ = ["InvalidRecordError", "Spool"]
 
 MAX_FILES = 20_000
 MAX_BYTES = 16 * 1024 * 1024
-# One write in 64 lists the folders, so a full spool costs a writer microseconds on average. A trim
-# frees 1,000 places; the chance of 1,000 writes without a trim is (63/64)^1000, about 1e-7.
+# One write in 64 lists the folders, so a full spool costs a writer microseconds on average. It is
+# trimmed with less than 1,000 places left; the chance that as many are written without a look is
+# (63/64)^1000, about 1e-7. A trim takes a third of a second: the next one is 1,000 writes away.
 _TRIM_CHANCE = 64
 _TRIM_SLACK = 1000
+_CONFIRM_SECONDS = 24 * 3600.0
 _SLACK_BYTES = 3072
 _SIZE = slice(17, 22)
 _HASTE_MICROS = 10_000_000
@@ -243,23 +246,49 @@ class Spool:
             How many breadcrumbs went.
         """
         waiting, open_ = self.entries(), self.open_entries()
-        oldest_allowed = (time.time() - layout.MAX_AGE) * 1e6
         surplus = len(waiting) + len(open_) - (MAX_FILES - slack)
         size = sum(entry.size for entry in waiting) + sum(entry.size for entry in open_)
         size -= MAX_BYTES - slack * _SLACK_BYTES
+        too_old = self._too_old(waiting)
         dropped = 0
         for folder, entries in ((layout.READY, waiting), (layout.OPEN, open_)):
             for entry in entries:
-                is_old = folder == layout.READY and entry.micros < oldest_allowed
+                is_old = folder == layout.READY and dropped < too_old
                 if surplus <= 0 and size <= 0 and not is_old:
                     break
                 self.discard(self.folder(folder, entry.name))
                 surplus -= 1
                 size -= entry.size
                 dropped += 1
-        if dropped:
-            self.count_dropped("over the caps", dropped)
+        for reason, number in (("too old", too_old), ("over the caps", dropped - too_old)):
+            if number:
+                self.count_dropped(reason, number)
         return dropped
+
+    def _too_old(self, waiting: list[Entry]) -> int:
+        """How many of what waits, the oldest first, have become too old.
+
+        That is believed when it was so a day ago, too: by a clock that is set 40 days ahead
+        everything is old, until somebody sets it right.
+        """
+        now, seen = time.time(), self.folder(layout.OLD)
+        oldest_allowed = (now - layout.MAX_AGE) * 1e6
+        number = sum(entry.micros < oldest_allowed for entry in waiting)
+        try:
+            since = float(files.read(seen, 100))
+        except (OSError, ValueError):
+            since = float("inf")
+        if not number and since < float("inf"):
+            self.discard(seen)
+        elif number and not since <= now:
+            try:
+                files.replace(seen, str(now).encode())
+            except OSError as error:
+                log.debug("it cannot be noted that breadcrumbs are old: %s", error)
+        elif number and now - since >= _CONFIRM_SECONDS:
+            self.discard(seen)
+            return number
+        return 0
 
     def count_dropped(self, reason: str, number: int) -> None:
         """Note that breadcrumbs were given up, so that nobody takes them for delivered."""
@@ -317,7 +346,8 @@ class Spool:
 
     def _trim_sometimes(self) -> None:
         if os.urandom(1)[0] % _TRIM_CHANCE == 0 and self._is_nearly_full():
-            self.trim(slack=_TRIM_SLACK)
+            # Twice: else the next few writes would find it nearly full again.
+            self.trim(slack=2 * _TRIM_SLACK)
 
     def _is_nearly_full(self) -> bool:
         """A look at the names alone, a tenth of what `trim` costs."""

@@ -95,9 +95,13 @@ class Tracker:
         is_method = isinstance(function, classmethod | staticmethod)
         if isinstance(function, type) or not (callable(function) or is_method):
             raise TypeError(f"migas.track decorates functions and methods; {function!r} is none.")
-        if permission.refusal_by_user() is not None:
+        try:
+            if permission.refusal_by_user() is not None:
+                return function
+            from migas.tracking.wrapper import wrap  # wrapt is the dearest of all imports
+        except OSError as error:  # no file can be opened any more
+            log.warning("calls of %r are not reported: %s", function, error)
             return function
-        from migas.tracking.wrapper import wrap  # wrapt is the dearest of all imports
 
         return wrap(function, self._plan)  # type: ignore[no-any-return]
 

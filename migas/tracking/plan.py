@@ -78,13 +78,16 @@ class Plan:
                 f"it must be one of {', '.join(FIELDS[4:])}."
             )
         self.signals: tuple[int, ...] = ()
-        if signals:
-            from migas.tracking import signals as signal_registry
-
-            self.signals = signal_registry.numbers(signals)
         self.find_handler: FindHandler | None = None
-        if error_handlers is not None:
-            self.find_handler = _handler_finder(error_handlers)
+        try:
+            if signals:
+                from migas.tracking import signals as signal_registry
+
+                self.signals = signal_registry.numbers(signals)
+            if error_handlers is not None:
+                self.find_handler = _handler_finder(error_handlers)
+        except OSError as error:  # no file can be opened any more
+            log.warning("a run of %r is reported with less: %s", self.project, error)
 
 
 def _handler_finder(error_handlers: HandlerSpec | Iterable[HandlerSpec]) -> FindHandler:

@@ -343,7 +343,8 @@ def preload() -> None:
     global _is_preloaded  # noqa: PLW0603  modules are imported once
     if not _is_preloaded and permission.refusal_by_user() is None:
         with forks.held_off():
-            import migas.delivery.hooks  # noqa: F401
+            import migas.delivery.hooks
+            import migas.delivery.privacy  # noqa: F401
         _is_preloaded = True
 
 

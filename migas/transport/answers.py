@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 
+from migas.host.terminal import printable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,13 +25,13 @@ class NoAnswerError(Exception):
     """No usable answer came from a migas server.
 
     Args:
-        reason: A sentence for people.
+        reason: A sentence for people; a server may have written part of it.
         kind: What kept the answer away.
         retry_after: Seconds of silence that the server asked for.
     """
 
     def __init__(self, reason: str, kind: Failure, retry_after: float | None = None) -> None:
-        super().__init__(reason)
+        super().__init__(printable(reason))
         self.kind = kind
         self.retry_after = retry_after
 

@@ -221,8 +221,9 @@ class Client:
                 decode_content=False,
             )
             try:
-                announced = response.headers.get("Content-Length", "")
-                is_short = announced.isdecimal() and int(announced) <= MAX_ANSWER_BYTES
+                # What an answer announces does not hold when it comes in chunks: then this is None.
+                announced = response.length_remaining
+                is_short = announced is not None and announced <= MAX_ANSWER_BYTES
                 # Reading all of a body is twice as fast as reading at most so much of it.
                 text = response.read(None if is_short else MAX_ANSWER_BYTES + 1)
                 if len(text) > MAX_ANSWER_BYTES:

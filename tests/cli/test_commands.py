@@ -14,6 +14,7 @@ import pytest
 import migas.settings
 from migas.settings import table
 from migas.transport.answers import Answer, NoAnswerError, forgotten
+from tests.support import answers as faulty
 from tests.support.collector import run_command, running_collector
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
@@ -346,8 +347,19 @@ def test_a_flush_sends_what_waits(tmp_path):
     with FaultServer() as server:
         person = Person(tmp_path, server.url)
         person.python(FAILING, MIGAS_DELIVERY="spool")
-        assert person.asks("flush") == {"delivered": 1, "refused": 0, "waiting": 0}
+        assert person.asks("flush") == {"delivered": 1, "refused": 0, "too_old": 0, "waiting": 0}
     assert [crumb["status"] for crumb in server.breadcrumbs] == ["F"]
+
+
+def test_a_flush_says_what_it_gave_up_as_too_old(person):
+    person.python(FAILING, MIGAS_DELIVERY="spool")
+    (path,) = person.state.joinpath("ready").iterdir()
+    path.rename(path.with_name("1".zfill(16) + path.name[16:]))
+    person.state.joinpath("old").write_text("1")
+    person.state.joinpath("old").chmod(0o600)
+    assert person.types("flush").stdout == (
+        "0 delivered, 0 refused by the server, 0 still waiting, 1 given up as too old\n"
+    )
 
 
 def test_a_version_is_checked(shared_collector, tmp_path):
@@ -383,16 +395,40 @@ def test_what_a_server_refused_is_told_with_its_reason(tmp_path):
     with running_collector(open_registration=False) as collector:
         person = Person(tmp_path, collector.url)
         person.python(FAILING, MIGAS_DELIVERY="spool")
-        assert person.asks("flush", status=1) == {"delivered": 0, "refused": 1, "waiting": 0}
+        assert person.asks("flush", status=1) == {
+            "delivered": 0,
+            "refused": 1,
+            "too_old": 0,
+            "waiting": 0,
+        }
     told = person.asks("status")
     assert told["last_failure"] is not None
     assert told["last_failure_reason"] == "The server does not know the project 'lab/tool'"
 
 
+def test_no_server_steers_a_terminal(tmp_path):
+    evil = "\x1b[2J\x9b31m\u202e now"
+    with FaultServer() as server:
+        refusal = {"data": None, "errors": [{"message": evil}]}
+        server.behave(lambda _request: faulty.Answer(400, refusal))
+        person = Person(tmp_path, server.url)
+        person.python(FAILING, MIGAS_DELIVERY="spool")
+        said = [
+            person.types("flush", status=1, MIGAS_LOG_LEVEL="DEBUG"),
+            person.types("status"),
+            person.types("check", "lab/tool", "1.0", status=1),
+            person.types("usage", "lab/tool", status=1),
+            person.types("forget", "--remote"),
+        ]
+    texts = [done.stdout + done.stderr for done in said]
+    assert all("now" in text for text in texts[:4])
+    assert not [text for text in texts if set("\x1b\x9b\u202e") & set(text)]
+
+
 def test_what_a_server_stores_without_knowing_a_release_is_delivered(tmp_path, shared_collector):
     person = Person(tmp_path, shared_collector.url)
     person.python(FAILING, MIGAS_DELIVERY="spool")
-    assert person.asks("flush") == {"delivered": 1, "refused": 0, "waiting": 0}
+    assert person.asks("flush") == {"delivered": 1, "refused": 0, "too_old": 0, "waiting": 0}
     assert person.asks("status")["last_failure"] is None
     told = person.asks("check", "lab/tool", "1.0", status=1)
     assert told["message"] == 'No version of "lab/tool" is known'

@@ -256,6 +256,22 @@ def test_a_plea_for_silence_is_respected_by_hand_too(
     assert spool.count()["ready"] == 3
 
 
+@pytest.mark.parametrize(("status", "kind"), [(429, "silenced"), (503, "failed"), (413, "refused")])
+def test_a_plea_to_retry_after_a_while_hides_no_answer(
+    spool: Spool, server: FaultServer, drain: Draining, status: int, kind: str
+) -> None:
+    pleading = Answer(status, {"detail": "Not now."}, headers=(("Retry-After", "1200"),))
+    server.behave(lambda _request: pleading)
+    spool.put(record(server.url))
+
+    drain()
+
+    assert spool.count()["ready"] == (kind != "refused")
+    backoff = Backoff(spool.root)
+    assert backoff.states()[server.url].get("kind", "refused") == kind
+    assert (backoff.seconds_left(server.url, by_hand=True) > 600) is (kind == "silenced")
+
+
 def test_a_dead_server_does_not_hold_up_another(
     spool: Spool, server: FaultServer, drain: Draining
 ) -> None:

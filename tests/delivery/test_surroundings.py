@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from migas.delivery import spawn, way
 from tests.support.desk import NOBODY, PATIENT, RUN
 from tests.support.records import record
+from tests.support.silent_files import silent_files
 from tests.support.worlds import another_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.desk import Desk
 
@@ -125,6 +127,36 @@ def test_a_run_that_has_no_descriptor_left_says_how_it_ended(both: Desk, server:
     )
 
 
+ANSWERED = "; assert not answer['success'] and answer['message'], answer"
+USES = {
+    "track": "assert migas.track('a/b', '1')(main)() == 5",
+    "handlers": "assert migas.track('a/b', '1', ['nipype'], signals=['SIGTERM'])(main)() == 5",
+    "statement": "migas.track('a/b', '1')",
+    "start": "run = migas.track('a/b', '1').start(); run.stop()",
+    "session": "with migas.session('a/b', '1') as run: run.update(status_desc='x'), run.fail('x')",
+    "track_exit": "migas.track_exit('a/b', '1')",
+    "add_project": f"answer = migas.add_project('a/b', '1'){ANSWERED}",
+    "add_breadcrumb": f"answer = migas.add_breadcrumb('a/b', '1'){ANSWERED}",
+    "wait": f"answer = migas.add_breadcrumb('a/b', '1', wait=True){ANSWERED}",
+    "check_project": f"answer = migas.check_project('a/b', '1'); answer['latest']{ANSWERED}",
+    "get_usage": f"answer = migas.get_usage('a/b', '2026-01-01'); answer['hits']{ANSWERED}",
+    "get_projects": f"answer = migas.get_projects(){ANSWERED}",
+    "flush": "assert not migas.flush(0.1)",
+}
+
+
+@pytest.mark.parametrize("used", ["", "; migas.track; migas.track_exit; migas.flush"])
+@pytest.mark.parametrize("use", USES)
+def test_what_is_used_without_a_descriptor_left_raises_nothing(
+    desk: Desk, use: str, used: str
+) -> None:
+    ended = desk.run(
+        f"{NARROW}import migas; migas.setup(){used}\ndef main(): return 5\n"
+        f"try:\n  {EXHAUST}\nexcept OSError: pass\n{USES[use]}\nfiles.clear()\nprint('hi')"
+    )
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
+
+
 def test_a_run_around_one_that_had_no_descriptor_left_has_one(desk: Desk, server: Any) -> None:
     inner = RUN.replace("lab/tool", "lab/inner")
     desk.run(
@@ -144,6 +176,30 @@ def test_a_child_that_is_forked_without_a_descriptor_left_gets_its_signals(desk:
         "      os._exit(0)\n    os.wait()\n"
     )
     assert ended.stdout == b"set()"
+
+
+def test_a_shell_that_does_not_come_to_it_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = tmp_path / "sh"
+    shell.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nsleep 4\necho 4194304\n")
+    shell.chmod(0o700)
+    monkeypatch.setattr(spawn, "_SHELL", str(shell))
+
+    assert spawn.dispatch(way.find()) is None
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+
+
+def test_a_state_folder_that_never_answers_holds_nobody(both: Desk, server: Any) -> None:
+    folder = both.folder / "silent"
+    with silent_files(folder) as is_mounted:
+        if not is_mounted:
+            pytest.skip("this machine does not let us mount a file system")
+        both.settings["MIGAS_STATE_DIR"] = str(folder / "state")
+        # A courier that has sent cannot leave: its look at the folder waits for the program's.
+        ended = both.run(SHORT.replace("exit_timeout=30", "exit_timeout=8"))
+        assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
+        assert_arrives(server)
 
 
 def test_in_a_read_only_home_the_breadcrumb_arrives(both: Desk, server: Any) -> None:

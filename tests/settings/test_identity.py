@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import uuid
@@ -9,6 +10,7 @@ import uuid
 import pytest
 
 from migas.settings import identity
+from tests.support.desk import NOBODY
 
 KEPT = "7b3c9b52-3c0e-4f6f-8a53-1d2f9c0f6a11"
 
@@ -74,6 +76,21 @@ def test_an_id_that_was_made_of_names_is_replaced_by_a_random_one(tmp_path):
 def test_a_planted_link_is_not_followed(tmp_path):
     tmp_path.joinpath("other").write_text(KEPT)
     tmp_path.joinpath("user_id").symlink_to(tmp_path / "other")
+    assert identity.kept_user_id(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("kind", ["fifo", "writable", "anothers"])
+def test_an_id_in_a_file_that_is_not_the_users_own_is_none(tmp_path, kind):
+    path = tmp_path / "user_id"
+    if kind == "fifo":
+        os.mkfifo(path, 0o600)
+    else:
+        path.write_text(KEPT)
+        path.chmod(0o622 if kind == "writable" else 0o644)
+    if kind == "anothers":
+        if os.geteuid() != 0:
+            pytest.skip("only root gives files to others")
+        os.chown(path, NOBODY, NOBODY)
     assert identity.kept_user_id(str(tmp_path)) is None
 
 

@@ -96,6 +96,31 @@ def test_a_no_leaves_no_trace_of_any_kind(tmp_path: Path, server: FaultServer) -
     assert server.connections == 0
 
 
+# A home on a hung file system would hold for ever whoever looks at it.
+LOOKS = """\
+import os, sys
+looked = []
+for name in ("stat", "lstat", "open", "listdir", "access", "mkdir", "readlink"):
+    def look(path, *rest, _real=getattr(os, name), **more):
+        looked.append(str(path)) if "home" in str(path) or "/etc/xdg" in str(path) else None
+        return _real(path, *rest, **more)
+    setattr(os, name, look)
+"""
+
+
+@pytest.mark.parametrize("settings", [{"MIGAS_OPTOUT": "1"}, {"DO_NOT_TRACK": "1"}], ids=_name)
+def test_after_a_no_of_the_environment_nobody_looks_at_the_disk(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    more = 'migas.add_breadcrumb("lab/tool", "1.0.0", wait=True); migas.track_exit("a/b", "1")\n'
+    text = f"{LOOKS}{PROGRAM}{more}print(looked)"
+    elsewhere = {"MIGAS_STATE_DIR": "", "PYTHONNOUSERSITE": "1"}
+    arguments = ("http://127.0.0.1:9", "enabled")
+    ended = Program(text, tmp_path, {**settings, **elsewhere}, arguments).run()
+    assert (ended.status, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize("settings", SAYS_NOTHING, ids=_name)
 def test_these_values_are_no_no(
     settings: dict[str, str], fresh: Path, server: FaultServer, monkeypatch: pytest.MonkeyPatch

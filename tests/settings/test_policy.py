@@ -114,6 +114,7 @@ def test_a_decorated_function_stays_as_it_was_where_a_file_opts_out(here):
         ("optout = ", "Invalid value"),
         ("opt_out = true", "there is no key 'opt_out'"),
         ("optout = 'yes'", "optout is 'yes'; it must be true or false"),
+        ("endpoint = 'http://bob:pw@example.org'", "endpoint is 'http://example.org'; there must"),
         ("endpoint = 'example.org'", "must be an http:// or https:// URL"),
         ("proxy = 3", "proxy is 3"),
         ("delivery = 'post'", "delivery is 'post'; it must be one of"),

@@ -218,6 +218,18 @@ def test_a_bad_endpoint_is_replaced_by_no_other_in_a_file_or_for_children(tmp_pa
     assert "'invalid' cannot be used" in child.stdout
 
 
+@pytest.mark.parametrize("url", ["http://bob:hunter2@127.0.0.1:9", "http://bob@127.0.0.1:9"])
+def test_an_endpoint_with_a_password_is_refused_and_told_nobody(url: str, tmp_path: Path) -> None:
+    text = (
+        "import os, migas\nmigas.setup(endpoint=os.environ.pop('GIVEN'))\n"
+        "print(migas.add_breadcrumb('a/b', '1'), os.environ['_MIGAS_PARENT'])"
+    )
+    ended = Program(text, tmp_path, {"GIVEN": url, "MIGAS_LOG_LEVEL": "DEBUG"}).run()
+    assert "without a name or a password" in ended.stdout
+    assert "bob" not in ended.stdout + ended.stderr
+    assert not (tmp_path / "state").exists()
+
+
 def test_an_empty_endpoint_is_a_bad_one() -> None:
     migas.setup(endpoint="")
     assert "cannot be used" in str(permission.refusal())

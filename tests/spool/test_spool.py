@@ -210,12 +210,34 @@ def test_too_many_bytes_cost_the_oldest(spool: Spool, monkeypatch: pytest.Monkey
     assert len(ready(spool)) == 2
 
 
-def test_what_is_older_than_thirty_days_goes(spool: Spool) -> None:
+def test_what_is_older_than_thirty_days_goes_when_that_was_so_a_day_ago(spool: Spool) -> None:
     put_old(spool, record(), 31 * 24 * 3600)
     put_old(spool, record(), 29 * 24 * 3600)
+    os.utime(ready(spool)[0], (0, 0))
+    # By a clock that is set ahead all is old, whichever program looks how often.
+    for _ in range(3):
+        tidy.tidy(spool)
+    assert len(ready(spool)) == 2
 
-    assert spool.trim() == 1
+    Path(spool.folder("old")).write_text(str(time.time() - 25 * 3600))
+    tidy.tidy(spool)
     assert len(ready(spool)) == 1
+    assert spool.dropped() == {"too old": 1}
+
+
+@pytest.mark.parametrize("seen", ["nonsense", "nan", "1e20", ""])
+def test_a_note_of_what_is_old_that_makes_no_sense_is_written_anew(spool: Spool, seen: str) -> None:
+    put_old(spool, record(), 31 * 24 * 3600)
+    Path(spool.folder("old")).write_text(seen)
+    assert spool.trim() == 0
+    assert abs(float(Path(spool.folder("old")).read_text()) - time.time()) < 3600
+
+
+def test_a_clock_that_is_set_right_again_is_forgotten(spool: Spool) -> None:
+    spool.put(record())
+    Path(spool.folder("old")).write_text(str(time.time() + 40 * 24 * 3600))
+    spool.trim()
+    assert not Path(spool.folder("old")).exists()
 
 
 def test_open_records_count_but_go_last(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,6 +264,18 @@ def test_a_writer_keeps_the_caps_and_lists_only_now_and_then(
     # 1,100 writes without a listing have a probability of 3e-8.
     assert len(ready(spool)) <= 1200
     assert len(ready(spool)) + spool.dropped()["over the caps"] == 1300
+
+
+def test_a_full_spool_is_trimmed_now_and_then(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "MAX_FILES", 200)
+    monkeypatch.setattr(spool_module, "_TRIM_SLACK", 50)
+    monkeypatch.setattr(spool_module, "_TRIM_CHANCE", 1)
+    for _ in range(300):
+        spool.put(record())
+    # Each trim is a line.
+    assert len(Path(spool.folder("dropped")).read_text().splitlines()) <= 4
 
 
 def test_a_symbolic_link_is_not_followed(spool: Spool, tmp_path: Path) -> None:

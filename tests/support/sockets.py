@@ -38,7 +38,10 @@ def read_request(connection: socket.socket, data: bytes) -> tuple[Request | None
 
 
 def torment(connection: socket.socket, turn: threading.Event, *, drip: bool) -> None:
-    """Answer without an end, or one byte a second, until the client has enough."""
+    """Answer without an end, though ten bytes are announced, or one byte a second.
+
+    It lasts until the client has enough.
+    """
     if drip:
         for byte in Answer(200, {"data": {"add_project": {"success": True}}}).encode():
             connection.sendall(bytes([byte]))
@@ -46,7 +49,9 @@ def torment(connection: socket.socket, turn: threading.Event, *, drip: bool) -> 
                 return
         return
     head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Backend-Server: " + MIGAS
-    connection.sendall(head.encode() + b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    connection.sendall(
+        head.encode() + b"\r\nContent-Length: 10\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     # The pause keeps the flood from taking the CPU that a client under test needs.
     while not turn.wait(0.001):
         connection.sendall(b"4000\r\n" + b" " * 0x4000 + b"\r\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 from migas.request import request
 from migas.spool import releases
 from tests.support.collector import run_command
-from tests.support.desk import wait_until
+from tests.support.desk import NOBODY, wait_until
 from tests.support.programs import environment
 from tests.support.terminals import Terminal
 
@@ -160,3 +161,22 @@ def test_a_file_that_makes_no_sense_tells_nothing(tmp_path, text):
     assert releases.known(str(tmp_path), "lab/tool") is None
     releases.learn(str(tmp_path), "lab/tool", {"latest_version": "2.0", "bad_versions": []})
     assert releases.known(str(tmp_path), "lab/tool")["latest"] == "2.0"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "writable", "anothers"])
+def test_a_file_that_is_not_the_users_own_tells_nothing_and_holds_nobody(tmp_path, kind):
+    path = tmp_path / "releases.json"
+    if kind == "fifo":
+        os.mkfifo(path, 0o600)
+    else:
+        path.write_text('{"lab/tool": {"latest": "9.0", "bad_versions": []}}')
+        path.chmod(0o622 if kind == "writable" else 0o644)
+    if kind == "anothers":
+        _give_away(path)
+    assert releases.known(str(tmp_path), "lab/tool") is None
+
+
+def _give_away(path):
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files to others")
+    os.chown(path, NOBODY, NOBODY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TextIO
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
     from migas.collector.counts.reports import Reports
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# At the beginning of any line: some programs take a field's lines apart.
+_FORMULA = re.compile(r"^(?=\s*[=+\-@\t\r\uff0b\uff0d\uff1d\uff20])", re.MULTILINE)
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 async def export(
@@ -30,8 +33,9 @@ async def export(
 ) -> None:
     """Write breadcrumbs in the order of their commits: as CSV with a heading, or as JSON lines.
 
-    Times are ISO 8601 in UTC. In CSV every field is in quotation marks, and a text that a
-    spreadsheet would run as a formula gets an apostrophe in front: senders are strangers.
+    Times are ISO 8601 in UTC. In CSV every field is in quotation marks, a line that a spreadsheet
+    would run as a formula gets an apostrophe in front, and a character that would steer a terminal
+    is written as its code: senders are strangers.
 
     Args:
         reports: Reads them.
@@ -65,6 +69,7 @@ async def export(
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        text = _STEERING.sub(lambda found: ascii(found[0])[1:-1], value)
+        return _FORMULA.sub("'", text)
     return value

@@ -9,7 +9,8 @@ from migas.collector.database.tables import MAX_PROJECT_CHARS
 NO_PROJECT_NAME = "Invalid project format (expected owner/repo)."
 """What the wire says of a name without the one slash."""
 
-_PROJECT = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+# A name is part of addresses, where `.` and `..` are no names.
+_PROJECT = re.compile(r"(?!\.\.?/)[A-Za-z0-9_.-]+/(?!\.\.?\Z)[A-Za-z0-9_.-]+")
 
 
 def is_project_name(text: str) -> bool:

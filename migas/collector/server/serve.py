@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 GRACE = 10
 """Seconds that requests under way have to end when the server is told to stop."""
 
+MAX_FILES = 65_536
+"""Each connection is an open file, and costs some kilobytes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -95,6 +98,7 @@ def serve(settings: Settings, announce: Callable[[str, str], None]) -> None:
             contradict each other, or they would open the collector to strangers.
     """
     _check(settings)
+    _allow_many_connections()
     with _listen(settings) as listener:
         description = asyncio.run(_prepare(settings))
         ready = partial(announce, _url(settings, listener), description)
@@ -127,6 +131,19 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _allow_many_connections() -> None:
+    """Open as many files as this process may: few slow clients would hold the usual 1,024."""
+    try:
+        import resource
+    except ImportError:  # Windows knows no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _run(

@@ -1,12 +1,14 @@
-"""How long a client may take to say what it wants, and to take the answer.
+"""How long a client may take to say what it wants and to take the answer, and how much it may say.
 
 uvicorn closes connections that are idle between two requests. It waits for ever for the first
 one, for the end of one that has begun, and for an answer to be read, so that a few slow clients
-could hold all connections.
+could hold all connections. And it reads a header of any length, at a cost that grows with the
+square of it, so that a single client could hold a whole process.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -20,20 +22,36 @@ RECEIVE_SECONDS = 20.0
 SEND_SECONDS = 30.0
 """A connection of whose answer nothing was read for so long is closed."""
 
+MAX_HEAD_BYTES = 32 * 1024
+"""Heads are a few hundred bytes. Trailers and the lengths of chunks count, too."""
+
+_PIECE_BYTES = 8 * 1024
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+# Any stranger can have uvicorn warn of a request that it does not understand.
+_log = logging.getLogger("uvicorn.error.requests")
+_log.setLevel(logging.ERROR)
+
 
 class SlowClientProtocol(HttpToolsProtocol):
     """HTTP that hangs up on slow clients.
 
-    A client sends each request within `RECEIVE_SECONDS` and goes on to read its answer.
+    A client sends each request within `RECEIVE_SECONDS`, goes on to read its answer, and says no
+    more than `MAX_HEAD_BYTES` around a body.
     """
 
     _request_deadline: asyncio.TimerHandle | None = None
     _send_check: asyncio.TimerHandle | None = None
     _unread = 0
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
+        self.logger = _log
         self._start_request_deadline()
         self._send_check = self.loop.call_later(SEND_SECONDS, self._check_send_progress)
 
@@ -44,16 +62,35 @@ class SlowClientProtocol(HttpToolsProtocol):
             self._send_check.cancel()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Read on, a piece at a time: what follows a request's end is not counted with it."""
+        for begin in range(0, len(data), _PIECE_BYTES):
+            piece = data[begin : begin + _PIECE_BYTES]
+            self._head_bytes += len(piece)
+            super().data_received(piece)
+            if self.transport.is_closing():
+                return
+            if self._head_bytes > MAX_HEAD_BYTES:
+                if self.cycle is None or self.cycle.response_complete:
+                    self.transport.write(_TOO_LARGE)
+                self.transport.close()
+                return
+
+    def on_body(self, body: bytes) -> None:
+        """Leave to others how large a body may be."""
+        self._head_bytes -= len(body)
+        super().on_body(body)
+
     def on_message_begin(self) -> None:
         """Wait for the request's end from its beginning on."""
+        self._head_bytes = 0
         self._start_request_deadline()
-        self._unread = (
-            0  # a client that asks again has read; one that has not is found by the next check
-        )
+        self._unread = 0  # a client that asks again has read; else the next check finds it
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
         """Stop to wait: all of the request is here."""
+        self._head_bytes = 0
         self._cancel_request_deadline()
         super().on_message_complete()
 
@@ -61,6 +98,15 @@ class SlowClientProtocol(HttpToolsProtocol):
         """Go on to write: much has been read."""
         self._unread = 0
         super().resume_writing()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer as if no other protocol had been asked for, then hang up.
+
+        The parser reads nothing that follows such a request.
+        """
+        self.cycle.keep_alive = False
+        if self.cycle.response_complete:
+            self.transport.close()
 
     def _start_request_deadline(self) -> None:
         self._cancel_request_deadline()

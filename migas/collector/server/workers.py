@@ -51,14 +51,18 @@ def supervise(number: int, work: Work, announce: Callable[[], None], patience: f
             processes[_start(index, work, stopping)] = index
         if not stopping:
             announce()
+        missing: list[int] = []
         while not stopping:
-            time.sleep(0.1)  # a signal ends it early
-            for process in _ended(processes):
-                index = processes.pop(process)
-                _log.error("worker %d ended by itself and is replaced", index)
-                time.sleep(PAUSE)
-                if not stopping:
+            time.sleep(PAUSE if missing else 0.1)  # a signal ends it early
+            for index in missing[: not stopping]:
+                try:
                     processes[_start(index, work, stopping)] = index
+                    missing.remove(index)
+                except (CollectorError, OSError) as error:  # the others go on
+                    _log.error("worker %d is started again in a while: %s", index, error)
+            for process in _ended(processes):
+                missing.append(processes.pop(process))
+                _log.error("worker %d ended by itself and is replaced", missing[-1])
     finally:
         _stop(processes, patience)
 

@@ -59,7 +59,7 @@ def test_the_default_database_is_made_in_the_users_data_folder(
     assert found.parent.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("name", ["repo", "a/b/c", "a b/c"])
+@pytest.mark.parametrize("name", ["repo", "a/b/c", "a b/c", "a/..", "./b"])
 def test_a_wrong_project_name_is_refused(run: Run, name: str, tmp_path: Path) -> None:
     done = run("project", "add", name, "--db", f"sqlite:///{tmp_path}/db.sqlite")
     assert_refused(done, repr(name), "owner/repo")

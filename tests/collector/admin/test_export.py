@@ -43,6 +43,22 @@ def test_breadcrumbs_are_exported(run: Run, database: Database) -> None:
     assert_refused(run("db", "export", "--since", "friday", "--db", database.url), "'friday'")
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("\n=1+1", "'\n'=1+1"),
+        ("all\n  @SUM(A1)\n-2", "all\n'  @SUM(A1)\n'-2"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\x1b[2J\x9b31m\u202e", "\\x1b[2J\\x9b31m\\u202e"),
+        ("a = b - c", "a = b - c"),
+    ],
+)
+def test_no_text_of_an_export_acts(text: str, written: str, run: Run, sqlite: Database) -> None:
+    record(sqlite, a_crumb(error_desc=text))
+    (line,) = csv.DictReader(io.StringIO(run("db", "export", "--db", sqlite.url).stdout))
+    assert line["error_desc"] == written
+
+
 def test_every_field_of_an_export_is_quoted(run: Run, database: Database) -> None:
     record(database, a_crumb(error_desc="a,b"))
     heading, line = run("db", "export", "--db", database.url).stdout.splitlines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -119,6 +120,63 @@ def test_a_body_over_the_limit_is_413_however_it_comes(path: str, collector: Liv
 def test_a_body_announced_over_the_limit_is_refused_unread(collector: LiveCollector) -> None:
     head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n"
     assert talk(collector, head).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET /",
+        b"GET /healthz HTTP/1.1\r\nX: ",
+        b"GET /healthz HTTP/1.1\r\n",
+        b"POST /graphql HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+        b"",
+    ],
+    ids=["path", "header", "headers", "trailer", "empty lines"],
+)
+def test_whoever_says_too_much_is_hung_up_on(begun: bytes, collector: LiveCollector) -> None:
+    more = {b"GET /healthz HTTP/1.1\r\n": b"a: b\r\n" * 200, b"": b"\r\n" * 500}
+    said = more.get(begun, b"x" * 1000)
+    sent = 0
+    with (
+        socket.create_connection(("127.0.0.1", collector.port), timeout=20) as connection,
+        suppress(ConnectionError),
+    ):
+        connection.sendall(begun)
+        while sent < 50_000_000:
+            connection.sendall(said)
+            sent += len(said)
+    assert sent < 50_000_000
+
+
+def test_too_large_a_head_is_431(collector: LiveCollector) -> None:
+    reply = collector.send("/healthz", b"", {"X": "x" * 100_000}, "GET")
+    assert reply.status == 431
+    assert collector.send("/healthz", b"", {"X": "x" * 15_000}, "GET").status == 200
+
+
+def test_many_requests_at_once_are_not_too_large(collector: LiveCollector) -> None:
+    number = 5000
+    asked = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n"
+    answers = bytearray()
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=20) as connection:
+        connection.sendall((asked + b"\r\n") * (number - 1) + asked + b"Connection: close\r\n\r\n")
+        while chunk := connection.recv(1 << 16):
+            answers += chunk
+    assert answers.count(b"HTTP/1.1 404") == number
+
+
+@pytest.mark.parametrize("said", [b"nonsense\r\n\r\n", b"Upgrade: h2c\r\nConnection: Upgrade\r\n"])
+def test_no_stranger_writes_into_the_log(
+    said: bytes, collector: LiveCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + said + b"\r\n"
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b""
+        while chunk := connection.recv(1 << 16):
+            answer += chunk
+    assert answer.startswith(b"HTTP/1.1 400" if b"nonsense" in said else b"HTTP/1.1 200")
+    assert caplog.records == []
 
 
 def test_a_compressed_body_is_refused(collector: LiveCollector) -> None:

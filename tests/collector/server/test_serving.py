@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -16,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from migas.collector.server import slow_clients
+from migas.collector.server.serve import MAX_FILES
 from tests.support.certificates import PrivateAuthority
-from tests.support.collector import CollectorProcess
+from tests.support.collector import CollectorProcess, running_collector
+from tests.support.desk import wait_until
+from tests.support.postgres import running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +77,32 @@ def test_workers_share_the_work_and_are_replaced(database: Database) -> None:
     assert database.value("SELECT count(*) FROM crumbs") == 6
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_worker_that_dies_while_the_database_is_away_is_replaced_afterwards() -> None:
+    with running_postgres(durable=False) as postgres:
+        collector = CollectorProcess(
+            Path(), database_url=postgres.url(), arguments=["--workers", "2", "--rate-limit", "0"]
+        )
+        collector.start()
+        try:
+            process = collector.process
+            assert process is not None
+            first, second = children(process.pid)
+            postgres.kill()
+            os.kill(first, signal.SIGKILL)
+            # Two attempts to replace it have begun: one, at least, was in vain.
+            tried: set[int] = set()
+            wait_until(lambda: len(tried.update(children(process.pid)) or tried) >= 4)
+            postgres.start()
+            wait_until(lambda: len(children(process.pid)) == 2)
+            with closing(http.client.HTTPConnection("127.0.0.1", collector.port, 20)) as connection:
+                assert post(connection) == 202
+            assert second in children(process.pid)
+            assert collector.stop() == 0
+        finally:
+            collector.kill()
+
+
 def test_tls_is_served_with_a_certificate(tmp_path: Path) -> None:
     authority = PrivateAuthority(str(tmp_path))
     authority.server_context()
@@ -118,6 +148,19 @@ def test_without_a_proxy_nobody_chooses_an_address(live_collector_limit: LiveCol
 def live_collector_limit(live_server: Any, database: Database) -> Iterator[LiveCollector]:
     with live_server.collector(database, limit=2) as running:
         yield running
+
+
+def test_as_many_connections_are_held_as_the_system_allows() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard - 1, 200), hard))
+    try:
+        with running_collector() as collector:
+            assert collector.process is not None
+            limits = Path(f"/proc/{collector.process.pid}/limits").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
+    assert int(line.split()[3]) == min(hard, MAX_FILES)
 
 
 @pytest.mark.parametrize(
