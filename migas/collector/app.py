@@ -11,8 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from migas.collector import pages
-from migas.collector.http import administration, graphql, health, rest, usage
-from migas.collector.http.fast_path import Shortcut
+from migas.collector.http import administration, health, rest, usage
+from migas.collector.http.graphql import GraphQL
 from migas.collector.http.middleware import BodyLimit, SignedAnswers
 from migas.collector.http.rate_limit import RateLimit
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
@@ -22,15 +22,12 @@ if TYPE_CHECKING:
     from migas.collector.http.rate_limit import RateLimiter
 
 
-def create_app(
-    collector: Collector, limiter: RateLimiter | None = None, *, shortcut: bool = True
-) -> FastAPI:
+def create_app(collector: Collector, limiter: RateLimiter | None = None) -> FastAPI:
     """Build the application over an open collector; whoever opened it closes it afterwards.
 
     Args:
         collector: What is served.
         limiter: Counts the requests of each address; none are counted without it.
-        shortcut: Whether ordinary breadcrumbs take the short way; the answers are the same.
 
     Returns:
         An application with every way in and out.
@@ -39,15 +36,14 @@ def create_app(
     app = FastAPI(title="migas collector", version=_version(), docs_url=None, redoc_url=None)
     app.state.collector = collector
     app.state.limiter = limiter
-    app.include_router(graphql.router)
     app.include_router(rest.router)
     app.include_router(usage.router)
     app.include_router(administration.router)
     app.include_router(health.router)
     app.include_router(pages.router)
     app.exception_handler(RequestValidationError)(_refuse)
-    if shortcut:
-        app.add_middleware(Shortcut)
+    app.add_middleware(GraphQL)
+    app.add_middleware(rest.PlainBreadcrumbs)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
     app.add_middleware(RateLimit)
     app.add_middleware(SignedAnswers, signature=f"migas@{_version()}")

@@ -94,12 +94,7 @@ class BodyLimit:
         if size > self._limit:
             await self._too_large(scope, size)(scope, receive, send)
             return
-        unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def replay() -> Message:
-            return unread.pop() if unread else await receive()
-
-        await self._app(scope, replay, send)
+        await self._app(scope, replaying(body, receive), send)
 
     def _too_large(self, scope: Scope, size: int) -> Response:
         problem = f"Request body ({size}) exceeds maximum size ({self._limit})"
@@ -112,6 +107,16 @@ def _compressed(scope: Scope) -> Response:
     if is_graphql(scope):  # the wire's own answer, by which clients know this server's limits
         return PlainTextResponse("Internal Server Error", 500)
     return JSONResponse({"detail": "A request body must not be compressed."}, 415)
+
+
+def replaying(body: bytes, receive: Receive) -> Receive:
+    """What gives a body that was read to the next one who asks, as one message."""
+    unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return unread.pop() if unread else await receive()
+
+    return replay
 
 
 def is_graphql(scope: Scope) -> bool:
