@@ -40,7 +40,7 @@ STEP = 500_000
 
 def versions() -> str:
     """The versions of what the collector is made of."""
-    names = ("migas", "fastapi", "uvicorn", "strawberry-graphql", "sqlalchemy", "asyncpg")
+    names = ("migas", "fastapi", "uvicorn", "graphql-core", "sqlalchemy", "asyncpg")
     return ", ".join(f"{name} {metadata.version(name)}" for name in names)
 
 

@@ -92,7 +92,9 @@ class _Connection(asyncio.Protocol):
         if len(body) < length:
             return
         self._answer = b""
-        is_success = b" 200 " in head[:16] and b'"success":true' in body.replace(b" ", b"")
+        # Whether a newest version is known makes the `success` of `add_project`, not the commit.
+        stored = b'"bad_versions":' if self._generator.kind == GRAPHQL else b'"success":true'
+        is_success = b" 200 " in head[:16] and stored in body.replace(b" ", b"")
         self._generator.answered(time.perf_counter() - self._began, is_success)
         self._generator.idle(self)
 
@@ -108,7 +110,8 @@ class _Generator:
     """
 
     def __init__(self, port: int, kind: str, seconds: float, rate: float | None) -> None:
-        self._port, self._kind, self._seconds, self._rate = port, kind, seconds, rate
+        self.kind = kind
+        self._port, self._seconds, self._rate = port, seconds, rate
         self._latencies: list[float] = []
         self._failures = 0
         self._end = 0.0
@@ -181,7 +184,7 @@ class _Generator:
         }
         message: dict[str, Any] = {**base, "ctx": who, "proc": how}
         path = "/api/breadcrumb?wait=true"
-        if self._kind == GRAPHQL:
+        if self.kind == GRAPHQL:
             message = {"query": _QUERY, "variables": {"p": {**base, **who, **how}}}
             path = "/graphql"
         body = json.dumps(message).encode()

@@ -77,10 +77,11 @@ HOUSE = """
     collector.pages.chart
     collector.pages.figures
     collector.pages.periods collector.pages.origin collector.pages.words
-    collector.http.administration collector.http.fast_path collector.http.rate_limit
-    collector.http.usage
+    collector.http.administration collector.http.rate_limit collector.http.usage
     collector.http.graphql collector.http.rest collector.http.health
-    collector.http.access collector.http.graphql_types collector.http.middleware collector.http
+    collector.http.documents
+    collector.http.resolvers
+    collector.http.access collector.http.middleware collector.http
     collector.collector
     collector.ingestion.ingestion
     collector.ingestion.recorder

@@ -286,11 +286,10 @@ def _collector(folder: str) -> Iterator[str]:
     )
     with process:
         try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            found = re.search(r"http://\S+", process.stdout.readline())
+            found = re.search(r"http://\S+", process.stdout.readline() if process.stdout else "")
             if found is None:
-                complaint = process.stderr.read().strip().removeprefix("migas: ")
+                complaint = process.stderr.read().strip() if process.stderr else ""
+                complaint = complaint.removeprefix("migas: ")
                 raise OSError(complaint or "the collector did not start")
             yield found[0]
         finally:

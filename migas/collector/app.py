@@ -11,9 +11,9 @@ from fastapi.responses import JSONResponse, Response
 
 import migas
 from migas.collector import pages
-from migas.collector.http import administration, graphql, health, rest, usage
+from migas.collector.http import administration, health, rest, usage
 from migas.collector.http.access import UnauthorizedError
-from migas.collector.http.fast_path import Shortcut
+from migas.collector.http.graphql import GraphQL
 from migas.collector.http.middleware import BodyLimit, SignedAnswers
 from migas.collector.http.rate_limit import RateLimit
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
@@ -23,15 +23,12 @@ if TYPE_CHECKING:
     from migas.collector.http.rate_limit import RateLimiter
 
 
-def create_app(
-    collector: Collector, limiter: RateLimiter | None = None, *, shortcut: bool = True
-) -> FastAPI:
+def create_app(collector: Collector, limiter: RateLimiter | None = None) -> FastAPI:
     """Build the application over an open collector; its opener closes it afterwards.
 
     Args:
         collector: What is served.
         limiter: Counts the requests of each address; none are counted without it.
-        shortcut: Whether ordinary breadcrumbs take the short way; the answers are the same.
 
     Returns:
         An application with every way in and out.
@@ -40,7 +37,6 @@ def create_app(
     app = FastAPI(title="migas collector", version=migas.__version__, docs_url=None, redoc_url=None)
     app.state.collector = collector
     app.state.limiter = limiter
-    app.include_router(graphql.router)
     app.include_router(rest.router)
     app.include_router(usage.router)
     app.include_router(administration.router)
@@ -48,8 +44,8 @@ def create_app(
     app.include_router(pages.router)
     app.exception_handler(RequestValidationError)(_refuse)
     app.exception_handler(UnauthorizedError)(_ask_for_token)
-    if shortcut:
-        app.add_middleware(Shortcut)
+    app.add_middleware(GraphQL)
+    app.add_middleware(rest.PlainBreadcrumbs)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
     app.add_middleware(RateLimit)
     app.add_middleware(SignedAnswers, signature=f"migas@{migas.__version__}")

@@ -123,11 +123,9 @@ class LiveServer:
     A server takes two tenths of a second to stop, a database a hundredth to make.
     """
 
-    def __init__(self, *, shortcut: bool = True) -> None:
+    def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._app = create_app(
-            cast("Collector", None), shortcut=shortcut
-        )  # collector() fills the place
+        self._app = create_app(cast("Collector", None))  # collector() fills the place
         config = uvicorn.Config(
             self._app,
             http=SlowClientProtocol,

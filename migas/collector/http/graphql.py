@@ -1,299 +1,167 @@
-"""`POST /graphql`: the five operations that migas clients know."""
+"""`/graphql`: operations over HTTP, in the wire's manner."""
 
 from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import strawberry
-from graphql import GraphQLError, GraphQLSyntaxError
-from strawberry.extensions import (
-    AddValidationRules,
-    MaskErrors,
-    MaxAliasesLimiter,
-    MaxTokensLimiter,
-    ParserCache,
-    QueryDepthLimiter,
-    ValidationCache,
+from graphql import (
+    ExecutionResult,
+    Executor,
+    GraphQLError,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    execute,
 )
-from strawberry.fastapi import GraphQLRouter
-from strawberry.scalars import JSON
-from strawberry.schema.config import StrawberryConfig
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from migas.collector.database.outage import cause, is_outage
 from migas.collector.errors import NotStoredError, UnstorableError
-from migas.collector.http.access import UnauthorizedError, access_of
-from migas.collector.http.graphql_types import (
-    SCALARS,
-    BreadcrumbResult,
-    CheckProjectResult,
-    ContextInput,
-    DateTime,
-    ProcessInput,
-    ProjectInput,
-    TokenResult,
-)
-from migas.collector.ingestion.crumb import checked, is_storable
-from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
-from migas.collector.projects.versions import lenient_version, project_answer
+from migas.collector.http import documents
+from migas.collector.http.middleware import is_graphql
+from migas.collector.http.resolvers import add_plain, schema
 
 if TYPE_CHECKING:
-    from fastapi import Request
-    from strawberry.http import GraphQLHTTPResponse
-    from strawberry.types import ExecutionContext, ExecutionResult
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from migas.collector.collector import Collector
+PATH = "/graphql"
 
-MAX_DEPTH = 8
-MAX_ALIASES = 10
-MAX_TOKENS = 500
-"""Tokens in one document: a breadcrumb written inline has about a hundred."""
+_FORMS = {"query": (str, "a string"), "variables": (dict, "an object")}
+_FORMS["extensions"] = _FORMS["variables"]
+_OUR_OWN = (UnstorableError, NotStoredError, GraphQLError)
 
 _log = logging.getLogger("migas.collector")
 
 
-@strawberry.type
-class Query:
-    """What can be asked."""
-
-    @strawberry.field
-    async def get_projects(self, info: strawberry.Info) -> list[str]:
-        """The projects whose breadcrumbs are taken, in the order of their registration."""
-        return await _collector(info).projects.names()
-
-    @strawberry.field
-    async def check_project(
-        self, info: strawberry.Info, project: str, project_version: str
-    ) -> CheckProjectResult:
-        """How a version stands among those that the project's maintainer named."""
-        release = await _collector(info).projects.release(project)
-        return CheckProjectResult(
-            success=release.is_known,
-            latest=release.latest,
-            flagged=release.flags(project_version),
-            message="" if release.is_known else f'No version of "{project}" is known',
-        )
-
-    @strawberry.field
-    async def get_usage(
-        self,
-        info: strawberry.Info,
-        project: str,
-        start: DateTime,
-        end: DateTime | None = None,
-        unique: bool = False,
-    ) -> JSON:
-        """Count breadcrumbs, or users, from `start` on, and until `end` where one is given."""
-        collector = _collector(info)
-        registered = await collector.projects.is_registered(project)
-        hits, message = 0, f'Project "{project}" is not being tracked'
-        if registered:
-            last = None if end is None else int(end.timestamp())
-            hits, message = (
-                await collector.reports.hits(project, int(start.timestamp()), last, unique),
-                "",
-            )
-        return JSON({"hits": hits, "message": message, "unique": unique, "success": registered})
+class _BadRequestError(Exception):
+    """A request has no operation that could be looked at; the message is the wire's."""
 
 
-@strawberry.type
-class Mutation:
-    """What can be told."""
+class GraphQL:
+    """Answers `/graphql`, and hands on the rest.
 
-    @strawberry.mutation
-    async def add_breadcrumb(
-        self,
-        info: strawberry.Info,
-        *,
-        project: str,
-        project_version: str,
-        language: str,
-        language_version: str,
-        ctx: ContextInput,
-        proc: ProcessInput,
-    ) -> BreadcrumbResult:
-        """Store a breadcrumb; versions may have any form, and every user counts as `general`."""
-        if not is_project_name(project):
-            return BreadcrumbResult(success=False, message=NO_PROJECT_NAME)
-        crumb = checked(
-            project=project,
-            project_version=lenient_version(project_version),
-            language=language,
-            language_version=lenient_version(language_version),
-            session_id=ctx.session_id,
-            user_id=ctx.user_id,
-            platform=ctx.platform,
-            container=ctx.container.value,
-            is_ci=ctx.is_ci,
-            status=proc.status.value,
-            status_desc=proc.status_desc,
-            error_type=proc.error_type,
-            error_desc=proc.error_desc,
-        )
-        if await _collector(info).ingestion.record(crumb) is None:
-            return BreadcrumbResult(success=False, message="Project is not yet registered.")
-        return BreadcrumbResult(success=True)
+    It stands before the router, of whose work it needs nothing.
 
-    @strawberry.mutation
-    async def add_project(self, info: strawberry.Info, p: ProjectInput) -> JSON:
-        """Store a breadcrumb, and tell what is known about the project's versions."""
-        if not is_project_name(p.project):
-            return JSON({"success": False})
-        crumb = checked(
-            project=p.project,
-            project_version=p.project_version,
-            language=p.language,
-            language_version=p.language_version,
-            session_id=p.session_id,
-            user_id=p.user_id,
-            user_type=p.user_type.value,
-            platform=p.platform,
-            container=p.container.value,
-            is_ci=p.is_ci,
-            status=p.status.value,
-            status_desc=p.status_desc,
-            error_type=p.error_type,
-            error_desc=p.error_desc,
-        )
-        release = await _collector(info).ingestion.record(crumb)
-        return JSON(project_answer(release))
-
-    @strawberry.mutation
-    async def register_project(self, info: strawberry.Info, project: str) -> JSON:
-        """Take breadcrumbs of a project from now on; for administrators."""
-        collector = await _administered(info)
-        if not is_project_name(project):
-            return JSON({"success": False, "message": NO_PROJECT_NAME})
-        known = await collector.projects.is_registered(project)
-        await collector.projects.register([project])
-        state = "already" if known else "now"
-        return JSON({"success": True, "message": f"Project is {state} registered."})
-
-    @strawberry.mutation
-    async def issue_token(
-        self, info: strawberry.Info, project: str, description: str | None = None
-    ) -> TokenResult:
-        """Make a token with which a project can be read; for administrators."""
-        collector = await _administered(info)
-        if not await collector.projects.is_registered(project):
-            return TokenResult(token=None, success=False, message="Project is not registered.")
-        if description is not None and not is_storable(description):
-            return TokenResult(token=None, success=False, message="Invalid description.")
-        token = await collector.tokens.issue(project, description)
-        return TokenResult(token=token, success=True, message="Token issued successfully.")
-
-    @strawberry.mutation
-    async def revoke_token(self, info: strawberry.Info, token: str) -> bool:
-        """End a token, given whole or by its id; for administrators."""
-        collector = await _administered(info)
-        return await collector.tokens.revoke(token)
-
-
-class CollectorSchema(strawberry.Schema):
-    """A schema whose log holds our own failures only: a client's mistakes are the client's."""
-
-    def process_errors(
-        self,
-        errors: list[GraphQLError],
-        execution_context: ExecutionContext | None = None,  # noqa: ARG002  strawberry passes it
-    ) -> None:
-        """Log the errors that no client could have caused."""
-        for error in errors:
-            if _is_internal(error):
-                failure = error.original_error
-                if failure is not None and is_outage(failure):
-                    _log.error("a resolver failed: %s", cause(failure))
-                else:
-                    _log.error("a resolver failed", exc_info=failure)
-
-
-def _is_internal(error: GraphQLError) -> bool:
-    """Whether an error's text is meant for the log rather than for the sender.
-
-    An error without a path comes from parsing, validating or coercing what the sender wrote.
+    Args:
+        app: What answers the rest; the application's `state.collector` is what is asked.
     """
-    known = (UnstorableError, NotStoredError, GraphQLError)
-    return (
-        error.path is not None
-        and error.original_error is not None
-        and not isinstance(error.original_error, known)
-    )
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request as ASGI has it."""
+        if scope["type"] != "http" or not is_graphql(scope):
+            await self._app(scope, receive, send)
+            return
+        response = await _respond(Request(scope, receive))
+        await response(scope, receive, send)
 
 
-_LIMITS = [
-    *QueryDepthLimiter(max_depth=MAX_DEPTH).validation_rules,
-    *MaxAliasesLimiter(max_alias_count=MAX_ALIASES).validation_rules,
-]
-# Made once: a limiter makes new rules for each request, and the validation cache, which goes by
-# the rules too, would never know a document again (1 ms instead of 6 for a breadcrumb).
+async def _respond(request: Request) -> Response:
+    """Answer with 200 and data or errors, or with another status what is no request of GraphQL.
 
-schema = CollectorSchema(
-    query=Query,
-    mutation=Mutation,
-    config=StrawberryConfig(auto_camel_case=False, scalar_map=SCALARS),
-    extensions=[
-        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
-        lambda: AddValidationRules(_LIMITS),
-        lambda: MaskErrors(should_mask_error=_is_internal, error_message="Internal error."),
-        ParserCache,
-        ValidationCache,
-    ],
-)
-"""The wire's schema."""
+    Nothing is asked by GET, and there is no page to ask from: it would load scripts from another
+    site.
+    """
+    if request.scope["path"] != PATH:
+        return RedirectResponse(request.url.replace(path=PATH))
+    if request.method == "GET" and "query" not in request.query_params:
+        return PlainTextResponse("Not Found", 404)
+    if request.method != "POST":
+        return PlainTextResponse("Operations are only taken by POST.", 405, {"Allow": "POST"})
+    try:
+        content_type = request.headers.get("content-type", "")
+        answer = await _answer(request, _message(content_type, await request.body()))
+    except _BadRequestError as error:
+        return PlainTextResponse(str(error).encode("utf-8", "replace"), 400)
+    return Response(json.dumps(answer, separators=(",", ":")), media_type="application/json")
 
 
-class CollectorRouter(GraphQLRouter[dict[str, Any], None]):
-    """GraphQL over HTTP in the wire's manner."""
-
-    def decode_json(self, data: str | bytes) -> object:
-        """Read a request body; whatever cannot be read is answered as malformed JSON."""
-        try:
-            decoded: object = json.loads(data)
-        except (UnicodeDecodeError, RecursionError) as error:
-            raise json.JSONDecodeError(str(error), "", 0) from error
-        if not isinstance(decoded, dict | list):
-            raise json.JSONDecodeError("no object", "", 0)
-        return decoded
-
-    async def process_result(
-        self, request: Request, result: ExecutionResult
-    ) -> GraphQLHTTPResponse:
-        """Build the body of an answer; a document that cannot be read has no locations in it."""
-        response = await super().process_result(request, result)
-        for error in result.errors or ():
-            if isinstance(error, GraphQLSyntaxError):
-                response["errors"] = [{"message": _with_position(error)}]
-        return response
-
-
-router = CollectorRouter(
-    schema,
-    path="/graphql",
-    graphql_ide=None,  # it would load scripts from another site
-    allow_queries_via_get=False,
-    subscription_protocols=(),
-)
-
-
-def _with_position(error: GraphQLSyntaxError) -> str:
-    (where,) = error.locations or (None,)
-    return error.message if where is None else f"{error.message} ({where.line}:{where.column})"
-
-
-async def _administered(info: strawberry.Info) -> Collector:
-    """The collector, for a request whose token may administer it.
+def _message(content_type: str, body: bytes) -> dict[str, Any]:
+    """A request's parts, each of its type.
 
     Raises:
-        GraphQLError: It has no token, or another one.
+        _BadRequestError: It is of another form.
     """
-    collector = _collector(info)
+    if "application/json" not in content_type.partition(";")[0]:
+        raise _BadRequestError("Unsupported content type")
     try:
-        await access_of(collector.tokens, info.context["request"].headers, root=True)
-    except UnauthorizedError as refused:
-        raise GraphQLError(str(refused)) from None
-    return collector
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        message = None
+    if isinstance(message, list):
+        raise _BadRequestError("Batching is not enabled")
+    if not isinstance(message, dict):
+        raise _BadRequestError("Unable to parse request body as JSON")
+    for name, (kind, form) in _FORMS.items():
+        if not isinstance(message.get(name), kind | None):
+            raise _BadRequestError(
+                f"The GraphQL operation's `{name}` must be {form} or null, if provided."
+            )
+    if not message.get("query"):
+        raise _BadRequestError("No GraphQL query found in the request")
+    return message
 
 
-def _collector(info: strawberry.Info) -> Collector:
-    return cast("Collector", info.context["request"].app.state.collector)
+async def _answer(request: Request, message: dict[str, Any]) -> dict[str, Any]:
+    """Execute what a message asks for.
+
+    Raises:
+        _BadRequestError: Its document has no operation of that name.
+    """
+    try:
+        document, errors, breadcrumb = documents.read(message["query"])
+    except GraphQLSyntaxError as error:  # without locations, as the wire has it
+        (where,) = error.locations or (None,)
+        position = f" ({where.line}:{where.column})" if where else ""
+        return {"data": None, "errors": [{"message": error.message + position}]}
+    name = message.get("operationName")
+    names = [
+        node.name.value if node.name else None
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode)
+    ]
+    if not names:
+        raise _BadRequestError("Can't get GraphQL operation type")
+    if name is not None and name not in names:
+        raise _BadRequestError(f'Unknown operation named "{name}".')
+    if errors:
+        return {"data": None, "errors": [error.formatted for error in errors]}
+    variables = message.get("variables") or {}
+    if breadcrumb is not None:
+        variable, answer_name = breadcrumb
+        added = await add_plain(request.app.state.collector, variables.get(variable))
+        if added is not None:
+            return {"data": {answer_name: added}}
+    result = execute(
+        schema,
+        document,
+        context_value=request,
+        variable_values=variables,
+        operation_name=names[0] if name is None else name,  # as the wire has it
+        executor_class=Executor,  # nothing is delivered bit by bit
+    )
+    if not isinstance(result, ExecutionResult):
+        result = await result
+    answer: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        answer["errors"] = [_shown(error) for error in result.errors]
+    return answer
+
+
+def _shown(error: GraphQLError) -> dict[str, Any]:
+    """An error as its sender may see it; the text of an internal one goes to the log instead.
+
+    An error without a path comes from coercing what the sender wrote.
+    """
+    failure = error.original_error
+    if error.path is None or failure is None or isinstance(failure, _OUR_OWN):
+        return dict(error.formatted)
+    if is_outage(failure):
+        _log.error("a resolver failed: %s", cause(failure))
+    else:
+        _log.error("a resolver failed", exc_info=failure)
+    return {**error.formatted, "message": "Internal error."}

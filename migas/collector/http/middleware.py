@@ -97,12 +97,7 @@ class BodyLimit:
             problem = f"Request body ({size}) exceeds maximum size ({self._limit})"
             await refusal(scope, 413, problem)(scope, receive, send)
             return
-        unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def replay() -> Message:
-            return unread.pop() if unread else await receive()
-
-        await self._app(scope, replay, send)
+        await self._app(scope, replaying(body, receive), send)
 
 
 def refusal(
@@ -110,16 +105,26 @@ def refusal(
 ) -> Response:
     """An answer to a request that nothing looks at, in the form that errors have on its way in."""
     told = {"data": None, "errors": [{"message": problem}]}
-    return JSONResponse(told if _is_graphql(scope) else {"detail": problem}, status, headers)
+    return JSONResponse(told if is_graphql(scope) else {"detail": problem}, status, headers)
 
 
 def _compressed(scope: Scope) -> Response:
-    if _is_graphql(scope):  # the wire's own answer, by which clients know this server's limits
+    if is_graphql(scope):  # the wire's own answer, by which clients know this server's limits
         return PlainTextResponse("Internal Server Error", 500)
     return refusal(scope, 415, "A request body must not be compressed.")
 
 
-def _is_graphql(scope: Scope) -> bool:
+def replaying(body: bytes, receive: Receive) -> Receive:
+    """What gives a body that was read to the next one who asks, as one message."""
+    unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return unread.pop() if unread else await receive()
+
+    return replay
+
+
+def is_graphql(scope: Scope) -> bool:
     """Whether a request goes to GraphQL, whose errors have a form of their own."""
     path: str = scope["path"]
     return path.rstrip("/") == "/graphql"

@@ -56,13 +56,7 @@ def strict_version(text: object) -> str:
     """
     if not isinstance(text, str):
         raise ValueError(f"Invalid version: {text!r}")  # noqa: TRY004  what a scalar parser may raise
-    return str(Version(text))
-
-
-@lru_cache(maxsize=1024)
-def cached_version(text: str) -> str:
-    """What `strict_version` says of a text; most breadcrumbs have one of a few versions."""
-    return strict_version(text)
+    return _normal(text)
 
 
 def project_answer(release: Release | None) -> dict[str, Any]:
@@ -100,6 +94,12 @@ def stored_version(text: str) -> str:
 def in_order(versions: set[str]) -> tuple[str, ...]:
     """Versions from the oldest to the newest."""
     return tuple(sorted(versions, key=Version))
+
+
+@lru_cache(maxsize=1024)
+def _normal(text: str) -> str:
+    """The normal form of a version; most breadcrumbs have one of a few versions."""
+    return str(Version(text))
 
 
 def _comparable(text: str) -> Version | str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from migas.collector.http.graphql import schema as graphql_schema
+from tests.collector.http.test_schema import RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def test_graphql_never_crashes(collector: LiveCollector, caplog: pytest.LogCaptu
     for scalar in ("Version", "SafeStr", "DateTime"):
         schemathesis.graphql.scalar(scalar, texts.map(nodes.String))
     base = f"http://127.0.0.1:{collector.port}"
-    described = schemathesis.graphql.from_file(graphql_schema.as_str())
+    described = schemathesis.graphql.from_file(RECORDED.read_text())
     operations = [found.ok() for found in described.get_all_operations()]
     assert len(operations) == 8
     for operation in operations:
