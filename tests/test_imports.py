@@ -57,6 +57,7 @@ HOUSE = """
     host.children
     host.environment host.files host.process host.threads
     host.memory host.descriptors host.forks host.terminal host
+    host.originals
     log
     collector
     message.breadcrumb

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from migas import log
+from migas.host.originals import RLock
 from migas.settings import places, values
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ class Couriers:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         # Reentrant: a signal's handler may end a run while this very thread holds it.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._attended: list[DispatchedCourier] = []
         self._started = float("-inf")
         self._running_at = float("-inf")

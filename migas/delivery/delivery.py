@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 import time
 
 from migas import log
@@ -17,6 +16,7 @@ from migas.delivery.couriers import Couriers, is_waited_for
 from migas.delivery.timer import Watch
 from migas.host import forks, process
 from migas.host.descriptors import Reserve
+from migas.host.originals import RLock
 from migas.message import breadcrumb
 from migas.settings import permission, places, values
 from migas.spool import layout
@@ -44,7 +44,7 @@ class Delivery:
         self.watch = Watch()
         self._couriers = Couriers(self.watch)
         # Reentrant: a signal's handler may end a run while this very thread holds it.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._spool: Spool | None = None
         self._marks: Marks | None = None
         self._reserve = Reserve()
@@ -349,13 +349,14 @@ def _import_rooms() -> None:
     """Import what a run needs while forks wait, rather than one by one in whichever thread."""
     import faulthandler  # noqa: F401
 
+    from migas.delivery import privacy  # noqa: F401
     from migas.host import environment, memory  # noqa: F401
     from migas.message import outcome  # noqa: F401
+    from migas.spool import marks  # noqa: F401
 
     environment.telemetry_fields()
     if values.delivery() not in ("log", "spool"):
-        import select  # noqa: F401
-
+        from migas.delivery import spawn  # noqa: F401
         from migas.spool import servers  # noqa: F401
 
 

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 
 from migas import log
-from migas.host import children
+from migas.host import children, originals
 from migas.host.descriptors import OwnDescriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
+
+try:
+    import posix
+except ImportError:  # Windows
+    pass
 
 VARIABLE = "_MIGAS_COURIER"
 """Set in a courier's environment, so that nothing in it is tracked or starts another."""
@@ -32,18 +37,37 @@ _INTERPRETERS = ("python", "pypy")
 # background reads /dev/null unless told otherwise, hence the detour for its standard input.
 _LAUNCH = 'exec 3<&0; "$@" <&3 3<&- 2>/dev/null & echo $!'
 _SHELL = "/bin/sh"
+_LAUNCH_SECONDS = 3.0
+"""For so long the program waits for a shell that takes milliseconds."""
+
+_KILL_SECONDS = 0.5
 _KEPT_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
+
+_select = originals.copy_of("select")
 
 
 class DispatchedCourier:
-    """A courier on its way, whose standard output is a pipe that closes with its life."""
+    """A courier on its way, whose standard output is a pipe that closes with its life.
+
+    Args:
+        pid: Its pid.
+        output: The pipe, where there is one.
+        child: What Python knows of it, where Python has started it.
+        is_child: Whether it is a child of this process all the same.
+    """
 
     def __init__(
-        self, pid: int, output: OwnDescriptor | None, child: subprocess.Popen[bytes] | None
+        self,
+        pid: int,
+        output: OwnDescriptor | None,
+        child: subprocess.Popen[bytes] | None = None,
+        *,
+        is_child: bool = False,
     ) -> None:
         self._pid = pid
         self._output = output
         self._child = child
+        self._is_child = is_child
 
     def wait(self, seconds: float) -> bool:
         """Wait until it has ended.
@@ -55,6 +79,8 @@ class DispatchedCourier:
             Whether it has, or nothing can be known of it any more.
         """
         if self._child is not None:
+            import subprocess
+
             try:
                 self._child.wait(max(seconds, 0.0))
             except subprocess.TimeoutExpired:
@@ -69,7 +95,7 @@ class DispatchedCourier:
             self._child.wait()
         elif self._pid > 1 and not self.wait(0.0):
             try:
-                os.kill(self._pid, signal.SIGKILL)
+                posix.kill(self._pid, signal.SIGKILL)
             except OSError as error:
                 log.debug("a courier could not be killed: %s", error)
         self.forget()
@@ -79,6 +105,8 @@ class DispatchedCourier:
         if self._output is not None:
             output, self._output = self._output, None
             output.close()
+        if self._is_child:
+            children.reap(self._pid, time.monotonic())
         if self._child is not None and self._child.returncode is None:
             # It is meant to live on: `-X dev` must not call it a leak.
             self._child.returncode = 0
@@ -138,27 +166,121 @@ def dispatch(
         command.append("--at-exit")
     try:
         with children.unnoticed() as may_have_one:
-            if may_have_one:
-                return _launch(command, payload, attended=attended_for is not None)
-        log.debug("no courier was started: the program would have noticed a child")
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        log.debug("no courier could be started: %s", error)
-    return None
+            if not may_have_one:
+                log.debug("no courier was started: the program would have noticed a child")
+                return None
+            try:
+                courier = _launch(command, payload, attended_for)
+            except (TypeError, NameError):
+                courier = _launch_simply(command, payload)
+    except Exception as error:  # noqa: BLE001  whoever forbids processes may raise anything
+        log.debug("no courier could be started: %r", error)
+        return None
+    if attended_for is None:
+        courier.forget()
+    return courier
 
 
-def _launch(command: Sequence[str], payload: bytes | None, *, attended: bool) -> DispatchedCourier:
+def _launch(
+    command: Sequence[str], payload: bytes | None, attended_for: float | None
+) -> DispatchedCourier:
+    """Start it, as nobody's child where there is a shell.
+
+    Raises:
+        OSError: There is no process, or none in time.
+        TypeError: This interpreter starts processes in another way.
+    """
+    seconds = _LAUNCH_SECONDS if attended_for is None else min(attended_for, _LAUNCH_SECONDS)
+    deadline = time.monotonic() + seconds
     has_shell = os.path.exists(_SHELL)
-    is_windows = os.name == "nt"
+    if has_shell:
+        command = [_SHELL, "-c", _LAUNCH, "migas", *command]
+    number, end = posix.pipe()
+    output = OwnDescriptor(number)
+    try:
+        try:
+            pid = _start(command, payload, end)
+        finally:
+            posix.close(end)
+        if has_shell:
+            pid = _left_behind(pid, output, deadline)
+    except BaseException:  # Ctrl-C, say
+        output.close()
+        raise
+    return DispatchedCourier(pid, output, is_child=not has_shell)
+
+
+def _start(command: Sequence[str], payload: bytes | None, output: int) -> int:
+    if payload is None:
+        source = posix.open(os.devnull, posix.O_RDONLY | posix.O_CLOEXEC)
+    else:
+        source, end = posix.pipe()
+    try:
+        if payload is not None:
+            # Smaller than a pipe's buffer: it lies there until the courier reads it.
+            try:
+                posix.set_blocking(end, False)
+                if posix.write(end, payload) < len(payload):
+                    raise OSError("a pipe did not take the breadcrumb")
+            finally:
+                posix.close(end)
+        return children.start(command, _environment(), source, output)
+    finally:
+        posix.close(source)
+
+
+def _left_behind(launcher: int, output: OwnDescriptor, deadline: float) -> int:
+    """The pid of the courier that the shell has started, once the shell is gone."""
+    line = b""
+    try:
+        while not line.endswith(b"\n"):
+            number, text = output.number, b""
+            if number is not None and _is_readable(number, deadline):
+                text = posix.read(number, 64)
+            if not text:
+                raise OSError("no courier was started in time")
+            line += text
+    finally:
+        if not children.reap(launcher, deadline):
+            posix.killpg(launcher, signal.SIGKILL)
+            children.reap(launcher, time.monotonic() + _KILL_SECONDS)
+    return int(line)
+
+
+def _is_readable(number: int, deadline: float) -> bool:
+    """Wait until there is something to read from a descriptor of ours, or its end."""
+    poll = _select.poll()
+    poll.register(number, _select.POLLIN)
+    return bool(poll.poll(max(deadline - time.monotonic(), 0.0) * 1000))
+
+
+def _reached_end(output: OwnDescriptor, deadline: float) -> bool:
+    """Wait for a pipe's end; a deadline of the monotonic clock."""
+    while (number := output.number) is not None:
+        if not _is_readable(number, deadline):
+            return False
+        if not posix.read(number, 64):
+            return True
+    return True  # the program has closed it
+
+
+def _launch_simply(command: Sequence[str], payload: bytes | None) -> DispatchedCourier:
+    """Start it as a child: on Windows, and where an interpreter knows no other way."""
+    import subprocess
+
     child = subprocess.Popen(
-        [_SHELL, "-c", _LAUNCH, "migas", *command] if has_shell else command,
+        command,
         stdin=subprocess.DEVNULL if payload is None else subprocess.PIPE,
-        stdout=subprocess.PIPE if has_shell else subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=os.path.abspath(os.sep),
         env=_environment(),
         close_fds=True,
-        start_new_session=not is_windows,
-        creationflags=_windows_flags() if is_windows else 0,
+        start_new_session=os.name != "nt",
+        creationflags=(
+            getattr(subprocess, "DETACHED_PROCESS", 0)
+            | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+        ),
     )
     if payload is not None and child.stdin is not None:
         # Smaller than a pipe's buffer: this never blocks.
@@ -167,36 +289,7 @@ def _launch(command: Sequence[str], payload: bytes | None, *, attended: bool) ->
             child.stdin.close()
         except OSError as error:
             log.debug("the courier did not take the breadcrumb: %s", error)
-    if not has_shell or child.stdout is None:
-        courier = DispatchedCourier(child.pid, None, child)
-    else:
-        first_line = child.stdout.readline()
-        output = OwnDescriptor(os.dup(child.stdout.fileno())) if attended else None
-        child.stdout.close()
-        child.wait()
-        courier = DispatchedCourier(int(first_line or b"0"), output, None)
-    if not attended:
-        courier.forget()
-    return courier
-
-
-def _reached_end(output: OwnDescriptor, deadline: float) -> bool:
-    """Wait for a pipe's end; a deadline of the monotonic clock."""
-    import select
-
-    while (number := output.number) is not None:
-        left = max(deadline - time.monotonic(), 0.0)
-        if hasattr(select, "poll"):
-            poll = select.poll()
-            poll.register(number, select.POLLIN)
-            is_ready = bool(poll.poll(left * 1000))
-        else:
-            is_ready = bool(select.select([number], [], [], left)[0])
-        if is_ready and not os.read(number, 64):
-            return True
-        if left <= 0:
-            return False
-    return True  # the program has closed it
+    return DispatchedCourier(child.pid, None, child)
 
 
 def _isolation() -> list[str]:
@@ -217,10 +310,3 @@ def _environment() -> dict[str, str]:
 
 def _main_file() -> str:
     return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "__main__.py")
-
-
-def _windows_flags() -> int:
-    return int(
-        getattr(subprocess, "DETACHED_PROCESS", 0)
-        | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-    )

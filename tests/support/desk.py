@@ -107,7 +107,11 @@ class Desk:
     def run(self, source: str, **how: Any) -> Ended:
         """Run a program to its end, reading its output through pipes."""
         with self.start(source, **how) as process:
-            stdout, stderr = process.communicate(timeout=SECONDS)
+            try:
+                stdout, stderr = process.communicate(timeout=SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()  # else the block waits for it, without end
+                raise
         name = str(process.args[-1]).encode()  # type: ignore[index]
         return Ended(
             process.returncode,
