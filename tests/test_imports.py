@@ -62,6 +62,7 @@ HOUSE = """
     host.children
     host.environment host.files host.process host.threads
     host.descriptors host.forks host.terminal host
+    host.originals
     log
     collector.admin.commands
     collector.admin.manage

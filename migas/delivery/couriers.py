@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
+import os
 import time
 
 from migas import log
 from migas.delivery import way
 from migas.host import environment, forks
+from migas.host.originals import RLock
 from migas.settings import places, values
 
 TYPE_CHECKING = False
@@ -45,7 +46,7 @@ class Couriers:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         # Reentrant: a signal's handler may end a run while this very thread holds it.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._attended: list[DispatchedCourier | Errand] = []
         self._warm: DispatchedCourier | None = None
         self._thread: CourierThread | None = None
@@ -64,7 +65,7 @@ class Couriers:
         with self._lock:
             if self._is_own_courier():
                 self._begin_thread(has_left)
-            elif self.is_waited_for() and not self._is_exiting:
+            elif self.is_waited_for() and not self._is_exiting and os.name == "posix":
                 self._warm_up()
 
     def _begin_thread(self, has_left: Callable[[], bool]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 
 from migas import log
@@ -16,6 +15,7 @@ from migas.delivery.couriers import Couriers
 from migas.delivery.timer import Watch
 from migas.host import process
 from migas.host.descriptors import Reserve
+from migas.host.originals import RLock
 from migas.message import breadcrumb
 from migas.settings import permission, places, values
 from migas.spool import layout
@@ -43,7 +43,7 @@ class Delivery:
         self.watch = Watch()
         self._couriers = Couriers(self.watch)
         # Reentrant: a signal's handler may end a run while this very thread holds it.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._spool: Spool | None = None
         self._marks: Marks | None = None
         self._reserve = Reserve()

@@ -35,13 +35,14 @@ def _import_what_runs_need() -> None:
     """Import what a run needs while forks wait, rather than one by one in whichever thread."""
     import faulthandler  # noqa: F401
 
+    from migas.delivery import privacy  # noqa: F401
     from migas.host import environment
     from migas.message import outcome  # noqa: F401
+    from migas.spool import marks  # noqa: F401
 
     environment.telemetry_fields()
     if values.delivery() not in ("log", "spool"):
-        import select  # noqa: F401
-
+        from migas.delivery import spawn  # noqa: F401
         from migas.spool import servers  # noqa: F401
 
 

@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 
 from migas import log
 from migas.delivery.way import MAIN_FILE, VARIABLE
-from migas.host import children
+from migas.host import children, originals
 from migas.host.descriptors import OwnDescriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
 
     from migas.delivery.way import Way
 
+try:
+    import posix
+except ImportError:  # Windows
+    pass
+
+_PACKAGE = os.path.dirname(MAIN_FILE)
 COURIER_ARGUMENTS = ("flush", "--courier")
 
 # The shell starts the courier and ends at once, so that it becomes nobody's child. A command in the
@@ -34,22 +40,36 @@ _LAUNCH_SECONDS = 1.0
 """The shell needs milliseconds. One that finds no room for a process tries for a quarter of a
 minute, during which the program would stand still."""
 
+
+_KILL_SECONDS = 0.5
 _KEPT_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
+
+_select = originals.copy_of("select")
 
 
 class DispatchedCourier:
-    """A courier on its way, whose standard output is a pipe that closes with its life."""
+    """A courier on its way, whose standard output is a pipe that closes with its life.
+
+    Args:
+        pid: Its pid.
+        output: The pipe, where there is one.
+        child: What Python knows of it, where Python has started it.
+        is_child: Whether it is a child of this process all the same.
+    """
 
     def __init__(
         self,
         pid: int,
         output: OwnDescriptor | None,
-        child: subprocess.Popen[bytes] | None,
+        child: subprocess.Popen[bytes] | None = None,
+        *,
+        is_child: bool = False,
         entrance: OwnDescriptor | None = None,
     ) -> None:
         self._pid = pid
         self._output = output
         self._child = child
+        self._is_child = is_child
         self._input = entrance
         self._environment = None if entrance is None else _environment()
 
@@ -63,6 +83,8 @@ class DispatchedCourier:
             Whether it has, or nothing can be known of it any more.
         """
         if self._child is not None:
+            import subprocess
+
             try:
                 self._child.wait(max(seconds, 0.0))
             except subprocess.TimeoutExpired:
@@ -88,7 +110,7 @@ class DispatchedCourier:
             return False
         word = " ".join(_moment(attended_for, at_exit=at_exit)).encode()
         try:
-            return os.write(number, word) == len(word)
+            return bool(posix.write(number, word) == len(word))
         except OSError:
             return False
 
@@ -99,7 +121,7 @@ class DispatchedCourier:
             self._child.wait()
         elif self._pid > 1 and not self.wait(0.0):
             try:
-                os.kill(self._pid, signal.SIGKILL)
+                posix.kill(self._pid, signal.SIGKILL)
             except OSError as error:
                 log.debug("a courier could not be killed: %s", error)
         self.forget()
@@ -112,6 +134,8 @@ class DispatchedCourier:
         if self._output is not None:
             output, self._output = self._output, None
             output.close()
+        if self._is_child:
+            children.reap(self._pid, time.monotonic())
         if self._child is not None and self._child.returncode is None:
             # It is meant to live on: `-X dev` must not call it a leak.
             self._child.returncode = 0
@@ -142,28 +166,30 @@ def dispatch(
     Returns:
         The courier, or None when none could be started, or not without the program's noticing.
     """
-    command = [way.interpreter, "-P", *_isolation(), MAIN_FILE, *COURIER_ARGUMENTS]
-    if way.library != os.path.dirname(os.path.dirname(MAIN_FILE)):
-        command.append(f"--library={way.library}")
-    if by_hand:
-        command.append("--now")
-    if payload is not None:
-        command.append("--stdin")
-    if attended_for is not None:
-        command += _moment(attended_for, at_exit=at_exit)
-    if patience is not None:
-        command.append(f"--patience={patience:.3f}")
-    if warm_for is not None:
-        command.append(f"--warm={warm_for:g}")
-    is_kept = attended_for is not None or warm_for is not None
+    said = {"--warm": warm_for, "--patience": patience}
+    command = [
+        *(way.interpreter, "-P", *_isolation(), MAIN_FILE, *COURIER_ARGUMENTS),
+        *(f"{name}={seconds:.3f}" for name, seconds in said.items() if seconds is not None),
+        *(_moment(attended_for, at_exit=at_exit) if attended_for is not None else ()),
+        *(["--now"] if by_hand else ()),
+        *(["--stdin"] if payload is not None else ()),
+        *([f"--library={way.library}"] if way.library != os.path.dirname(_PACKAGE) else ()),
+    ]
     try:
         with children.unnoticed() as may_have_one:
-            if may_have_one:
-                return _launch(command, payload, is_kept=is_kept, is_warm=warm_for is not None)
-        log.debug("no courier was started: the program would have noticed a child")
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        log.debug("no courier could be started: %s", error)
-    return None
+            if not may_have_one:
+                log.debug("no courier was started: the program would have noticed a child")
+                return None
+            try:
+                courier = _launch(command, payload, is_warm=warm_for is not None)
+            except (TypeError, NameError):
+                courier = _launch_simply(command, payload)
+    except Exception as error:  # noqa: BLE001  whoever forbids processes may raise anything
+        log.debug("no courier could be started: %r", error)
+        return None
+    if attended_for is None and warm_for is None:
+        courier.forget()
+    return courier
 
 
 def _moment(attended_for: float, *, at_exit: bool) -> list[str]:
@@ -172,21 +198,112 @@ def _moment(attended_for: float, *, at_exit: bool) -> list[str]:
     return [until, "--at-exit"] if at_exit else [until]
 
 
-def _launch(
-    command: Sequence[str], payload: bytes | None, *, is_kept: bool, is_warm: bool
-) -> DispatchedCourier:
+def _launch(command: Sequence[str], payload: bytes | None, *, is_warm: bool) -> DispatchedCourier:
+    """Start it, as nobody's child where there is a shell.
+
+    Raises:
+        OSError: There is no process, or none in time.
+        TypeError: This interpreter starts processes in another way.
+    """
+    deadline = time.monotonic() + _LAUNCH_SECONDS
     has_shell = os.path.exists(_SHELL)
-    is_windows = os.name == "nt"
+    if has_shell:
+        command = [_SHELL, "-c", _LAUNCH, "migas", *command]
+    source, entrance = _entrance(payload, is_warm=is_warm)
+    try:
+        number, end = posix.pipe()
+        output = OwnDescriptor(number)
+        try:
+            try:
+                pid = children.start(command, _environment(), source, end)
+            finally:
+                posix.close(end)
+            if has_shell:
+                pid = _left_behind(pid, output, deadline)
+        except BaseException:  # Ctrl-C, say
+            output.close()
+            raise
+    except BaseException:
+        if entrance is not None:
+            entrance.close()
+        raise
+    finally:
+        posix.close(source)
+    return DispatchedCourier(pid, output, is_child=not has_shell, entrance=entrance)
+
+
+def _entrance(payload: bytes | None, *, is_warm: bool) -> tuple[int, OwnDescriptor | None]:
+    """What becomes a courier's standard input; and of a warm one's, the end that is kept here."""
+    if payload is None and not is_warm:
+        return posix.open(os.devnull, posix.O_RDONLY | posix.O_CLOEXEC), None
+    source, end = posix.pipe()
+    if payload is None:
+        return source, OwnDescriptor(end)
+    try:
+        # Smaller than a pipe's buffer: it lies there until the courier reads it.
+        posix.set_blocking(end, False)
+        if posix.write(end, payload) < len(payload):
+            raise OSError("a pipe did not take the breadcrumb")
+    except BaseException:
+        posix.close(source)
+        raise
+    finally:
+        posix.close(end)
+    return source, None
+
+
+def _left_behind(launcher: int, output: OwnDescriptor, deadline: float) -> int:
+    """The pid of the courier that the shell has started, once the shell is gone."""
+    line = b""
+    try:
+        while not line.endswith(b"\n"):
+            number, text = output.number, b""
+            if number is not None and _is_readable(number, deadline):
+                text = posix.read(number, 64)
+            if not text:
+                raise OSError("no courier was started in time")
+            line += text
+    finally:
+        if not children.reap(launcher, deadline):
+            posix.killpg(launcher, signal.SIGKILL)
+            children.reap(launcher, time.monotonic() + _KILL_SECONDS)
+    return int(line)
+
+
+def _is_readable(number: int, deadline: float) -> bool:
+    """Wait until there is something to read from a descriptor of ours, or its end."""
+    poll = _select.poll()
+    poll.register(number, _select.POLLIN)
+    return bool(poll.poll(max(deadline - time.monotonic(), 0.0) * 1000))
+
+
+def _reached_end(output: OwnDescriptor, deadline: float) -> bool:
+    """Wait for a pipe's end; a deadline of the monotonic clock."""
+    while (number := output.number) is not None:
+        if not _is_readable(number, deadline):
+            return False
+        if not posix.read(number, 64):
+            return True
+    return True  # the program has closed it
+
+
+def _launch_simply(command: Sequence[str], payload: bytes | None) -> DispatchedCourier:
+    """Start it as a child: on Windows, and where an interpreter knows no other way."""
+    import subprocess
+
     child = subprocess.Popen(
-        [_SHELL, "-c", _LAUNCH, "migas", *command] if has_shell else command,
-        stdin=subprocess.DEVNULL if payload is None and not is_warm else subprocess.PIPE,
-        stdout=subprocess.PIPE if has_shell else subprocess.DEVNULL,
+        command,
+        stdin=subprocess.DEVNULL if payload is None else subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=os.path.abspath(os.sep),
         env=_environment(),
         close_fds=True,
-        start_new_session=not is_windows,
-        creationflags=_windows_flags() if is_windows else 0,
+        start_new_session=os.name != "nt",
+        creationflags=(
+            getattr(subprocess, "DETACHED_PROCESS", 0)
+            | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+        ),
     )
     if payload is not None and child.stdin is not None:
         # Smaller than a pipe's buffer: this never blocks.
@@ -195,53 +312,7 @@ def _launch(
             child.stdin.close()
         except OSError as error:
             log.debug("the courier did not take the breadcrumb: %s", error)
-    if not has_shell or child.stdout is None:
-        courier = DispatchedCourier(child.pid, None, child)
-    else:
-        with child.stdout as told:
-            if not _is_ready(told.fileno(), _LAUNCH_SECONDS):
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait(_LAUNCH_SECONDS)
-                raise subprocess.TimeoutExpired(_SHELL, _LAUNCH_SECONDS)
-            first_line = told.readline()
-            output = OwnDescriptor(os.dup(told.fileno())) if is_kept else None
-        child.wait(_LAUNCH_SECONDS)
-        entrance = _entrance(child) if is_warm else None
-        courier = DispatchedCourier(int(first_line or b"0"), output, None, entrance)
-    if not is_kept:
-        courier.forget()
-    return courier
-
-
-def _entrance(child: subprocess.Popen[bytes]) -> OwnDescriptor | None:
-    """The end of a warm courier's standard input that the program holds."""
-    if child.stdin is None:
-        return None
-    entrance = OwnDescriptor(os.dup(child.stdin.fileno()))
-    child.stdin.close()
-    return entrance
-
-
-def _reached_end(output: OwnDescriptor, deadline: float) -> bool:
-    """Wait for a pipe's end; a deadline of the monotonic clock."""
-    while (number := output.number) is not None:
-        left = max(deadline - time.monotonic(), 0.0)
-        if _is_ready(number, left) and not os.read(number, 64):
-            return True
-        if left <= 0:
-            return False
-    return True  # the program has closed it
-
-
-def _is_ready(descriptor: int, seconds: float) -> bool:
-    """Wait so long at most until there is something to read from a pipe, or its end."""
-    import select
-
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
-    return bool(select.select([descriptor], [], [], seconds)[0])
+    return DispatchedCourier(child.pid, None, child)
 
 
 def _isolation() -> list[str]:
@@ -258,10 +329,3 @@ def _environment() -> dict[str, str]:
     }
     environ[VARIABLE] = "1"
     return environ
-
-
-def _windows_flags() -> int:
-    return int(
-        getattr(subprocess, "DETACHED_PROCESS", 0)
-        | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-    )

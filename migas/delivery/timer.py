@@ -8,11 +8,11 @@ could hold a lock that the child needs.
 
 from __future__ import annotations
 
-import threading
 import time
 
 from migas import log
-from migas.host import threads
+from migas.host.originals import RLock
+from migas.host.threads import OwnThread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ class Watch:
 
     def __init__(self) -> None:
         self._due: dict[object, tuple[float, Callable[[], None]]] = {}
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        # Reentrant: a signal's handler may end a run while this very thread holds it.
+        self._lock = RLock()
+        self._thread: OwnThread | None = None
         self._wakes_at = float("inf")
         self._is_closed = False
 
@@ -40,32 +41,32 @@ class Watch:
             function: Runs in the thread; what it raises is logged.
         """
         when = time.monotonic() + seconds
-        with self._changed:
+        with self._lock:
             self._due[key] = (when, function)
             self._ensure_thread()
-            if when < self._wakes_at:
-                self._changed.notify()
+            if when < self._wakes_at and self._thread is not None:
+                self._thread.wake()
 
     def cancel(self, key: object) -> None:
         """Forget an appointment; an unknown key is fine."""
-        with self._changed:
+        with self._lock:
             self._due.pop(key, None)
 
     def ensure_running(self) -> None:
         """Start the thread again after a fork stopped it, when something is due."""
         if self._due and self._thread is None:
-            with self._changed:
+            with self._lock:
                 self._ensure_thread()
 
     def pause(self) -> bool:
         """Stop the thread and wait until the system counts it no more; whether there was one."""
         thread = self._thread
-        if thread is None or thread is threading.current_thread():
+        if thread is None or thread.is_current():
             return False
-        with self._changed:
+        with self._lock:
             self._thread = None
-            self._changed.notify()
-        threads.join(thread, _JOIN_SECONDS)
+        thread.wake()
+        thread.join(_JOIN_SECONDS)
         return True
 
     def close(self) -> None:
@@ -76,15 +77,14 @@ class Watch:
     def _ensure_thread(self) -> None:
         if self._thread is None and not self._is_closed and self._due:
             try:
-                self._thread = threads.start(self._serve, "migas-watch")
+                self._thread = OwnThread(self._serve)
             except RuntimeError as error:
                 # The interpreter is shutting down, or the system has no thread left.
                 log.debug("no thread can be started: %s", error)
 
-    def _serve(self) -> None:
-        here = threading.current_thread()
+    def _serve(self, here: OwnThread) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 if self._thread is not here:
                     return
                 if not self._due:
@@ -92,12 +92,12 @@ class Watch:
                     return
                 key, (when, function) = min(self._due.items(), key=lambda item: item[1][0])
                 left = when - time.monotonic()
-                if left > 0:
-                    self._wakes_at = when
-                    self._changed.wait(left)
-                    self._wakes_at = float("inf")
-                    continue
-                del self._due[key]
+                self._wakes_at = when if left > 0 else float("inf")
+                if left <= 0:
+                    del self._due[key]
+            if left > 0:
+                here.wait(left)
+                continue
             try:
                 function()
             except Exception as error:  # noqa: BLE001  the thread must outlive our own mistakes

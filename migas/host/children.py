@@ -1,21 +1,95 @@
 """Having a child for a moment without the program's noticing, or not at all.
 
 A program may wait for whichever child ends next (`os.wait()`), or be told by SIGCHLD that one has.
-It must not meet the shell that starts our courier.
+It must not meet the shell that starts our courier. Nor must we meet what the program has made of
+`subprocess` and `os`: gevent's wait for a SIGCHLD that is kept from it here.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import threading
+import sys
+import time
 from contextlib import contextmanager
 
-from migas.host import process
+from migas.host import originals, process
+from migas.host.descriptors import out_of_the_way
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+try:
+    import posix
+    from _posixsubprocess import fork_exec
+except ImportError:  # Windows
+    fork_exec = None  # type: ignore[assignment]
+
+_LAST_WITH_VFORK_ARGUMENT = (3, 13)
+_REAP_SECONDS = (0.0002, 0.02)
+"""How long a child that is about to end is left alone between two looks: at first, and at most."""
+
+
+def start(arguments: Sequence[str], environ: Mapping[str, str], stdin: int, stdout: int) -> int:
+    """Start a program in a session of its own and in the root folder.
+
+    It gets these two descriptors, writes its errors nowhere, and inherits nothing else. It was not
+    found where its standard output ends without a word.
+
+    Args:
+        arguments: The program's path, and what it is told.
+        environ: Its environment.
+        stdin: The descriptor that becomes its standard input.
+        stdout: The one that becomes its standard output.
+
+    Returns:
+        Its pid; who has started it waits for it.
+
+    Raises:
+        OSError: There can be no further process.
+        TypeError: This interpreter starts processes in another way.
+    """
+    variables = [os.fsencode(f"{name}={text}") for name, text in environ.items()]
+    # Who forbids processes by such a hook forbids ours.
+    sys.audit("subprocess.Popen", arguments[0], list(arguments), os.sep, dict(environ))
+    nowhere = out_of_the_way(posix.open(os.devnull, posix.O_WRONLY | posix.O_CLOEXEC))
+    unread = posix.dup(nowhere)
+    try:
+        # As `subprocess` does it: no descriptor is kept; the six ends of three pipes, and of the
+        # one for errors before the program's start, of which the child closes one; its signals
+        # restored, a new session; no group, no other user, nothing called in between.
+        settings: list[Any] = [True, (), os.sep, variables, stdin, -1, -1, stdout, -1, nowhere]
+        settings += [unread, nowhere, True, True, -1, None, None, None, -1, None]
+        if sys.version_info[:2] <= _LAST_WITH_VFORK_ARGUMENT:
+            settings.append(True)
+        return int(fork_exec(list(arguments), (os.fsencode(arguments[0]),), *settings))
+    finally:
+        posix.close(unread)
+        posix.close(nowhere)
+
+
+def reap(pid: int, deadline: float) -> bool:
+    """Wait for the end of a child of ours.
+
+    Args:
+        pid: The child's.
+        deadline: Of the monotonic clock.
+
+    Returns:
+        Whether it has ended.
+    """
+    pause, longest = _REAP_SECONDS
+    try:
+        while posix.waitpid(pid, posix.WNOHANG)[0] == 0:
+            if time.monotonic() >= deadline:
+                return False
+            originals.sleep(pause)
+            pause = min(pause * 2, longest)
+    except ChildProcessError:
+        return True  # the program waits for all children, or ignores their end
+    return True
 
 
 @contextmanager
@@ -38,7 +112,7 @@ def unnoticed() -> Iterator[bool]:
     finally:
         if not was_pending and signal.sigtimedwait({signal.SIGCHLD}, 0) and _has_ended_child():
             # Two signals of a kind that wait are one: this one may have been for the program.
-            os.kill(os.getpid(), signal.SIGCHLD)
+            posix.kill(posix.getpid(), signal.SIGCHLD)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
@@ -49,15 +123,16 @@ def _is_told() -> bool:
 
 def _others_take_signals() -> bool:
     """Whether a signal that this thread blocks would reach another one; ours block all."""
-    here = threading.current_thread()
-    return here is not threading.main_thread() or any(
-        thread is not here and not thread.name.startswith("migas-")
-        for thread in threading.enumerate()
+    here = originals.thread.get_native_id()
+    masks = process.blocked_signals()
+    return not masks or any(
+        signal.SIGCHLD not in mask for thread, mask in masks.items() if thread != here
     )
 
 
 def _has_ended_child() -> bool:
     try:
-        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        options = posix.WEXITED | posix.WNOHANG | posix.WNOWAIT
+        return posix.waitid(posix.P_ALL, 0, options) is not None
     except ChildProcessError:
         return False

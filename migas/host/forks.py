@@ -7,7 +7,8 @@ as it imports it, too.
 from __future__ import annotations
 
 import os
-from _thread import RLock  # what `threading` has, without importing that
+
+from migas.host.originals import RLock
 
 _gate = RLock()
 _is_watching = False

@@ -106,11 +106,19 @@ def ancestors() -> Iterator[tuple[int, str]]:
 
 def caught_signals() -> set[int] | None:
     """The signals for which this process has a handler of any kind, C's too; None if unknown."""
-    for line in _text("/proc/self/status").splitlines():
-        if line.startswith("SigCgt:"):
-            mask = int(line.partition(":")[2], 16)
-            return {number for number in range(1, 65) if mask >> (number - 1) & 1}
-    return None
+    return _signals("SigCgt", "/proc/self/status")
+
+
+def blocked_signals() -> dict[int, set[int]]:
+    """The signals that each thread of this process blocks, by its native id; empty if unknown."""
+    try:
+        threads = os.listdir("/proc/self/task")
+    except OSError:
+        return {}
+    return {
+        int(thread): _signals("SigBlk", f"/proc/self/task/{thread}/status") or set()
+        for thread in threads
+    }
 
 
 def is_waiting_for_any_child() -> bool:
@@ -171,6 +179,15 @@ def _event_files(root: str, own_groups: str) -> list[str]:
             # A container sees its own group as the root, but is told the path from outside.
             files.append(inside if os.path.exists(inside) else f"{root}/memory/memory.oom_control")
     return files
+
+
+def _signals(name: str, path: str) -> set[int] | None:
+    """A set of signals as proc_pid_status(5) shows it, or None where it does not."""
+    for line in _text(path).splitlines():
+        if line.startswith(f"{name}:"):
+            mask = int(line.partition(":")[2], 16)
+            return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+    return None
 
 
 def _stat(pid: int) -> tuple[str, str, int]:

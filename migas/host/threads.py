@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-import time
+import threading  # also so that no thread of ours is the first to: it would be taken for the main
+
+from migas.host import originals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,34 +17,98 @@ _POLL_SECONDS = 0.001
 _POLLS = 50
 
 
-def start(function: Callable[[], None], name: str) -> threading.Thread:
-    """Start a daemon thread in which all signals are blocked.
+class OwnThread:
+    """A daemon thread of the system, also where the program's threads are greenlets.
 
-    A signal must reach the thread that the program expects: one that blocks SIGTERM and waits for
-    it with `sigwait` would die if a thread of ours took it.
+    The program's `threading` does not know it.
+
+    Args:
+        function: Runs in it, and gets the thread.
+
+    Raises:
+        RuntimeError: The interpreter is shutting down, or the system has no thread left.
+    """
+
+    def __init__(self, function: Callable[[OwnThread], None]) -> None:
+        self._function = function
+        self._ident: int | None = None
+        self._native_id: int | None = None
+        self._bell = originals.thread.allocate_lock()
+        self._bell.acquire()
+        self._life = originals.thread.allocate_lock()
+        self._life.acquire()
+        _without_signals(lambda: originals.thread.start_new_thread(self._run, ()))
+
+    def is_current(self) -> bool:
+        """Whether this is the thread that asks."""
+        return bool(self._ident == originals.thread.get_ident())
+
+    def wait(self, seconds: float) -> None:
+        """In the thread: sleep until it is woken, at most so long."""
+        self._bell.acquire(timeout=min(seconds, originals.thread.TIMEOUT_MAX))
+
+    def wake(self) -> None:
+        """Have it wait no more, nor the next time if it is awake."""
+        try:
+            self._bell.release()
+        except RuntimeError:
+            return  # it was to be woken already
+
+    def join(self, seconds: float) -> None:
+        """Wait until it is gone, also for the kernel, which counts it a moment longer."""
+        if self._life.acquire(timeout=seconds):
+            _wait_for_kernel(self._native_id)
+
+    def _run(self) -> None:
+        self._ident = originals.thread.get_ident()
+        self._native_id = getattr(originals.thread, "get_native_id", lambda: None)()
+        try:
+            self._function(self)
+        finally:
+            self._life.release()
+
+
+def start(function: Callable[[], None], name: str) -> threading.Thread:
+    """Start a daemon thread of the program's own kind, in which all signals are blocked.
+
+    It is for what a program calls and waits for: where its threads are greenlets, so is this one,
+    and the others go on meanwhile.
 
     Raises:
         RuntimeError: The interpreter is shutting down, or the system has no thread left.
     """
     thread = threading.Thread(target=function, name=name, daemon=True)
-    if not hasattr(signal, "pthread_sigmask"):
-        thread.start()
-        return thread
-    # A thread begins with the mask of the one that makes it.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        thread.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    _without_signals(thread.start)
     return thread
 
 
 def join(thread: threading.Thread, seconds: float) -> None:
-    """Wait until a thread is gone, also for the kernel, which counts it a moment longer."""
+    """Wait until a thread that `start` gave is gone, also for the kernel."""
     thread.join(seconds)
-    if thread.native_id is None or not sys.platform.startswith("linux") or thread.is_alive():
+    if not thread.is_alive():
+        _wait_for_kernel(thread.native_id)
+
+
+def _without_signals(start: Callable[[], object]) -> None:
+    """Start a thread, which begins with the signal mask of the one that makes it.
+
+    A signal must reach the thread that the program expects: one that blocks SIGTERM and waits for
+    it with `sigwait` would die if a thread of ours took it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        start()
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _wait_for_kernel(native_id: int | None) -> None:
+    if native_id is None or not sys.platform.startswith("linux"):
         return
     for _attempt in range(_POLLS):
-        if not os.path.exists(f"/proc/self/task/{thread.native_id}"):
+        if not os.path.exists(f"/proc/self/task/{native_id}"):
             return
-        time.sleep(_POLL_SECONDS)
+        originals.sleep(_POLL_SECONDS)

@@ -7,9 +7,9 @@ another thread. A run can therefore never leave for a server that only half of a
 from __future__ import annotations
 
 import os
-from _thread import RLock  # what `threading` has, without importing that
 
 from migas import log
+from migas.host.originals import RLock
 from migas.settings import policy
 from migas.settings.table import (
     DELIVERY,
