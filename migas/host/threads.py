@@ -54,10 +54,16 @@ class OwnThread:
         except RuntimeError:
             return  # it was to be woken already
 
-    def join(self, seconds: float) -> None:
-        """Wait until it is gone, also for the kernel, which counts it a moment longer."""
-        if self._life.acquire(timeout=seconds):
+    def join(self, seconds: float) -> bool:
+        """Wait until it is gone, also for the kernel, which counts it a moment longer.
+
+        Returns:
+            Whether it is.
+        """
+        is_gone = self._life.acquire(timeout=seconds)
+        if is_gone:
             _wait_for_kernel(self._native_id)
+        return bool(is_gone)
 
     def _run(self) -> None:
         self._ident = originals.thread.get_ident()

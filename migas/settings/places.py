@@ -86,14 +86,13 @@ def _answers(folder: str) -> bool:
     One whose server is gone holds whoever asks it for ever.
     """
     if folder not in _answering:
-        from migas.host import threads  # who is opted out has no need of it
+        from migas.host.threads import OwnThread  # who is opted out has no need of it
 
         try:
-            asking = threads.start(lambda: _look_at(folder), "migas-look")
+            asking = OwnThread(lambda _thread: _look_at(folder))
         except RuntimeError:
             return True  # at the interpreter's end no thread can ask
-        threads.join(asking, _ANSWER_SECONDS)
-        _answering[folder] = not asking.is_alive()
+        _answering[folder] = asking.join(_ANSWER_SECONDS)
     return _answering[folder]
 
 
