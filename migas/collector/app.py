@@ -14,7 +14,7 @@ from migas.collector import pages
 from migas.collector.http import administration, graphql, health, rest, usage
 from migas.collector.http.access import UnauthorizedError
 from migas.collector.http.fast_path import Shortcut
-from migas.collector.http.middleware import BodyLimit, SignedAnswers
+from migas.collector.http.middleware import BodyLimit, SignedAnswers, ToldTiming
 from migas.collector.http.rate_limit import RateLimit
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
 
@@ -50,6 +50,7 @@ def create_app(
     app.exception_handler(UnauthorizedError)(_ask_for_token)
     if shortcut:
         app.add_middleware(Shortcut)
+    app.add_middleware(ToldTiming)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
     app.add_middleware(RateLimit)
     app.add_middleware(SignedAnswers, signature=f"migas@{migas.__version__}")

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from migas.collector.ingestion.timing import Timing
 from tests.collector.command_line import assert_refused, started
 from tests.collector.counts.test_sessions import record
 from tests.collector.test_collector import a_crumb
@@ -41,6 +42,16 @@ def test_breadcrumbs_are_exported(run: Run, database: Database) -> None:
     assert exported("--since", "2024-10-04") == 2
     assert exported("--since", "2024-10-05") == 0
     assert_refused(run("db", "export", "--since", "friday", "--db", database.url), "'friday'")
+
+
+def test_an_export_says_when_runs_ended_and_how_long_they_took(
+    run: Run, database: Database
+) -> None:
+    end = a_crumb(session_id=str(UUID(int=1 << 64)), status="C").timed(Timing(86400, 12.5))
+    record(database, end, a_crumb())
+    lines = list(csv.DictReader(io.StringIO(run("db", "export", "--db", database.url).stdout)))
+    told = [(line["ended"], line["duration"]) for line in lines]
+    assert told == [("2024-10-03T00:00:00+00:00", "12.5"), ("", "")]
 
 
 def test_every_field_of_an_export_is_quoted(run: Run, database: Database) -> None:
