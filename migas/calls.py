@@ -317,7 +317,10 @@ def client_for(endpoint: str) -> Client:
     key = f"{os.getpid()} {endpoint}"
     client = _clients.get(key)
     if client is None:
-        client = Client(endpoint)
+        from migas.spool import servers
+
+        known = servers.of_this_user()
+        client = Client(endpoint, accepts=known.accepts(endpoint) if known else ())
         _clients.clear()
         _clients[key] = client
     return client
@@ -373,13 +376,28 @@ def _answer(
     from migas.transport.client import NoAnswerError
 
     try:
-        answer = ask(_only_client or client_for(values.settings().endpoint), timeout)
+        answer = _asked(ask, timeout) if _only_client is None else ask(_only_client, timeout)
     except NoAnswerError as error:
         log.debug("%s: %s", values.settings().endpoint, error)
         return {**shape, "success": False, "message": printable(str(error))}
     if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
         return {**shape, "success": False, "message": "The answer has another shape."}
     return _shaped(answer, shape)
+
+
+def _asked(ask: Callable[[Asks, float], Any], timeout: float) -> Any:
+    """What the server answers; what it asks for in turn is kept for the next process."""
+    client = client_for(values.settings().endpoint)
+    accepts = client.accepts
+    try:
+        return ask(client, timeout)
+    finally:
+        if client.accepts != accepts:
+            from migas.spool import servers
+
+            known = servers.of_this_user()
+            if known is not None:
+                known.asked(client.endpoint, client.accepts)
 
 
 def _keep(compose_it: Callable[[], Breadcrumb] | None) -> str:

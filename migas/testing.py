@@ -35,7 +35,7 @@ class CapturedBreadcrumb:
     """One breadcrumb that would have been sent, as a server would have got it.
 
     A field that would not have been there is None. `status` is `R` (running), `C` (completed), `F`
-    (failed) or `S` (suspended); texts are redacted.
+    (failed) or `S` (suspended); texts are redacted. No server has asked for anything more.
     """
 
     project: str
@@ -75,7 +75,8 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
     parent = os.environ.get(inheritance.VARIABLE)
 
     def take(crumb: Breadcrumb) -> None:
-        captured.append(CapturedBreadcrumb(**crumb))
+        fields: dict[str, Any] = {**breadcrumb.without_timing(crumb)}
+        captured.append(CapturedBreadcrumb(**fields))
 
     outer = hooks.replace(_Captured(take))
     client = calls.replace_client(_AgreeingClient(take))

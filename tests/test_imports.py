@@ -86,12 +86,14 @@ HOUSE = """
     collector.collector
     collector.ingestion.ingestion
     collector.ingestion.recorder
-    collector.ingestion.crumb collector.ingestion.group_commit collector.ingestion
+    collector.ingestion.crumb collector.ingestion.group_commit
+    collector.ingestion.timing collector.ingestion
     collector.counts.reports collector.counts.removal
     collector.migrations.migrate collector.counts.ledger
     collector.migrations.env collector.migrations.versions
     collector.migrations.versions.step_0001_breadcrumbs
-    collector.migrations.versions.step_0002_sessions collector.migrations
+    collector.migrations.versions.step_0002_sessions
+    collector.migrations.versions.step_0003_time collector.migrations
     collector.counts.rebuild
     collector.counts.sessions collector.counts
     collector.tokens collector.projects.projects

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from typing import NamedTuple
 
 from migas.delivery import privacy, way
 from migas.message import breadcrumb
 from migas.settings import identity, permission, places, policy, setup, table, values
 from migas.spool import layout
+from migas.spool.record import as_sent
 from migas.spool.servers import Backoff
 from migas.spool.spool import Spool
 
@@ -16,15 +18,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from migas.message.breadcrumb import Breadcrumb
+
 
 def status() -> dict[str, Any]:
     """Whether runs are reported from here and why, to whom, and what is kept where.
 
     Returns:
         `enabled`, `reason` (why not, or None), `endpoint`, `user_id`, `delivery`, `courier`
-        (what sends from here, and why), `timeout` (seconds), `error_text`, `variables` (those that
-        are set), `config_folder`, `policies` (`path` and `problem` of each file that was found),
-        `spool` (`folder` and how many lie where), `last_success` and `last_failure` (seconds since
+        (what sends from here, and why), `timeout` (seconds), `error_text`, `timing`, `variables`
+        (those that are set), `config_folder`, `policies` (`path` and `problem` of each file that
+        was found), `spool` (`folder` and how many lie where), `last_success` and `last_failure` (seconds since
         the epoch, or None), `last_failure_reason`.
     """
     setup.setup()
@@ -40,6 +44,7 @@ def status() -> dict[str, Any]:
         "courier": str(way.find()),
         "timeout": values.settings().timeout,
         "error_text": values.settings().error_text,
+        "timing": values.settings().timing,
         "variables": {
             name: table.without_credentials(os.environ[name])
             for name in table.VARIABLES
@@ -61,8 +66,24 @@ def _endpoint() -> str | None:
         return None
 
 
-def waiting() -> list[tuple[str, bytes]]:
-    """What waits to be sent: for each breadcrumb its server and the exact bytes of the request."""
+class Request(NamedTuple):
+    """One request as it would be made now: its server, its body, what goes beside it in headers."""
+
+    server: str
+    body: bytes
+    headers: dict[str, str]
+
+
+def _request(endpoint: str, crumb: Breadcrumb) -> Request:
+    folder = _folder(places.state_folder)
+    accepted = Backoff(folder).accepts(endpoint) if folder else []
+    return Request(
+        endpoint, breadcrumb.graphql_body(crumb), breadcrumb.timing_headers(crumb, accepted)
+    )
+
+
+def waiting() -> list[Request]:
+    """What waits to be sent, a request for each breadcrumb."""
     folder = _folder(places.state_folder)
     if folder is None:
         return []
@@ -73,7 +94,7 @@ def waiting() -> list[tuple[str, bytes]]:
             record = spool.read(spool.folder(layout.READY, entry.name))
         except (OSError, ValueError):
             continue  # sent meanwhile, or nothing that would ever be
-        found.append((record["endpoint"], breadcrumb.graphql_body(record["breadcrumb"])))
+        found.append(_request(record["endpoint"], as_sent(record, time.time())))
     return found
 
 
@@ -86,8 +107,8 @@ def given_up() -> int:
     return Spool(places.state_folder()).dropped().get("too old", 0)
 
 
-def example(project: str, version: str) -> tuple[str, bytes]:
-    """What a run of a project that completes now would send: its server and the exact bytes.
+def example(project: str, version: str) -> Request:
+    """What a run of a project that completes now would send.
 
     Only the session is another one for each run. Whoever has no user id yet gets one, as by a run.
 
@@ -95,9 +116,8 @@ def example(project: str, version: str) -> tuple[str, bytes]:
         privacy.DroppedError: It would not be sent at all.
     """
     setup.setup()
-    fields = {"status": "C", "status_desc": "Completed"}
-    crumb = privacy.compose(project, version, fields)
-    return values.settings().endpoint, breadcrumb.graphql_body(crumb)
+    fields = {"status": "C", "status_desc": "Completed", "duration": 0}
+    return _request(values.settings().endpoint, privacy.compose(project, version, fields))
 
 
 def opt_out() -> str:

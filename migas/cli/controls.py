@@ -105,6 +105,7 @@ def _status(options: argparse.Namespace) -> int:
         "delivery": told["delivery"],
         "sent by": told["courier"],
         "about errors": told["error_text"],
+        "about times": "told to servers that ask" if told["timing"] else "never told",
         "variables": " ".join(f"{n}={v}" for n, v in told["variables"].items()) or "none set",
         "policy files": ", ".join(
             file["path"] + (f" ({file['problem']})" if file["problem"] else "")
@@ -146,11 +147,15 @@ def _show(options: argparse.Namespace) -> int:
         except DroppedError:
             requests = []
     if options.json:
-        told = [{"url": f"{url}/graphql", "body": body.decode()} for url, body in requests]
+        told = [
+            {"url": f"{url}/graphql", "headers": headers, "body": body.decode()}
+            for url, body, headers in requests
+        ]
         print(json.dumps({"reason": None, "requests": told}))
         return 0
-    for url, body in requests:
-        print(f"POST {url}/graphql\n{body.decode()}")
+    for url, body, headers in requests:
+        beside = "".join(f"{name}: {value}\n" for name, value in headers.items())
+        print(f"POST {url}/graphql\n{beside}{body.decode()}")
     if not requests:
         print("Nothing waits. To see what a run would send: migas show --project OWNER/REPO")
     return 0

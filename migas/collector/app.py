@@ -14,7 +14,7 @@ from migas.collector import pages
 from migas.collector.http import administration, health, rest, usage
 from migas.collector.http.access import UnauthorizedError
 from migas.collector.http.graphql import GraphQL
-from migas.collector.http.middleware import BodyLimit, SignedAnswers
+from migas.collector.http.middleware import BodyLimit, SignedAnswers, ToldTiming
 from migas.collector.http.rate_limit import RateLimit
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
 
@@ -46,6 +46,7 @@ def create_app(collector: Collector, limiter: RateLimiter | None = None) -> Fast
     app.exception_handler(UnauthorizedError)(_ask_for_token)
     app.add_middleware(GraphQL)
     app.add_middleware(rest.PlainBreadcrumbs)
+    app.add_middleware(ToldTiming)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
     app.add_middleware(RateLimit)
     app.add_middleware(SignedAnswers, signature=f"migas@{migas.__version__}")

@@ -13,7 +13,7 @@ from migas import log
 from migas.courier import recovery, tidy
 from migas.courier.pace import Pace
 from migas.spool.lease import Lease
-from migas.spool.record import InvalidRecordError, server_key
+from migas.spool.record import InvalidRecordError, as_sent, server_key
 from migas.transport.answers import NoAnswerError
 
 TYPE_CHECKING = False
@@ -274,7 +274,7 @@ class Drain:
         endpoint = record["endpoint"]
         self._pace(entry.server, endpoint).sent(self._clock.now())
         try:
-            self._send(endpoint, record["breadcrumb"])
+            self._send(endpoint, as_sent(record, self._clock.now()))
         except NoAnswerError as error:
             log.debug("%s: %s", endpoint, error)
             if error.kind == "timeout":

@@ -17,8 +17,8 @@ from migas.host import environment
 from migas.message import breadcrumb
 from migas.settings import permission, places
 from migas.spool import releases
-from migas.spool.record import MAX_RECORD_BYTES, InvalidRecordError, parse
-from migas.spool.servers import Backoff
+from migas.spool.record import MAX_RECORD_BYTES, InvalidRecordError, as_sent, parse
+from migas.spool.servers import Backoff, of_this_user
 from migas.spool.spool import Spool
 from migas.transport.answers import NoAnswerError
 
@@ -87,7 +87,7 @@ def main(
     by_hand, is_at_exit = "--now" in arguments, "--at-exit" in arguments
     if not is_at_exit and not by_hand and hasattr(os, "nice"):
         os.nice(_NICENESS)  # the program works, and comes first
-    sender = Sender(ANSWER_SECONDS, until, _learn)
+    sender = Sender(ANSWER_SECONDS, until, _learn, servers=of_this_user())
     if environment.is_array_task() and not by_hand:
         time.sleep(spread(None if until is None else until - time.monotonic()))
     try:
@@ -149,7 +149,7 @@ def flush(timeout: float, folder: str | None = None) -> tuple[int, int, int]:
     if not spool.exists():
         return 0, 0, 0
     spool.prepare()
-    sender = Sender(min(ANSWER_SECONDS, timeout), learn=_learn)
+    sender = Sender(min(ANSWER_SECONDS, timeout), learn=_learn, servers=Backoff(spool.root))
     delivered = refused = 0
     clock = Clock()
     deadline = clock.now() + timeout
@@ -191,7 +191,7 @@ def send_payload(sender: Sender, payload: bytes) -> None:
         log.debug("%s", error)
         return
     try:
-        sender(record["endpoint"], record["breadcrumb"])
+        sender(record["endpoint"], as_sent(record, time.time()))
     except NoAnswerError as error:
         log.debug("%s: %s", record["endpoint"], error)
         if error.kind != "refused":

@@ -70,6 +70,9 @@ def _recover(spool: Spool, entry: OpenEntry) -> int:
     try:
         record = spool.read(path)
         verdict = _verdict(spool, path, entry, record)
+        if verdict is None:
+            return 0
+        record.setdefault("ended", _last_seen(spool, path, record))
     except InvalidRecordError as error:
         log.debug("%s", error)
         # From another host it may be looked at while it is being written.
@@ -79,7 +82,7 @@ def _recover(spool: Spool, entry: OpenEntry) -> int:
     except OSError as error:
         log.debug("%s cannot be looked at: %s", path, error)
         return 0
-    return 0 if verdict is None else _report(spool, path, record, verdict)
+    return _report(spool, path, record, verdict)
 
 
 def _verdict(spool: Spool, path: str, entry: OpenEntry, record: Record) -> dict[str, Any] | None:
@@ -116,9 +119,20 @@ def _lost(record: Record, *, is_near: bool) -> dict[str, Any]:
     return {"status": "F", "status_desc": LOST}
 
 
+def _last_seen(spool: Spool, path: str, record: Record) -> float:
+    """When a run was last known to live: until a signal left its mark, or until the last touch."""
+    owner = record.get("process")
+    if owner is not None:
+        name = marks.file_name(owner)
+        if marks.read(spool.folder(layout.MARKS), name) is not None:
+            return os.lstat(spool.folder(layout.MARKS, name)).st_mtime
+    return os.lstat(path).st_mtime
+
+
 def _report(spool: Spool, path: str, record: Record, verdict: dict[str, Any]) -> int:
     final: Record = {
         "endpoint": record["endpoint"],
+        "ended": record["ended"],
         "breadcrumb": breadcrumb.fit(breadcrumb.compose({**record["breadcrumb"], **verdict})),
     }
     if "not_before" in record:

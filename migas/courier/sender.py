@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from migas.message.breadcrumb import Breadcrumb
+    from migas.spool.servers import Backoff
     from migas.transport.client import Client
     from migas.transport.deadlines import Worker
 
@@ -35,6 +36,7 @@ class Sender:
         until: The moment of the monotonic clock at which somebody who waits kills this process;
             None when nobody waits.
         learn: Gets a project and the server's answer, when that names another newest version.
+        servers: What earlier couriers learned about servers, and later ones will.
         worker: The thread to make requests in, where none can be started for them.
 
     Attributes:
@@ -47,12 +49,14 @@ class Sender:
         until: float | None = None,
         learn: Callable[[str, dict[str, Any]], None] | None = None,
         worker: Worker | None = None,
+        servers: Backoff | None = None,
     ) -> None:
         self._timeout = timeout
         self._learn = learn
         self._learned: dict[str, object] = {}
         self.until = until
         self._worker = worker
+        self._servers = servers
         self._clients: dict[str, Client] = {}
 
     def __call__(self, endpoint: str, crumb: Breadcrumb) -> None:
@@ -66,6 +70,14 @@ class Sender:
             NoAnswerError: It is not known to be stored.
         """
         client = self._client(endpoint)
+        known = client.accepts
+        try:
+            self._send(client, crumb)
+        finally:
+            if self._servers is not None and client.accepts != known:
+                self._servers.asked(endpoint, client.accepts)
+
+    def _send(self, client: Client, crumb: Breadcrumb) -> None:
         until = self.until
         if until is None:
             self._stored(crumb, client.add_project(crumb, self._timeout))
@@ -88,8 +100,9 @@ class Sender:
             # urllib3 takes 100 ms to import, which a courier without work need not pay.
             from migas.transport.client import Client
 
+            accepts = () if self._servers is None else self._servers.accepts(endpoint)
             self._clients[endpoint] = Client(
-                endpoint, keeps_thread=self._worker is None, worker=self._worker
+                endpoint, accepts=accepts, keeps_thread=self._worker is None, worker=self._worker
             )
         return self._clients[endpoint]
 

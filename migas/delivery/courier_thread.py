@@ -19,6 +19,7 @@ from migas.courier.drain import Clock
 from migas.courier.sender import Sender
 from migas.host import environment, forks, threads
 from migas.settings import permission
+from migas.spool.servers import of_this_user
 from migas.transport.deadlines import Worker
 
 TYPE_CHECKING = False
@@ -155,7 +156,9 @@ class Errand:
         self._is_running.acquire(blocking=False)
 
     def _run(self, worker: Worker) -> None:
-        sender = self._sender = Sender(courier.ANSWER_SECONDS, self._until, worker=worker)
+        sender = self._sender = Sender(
+            courier.ANSWER_SECONDS, self._until, worker=worker, servers=of_this_user()
+        )
         try:
             if environment.is_array_task():
                 self._clock.sleep(courier.spread(self._patience))

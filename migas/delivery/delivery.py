@@ -227,7 +227,10 @@ class Delivery:
         return self._spool
 
     def _plain_record(self, crumb: Breadcrumb) -> Record:
-        return {"endpoint": values.settings().endpoint, "breadcrumb": crumb}
+        record: Record = {"endpoint": values.settings().endpoint, "breadcrumb": crumb}
+        if "ended_ago" in crumb and crumb.get("status", "R") != "R":
+            record["ended"] = time.time()
+        return record
 
     def _record(self, crumb: Breadcrumb) -> Record:
         record = self._plain_record(crumb)
@@ -339,8 +342,14 @@ class OpenRun:
 
 
 def _print(crumb: Breadcrumb) -> None:
+    from migas.spool import servers
+
     text = breadcrumb.graphql_body(crumb).decode()
+    known = servers.of_this_user()
+    accepted = known.accepts(values.settings().endpoint) if known else ()
+    headers = breadcrumb.timing_headers(crumb, accepted)
+    beside = "".join(f" {name}: {value}" for name, value in headers.items())
     try:
-        sys.stderr.write(f"migas would send {text}\n")
+        sys.stderr.write(f"migas would send {text}{beside}\n")
     except Exception as error:  # noqa: BLE001  stderr may be closed or be anything
         log.debug("stderr cannot be written: %s", error)

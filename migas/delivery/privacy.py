@@ -53,7 +53,11 @@ def compose(project: object, version: object, fields: Mapping[str, Any]) -> Brea
         said["user_id"] = identity.user_id()
     if "session_id" not in said:
         said["session_id"] = identity.session_id()
-    return leaving(breadcrumb.compose(said, environment.telemetry_fields()))
+    composed = breadcrumb.compose(said, environment.telemetry_fields())
+    if not values.settings().timing:
+        return leaving(breadcrumb.without_timing(composed))
+    composed.setdefault("ended_ago", 0)  # whoever sends it says how long ago that is by then
+    return leaving(composed)
 
 
 def redacted(fields: Mapping[str, Any]) -> dict[str, Any]:

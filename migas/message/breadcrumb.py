@@ -8,14 +8,17 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any, Literal, TypedDict
 
     Status = Literal["R", "C", "F", "S"]
     """Running, completed, failed, suspended."""
 
     class Breadcrumb(TypedDict, total=False):
-        """What leaves the machine: the fields of the server's `ProjectInput`, nothing else."""
+        """What leaves the machine: the fields of the server's `ProjectInput`, nothing else.
+
+        The last two go beside it, in headers, to a server that has asked for them.
+        """
 
         project: str
         project_version: str
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
         status_desc: str
         error_type: str
         error_desc: str
+        ended_ago: float
+        """Seconds between the end and the sending; when it is composed, 0."""
+        duration: float
+        """Seconds from the run's opening to its end."""
 
 
 MAX_REQUEST_BYTES = 2500
@@ -70,6 +77,15 @@ FIELDS = (
     *CONTEXT_FIELDS,
     *PROCESS_FIELDS,
 )
+TIMING_HEADERS = {"ended_ago": "X-Migas-Ended-Ago", "duration": "X-Migas-Duration"}
+"""The fields that no server gets which has not asked, and the headers in which they go.
+
+Not in the body: the wire's other server refuses a field that it does not know, and is a header to
+reach it all the same, because it stands where one that asked has been, nothing is lost.
+"""
+ACCEPTS_HEADER = "X-Migas-Accepts"
+"""The header of an answer in which a server names those of them that it wants."""
+
 TEXT_FIELDS = ("status_desc", "error_type", "error_desc")
 """The fields whose text comes from a running program; the only ones that need redaction."""
 
@@ -107,7 +123,8 @@ def compose(fields: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -
     """Build the breadcrumb that a server stores from values as a program gave them.
 
     Args:
-        fields: Names from `FIELDS` with values of any type; unknown names and None are left out.
+        fields: Names from `FIELDS` and `TIMING_HEADERS` with values of any type; unknown names and
+            None are left out.
         facts: Values of fields that nobody gave, right for the wire as they are.
 
     Returns:
@@ -115,7 +132,7 @@ def compose(fields: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -
         status, container or user type too; texts have no NUL and no lone surrogate.
     """
     composed: dict[str, Any] = {}
-    for name in FIELDS:
+    for name in (*FIELDS, *TIMING_HEADERS):
         value = fields.get(name)
         if value is not None:
             try:
@@ -160,12 +177,33 @@ def request_bytes(breadcrumb: Breadcrumb) -> int:
 
 def graphql_body(breadcrumb: Breadcrumb) -> bytes:
     """The body of the `add_project` mutation that stores this breadcrumb."""
-    return encode({"query": ADD_PROJECT_QUERY, "variables": {"p": breadcrumb}})
+    return encode({"query": ADD_PROJECT_QUERY, "variables": {"p": without_timing(breadcrumb)}})
 
 
 def rest_body(breadcrumb: Breadcrumb) -> bytes:
     """The body of `POST /api/breadcrumb` that stores this breadcrumb."""
     return encode(nested(breadcrumb))
+
+
+def without_timing(breadcrumb: Breadcrumb) -> Breadcrumb:
+    """The fields that every server gets."""
+    return {name: breadcrumb[name] for name in breadcrumb if name not in TIMING_HEADERS}  # type: ignore[literal-required,return-value]
+
+
+def timing_headers(breadcrumb: Breadcrumb, accepted: Collection[str]) -> dict[str, str]:
+    """The headers that go beside a breadcrumb: none beside that of a run which goes on.
+
+    Args:
+        breadcrumb: What is to be sent, now.
+        accepted: The fields that its server has asked for.
+    """
+    if breadcrumb.get("status", "R") == "R":
+        return {}
+    return {
+        header: str(breadcrumb[name])  # type: ignore[literal-required]
+        for name, header in TIMING_HEADERS.items()
+        if name in accepted and name in breadcrumb
+    }
 
 
 def nested(breadcrumb: Breadcrumb) -> dict[str, Any]:
@@ -262,6 +300,8 @@ def _repair(name: str, value: object) -> object:
         return canonical_uuid(value)
     if name == "is_ci":
         return bool(value)
+    if name in TIMING_HEADERS:
+        return _seconds(value)
     text = field_text(name, value)
     if name == "status":
         return STATUSES.get(text) or STATUSES.get(text.lower())
@@ -273,6 +313,14 @@ def _repair(name: str, value: object) -> object:
         half = _MAX_TEXT_CHARS // 2
         return text[:half] + _CUT_MARK + text[-half:]
     return text
+
+
+def _seconds(value: object) -> float | None:
+    """Seconds as they are told: whole ones above a minute, one decimal below."""
+    seconds = -1.0 if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    if not 0 <= seconds < float("inf"):
+        return None
+    return round(seconds) if seconds > 60 else round(seconds, 1)
 
 
 def _is_surely_small(breadcrumb: Breadcrumb, limit: int) -> bool:

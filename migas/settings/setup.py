@@ -34,6 +34,7 @@ def setup(
     timeout: float | None = None,
     exit_timeout: float = EXIT_TIMEOUT.default,
     error_text: str | None = None,
+    timing: bool | None = None,
     redact: Callable[[str], str] | None = None,
     before_send: BeforeSend | None = None,
     first_run_notice: bool = False,
@@ -64,6 +65,9 @@ def setup(
             outlive the process.
         error_text: What is said of an error: `none`, `type` (of the exception, without its
             message) or `redacted`, the default. Of several wishes the one for less wins.
+        timing: False keeps from every server when a run ended and how long it took. By default
+            one that asks for it, as the official one does not, is told. Of several wishes a no
+            wins.
         redact: A function of an already redacted text that returns it with more taken out. A text
             for which it fails does not leave.
         before_send: A function of the whole breadcrumb, a dict, that returns it, changed or not,
@@ -80,7 +84,7 @@ def setup(
             is_permitted = permission.refusal_by_user() is None
             if is_permitted:
                 resolved = _with_limits(resolved, timeout, exit_timeout, ranks)
-                resolved = _with_privacy(resolved, error_text, redact, before_send)
+                resolved = _with_privacy(resolved, error_text, timing, redact, before_send)
             else:
                 # No file is read, nothing is inherited: so no server is known, should the program
                 # take the opt-out back without a second call.
@@ -129,6 +133,7 @@ def _with_limits(
 def _with_privacy(
     settings: Settings,
     error_text: str | None,
+    timing: bool | None,
     redact: Callable[[str], str] | None,
     before_send: BeforeSend | None,
 ) -> Settings:
@@ -139,6 +144,7 @@ def _with_privacy(
             )
     return settings.replace(
         error_text=values.error_text_wished(settings.error_text, error_text),
+        timing=values.timing_wished(settings.timing, timing),
         # A later one is added: a program's own function must not be undone by a library's.
         redact=settings.redact if redact is None else (*settings.redact, redact),
         before_send=(

@@ -183,6 +183,13 @@ ERROR_TEXT = Setting(
     default="redacted",
     fallback="none",
 )
+TIMING = Setting(
+    "Whether a server that asks is told when a run ended and how long it took (default: true).",
+    key="timing",
+    parse=_true_or_false,
+    default=True,
+    fallback=False,
+)
 STATE_DIR = Setting("Folder for what waits to be sent.", variable="MIGAS_STATE_DIR")
 LOG_LEVEL = Setting(
     "Log to stderr at this level: DEBUG, INFO, WARNING, ERROR.", variable="MIGAS_LOG_LEVEL"
@@ -208,6 +215,7 @@ TABLE = (
     DELIVERY,
     TIMEOUT,
     ERROR_TEXT,
+    TIMING,
     STATE_DIR,
     LOG_LEVEL,
     EXIT_TIMEOUT,

@@ -19,6 +19,7 @@ from migas.settings.table import (
     EXIT_TIMEOUT,
     RANKS,
     TIMEOUT,
+    TIMING,
 )
 
 TYPE_CHECKING = False
@@ -55,6 +56,7 @@ class Settings:
         "redact",
         "session_id",
         "timeout",
+        "timing",
     )
 
     is_set_up: bool
@@ -73,6 +75,7 @@ class Settings:
     given_timeout: float | None
     exit_timeout: float
     error_text: str
+    timing: bool
     redact: tuple[Callable[[str], str], ...]
     before_send: tuple[BeforeSend, ...]
     ranks: str
@@ -95,6 +98,7 @@ class Settings:
             "given_timeout": None,
             "exit_timeout": EXIT_TIMEOUT.default,
             "error_text": ERROR_TEXT.default,
+            "timing": TIMING.default,
             "redact": (),
             "before_send": (),
             "ranks": RANKS.default,
@@ -211,3 +215,11 @@ def error_text_wished(before: str, argument: str | None) -> str:
     if argument is not None:
         wishes.add(meant("error_text", argument, ERROR_TEXT))
     return next(wish for wish in ERROR_TEXTS if wish in wishes)
+
+
+def timing_wished(before: bool = True, argument: bool | None = None) -> bool:
+    """Whether a server that asks is told when a run ended; of several wishes a no wins."""
+    wishes = [before, policy.site("timing"), policy.user("timing")]
+    if argument is not None:
+        wishes.append(meant("timing", argument, TIMING))
+    return False not in wishes

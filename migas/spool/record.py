@@ -13,6 +13,7 @@ import time
 
 from migas.host.environment import SCHEDULERS
 from migas.message import breadcrumb
+from migas.settings import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
         breadcrumb: Breadcrumb
         not_before: float
         """Seconds since the epoch before which a server would confuse it with its `R`."""
+        ended: float
+        """Seconds since the epoch at which the run ended, or was last seen alive."""
         process: ProcessFacts
         """The process whose run this is; only while it lies in `open/`."""
         oom_kills: dict[str, int]
@@ -167,6 +170,8 @@ def parse(text: bytes) -> Record:
             raise InvalidRecordError("The breadcrumb names no project")
         if "not_before" in found:
             record["not_before"] = float(found["not_before"])
+        if "ended" in found:
+            record["ended"] = float(found["ended"])
         if "process" in found:
             record["process"] = _process(found["process"])
         if "oom_kills" in found:
@@ -180,6 +185,25 @@ def parse(text: bytes) -> Record:
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         raise InvalidRecordError("The text holds no breadcrumb") from None
     return record
+
+
+def as_sent(record: Record, now: float) -> Breadcrumb:
+    """The breadcrumb of a record as it is sent now: the end is as long ago as the clock says.
+
+    Args:
+        record: What waits.
+        now: Seconds since the epoch. A clock that was set back, or another host's that is ahead,
+            makes the end no future one.
+
+    Returns:
+        A new breadcrumb; without its times where people have come to forbid that they are told.
+    """
+    crumb = record["breadcrumb"].copy()
+    if not values.timing_wished():
+        return breadcrumb.without_timing(crumb)
+    if "ended_ago" in crumb:
+        crumb["ended_ago"] = round(max(now - record.get("ended", now), 0) + crumb["ended_ago"])
+    return crumb
 
 
 def server_key(endpoint: str) -> str:

@@ -12,6 +12,7 @@ import time
 
 from migas import log
 from migas.host import files
+from migas.settings import places
 from migas.spool import layout
 
 TYPE_CHECKING = False
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
         last_failure: float
         recent: list[tuple[float, int]]
         """When couriers of this spool had sent how many, for the last minute of them."""
+        accepts: list[str]
+        """Which fields that others never get it has asked for in its last answer."""
 
 
 FIRST_SECONDS = 60.0
@@ -114,6 +117,7 @@ class Backoff:
             "last_success": state.get("last_success", 0.0),
             "last_failure": now,
             "recent": self._recent(state),
+            "accepts": state.get("accepts", []),
         }
         self._write(states)
 
@@ -143,7 +147,19 @@ class Backoff:
             "last_success": now,
             "last_failure": state.get("last_failure", 0.0),
             "recent": [*self._recent(state), (now, number)],
+            "accepts": state.get("accepts", []),
         }
+        self._write(states)
+
+    def accepts(self, endpoint: str) -> tuple[str, ...]:
+        """Which fields that others never get a server has asked for."""
+        return tuple(self.states().get(endpoint, {}).get("accepts", ()))
+
+    def asked(self, endpoint: str, accepts: tuple[str, ...]) -> None:
+        """Note which fields a server asks for in its answers; none, where it does no more."""
+        states = self.states()
+        state = states.pop(endpoint, {})
+        states[endpoint] = {**state, "accepts": list(accepts)}
         self._write(states)
 
     def recent(self, endpoint: str) -> list[tuple[float, int]]:
@@ -176,6 +192,14 @@ class Backoff:
             log.debug("what was learned of the servers cannot be kept: %s", error)
 
 
+def of_this_user() -> Backoff | None:
+    """What this user's couriers learned; None where no home directory is known."""
+    try:
+        return Backoff(places.state_folder())
+    except RuntimeError:
+        return None
+
+
 def _unit_random() -> float:
     """A number below 1; the `random` module would take 5 ms to import."""
     return int.from_bytes(os.urandom(4), "big") / 2**32
@@ -184,7 +208,9 @@ def _unit_random() -> float:
 def _is_valid(state: object) -> bool:
     if not isinstance(state, dict):
         return False
-    recent = state.get("recent", [])
+    recent, accepts = state.get("recent", []), state.get("accepts", [])
+    if not isinstance(accepts, list) or not all(isinstance(name, str) for name in accepts):
+        return False
     return all(_is_number(state.get(name, 0)) for name in _NUMBERS) and (
         isinstance(recent, list)
         and all(

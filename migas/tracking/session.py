@@ -7,6 +7,7 @@ of the same project and version joins it and says nothing of its own.
 from __future__ import annotations
 
 import os
+import time
 
 from migas import log
 from migas.host import forks
@@ -46,6 +47,7 @@ class Session:
         self._plan = plan
         self._wait = wait
         self._pid = 0
+        self._began = 0.0
         self._run: OpenRun | None = None
         self._fields = dict(plan.fields)
         self._verdict = Verdict()
@@ -208,6 +210,7 @@ class Session:
                 log.warning("A session is one run, and this one has ended: make another one.")
             return
         self._pid = os.getpid()
+        self._began = time.monotonic()
         self.place.begin()
         is_set_up = values.settings().is_set_up
         refusal = permission.refusal() if is_set_up else permission.refusal_by_user()
@@ -266,7 +269,7 @@ class Session:
         from migas.delivery.privacy import DroppedError
 
         try:
-            crumb = self._compose(ended)
+            crumb = self._compose({**ended, "duration": time.monotonic() - self._began})
         except DroppedError:
             self._erase()
             raise

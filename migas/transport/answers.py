@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from migas.host.terminal import printable
+from migas.message.breadcrumb import ACCEPTS_HEADER, TIMING_HEADERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class NoAnswerError(Exception):
 class Answer:
     """One HTTP answer, read to its end or to `MAX_ANSWER_BYTES`."""
 
-    __slots__ = ("body", "is_from_migas", "retry_after", "status")
+    __slots__ = ("accepts", "body", "is_from_migas", "retry_after", "status")
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status = status
@@ -47,6 +48,8 @@ class Answer:
         # Only a migas server's word counts: a captive portal answers in its place, too.
         self.is_from_migas = headers.get("X-Backend-Server", "").startswith("migas")
         self.retry_after = headers.get("Retry-After")
+        named = [name.strip() for name in headers.get(ACCEPTS_HEADER, "").split(",")]
+        self.accepts = tuple(name for name in TIMING_HEADERS if name in named)
 
     def json(self) -> Any:
         """The body as JSON.

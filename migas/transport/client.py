@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from migas import log
-from migas.message.breadcrumb import encode, graphql_body, rest_body
+from migas.message.breadcrumb import encode, graphql_body, rest_body, timing_headers
 from migas.transport import connections
 from migas.transport.answers import (
     MAX_ANSWER_BYTES,
@@ -50,6 +50,7 @@ class Client:
 
     Args:
         endpoint: The server's base URL, as `config.base_url` gives it.
+        accepts: Fields that it has asked for before; from its first answer on, what that says.
         keeps_thread: Whether a thread may wait for the next request. In a program that may fork
             none must: a live thread makes `os.fork()` warn. Where one may, requests over a kept
             connection are made in the caller's thread, which handing over would slow by a third,
@@ -60,9 +61,15 @@ class Client:
     """
 
     def __init__(
-        self, endpoint: str, *, keeps_thread: bool = False, worker: Worker | None = None
+        self,
+        endpoint: str,
+        *,
+        accepts: tuple[str, ...] = (),
+        keeps_thread: bool = False,
+        worker: Worker | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.accepts = accepts
         self._keeps_thread = keeps_thread
         self._prefix = urlsplit(endpoint).path
         self._pool: urllib3.PoolManager | None = None
@@ -93,7 +100,8 @@ class Client:
             NoAnswerError: It is not known to be stored.
         """
         deadline = time.monotonic() + timeout
-        answer = self.ask("POST", "/graphql", graphql_body(breadcrumb), timeout)
+        headers = timing_headers(breadcrumb, self.accepts)
+        answer = self.ask("POST", "/graphql", graphql_body(breadcrumb), timeout, headers)
         try:
             stored = graphql_data(answer, "add_project")
         except NoAnswerError as first:
@@ -116,9 +124,8 @@ class Client:
         Raises:
             NoAnswerError: It is not known to be stored.
         """
-        stored_by_rest(
-            self.ask("POST", "/api/breadcrumb?wait=true", rest_body(breadcrumb), timeout)
-        )
+        body, headers = rest_body(breadcrumb), timing_headers(breadcrumb, self.accepts)
+        stored_by_rest(self.ask("POST", "/api/breadcrumb?wait=true", body, timeout, headers))
 
     def query(self, query: str, variables: Mapping[str, Any], name: str, timeout: float) -> Any:
         """Ask a GraphQL operation.
@@ -144,6 +151,7 @@ class Client:
         path: str,
         body: bytes,
         timeout: float,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Make one request of any kind.
 
@@ -152,6 +160,7 @@ class Client:
             path: Below the server's base URL, with a slash before it.
             body: JSON, or nothing.
             timeout: Seconds for everything.
+            headers: What goes beside the body.
 
         Returns:
             The answer, whatever its status.
@@ -160,11 +169,11 @@ class Client:
             NoAnswerError: None came in time, or it is too long.
         """
         if self._guard is not None:
-            return self._ask_guarded(self._guard, method, path, body, timeout)
+            return self._ask_guarded(self._guard, method, path, body, timeout, headers)
         worker = self._worker
         if worker is None or worker.is_abandoned:
             worker = _new_worker()
-        outcome = worker.run(lambda: self._exchange(method, path, body, timeout), timeout)
+        outcome = worker.run(lambda: self._exchange(method, path, body, timeout, headers), timeout)
         if outcome is None:
             raise NoAnswerError(f"No answer within {timeout:g} s", worker.abandon())
         if worker is not self._worker:
@@ -185,12 +194,11 @@ class Client:
             self._guard.end()
             self._guard = None
 
-    def _ask_guarded(
-        self, guard: Guard, method: str, path: str, body: bytes, timeout: float
-    ) -> Answer:
+    def _ask_guarded(self, guard: Guard, *request: Any) -> Answer:
+        timeout = request[3]
         guard.begin(timeout)
         try:
-            return self._exchange(method, path, body, timeout)
+            return self._exchange(*request)
         except NoAnswerError as error:
             # Whatever went wrong, the next request begins anew, with a resolution that may hang.
             self._guard = None
@@ -202,13 +210,21 @@ class Client:
             if self._guard is None:
                 guard.end()
 
-    def _exchange(self, method: str, path: str, body: bytes, timeout: float) -> Answer:
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        timeout: float,
+        headers: Mapping[str, str] | None,
+    ) -> Answer:
         # Who waits, or the guard, breaks off in time; urllib3, left to itself, would ask once more.
         seconds = max(timeout, 0.001)
         try:
             response = self._send(
                 method,
                 path,
+                headers,
                 body=body,
                 timeout=urllib3.Timeout(
                     connect=seconds * _CONNECT_SHARE, total=seconds + _LATER_SECONDS
@@ -229,14 +245,20 @@ class Client:
                 if len(text) > MAX_ANSWER_BYTES:
                     response.close()
                     raise NoAnswerError("The answer is longer than 64 KiB", "failed")
-                return Answer(response.status, response.headers, text)
+                answer = Answer(response.status, response.headers, text)
+                if answer.is_from_migas:
+                    self.accepts = answer.accepts
+                return answer
             finally:
                 response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise NoAnswerError(_reason(error), _kind(error)) from None
 
-    def _send(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
+    def _send(
+        self, method: str, path: str, headers: Mapping[str, str] | None, **options: Any
+    ) -> urllib3.BaseHTTPResponse:
         manager = self._connections()
+        options["headers"] = {**manager.headers, **headers} if headers else manager.headers
         if self._server is None:
             # Taking the same URL apart for each request would cost a sixth of it.
             self._server = manager.connection_from_url(self.endpoint)
@@ -245,7 +267,7 @@ class Client:
         def send() -> urllib3.BaseHTTPResponse:
             if manager.proxy is not None:
                 return manager.request(method, self.endpoint + path, **options)
-            return server.urlopen(method, self._prefix + path, headers=manager.headers, **options)
+            return server.urlopen(method, self._prefix + path, **options)
 
         try:
             return send()

@@ -181,6 +181,25 @@ def test_what_a_run_would_send_is_shown_before_any_ran(tmp_path):
     assert [request.body for request in server.requests] == [shown["body"].encode()]
 
 
+def test_what_a_server_asks_for_beside_a_breadcrumb_is_shown_as_it_arrives(tmp_path):
+    with FaultServer("asks") as server:
+        person = Person(tmp_path, server.url)
+        person.python(FAILING, MIGAS_DELIVERY="spool")
+        (before,) = person.asks("show")["requests"]
+        person.types("flush")
+        person.python(FAILING, MIGAS_DELIVERY="spool")
+        (shown,) = person.asks("show")["requests"]
+        _post, *printed, _body = person.types("show").stdout.splitlines()
+        (example,) = person.asks("show", "--project", "lab/tool")["requests"]
+        person.types("flush")
+    assert before["headers"] == {}
+    assert list(shown["headers"]) == list(example["headers"])
+    assert [line.partition(": ")[0] for line in printed] == list(shown["headers"])
+    sent = server.requests[1].headers
+    assert sent["x-migas-duration"] == shown["headers"]["X-Migas-Duration"]
+    assert int(sent["x-migas-ended-ago"]) >= int(shown["headers"]["X-Migas-Ended-Ago"])
+
+
 def test_where_nothing_would_be_sent_nothing_is_shown(person):
     told = person.asks("show", "--project", "lab/tool", MIGAS_ENDPOINT="htp://lab.example")
     assert told["requests"] == []

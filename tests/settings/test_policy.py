@@ -121,6 +121,7 @@ def test_a_decorated_function_stays_as_it_was_where_a_file_opts_out(here):
         ("timeout = -1", "timeout is -1"),
         ("timeout = true", "timeout is True"),
         ("error_text = 'all'", "error_text is 'all'"),
+        ("timing = 'no'", "timing is 'no'"),
         ("#" * 70_000, "more than 65536 bytes"),
     ],
 )
@@ -253,6 +254,26 @@ def test_of_wishes_about_errors_the_one_for_less_wins(here, site, argument, user
     assert here.python(text) == used
 
 
+@pytest.mark.parametrize(
+    ("site", "argument", "user", "used"),
+    [
+        (None, None, None, True),
+        ("true", True, "true", True),
+        (None, False, None, False),
+        ("false", True, None, False),
+        ("true", True, "false", False),
+        (None, "perhaps", None, False),
+    ],
+)
+def test_of_wishes_about_times_a_no_wins(here, site, argument, user, used):
+    if site:
+        here.site(f"timing = {site}")
+    if user:
+        here.user(f"timing = {user}")
+    text = f"migas.setup(timing={argument!r})\nprint(values.settings().timing)"
+    assert here.python(text) == str(used)
+
+
 @pytest.mark.parametrize("who", ["user", "site"])
 def test_breadcrumbs_go_by_the_proxy_that_a_file_names(here, who):
     with FaultServer() as proxy:
@@ -297,6 +318,7 @@ def test_every_key_is_explained():
         "delivery",
         "timeout",
         "error_text",
+        "timing",
     }
     assert all(row.meaning for row in table.KEYS.values())
 

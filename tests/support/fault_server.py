@@ -20,6 +20,7 @@ import socket
 import struct
 import tempfile
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.support.answers import (
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CERTIFICATES", "MANNERS", "Answer", "FaultServer", "Request"]
 
+ASKS = ("X-Migas-Accepts", "ended_ago, duration")
+
 LATE = {"300ms": 0.3, "2s": 2.0}
 """Manners that answer well, but after so many seconds."""
 
@@ -53,6 +56,7 @@ CERTIFICATES = {
 
 _OTHERS = (
     "ok",
+    "asks",
     "refused",
     "dropped",
     "silent",
@@ -70,11 +74,11 @@ _OTHERS = (
 MANNERS = (*_OTHERS, *LATE, *CANNED, *CERTIFICATES)
 """Everything the server can be told to do.
 
-refused: nobody listens. dropped: packets vanish, connecting hangs. silent: reads, never answers.
-reset: reads, then RST. graphql-errors: GraphQL fails for the server's own reasons, REST works.
-endless: a body without an end. drip: an answer of one byte a second. redirect-elsewhere: to the
-name `localhost`. closes: an answer, then the connection's end. loses: the same, with a success
-that is a lie: nothing is stored.
+asks: answers well, and asks for times, as our own collector does. refused: nobody listens.
+dropped: packets vanish, connecting hangs. silent: reads, never answers. reset: reads, then RST.
+graphql-errors: GraphQL fails for the server's own reasons, REST works. endless: a body without an
+end. drip: an answer of one byte a second. redirect-elsewhere: to the name `localhost`. closes: an
+answer, then the connection's end. loses: the same, with a success that is a lie: nothing is stored.
 """
 
 
@@ -359,6 +363,8 @@ class FaultServer:
             return graphql_error(message, path=["add_project"])
         if manner == "loses":
             return answer_well(request, [])[0]
+        if manner == "asks":
+            return replace(self._serve(request), headers=(ASKS,))
         if manner not in LATE:
             return self._serve(request)
         if request.path != GRAPHQL_PATH:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from migas.collector.admin.stdout import unwritable
 from migas.collector.days import moment
-from migas.collector.ingestion.recorder import CRUMB_FIELDS
+from migas.collector.ingestion.recorder import CRUMB_FIELDS, TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,8 @@ async def export(
     Raises:
         CollectorError: They cannot be written, to a full disk say.
     """
-    names = ("timestamp", *CRUMB_FIELDS)
+    fields = (*CRUMB_FIELDS, *TIMES)
+    names = ("timestamp", *fields)
     table = csv.writer(out, quoting=csv.QUOTE_ALL)
 
     def write(row: Sequence[object]) -> None:
@@ -61,9 +62,10 @@ async def export(
 
     if not as_json:
         write(names)
-    async with aclosing(reports.breadcrumbs(CRUMB_FIELDS, project, since)) as rows:
-        async for timestamp, *values in rows:
-            write([moment(timestamp).isoformat(), *values])
+    async with aclosing(reports.breadcrumbs(fields, project, since)) as rows:
+        async for timestamp, *values, ended, duration in rows:
+            end = None if ended is None else moment(ended).isoformat()
+            write([moment(timestamp).isoformat(), *values, end, duration])
 
 
 def _cell(value: object) -> object:

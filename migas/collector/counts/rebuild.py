@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Table
 
-_STATE = [
-    name for name in Session._fields if name not in ("session_id", "began", "seen", "last_idx")
-]
+_OWN = ("session_id", "began", "seen", "last_idx", "ended", "duration")
+_STATE = [name for name in Session._fields if name not in _OWN]
 
 
 class Difference(NamedTuple):
@@ -124,7 +123,7 @@ def derived_sessions(dialect: str, *conditions: ColumnElement[bool]) -> Select[A
 
 def derived_users(*conditions: ColumnElement[bool]) -> Select[Any]:
     """When each user was first and last seen in a project, from breadcrumbs."""
-    day = crumbs.c.timestamp // SECONDS_A_DAY
+    day = func.coalesce(crumbs.c.ended, crumbs.c.timestamp) // SECONDS_A_DAY
     return (
         select(crumbs.c.user_id, crumbs.c.project, func.min(day), func.max(day))
         .where(crumbs.c.user_id.isnot(None), *conditions)
@@ -160,7 +159,7 @@ def _replace(connection: Connection, table: Table, derived: Select[Any]) -> int:
 
 def _daily_counts(connection: Connection) -> tuple[Counter[Count], dict[Count, int]]:
     """What `daily` must hold, and an example for each count of errors."""
-    day = sessions.c.began // SECONDS_A_DAY
+    day = func.coalesce(sessions.c.ended, sessions.c.began) // SECONDS_A_DAY
     state = [sessions.c[name] for name in _STATE]
     query = select(
         day.label("day"), func.count().label("number"), func.max(sessions.c.last_idx), *state

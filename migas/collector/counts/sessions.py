@@ -1,7 +1,8 @@
 """What a session is, and what it counts for: pure functions over its breadcrumbs.
 
-A session is counted once, on the day it began, as its last breadcrumb describes it. Breadcrumbs
-without a session are one session per project and day, as nothing tells them apart.
+A session is counted once, as its last breadcrumb describes it: on the day it ended, where that one
+says so, else on the day it began. Breadcrumbs without a session are one session per project and
+day, as nothing tells them apart.
 """
 
 from __future__ import annotations
@@ -44,6 +45,13 @@ class Session(NamedTuple):
     container: str
     is_ci: bool
     error_type: str | None
+    ended: int | None = None
+    duration: float | None = None
+
+    @property
+    def day(self) -> int:
+        """The day on which it counts, in days since 1970."""
+        return (self.began if self.ended is None else self.ended) // SECONDS_A_DAY
 
     @property
     def key(self) -> tuple[str, str]:
@@ -92,7 +100,7 @@ def merged(parts: Iterable[Session]) -> dict[tuple[str, str], Session]:
 
 def counted(session: Session) -> tuple[Count, ...]:
     """The rows of `daily` in which a session is counted, once in each."""
-    project, day, version = session.project, session.began // SECONDS_A_DAY, session.version
+    project, day, version = session.project, session.day, session.version
     counts: tuple[Count, ...] = (
         Count(project, OUTCOME, day, version, session.status),
         Count(project, PLATFORM, day, session.platform, ""),

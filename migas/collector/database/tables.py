@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -96,13 +97,16 @@ crumbs = Table(
     Column("platform", String(MAX_PLATFORM_CHARS), nullable=False, server_default="unknown"),
     Column("container", String(32), nullable=False, server_default="unknown"),
     Column("digest", BigInteger),
+    Column("ended", BigInteger),
+    Column("duration", Double),
     Index("ix_crumbs_project_timestamp", "project", "timestamp"),
     Index("ix_crumbs_session_digest", "session_id", "digest", unique=True),
 )
 """Every breadcrumb, one row each, in the order in which they were committed.
 
 `digest` tells a repeated breadcrumb of a session from a new one; without a session it is NULL, and
-two NULLs never equal each other in a unique index.
+two NULLs never equal each other in a unique index. `timestamp` is when it arrived, `ended` when its
+run ended, and `duration` how many seconds that took, where its sender said so.
 """
 
 _HAS_USER = crumbs.c.user_id.isnot(None)
@@ -124,6 +128,8 @@ sessions = Table(
     Column("container", String(32), nullable=False),
     Column("is_ci", Boolean, nullable=False),
     Column("error_type", String(MAX_VALUE_CHARS)),
+    Column("ended", BigInteger),
+    Column("duration", Double),
     Index("ix_sessions_began", "began"),
 )
 """Each session as its last breadcrumb, `last_idx`, has it; `began` is the first one's time."""
@@ -151,7 +157,7 @@ daily = Table(
     Column("sessions", BigInteger, nullable=False),
     Column("example", BigInteger, nullable=False),
 )
-"""How many sessions that began on a day (days since 1970) have a value; see `counted`.
+"""How many sessions of a day (days since 1970) have a value; see `counted`.
 
 A count is the sum over its shards: processes that commit at the same time add to different rows,
 so that hardly one waits for another. `example` is the newest breadcrumb that was counted here.

@@ -9,6 +9,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from migas.collector.database.outage import cause, is_outage
+from migas.collector.ingestion.timing import TOLD, Timing
+from migas.message.breadcrumb import ACCEPTS_HEADER, TIMING_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +24,7 @@ class SignedAnswers:
     """Puts `X-Backend-Server` on every answer, the answer to a crash included.
 
     Clients take an answer without it for that of a stranger, a captive portal say, and keep
-    their breadcrumbs.
+    their breadcrumbs. Beside it stands what else they may tell, which `ToldTiming` reads.
 
     Args:
         app: What answers.
@@ -44,7 +46,9 @@ class SignedAnswers:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)["X-Backend-Server"] = self._signature
+                headers = MutableHeaders(scope=message)
+                headers["X-Backend-Server"] = self._signature
+                headers[ACCEPTS_HEADER] = ", ".join(TIMING_HEADERS)
             await send(message)
 
         try:
@@ -59,6 +63,24 @@ class SignedAnswers:
             if started:
                 raise
             await answer(scope, receive, signed_send)
+
+
+class ToldTiming:
+    """Notes what a request says beside a breadcrumb, for whatever stores that.
+
+    Args:
+        app: What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request as ASGI has it."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            TOLD.set(Timing.told(*(headers.get(name) for name in TIMING_HEADERS.values())))
+        await self._app(scope, receive, send)
 
 
 class BodyLimit:

@@ -7,11 +7,12 @@ reaches the database that could be refused, and whoever sends such a value is to
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from migas.collector.counts.sessions import NO_SESSION
 from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import UnstorableError
+from migas.collector.ingestion.timing import UNTOLD, Timing
 from migas.collector.projects.versions import stored_version
 from migas.message.breadcrumb import (
     CONTAINERS,
@@ -28,8 +29,8 @@ _UNSTORABLE_CHARACTER = re.compile("[\0\ud800-\udfff]")
 class Crumb(NamedTuple):
     """A breadcrumb that fits into its row; `checked` makes one.
 
-    All but `user_type` are columns of that row; it, `platform` and `container` describe the user
-    and are stored once per user. A digest depends on the order.
+    All but the last two are columns of that row. `user_type`, `platform` and `container` describe
+    the user and are stored once per user. A digest depends on the order.
     """
 
     project: str
@@ -46,6 +47,12 @@ class Crumb(NamedTuple):
     platform: str
     container: str
     user_type: str
+    timing: Timing = UNTOLD
+
+    def timed(self, timing: Timing) -> Self:
+        """The same with its run's time, if it tells of a run's end: others have none."""
+        is_end = self.session_id is not None and self.status != "R"
+        return self._replace(timing=timing) if is_end and timing != UNTOLD else self
 
 
 def is_storable(text: str) -> bool:

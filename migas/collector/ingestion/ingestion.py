@@ -12,6 +12,7 @@ from migas.collector.database.outage import cause, is_outage
 from migas.collector.errors import NotStoredError
 from migas.collector.ingestion.group_commit import GroupWriter
 from migas.collector.ingestion.recorder import Recorder
+from migas.collector.ingestion.timing import TOLD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ class Ingestion:
         self._writer: GroupWriter[Crumb, Release | None] = GroupWriter(self._commit)
 
     async def record(self, crumb: Crumb) -> Release | None:
-        """Store a breadcrumb, stamped with the present time.
+        """Store a breadcrumb, stamped with the present time and with what its request says of time.
 
         Returns:
             What is known about the project's versions, after the breadcrumb was committed; None
@@ -58,7 +59,7 @@ class Ingestion:
             NotStoredError: The database did not commit it.
         """
         try:
-            return await self._writer.submit(crumb)
+            return await self._writer.submit(crumb.timed(TOLD.get()))
         except (SQLAlchemyError, OSError) as error:
             raise NotStoredError from error
 

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from migas.collector.counts.ledger import Ledger
 
 _USER_FIELDS = ("user_id", "user_type", "platform", "container")
-CRUMB_FIELDS = Crumb._fields[:-1]
+CRUMB_FIELDS = Crumb._fields[:-2]
 """The columns of a breadcrumb that its sender fills."""
+
+TIMES = ("ended", "duration")
+"""The columns of what its sender says of time."""
 
 _SESSION_FIELDS = [name for name in Session._fields if name in crumbs.c]
 _USER = attrgetter(*_USER_FIELDS)
@@ -58,7 +61,7 @@ class Recorder:
             batch: In the order of their arrival.
             now: The second they are stamped with.
         """
-        stamped = packed((*crumb[:-1], now, digest(crumb)) for crumb in batch)
+        stamped = packed((*crumb[:-2], now, *_times(crumb, now), digest(crumb)) for crumb in batch)
         stored = (await connection.execute(self._insert_crumbs, stamped)).all()
         await self._store_users(connection, batch, stored, now)
         await self._ledger.count(connection, merged(_part(row, now) for row in stored))
@@ -71,10 +74,13 @@ class Recorder:
         now: int,
     ) -> None:
         """Note who sent what was stored; a repeated breadcrumb does not count as a visit."""
-        visits = sorted({(row.user_id, row.project) for row in stored if row.user_id})
+        visits: dict[tuple[str, str], set[int]] = {}
+        for row in stored:
+            if row.user_id:
+                ended = now if row.ended is None else row.ended
+                visits.setdefault((row.user_id, row.project), set()).add(ended // SECONDS_A_DAY)
         if visits:
-            day = now // SECONDS_A_DAY
-            seen = packed((*visit, day, day) for visit in visits)
+            seen = packed((*key, min(days), max(days)) for key, days in sorted(visits.items()))
             described = {crumb.user_id: _USER(crumb) for crumb in reversed(batch)}
             senders = [described[user] for user in sorted({user for user, _ in visits})]
             await connection.execute(self._insert_users, packed(senders))
@@ -84,7 +90,7 @@ class Recorder:
 def _insert_crumbs(dialect: str) -> Any:
     """An INSERT of breadcrumbs that leaves repeated ones out, and returns the others."""
     return (
-        insert_rows(crumbs, (*CRUMB_FIELDS, "timestamp", "digest"), dialect)
+        insert_rows(crumbs, (*CRUMB_FIELDS, "timestamp", *TIMES, "digest"), dialect)
         .on_conflict_do_nothing(index_elements=["session_id", "digest"])
         .returning(crumbs.c.idx, crumbs.c.user_id, *(crumbs.c[name] for name in _SESSION_FIELDS))
     )
@@ -108,12 +114,19 @@ def _insert_project_users(dialect: str) -> Any:
 def digest(crumb: Crumb) -> int | None:
     """What all fields of a session's breadcrumb come to, in 63 bits; None without a session.
 
-    Two breadcrumbs of one session are compared by it, so chance has no part in the comparison.
+    Two breadcrumbs of one session are compared by it, so chance has no part in the comparison; nor
+    has its time, which is another one whenever it is sent.
     """
     if crumb.session_id is None:
         return None
-    text = "\0".join("\1" if field is None else str(field) for field in crumb)
+    text = "\0".join("\1" if field is None else str(field) for field in crumb[:-1])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+def _times(crumb: Crumb, now: int) -> tuple[int | None, float | None]:
+    """The second at which a breadcrumb's run ended, and how many it took."""
+    ended_ago, duration = crumb.timing
+    return None if ended_ago is None else now - round(ended_ago), duration
 
 
 def _part(row: Row[Any], now: int) -> Session:

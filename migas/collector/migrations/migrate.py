@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest step in `versions`."""
+
+_COUNTED_ANEW = "0002"
+"""The newest step after which everything has to be counted anew."""
 
 _LOCK = 0x6D69676173  # "migas": PostgreSQL's advisory locks are numbers
 
@@ -125,7 +128,7 @@ def upgrade(connection: Connection) -> str | None:
     if found and not inspect(connection).has_table("alembic_version"):
         command.stamp(config, found)
     command.upgrade(config, HEAD)
-    if found:
+    if found and found < _COUNTED_ANEW:
         rebuild(connection)
     return found
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from migas.collector.ingestion.timing import Timing
 from tests.collector.command_line import assert_refused, started
 from tests.collector.counts.test_sessions import record
 from tests.collector.test_collector import a_crumb
@@ -57,6 +58,16 @@ def test_no_text_of_an_export_acts(text: str, written: str, run: Run, sqlite: Da
     record(sqlite, a_crumb(error_desc=text))
     (line,) = csv.DictReader(io.StringIO(run("db", "export", "--db", sqlite.url).stdout))
     assert line["error_desc"] == written
+
+
+def test_an_export_says_when_runs_ended_and_how_long_they_took(
+    run: Run, database: Database
+) -> None:
+    end = a_crumb(session_id=str(UUID(int=1 << 64)), status="C").timed(Timing(86400, 12.5))
+    record(database, end, a_crumb())
+    lines = list(csv.DictReader(io.StringIO(run("db", "export", "--db", database.url).stdout)))
+    told = [(line["ended"], line["duration"]) for line in lines]
+    assert told == [("2024-10-03T00:00:00+00:00", "12.5"), ("", "")]
 
 
 def test_every_field_of_an_export_is_quoted(run: Run, database: Database) -> None:

@@ -12,6 +12,7 @@ import pytest
 from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
 from migas.collector.counts.sessions import anonymous_session
+from migas.collector.ingestion.timing import Timing
 from tests.collector.databases import with_collector
 from tests.collector.test_collector import a_crumb, count
 
@@ -129,6 +130,44 @@ def test_a_session_counts_on_the_day_it_began(database: Database) -> None:
     assert recounted(database).none
 
 
+def test_a_session_that_says_when_it_ended_counts_on_that_day(database: Database) -> None:
+    """Run on a Monday without internet, and told of on Thursday; the day it began was a Sunday."""
+    session, user = str(uuid4()), str(uuid4())
+    record(database, a_crumb(session_id=session), clock=Clock(20_000 * DAY))
+    end = a_crumb(session_id=session, user_id=user, status="C").timed(Timing(3 * DAY, 60.0))
+    record(database, end, clock=Clock(20_004 * DAY + 10))
+    assert outcomes(database) == [(20_001, "1.0", "C", 1)]
+    assert seen_days(database) == [(20_001, 20_001)]
+    told = "SELECT began, seen, ended, duration FROM sessions"
+    assert database.rows(told) == [
+        {
+            "began": 20_000 * DAY,
+            "seen": 20_004 * DAY + 10,
+            "ended": 20_001 * DAY + 10,
+            "duration": 60,
+        }
+    ]
+    assert recounted(database).none
+
+
+def test_ends_of_several_days_may_arrive_at_once(database: Database) -> None:
+    user = str(uuid4())
+    ends = [
+        a_crumb(session_id=str(uuid4()), user_id=user, status="C").timed(Timing(days * DAY))
+        for days in (2, 0, 5)
+    ]
+
+    async def run() -> None:
+        opening = Collector.open(database.url, open_registration=True, clock=Clock())
+        async with opening as collector:
+            await asyncio.gather(*(collector.ingestion.record(end) for end in ends))
+
+    asyncio.run(run())
+    assert [row[0] for row in outcomes(database)] == [19_995, 19_998, 20_000]
+    assert seen_days(database) == [(19_995, 20_000)]
+    assert recounted(database).none
+
+
 def test_an_id_used_in_two_projects_is_two_sessions(database: Database) -> None:
     session = str(uuid4())
     record(database, a_crumb("a/b", session_id=session), a_crumb("c/d", session_id=session))
@@ -168,7 +207,7 @@ def some_crumbs(seed: int, number: int) -> list[Crumb]:
             language_version=chosen.choice(["3.11.7", "3.12", "unknown"]),
             platform=chosen.choice(["linux", "darwin"]),
             error_type=chosen.choice([None, "ValueError", "x" * 300]),
-        )
+        ).timed(Timing(chosen.choice([None, 0, 2.5 * DAY]), chosen.choice([None, 0.1, 3600])))
         for _ in range(number)
     ]
 

@@ -17,8 +17,11 @@ from sqlalchemy import text
 from migas.collector.database.engine import engine_url
 from migas.collector.database.tables import metadata
 from migas.collector.errors import CollectorError
+from migas.collector.ingestion.timing import Timing
 from migas.collector.migrations import migrate
+from tests.collector.counts.test_sessions import record, recounted
 from tests.collector.databases import make_tables, with_collector
+from tests.collector.test_collector import a_crumb
 from tests.support.collector import plain_environment
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 USER = "35ecdd23-f0b6-593a-8d5b-108982c1126d"
 RUN = "0c9f5a5e-5a68-4b53-9d3c-3f6dfd8a3f10"
+OTHER_RUN = "e0fb8b6c-9b0f-4a3f-8f7e-6d0f0c2f9a11"
 
 
 def on_connection(database: Database, work: Callable[[Connection], Any]) -> Any:
@@ -115,8 +119,6 @@ def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> No
 
 
 def test_an_upgraded_database_takes_breadcrumbs(empty_database: Database) -> None:
-    from tests.collector.test_collector import a_crumb
-
     async def work(collector: Collector) -> None:
         assert await collector.projects.names() == ["a/b"]
         assert await collector.ingestion.record(a_crumb(session_id=RUN, status="C")) is not None
@@ -124,6 +126,79 @@ def test_an_upgraded_database_takes_breadcrumbs(empty_database: Database) -> Non
     make_oldest(empty_database)
     with_collector(empty_database.url, work)
     assert empty_database.value("SELECT status FROM sessions") == "C"
+
+
+def make_previous(database: Database) -> None:
+    """The tables of the step before the newest, with what a collector of that step wrote."""
+
+    def make(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", "migas:collector/migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+
+    on_connection(database, make)
+    database.execute("INSERT INTO projects (project, registered) VALUES ('a/b', 5)")
+    write_as_before(database, RUN, 7)
+
+
+def write_as_before(database: Database, session: str, day: int) -> None:
+    """A breadcrumb, its session and its counts, in the statements of that step."""
+    database.execute(
+        "INSERT INTO crumbs (project, version, language, language_version, timestamp, session_id,"
+        " user_id, status, is_ci, platform, container, digest)"
+        " VALUES ('a/b', '1.0', 'python', '3.11.7', ?, ?, ?, 'C', false, 'linux', 'docker', 5)",
+        day * 86400,
+        session,
+        USER,
+    )
+    database.execute(
+        "INSERT INTO sessions (session_id, project, began, seen, last_idx, version, status,"
+        " language, language_version, platform, container, is_ci)"
+        " SELECT session_id, project, timestamp, timestamp, idx, version, status, language,"
+        " language_version, platform, container, is_ci FROM crumbs WHERE session_id = ?",
+        session,
+    )
+    for kind, value, detail in (
+        ("ci", "no", ""),
+        ("container", "docker", ""),
+        ("language", "python 3.11", ""),
+        ("outcome", "1.0", "C"),
+        ("platform", "linux", ""),
+    ):
+        database.execute(
+            "INSERT INTO daily VALUES ('a/b', ?, ?, ?, ?, 3, 1, 0)", kind, day, value, detail
+        )
+    database.execute(
+        "INSERT INTO project_users VALUES (?, 'a/b', ?, ?) ON CONFLICT (user_id, project)"
+        " DO UPDATE SET last_day = excluded.last_day",
+        USER,
+        day,
+        day,
+    )
+
+
+def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
+    empty_database: Database,
+) -> None:
+    make_previous(empty_database)
+    counts = "SELECT * FROM daily ORDER BY kind, day"
+    before = empty_database.rows(counts)
+    make_tables(empty_database.url)
+
+    assert empty_database.rows(counts) == before  # nothing had to be counted anew
+    told = "SELECT ended, duration FROM"
+    nothing = {"ended": None, "duration": None}
+    assert empty_database.rows(f"{told} crumbs") == empty_database.rows(f"{told} sessions")
+    assert empty_database.rows(f"{told} crumbs") == [nothing]
+
+    write_as_before(empty_database, OTHER_RUN, 8)
+    end = a_crumb(session_id=OTHER_RUN, status="F", user_id=USER).timed(Timing(86400, 2.5))
+    record(empty_database, end, clock=lambda: 12 * 86400)
+    days = "SELECT day, detail, sum(sessions) AS n FROM daily WHERE kind = 'outcome'"
+    found = empty_database.rows(f"{days} GROUP BY day, detail HAVING sum(sessions) > 0 ORDER BY 1")
+    assert [tuple(map(str, row.values())) for row in found] == [("7", "C", "1"), ("11", "F", "1")]
+    assert recounted(empty_database).none
 
 
 @pytest.mark.slow
