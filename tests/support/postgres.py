@@ -51,6 +51,12 @@ class Postgres:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def system_user(self) -> str | None:
+        """Whom it runs as; None for whoever runs the tests."""
+        user: str | None = self._cluster.system_user
+        return user
+
     def url(self, database: str = "postgres") -> str:
         """A database's URL as `migas serve --db` takes it."""
         return f"postgresql://postgres@/{database}?host={self.folder}"
@@ -93,7 +99,7 @@ class Postgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                user=self._cluster.system_user,
+                user=self.system_user,
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
