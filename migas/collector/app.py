@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.routing import Route
 
 import migas
 from migas.collector import pages
 from migas.collector.http import administration, graphql, health, rest, usage
 from migas.collector.http.access import UnauthorizedError
 from migas.collector.http.fast_path import Shortcut
-from migas.collector.http.middleware import BodyLimit, SignedAnswers
+from migas.collector.http.middleware import BodyLimit, RootPath, SignedAnswers
 from migas.collector.http.rate_limit import RateLimit
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
 
@@ -22,9 +23,31 @@ if TYPE_CHECKING:
     from migas.collector.collector import Collector
     from migas.collector.http.rate_limit import RateLimiter
 
+_ROUTERS = (
+    graphql.router,
+    rest.router,
+    usage.router,
+    administration.router,
+    health.router,
+    pages.router,
+)
+
+OWN_PATHS = frozenset(
+    route.path.split("/")[1]
+    for router in _ROUTERS
+    for route in router.routes
+    if isinstance(route, Route)
+)
+"""How the paths of what is served begin. None of them may be the beginning of a root path: nobody
+could tell whether a proxy has taken that away."""
+
 
 def create_app(
-    collector: Collector, limiter: RateLimiter | None = None, *, shortcut: bool = True
+    collector: Collector,
+    limiter: RateLimiter | None = None,
+    *,
+    shortcut: bool = True,
+    root_path: str = "",
 ) -> FastAPI:
     """Build the application over an open collector; its opener closes it afterwards.
 
@@ -32,6 +55,7 @@ def create_app(
         collector: What is served.
         limiter: Counts the requests of each address; none are counted without it.
         shortcut: Whether ordinary breadcrumbs take the short way; the answers are the same.
+        root_path: The path of a shared host below which all this is, without a slash at its end.
 
     Returns:
         An application with every way in and out.
@@ -40,12 +64,8 @@ def create_app(
     app = FastAPI(title="migas collector", version=migas.__version__, docs_url=None, redoc_url=None)
     app.state.collector = collector
     app.state.limiter = limiter
-    app.include_router(graphql.router)
-    app.include_router(rest.router)
-    app.include_router(usage.router)
-    app.include_router(administration.router)
-    app.include_router(health.router)
-    app.include_router(pages.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     app.exception_handler(RequestValidationError)(_refuse)
     app.exception_handler(UnauthorizedError)(_ask_for_token)
     if shortcut:
@@ -53,6 +73,7 @@ def create_app(
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
     app.add_middleware(RateLimit)
     app.add_middleware(SignedAnswers, signature=f"migas@{migas.__version__}")
+    app.add_middleware(RootPath, root=root_path)
     return app
 
 

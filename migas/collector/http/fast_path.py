@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http import rest
 from migas.collector.http.graphql_types import Container, ProjectInput, Status, User
+from migas.collector.http.middleware import route_path
 from migas.collector.ingestion.crumb import checked
 from migas.collector.projects.names import is_project_name
 from migas.collector.projects.versions import cached_version, project_answer
@@ -55,7 +56,7 @@ class Shortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request as ASGI has it; its body comes in one message."""
-        answer = _ANSWERS.get(scope["path"]) if scope["type"] == "http" else None
+        answer = _ANSWERS.get(route_path(scope)) if scope["type"] == "http" else None
         if answer is None or scope["method"] != "POST" or not _is_json(scope):
             await self._app(scope, receive, send)
             return
