@@ -17,6 +17,7 @@ from migas.collector.http.access import UnauthorizedError
 from migas.collector.http.fast_path import Shortcut
 from migas.collector.http.middleware import BodyLimit, RootPath, SignedAnswers
 from migas.collector.http.rate_limit import RateLimit
+from migas.collector.pages.refusals import RefusalPages
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def create_app(
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
     app.add_middleware(RateLimit)
     app.add_middleware(SignedAnswers, signature=f"migas@{migas.__version__}")
+    app.add_middleware(RefusalPages)
     app.add_middleware(RootPath, root=root_path)
     return app
 
