@@ -73,7 +73,7 @@ HOUSE = """
     collector.server.upkeep collector.server.workers collector.server.slow_clients
     collector.server.package_index collector.server
     collector.pages
-    collector.pages.views
+    collector.pages.views collector.pages.refusals
     collector.pages.responses collector.pages.signin
     collector.pages.chart
     collector.pages.figures

@@ -28,8 +28,8 @@ def status() -> dict[str, Any]:
         `enabled`, `reason` (why not, or None), `endpoint`, `user_id`, `delivery`, `courier`
         (what sends from here, and why), `timeout` (seconds), `error_text`, `timing`, `variables`
         (those that are set), `config_folder`, `policies` (`path` and `problem` of each file that
-        was found), `spool` (`folder` and how many lie where), `last_success` and `last_failure` (seconds since
-        the epoch, or None), `last_failure_reason`.
+        was found), `spool` (`folder` and how many lie where), `last_success` and `last_failure`
+        (seconds since the epoch, or None), `last_failure_reason`.
     """
     setup.setup()
     reason = permission.refusal()

@@ -8,27 +8,49 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.routing import Route
 
 import migas
 from migas.collector import pages
-from migas.collector.http import administration, health, rest, usage
+from migas.collector.http import administration, graphql, health, rest, usage
 from migas.collector.http.access import UnauthorizedError
-from migas.collector.http.graphql import GraphQL
-from migas.collector.http.middleware import BodyLimit, SignedAnswers, ToldTiming
+from migas.collector.http.middleware import BodyLimit, RootPath, SignedAnswers, ToldTiming
 from migas.collector.http.rate_limit import RateLimit
+from migas.collector.pages.refusals import RefusalPages
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
     from migas.collector.collector import Collector
     from migas.collector.http.rate_limit import RateLimiter
 
+_ROUTERS = (
+    rest.router,
+    usage.router,
+    administration.router,
+    health.router,
+    pages.router,
+)
 
-def create_app(collector: Collector, limiter: RateLimiter | None = None) -> FastAPI:
+OWN_PATHS = frozenset(
+    path.split("/")[1]
+    for path in (
+        graphql.PATH,
+        *(route.path for router in _ROUTERS for route in router.routes if isinstance(route, Route)),
+    )
+)
+"""How the paths of what is served begin. None of them may be the beginning of a root path: nobody
+could tell whether a proxy has taken that away."""
+
+
+def create_app(
+    collector: Collector, limiter: RateLimiter | None = None, *, root_path: str = ""
+) -> FastAPI:
     """Build the application over an open collector; its opener closes it afterwards.
 
     Args:
         collector: What is served.
         limiter: Counts the requests of each address; none are counted without it.
+        root_path: The path of a shared host below which all this is, without a slash at its end.
 
     Returns:
         An application with every way in and out.
@@ -37,19 +59,18 @@ def create_app(collector: Collector, limiter: RateLimiter | None = None) -> Fast
     app = FastAPI(title="migas collector", version=migas.__version__, docs_url=None, redoc_url=None)
     app.state.collector = collector
     app.state.limiter = limiter
-    app.include_router(rest.router)
-    app.include_router(usage.router)
-    app.include_router(administration.router)
-    app.include_router(health.router)
-    app.include_router(pages.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     app.exception_handler(RequestValidationError)(_refuse)
     app.exception_handler(UnauthorizedError)(_ask_for_token)
-    app.add_middleware(GraphQL)
+    app.add_middleware(graphql.GraphQL)
     app.add_middleware(rest.PlainBreadcrumbs)
     app.add_middleware(ToldTiming)
     app.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
     app.add_middleware(RateLimit)
     app.add_middleware(SignedAnswers, signature=f"migas@{migas.__version__}")
+    app.add_middleware(RefusalPages)
+    app.add_middleware(RootPath, root=root_path)
     return app
 
 

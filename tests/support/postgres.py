@@ -67,6 +67,11 @@ class Postgres:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def system_user(self) -> str | None:
+        """Whom it runs as; None for whoever runs the tests."""
+        return "nobody" if self._identity else None
+
     def url(self, database: str = "postgres") -> str:
         """A database's URL as `migas serve --db` takes it."""
         return f"postgresql://postgres@/{database}?host={self.folder}"

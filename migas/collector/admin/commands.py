@@ -53,6 +53,12 @@ def register(subparsers: Subparsers) -> None:
         help="proxies whose X-Forwarded-For is believed, as in 127.0.0.1",
     )
     serve.add_argument(
+        "--root-path",
+        default="",
+        metavar="PATH",
+        help="the path of a shared host below which a proxy has it, as in /migas",
+    )
+    serve.add_argument(
         "--rate-limit",
         default="1000",
         metavar="N",

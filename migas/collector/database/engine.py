@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import platformdirs
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from migas.collector.errors import CollectorError
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "postgresql": "postgresql+asyncpg",
     "postgres": "postgresql+asyncpg",
 }
+_PREPARED = "prepared_statement_cache_size"  # SQLAlchemy's word for it in a URL
 _WRITES = "migas_writes"
 _PATIENT = "migas_patient"
 POOL_SIZE = 5
@@ -77,19 +81,46 @@ def _without_password(text: str) -> str:
     return re.sub(r"(password=)[^&]*", r"\1***", text)
 
 
+def for_pooler(url: URL) -> URL:
+    """The URL of the same database for an engine that prepares no statement.
+
+    PgBouncer in transaction mode, as managed databases have it, may run each transaction on
+    another connection. What was prepared on one is not on the next, or is somebody else's.
+    """
+    if url.get_backend_name() == "sqlite":
+        return url
+    return url.update_query_dict({_PREPARED: "0"})
+
+
+async def is_pooled(connection: AsyncConnection) -> bool:
+    """Whether between us and PostgreSQL stands a pooler, which names no process of the server.
+
+    Args:
+        connection: One of an engine that is made `for_pooler`, whoever it reaches.
+    """
+    if connection.dialect.name == "sqlite":
+        return False
+    serving = (await connection.execute(select(func.pg_backend_pid()))).scalar_one()
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    return bool(driver.get_server_pid() != serving)
+
+
 def create_engine(url: URL) -> AsyncEngine:
     """An engine for a database that need not be there yet; see `for_writing`.
 
     Args:
-        url: From `engine_url`.
+        url: From `engine_url` or `for_pooler`.
 
     Raises:
         CollectorError: The driver for it is missing, or cannot read the URL.
     """
     is_sqlite = url.get_backend_name() == "sqlite"
+    # Unnamed statements are parsed anew in the transaction that runs them.
+    unnamed = {"statement_cache_size": 0, "prepared_statement_name_func": str}
     try:
         engine = create_async_engine(
             url,
+            connect_args=unnamed if url.query.get(_PREPARED) == "0" else {},
             poolclass=AsyncAdaptedQueuePool,
             pool_size=POOL_SIZE,
             max_overflow=POOL_OVERFLOW,

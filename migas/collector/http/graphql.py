@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from migas.collector.database.outage import cause, is_outage
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http import documents
-from migas.collector.http.middleware import is_graphql
+from migas.collector.http.middleware import is_graphql, root_path, route_path
 from migas.collector.http.resolvers import add_plain, schema
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ async def _respond(request: Request) -> Response:
     Nothing is asked by GET, and there is no page to ask from: it would load scripts from another
     site.
     """
-    if request.scope["path"] != PATH:
-        return RedirectResponse(request.url.replace(path=PATH))
+    if route_path(request.scope) != PATH:
+        return RedirectResponse(request.url.replace(path=root_path(request.scope) + PATH))
     if request.method == "GET" and "query" not in request.query_params:
         return PlainTextResponse("Not Found", 404)
     if request.method != "POST":

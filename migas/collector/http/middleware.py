@@ -20,6 +20,43 @@ if TYPE_CHECKING:
 _log = logging.getLogger("migas.collector")
 
 
+class RootPath:
+    """Serves everything below a path of a host that is shared with others.
+
+    A proxy may hand that path on or take it away. Whatever it does, behind this the path is there,
+    and named as `root_path`, as ASGI has it.
+
+    Args:
+        app: What answers.
+        root: The path, without a slash at its end; empty for a host of one's own.
+    """
+
+    def __init__(self, app: ASGIApp, root: str) -> None:
+        self._app = app
+        self._root = root
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request as ASGI has it."""
+        if self._root and scope["type"] == "http":
+            inner = scope["path"]
+            if f"{inner}/".startswith(f"{self._root}/"):
+                inner = inner.removeprefix(self._root) or "/"
+            scope = {**scope, "root_path": self._root, "path": self._root + inner}
+        await self._app(scope, receive, send)
+
+
+def root_path(scope: Scope) -> str:
+    """The path of a shared host below which all is; empty where the host is ours."""
+    root: str = scope.get("root_path", "")
+    return root
+
+
+def route_path(scope: Scope) -> str:
+    """The path that a request is for, as if the host were ours."""
+    path: str = scope["path"]
+    return path.removeprefix(root_path(scope))
+
+
 class SignedAnswers:
     """Puts `X-Backend-Server` on every answer, the answer to a crash included.
 
@@ -148,5 +185,4 @@ def replaying(body: bytes, receive: Receive) -> Receive:
 
 def is_graphql(scope: Scope) -> bool:
     """Whether a request goes to GraphQL, whose errors have a form of their own."""
-    path: str = scope["path"]
-    return path.rstrip("/") == "/graphql"
+    return route_path(scope).rstrip("/") == "/graphql"

@@ -21,7 +21,7 @@ from migas.collector.database.breaker import CircuitBreaker, CircuitOpenError
 from migas.collector.database.request_counts import WINDOW, RequestCounts
 from migas.collector.days import SECONDS_A_DAY
 from migas.collector.http import health
-from migas.collector.http.middleware import refusal
+from migas.collector.http.middleware import refusal, route_path
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -136,7 +136,7 @@ class RateLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request as ASGI has it."""
         limiter: RateLimiter | None = None
-        if scope["type"] == "http" and scope["path"] != health.PATH:
+        if scope["type"] == "http" and route_path(scope) != health.PATH:
             limiter = getattr(scope["app"].state, "limiter", None)
         client = scope.get("client")
         delay = await limiter.delay(client[0]) if limiter and client else None

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http.access import collector_of
-from migas.collector.http.middleware import replaying
+from migas.collector.http.middleware import replaying, route_path
 from migas.collector.ingestion.crumb import Crumb, checked
 from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
 from migas.collector.projects.versions import lenient_version
@@ -120,7 +120,7 @@ class PlainBreadcrumbs:
         """Serve a request as ASGI has it; its body comes in one message."""
         if (
             scope["type"] != "http"
-            or scope["path"] != f"{router.prefix}/breadcrumb"
+            or route_path(scope) != f"{router.prefix}/breadcrumb"
             or scope["method"] != "POST"
             or (wait := _WAIT.get(scope["query_string"])) is None
             or Headers(scope=scope).get("content-type") != "application/json"

@@ -18,6 +18,8 @@ from migas.collector.database.engine import (
     describe,
     engine_url,
     for_migrating,
+    for_pooler,
+    is_pooled,
     make_private_file,
     unusable,
 )
@@ -50,9 +52,11 @@ async def open_engine(url: URL) -> tuple[AsyncEngine, str | None]:
     """
     if url.get_backend_name() == "sqlite":
         make_private_file(cast("str", url.database))
-    engine = create_engine(url)
+    engine = create_engine(for_pooler(url))
     try:
-        await _try_connection(engine, url)
+        if not await _meets_pooler(engine, url) and engine.url != url:
+            await engine.dispose()
+            engine = create_engine(url)
         return engine, await _upgrade(engine)
     except (DBAPIError, OSError, UnknownStepError) as error:
         await engine.dispose()
@@ -62,11 +66,11 @@ async def open_engine(url: URL) -> tuple[AsyncEngine, str | None]:
         raise
 
 
-async def _try_connection(engine: AsyncEngine, url: URL) -> None:
+async def _meets_pooler(engine: AsyncEngine, url: URL) -> bool:
     """Connect once, which is when a driver says that it does not know an argument of the URL."""
     try:
-        async with engine.connect():
-            pass
+        async with engine.connect() as connection:
+            return await is_pooled(connection)
     except (TypeError, ValueError) as error:
         raise unusable(url, error) from error
 

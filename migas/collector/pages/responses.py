@@ -7,13 +7,17 @@ import mimetypes
 from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from migas.collector.http.middleware import root_path
 from migas.collector.pages import chart, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from jinja2.runtime import Context
+    from starlette.requests import Request
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -58,6 +62,11 @@ EDITION = hashlib.sha256(
 """Part of the files' addresses, so that a browser may keep them until they change."""
 
 
+@pass_context
+def _address_of_file(context: Context, name: str) -> str:
+    return f"{context['root']}/static/{EDITION}/{name}"
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader(__package__),
@@ -73,7 +82,7 @@ def _environment() -> Environment:
     }
     environment.filters |= {"spark": chart.spark}
     environment.globals |= {
-        "file": lambda name: f"/static/{EDITION}/{name}",
+        "file": _address_of_file,
         "span": words.span,
         "bar_width": chart.width,
         "spark_size": (chart.SPARK_WIDTH, chart.SPARK_HEIGHT),
@@ -84,20 +93,22 @@ def _environment() -> Environment:
 _templates = _environment()
 
 
-def page(template: str, status: int = 200, **values: object) -> Response:
+def page(request: Request, template: str, status: int = 200, **values: object) -> Response:
     """Render a page.
 
     Args:
+        request: What it answers; its links begin with the path below which that was asked.
         template: A file in `templates`.
         status: The HTTP status.
         values: What the template shows; every text in it is escaped.
     """
+    values["root"] = root_path(request.scope)
     return HTMLResponse(_templates.get_template(template).render(values), status, HEADERS)
 
 
-def redirect(address: str) -> Response:
+def redirect(request: Request, address: str) -> Response:
     """Send a browser to another of our pages."""
-    return RedirectResponse(address, 303, HEADERS)
+    return RedirectResponse(root_path(request.scope) + address, 303, HEADERS)
 
 
 def static_file(edition: str, name: str) -> Response | None:

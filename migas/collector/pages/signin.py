@@ -13,6 +13,8 @@ import hmac
 import re
 from typing import TYPE_CHECKING
 
+from migas.collector.http.middleware import root_path
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
@@ -51,6 +53,7 @@ async def sign_in(request: Request, response: Response, collector: Collector, to
         _name(request),
         value,
         max_age=LIFE,
+        path=_path(request),
         secure=_is_encrypted(request),
         httponly=True,
         samesite="strict",
@@ -65,14 +68,26 @@ def sign_out(request: Request, response: Response) -> None:
     What ends those is `migas token revoke`.
     """
     response.delete_cookie(
-        _name(request), secure=_is_encrypted(request), httponly=True, samesite="strict"
+        _name(request),
+        path=_path(request),
+        secure=_is_encrypted(request),
+        httponly=True,
+        samesite="strict",
     )
 
 
 def _name(request: Request) -> str:
     # A browser takes `__Host-` from this very host alone, and only over TLS: no neighbouring
-    # host and no plain connection can plant a cookie of that name.
-    return "__Host-migas" if _is_encrypted(request) else "migas"
+    # host and no plain connection can plant a cookie of that name. It must go to all of the host,
+    # though: below a path of one, `__Secure-` is the most there is, and the name has the path.
+    # Else a collector beside this one, or above it, would answer to the same name.
+    root = root_path(request.scope)
+    prefix = ("__Secure-" if root else "__Host-") if _is_encrypted(request) else ""
+    return f"{prefix}migas{root.replace('/', '-')}"
+
+
+def _path(request: Request) -> str:
+    return root_path(request.scope) or "/"
 
 
 def _is_encrypted(request: Request) -> bool:

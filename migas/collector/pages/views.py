@@ -10,6 +10,7 @@ from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotat
 from starlette.responses import Response
 
 from migas.collector.http.access import collector_of
+from migas.collector.http.middleware import route_path
 from migas.collector.pages import figures, origin, periods, signin
 from migas.collector.pages.chart import chart_data
 from migas.collector.pages.responses import page, redirect, static_file
@@ -39,7 +40,7 @@ async def projects(request: Request) -> Response:
         return _ask_to_sign_in(request)
     period = periods.parse({}, collector_of(request).clock.today())
     listed = await figures.summaries(collector_of(request), visitor.access, period)
-    return page("projects.html", projects=listed, period=period, visitor=visitor)
+    return page(request, "projects.html", projects=listed, period=period, visitor=visitor)
 
 
 @router.get("/p/{owner}/{repo}")
@@ -50,11 +51,12 @@ async def project(request: Request, owner: str, repo: str) -> Response:
         return _ask_to_sign_in(request)
     name, collector = f"{owner}/{repo}", collector_of(request)
     if not visitor.may_see(name) or not await collector.projects.is_registered(name):
-        return page("missing.html", 404, visitor=visitor)
+        return page(request, "missing.html", 404, visitor=visitor)
     today = collector_of(request).clock.today()
     period = periods.parse(dict(request.query_params), today)
     shown = await figures.project(collector, name, period)
     return page(
+        request,
         "project.html",
         project=shown,
         period=period,
@@ -71,31 +73,31 @@ async def sign_in_form(request: Request) -> Response:
     """Ask for a token."""
     address = origin.next_page(request.query_params.get("next"))
     if await _visitor(request) is not None:
-        return redirect(address)
-    return page("sign_in.html", next=address, refused=False, visitor=None)
+        return redirect(request, address)
+    return page(request, "sign_in.html", next=address, refused=False, visitor=None)
 
 
 @router.post("/sign-in")
 async def sign_in(request: Request) -> Response:
     """Take a token and give a cookie for it."""
     if not origin.is_same_origin(request):
-        return page("refused.html", 403, visitor=None)
+        return page(request, "refused.html", 403, visitor=None)
     fields = await origin.form(request)
     address = origin.next_page(fields.get("next"))
-    answer = redirect(address)
+    answer = redirect(request, address)
     if await signin.sign_in(
         request, answer, collector_of(request), fields.get("token", "").strip()
     ):
         return answer
-    return page("sign_in.html", 401, next=address, refused=True, visitor=None)
+    return page(request, "sign_in.html", 401, next=address, refused=True, visitor=None)
 
 
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
     """Take the cookie back."""
     if not origin.is_same_origin(request):
-        return page("refused.html", 403, visitor=None)
-    answer = redirect("/sign-in")
+        return page(request, "refused.html", 403, visitor=None)
+    answer = redirect(request, "/sign-in")
     signin.sign_out(request, answer)
     return answer
 
@@ -120,5 +122,6 @@ async def _visitor(request: Request) -> _Visitor | None:
 
 def _ask_to_sign_in(request: Request) -> Response:
     query = request.scope["query_string"].decode("ascii", "replace")
-    address = origin.next_page(request.scope["path"] + (query and f"?{query}"))
-    return redirect("/sign-in" if address == "/" else f"/sign-in?{urlencode({'next': address})}")
+    address = origin.next_page(route_path(request.scope) + (query and f"?{query}"))
+    asked = "" if address == "/" else f"?{urlencode({'next': address})}"
+    return redirect(request, f"/sign-in{asked}")

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import ipaddress
 import logging
+import re
 import signal
 import socket
 import ssl
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from migas.collector.app import create_app
+from migas.collector.app import OWN_PATHS, create_app
 from migas.collector.collector import Collector
 from migas.collector.errors import CollectorError
 from migas.collector.http.rate_limit import LIMIT, RateLimiter
@@ -34,6 +35,8 @@ GRACE = 10
 
 MAX_FILES = 65_536
 """Each connection is an open file, and costs some kilobytes."""
+
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,7 @@ class Settings:
         limit: Requests that an address may make in a minute; 0 for as many as it likes.
         retain_days: Breadcrumbs of sessions that began longer ago are deleted; None keeps all.
         package_index: Where the newest versions of packages are read; None asks no index.
+        root_path: The path of a shared host below which the collector is, as in `/migas`.
     """
 
     database: str
@@ -65,6 +69,7 @@ class Settings:
     limit: int = LIMIT
     retain_days: int | None = None
     package_index: str | None = None
+    root_path: str = ""
 
 
 class AnnouncedServer(uvicorn.Server):
@@ -117,6 +122,10 @@ def _check(settings: Settings) -> None:
     """Find what cannot be meant, before anything is opened."""
     if settings.key is not None and settings.certificate is None:
         raise CollectorError("--ssl-keyfile is of no use without --ssl-certfile")
+    if not _ROOT_PATH.fullmatch(settings.root_path):
+        raise CollectorError(f"{settings.root_path!r} is no path: write one like /migas")
+    if settings.root_path and settings.root_path.split("/")[1] in OWN_PATHS:
+        raise CollectorError(f"{settings.root_path} has another meaning here: choose another path")
     for proxy in (settings.proxies or "").split(","):
         if proxy.strip() not in ("", "*") and not _is_network(proxy.strip()):
             raise CollectorError(
@@ -195,7 +204,8 @@ async def _serve(
             if settings.limit
             else None
         )
-        server = AnnouncedServer(_config(settings, create_app(collector, limiter)), announce)
+        app = create_app(collector, limiter, root_path=settings.root_path)
+        server = AnnouncedServer(_config(settings, app), announce)
         _prepare_interpreter()
         tidying = asyncio.create_task(
             upkeep.keep_up(collector, settings.retain_days, settings.package_index)
@@ -281,4 +291,4 @@ def _is_loopback(address: str) -> bool:
 def _url(settings: Settings, listener: socket.socket) -> str:
     scheme = "https" if settings.certificate else "http"
     name = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{scheme}://{name}:{listener.getsockname()[1]}"
+    return f"{scheme}://{name}:{listener.getsockname()[1]}{settings.root_path}"

@@ -72,6 +72,18 @@ def test_a_wrong_proxy_is_refused(run: Run, text: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("text", ["migas", "/mi gas", "//", "/a//b", "/../x?"])
+def test_a_wrong_path_is_refused(run: Run, text: str, tmp_path: Path) -> None:
+    db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
+    assert_refused(run("serve", "--root-path", text, *db), "/migas")
+
+
+@pytest.mark.parametrize("text", ["/p", "/api/migas", "/graphql/"])
+def test_a_path_that_means_something_else_is_refused(run: Run, text: str, tmp_path: Path) -> None:
+    db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
+    assert_refused(run("serve", "--root-path", text, *db), "choose another path")
+
+
 def test_a_key_without_a_certificate_is_refused(run: Run, tmp_path: Path) -> None:
     db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
     assert_refused(run("serve", "--ssl-keyfile", "x", *db), "--ssl-certfile")
