@@ -88,7 +88,9 @@ HOUSE = """
     collector.migrations.versions.step_0001_breadcrumbs
     collector.migrations.versions.step_0002_sessions collector.migrations
     collector.counts.rebuild
-    collector.counts.sessions collector.counts
+    collector.counts.comparison
+    collector.counts.outcomes
+    collector.counts.chance collector.counts.sessions collector.counts
     collector.tokens collector.projects.projects
     collector.projects.names collector.projects.versions collector.projects
     collector.database.request_counts

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from packaging.version import InvalidVersion, Version
+from migas.collector.counts.comparison import Comparison, newest_two
+from migas.collector.counts.outcomes import Outcomes, outcomes_by, total
+from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from migas.collector.collector import Collector
     from migas.collector.counts.reports import ErrorSummary, Facet, LostRuns, Share, UserCounts
     from migas.collector.days import Period
     from migas.collector.tokens import Access
-
-_Key = TypeVar("_Key")
 
 MAX_VERSIONS = 50
 """Whoever reports runs names their versions: a page must not grow with what strangers make up."""
@@ -36,46 +35,6 @@ _LABELS = {
     ("ci", "no"): "not CI",
     ("container", "unknown"): "none, or not known",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """How many sessions ended in which way, by the status of their last breadcrumb.
-
-    Args:
-        completed: Those that completed (`C`).
-        failed: Those that failed (`F`).
-        suspended: Those that were interrupted or stopped from outside (`S`).
-        running: Those of which only the beginning is known (`R`): running, or lost.
-    """
-
-    completed: int = 0
-    failed: int = 0
-    suspended: int = 0
-    running: int = 0
-
-    @property
-    def total(self) -> int:
-        """All sessions."""
-        return self.ended + self.running
-
-    @property
-    def ended(self) -> int:
-        """Sessions whose end was reported: what the completion rate is a share of."""
-        return self.completed + self.failed + self.suspended
-
-    @property
-    def rate(self) -> float | None:
-        """The completion rate in percent; None when no session ended."""
-        return 100 * self.completed / self.ended if self.ended else None
-
-    def __add__(self, other: Outcomes) -> Outcomes:
-        return Outcomes(
-            self.completed + other.completed,
-            self.failed + other.failed,
-            self.suspended + other.suspended,
-            self.running + other.running,
-        )
 
 
 class Summary(NamedTuple):
@@ -100,11 +59,15 @@ class Project:
         latest: Its newest version; empty when nobody named one.
         flagged: Versions with known faults.
         bars: How the sessions of each day or week ended; no day of the period is left out.
+        rated: The same without today, which is not over: what rates are shares of. Only where
+            there is nothing else, today is in it.
         before: How those of the period before it ended.
         users: Those that were seen in the period; at most so many when it ended before today.
-        versions: Its most frequent versions, the newest first, and how their sessions ended.
-        other_versions: How the sessions of all its other versions ended.
+        versions: Its most frequent versions, the newest first, and how their sessions ended:
+            all of them, and those that are rated.
+        other_versions: The same of all its other versions.
         other_versions_number: How many other versions there are.
+        comparison: The newest version beside the one before it.
         failures: The most frequent types of errors.
         shares: By heading (`Platforms`, …), what the sessions ran on, the most frequent first.
         lost: The runs that were never heard of again.
@@ -114,11 +77,13 @@ class Project:
     latest: str
     flagged: Sequence[str]
     bars: Mapping[dt.date, Outcomes]
+    rated: Mapping[dt.date, Outcomes]
     before: Outcomes
     users: UserCounts
-    versions: Sequence[tuple[str, Outcomes]]
-    other_versions: Outcomes
+    versions: Sequence[tuple[str, Outcomes, Outcomes]]
+    other_versions: tuple[Outcomes, Outcomes]
     other_versions_number: int
+    comparison: Comparison | None
     failures: Sequence[ErrorSummary]
     shares: Mapping[str, Sequence[Share]]
     lost: LostRuns
@@ -126,7 +91,17 @@ class Project:
     @property
     def outcomes(self) -> Outcomes:
         """How the sessions of the period ended."""
-        return _total(self.bars.values())
+        return total(self.bars.values())
+
+    @property
+    def rated_outcomes(self) -> Outcomes:
+        """How those of them ended that are rated."""
+        return total(self.rated.values())
+
+    @property
+    def leaves_out_today(self) -> bool:
+        """Whether there are sessions of today, and rates do without them."""
+        return self.rated_outcomes.total < self.outcomes.total
 
     @property
     def other_failures(self) -> int:
@@ -136,7 +111,7 @@ class Project:
     @property
     def change(self) -> float | None:
         """How many percentage points the completion rate has gained over the period before."""
-        now, then = self.outcomes.rate, self.before.rate
+        now, then = self.rated_outcomes.rate, self.before.rate
         return None if now is None or then is None else now - then
 
 
@@ -144,12 +119,12 @@ async def summaries(collector: Collector, access: Access | None, period: Period)
     """The projects that may be seen, those with most sessions in a period first."""
     names = await collector.reports.visible_projects(access)
     releases = await collector.projects.releases(names)
-    found = _outcomes(await collector.reports.by_project(names, period))
+    found = outcomes_by(await collector.reports.by_project(names, period))
     listed = []
     for name in names:
         by_day = [found.get((name, day), Outcomes()) for day in period.buckets()]
         daily = [outcomes.total for outcomes in by_day]
-        listed.append(Summary(name, releases[name].named, _total(by_day), daily))
+        listed.append(Summary(name, releases[name].named, total(by_day), daily))
     return sorted(listed, key=lambda summary: (-summary.outcomes.total, summary.name))
 
 
@@ -157,8 +132,17 @@ async def project(collector: Collector, name: str, period: Period) -> Project:
     """Everything that a project's page shows of a period."""
     ask = collector.reports
     usage = await ask.usage(name, period)
-    by_bucket = _outcomes((period.bucket(row.day), row.status, row.sessions) for row in usage)
-    by_version = _outcomes((row.version, row.status, row.sessions) for row in usage)
+    today = collector.clock.today()
+    # Runs that fail are over sooner: a day that is not over always looks like a bad one.
+    finished = [row for row in usage if row.day < today] or usage
+    by_bucket, rated_by_bucket = (
+        outcomes_by((period.bucket(row.day), row.status, row.sessions) for row in rows)
+        for rows in (usage, finished)
+    )
+    by_version, rated_by_version = (
+        outcomes_by((row.version, row.status, row.sessions) for row in rows)
+        for rows in (usage, finished)
+    )
     release = await collector.projects.release(name)
     shown, others = _most_frequent(by_version, release.latest)
     shares = {}
@@ -172,27 +156,23 @@ async def project(collector: Collector, name: str, period: Period) -> Project:
         release.named,
         release.flagged,
         bars={day: by_bucket.get(day, Outcomes()) for day in period.buckets()},
-        before=_total(_outcomes(await ask.sessions(name, period.before)).values()),
+        rated={day: rated_by_bucket.get(day, Outcomes()) for day in period.buckets()},
+        before=total(outcomes_by(await ask.sessions(name, period.before)).values()),
         users=await ask.users(name, period),
-        versions=[(version, by_version[version]) for version in shown],
-        other_versions=_total(by_version[version] for version in others),
+        versions=[
+            (version, by_version[version], rated_by_version.get(version, Outcomes()))
+            for version in shown
+        ],
+        other_versions=(
+            total(by_version[version] for version in others),
+            total(rated_by_version.get(version, Outcomes()) for version in others),
+        ),
         other_versions_number=len(others),
+        comparison=newest_two(rated_by_version, release.named),
         failures=await ask.errors(name, period, MAX_FAILURES),
         shares=shares,
         lost=await ask.lost_runs(name, period),
     )
-
-
-def _total(several: Iterable[Outcomes]) -> Outcomes:
-    return sum(several, Outcomes())
-
-
-def _outcomes(rows: Iterable[tuple[_Key, str, int]]) -> dict[_Key, Outcomes]:
-    """Counts by a key and a status, as outcomes by the key."""
-    found: defaultdict[_Key, Counter[str]] = defaultdict(Counter)
-    for key, status, number in rows:
-        found[key][status] += number
-    return {key: Outcomes(*(by[letter] for letter in "CFSR")) for key, by in found.items()}
 
 
 def _most_frequent(by_version: Mapping[str, Outcomes], latest: str) -> tuple[list[str], list[str]]:
@@ -200,13 +180,5 @@ def _most_frequent(by_version: Mapping[str, Outcomes], latest: str) -> tuple[lis
     ranked = sorted(
         by_version, key=lambda version: (version != latest, -by_version[version].total, version)
     )
-    shown = sorted(ranked[:MAX_VERSIONS], key=_newest_first, reverse=True)
+    shown = sorted(ranked[:MAX_VERSIONS], key=version_order, reverse=True)
     return shown, ranked[MAX_VERSIONS:]
-
-
-def _newest_first(version: str) -> tuple[bool, Version, str]:
-    """A key by which PEP 440's versions come in their order, and before whatever is none."""
-    try:
-        return True, Version(version), version
-    except InvalidVersion:
-        return False, Version("0"), version

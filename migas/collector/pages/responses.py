@@ -69,7 +69,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         name: getattr(words, name)
-        for name in ("visible", "head", "number", "counted", "percent", "day", "moment")
+        for name in ("visible", "head", "number", "counted", "percent", "interval", "day", "moment")
     }
     environment.filters |= {"spark": chart.spark}
     environment.globals |= {

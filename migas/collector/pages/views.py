@@ -51,7 +51,7 @@ async def project(request: Request, owner: str, repo: str) -> Response:
     name, collector = f"{owner}/{repo}", collector_of(request)
     if not visitor.may_see(name) or not await collector.projects.is_registered(name):
         return page("missing.html", 404, visitor=visitor)
-    today = collector_of(request).clock.today()
+    today = collector.clock.today()
     period = periods.parse(dict(request.query_params), today)
     shown = await figures.project(collector, name, period)
     return page(
@@ -60,7 +60,7 @@ async def project(request: Request, owner: str, repo: str) -> Response:
         period=period,
         presets=periods.PRESETS,
         today=today,
-        chart=chart_data(shown.bars, period),
+        chart=chart_data(shown.bars, shown.rated, period, today),
         visitor=visitor,
     )
 

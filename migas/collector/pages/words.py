@@ -59,6 +59,11 @@ def percent(part: int, whole: int) -> str:
     return f"{min(max(100 * part / whole, 0.1), 99.9):.1f}%"
 
 
+def interval(bounds: tuple[float, float] | None) -> str:
+    """Two percentages with an en dash between them; the dash alone when there are none."""
+    return EN_DASH if bounds is None else f"{bounds[0]:.1f}{EN_DASH}{bounds[1]:.1f}%"
+
+
 def day(date: dt.date) -> str:
     """A day, as in `5 Oct 2026`."""
     return f"{date.day} {date:%b %Y}"
