@@ -86,11 +86,12 @@ HOUSE = """
     collector.migrations.migrate collector.counts.ledger
     collector.migrations.env collector.migrations.versions
     collector.migrations.versions.step_0001_breadcrumbs
-    collector.migrations.versions.step_0002_sessions collector.migrations
-    collector.counts.rebuild
+    collector.migrations.versions.step_0002_sessions
+    collector.migrations.versions.step_0004_errors collector.migrations
+    collector.counts.rebuild collector.counts.filters collector.counts.history
     collector.counts.comparison
     collector.counts.outcomes
-    collector.counts.chance collector.counts.sessions collector.counts
+    collector.counts.chance collector.counts.fingerprint collector.counts.sessions collector.counts
     collector.tokens collector.projects.projects
     collector.projects.names collector.projects.versions collector.projects
     collector.database.request_counts

@@ -8,13 +8,18 @@ whoever shows them treats them as hostile.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import datetime as dt
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, distinct, func, select
 
-from migas.collector.counts.sessions import ERROR, LAST_ANONYMOUS, OUTCOME
+from migas.collector.counts.filters import Filter
+from migas.collector.counts.fingerprint import node_of
+from migas.collector.counts.history import history
+from migas.collector.counts.sessions import ERROR, LAST_ANONYMOUS, OUTCOME, error_name
 from migas.collector.database.tables import (
+    MAX_VALUE_CHARS,
     RUNNING,
     crumbs,
     daily,
@@ -25,13 +30,19 @@ from migas.collector.database.tables import (
 from migas.collector.days import SECONDS_A_DAY, day_number, day_of, moment
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
     from datetime import date, datetime
 
     from migas.collector.clock import Clock
+    from migas.collector.counts.history import History
     from migas.collector.database.connections import Connections
     from migas.collector.days import Period
     from migas.collector.tokens import Access
+
+ALL = Filter()
+"""No filter: every session."""
+
+_FAILED = sessions.c.fingerprint.isnot(None)
 
 Facet = Literal["platform", "container", "language", "ci"]
 """Kinds of counts that divide all sessions."""
@@ -64,16 +75,23 @@ class UsageCount(NamedTuple):
 
 
 class ErrorSummary(NamedTuple):
-    """A type of error: how many sessions failed with it, in which versions, and one message.
+    """Failures with one fingerprint: how many, whom they hit, in which versions, and one message.
 
-    `versions` are pairs of a version and its sessions, the most frequent first. `message` is
-    from the newest of them, as its sender redacted it; None when it had none or was deleted.
+    `name` is the fingerprint as addresses have it, `node` that of a pipeline, empty without one.
+    `users` is how many known users it hit. `versions` are pairs of a version and its sessions,
+    the most frequent first, `days` how many sessions began on a day. `message` is from the
+    newest, as its sender redacted it; None when it had none. `history` tells of all time.
     """
 
+    name: str
     error_type: str
+    node: str
     sessions: int
+    users: int
     versions: tuple[tuple[str, int], ...]
+    days: Mapping[date, int]
     message: str | None
+    history: History
 
 
 class UserCounts(NamedTuple):
@@ -154,32 +172,73 @@ class Reports:
             found[period.bucket(day_of(day)), status] += number
         return [StatusCount(*key, number) for key, number in sorted(found.items())]
 
-    async def errors(self, project: str, period: Period, limit: int = 10) -> list[ErrorSummary]:
-        """The types of errors with which most sessions failed."""
-        columns = (daily.c.value, daily.c.detail)
+    async def errors(
+        self, project: str, period: Period, only: Filter = ALL, limit: int = 10
+    ) -> list[ErrorSummary]:
+        """The errors with which sessions failed, those that hit most users first."""
+        began = _began(project, period)
+        number, hit = func.count(), func.count(distinct(sessions.c.user_id))
         query = (
-            select(*columns, func.sum(daily.c.sessions), func.max(daily.c.example))
-            .where(*_are([project], ERROR, period))
-            .group_by(*columns)
-            .having(func.sum(daily.c.sessions) > 0)
+            select(sessions.c.fingerprint, number, hit, func.max(sessions.c.last_idx))
+            .where(*began, *only.conditions(), _FAILED)
+            .group_by(sessions.c.fingerprint)
+            .order_by(hit.desc(), number.desc(), sessions.c.fingerprint)
+            .limit(limit)
         )
-        versions: dict[str, list[tuple[str, int]]] = {}
-        examples: dict[str, int] = {}
-        for error_type, version, number, example in await self._rows(query):
-            versions.setdefault(error_type, []).append((version, int(number)))
-            examples[error_type] = max(example, examples.get(error_type, 0))
-        totals = {name: sum(number for _, number in found) for name, found in versions.items()}
-        top = sorted(totals, key=lambda name: (-totals[name], name))[:limit]
-        messages = await self._messages(project, [examples[name] for name in top])
+        top = await self._rows(query)
+        if not top:
+            return []
+        found = [row[0] for row in top]
+        day = sessions.c.began // SECONDS_A_DAY
+        by = (sessions.c.fingerprint, sessions.c.version, day)
+        spread = (
+            select(*by, func.count())
+            .where(*began, *only.conditions(), _FAILED, sessions.c.fingerprint.in_(found))
+            .group_by(*by)
+        )
+        versions: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        days: defaultdict[int, Counter[date]] = defaultdict(Counter)
+        for fingerprint, version, number_of_day, sessions_then in await self._rows(spread):
+            versions[fingerprint][version] += sessions_then
+            days[fingerprint][day_of(number_of_day)] += sessions_then
+        histories = await self._histories(project, [error_name(row[0]) for row in top])
+        messages = await self._messages(project, [row[3] for row in top])
         return [
             ErrorSummary(
-                name,
-                totals[name],
-                tuple(sorted(versions[name], key=lambda pair: (-pair[1], pair[0]))),
-                messages.get(examples[name]),
+                error_name(fingerprint),
+                messages[last].error_type[:MAX_VALUE_CHARS],
+                node_of(messages[last].status_desc, messages[last].error_desc),
+                in_all,
+                users_hit,
+                tuple(sorted(versions[fingerprint].items(), key=lambda pair: (-pair[1], pair[0]))),
+                days[fingerprint],
+                messages[last].error_desc,
+                histories[error_name(fingerprint)],
             )
-            for name in top
+            for fingerprint, in_all, users_hit, last in top
+            if last in messages  # between two questions it may have been deleted
         ]
+
+    async def _histories(self, project: str, names: Sequence[str]) -> dict[str, History]:
+        """When, and in which versions, errors have been seen since anything was counted."""
+        total = func.sum(daily.c.sessions)
+        exposed = await self._rows(
+            select(daily.c.value, total)
+            .where(daily.c.project == project, daily.c.kind == OUTCOME)
+            .group_by(daily.c.value)
+        )
+        by = (daily.c.value, daily.c.detail, daily.c.day)
+        seen = await self._rows(
+            select(*by, total)
+            .where(daily.c.project == project, daily.c.kind == ERROR, daily.c.value.in_(names))
+            .group_by(*by)
+            .having(total > 0)
+        )
+        rows: defaultdict[str, list[tuple[date, str, int]]] = defaultdict(list)
+        for name, version, number, found in seen:
+            rows[name].append((day_of(number), version, int(found)))
+        by_version = {version: int(number) for version, number in exposed}
+        return {name: history(rows[name], by_version) for name in names}
 
     async def users(self, project: str, period: Period) -> UserCounts:
         """How many users were last seen in a period or later, and how many first seen then.
@@ -212,12 +271,10 @@ class Reports:
         What stands for a day's breadcrumbs without a session is no run.
         """
         silent_since = self._clock.now() - SILENT_SECONDS
-        first = day_number(period.first) * SECONDS_A_DAY
-        end = (day_number(period.last) + 1) * SECONDS_A_DAY
-        is_begun = (
-            sessions.c.project == project,
-            sessions.c.began >= first,
-            sessions.c.began < end,
+        is_begun = _began(project, period)
+        first, end = (
+            day_number(day) * SECONDS_A_DAY
+            for day in (period.first, period.last + dt.timedelta(days=1))
         )
         # Counting the rows would read every unfinished session. So: the unfinished sessions by the
         # daily counts, less those heard from within a day, less the rows that stand for
@@ -301,15 +358,22 @@ class Reports:
         found = [(*row[:-1], int(row[-1])) for row in await self._rows(query)]
         return sorted(found)
 
-    async def _messages(self, project: str, indices: Sequence[int]) -> dict[int, str | None]:
-        query = select(crumbs.c.idx, crumbs.c.error_desc).where(
-            crumbs.c.idx.in_(indices), crumbs.c.project == project
-        )
-        return {row.idx: row.error_desc for row in await self._rows(query)}
+    async def _messages(self, project: str, indices: Sequence[int]) -> dict[int, Any]:
+        """What breadcrumbs say of their errors, by their numbers."""
+        columns = (crumbs.c.idx, crumbs.c.error_type, crumbs.c.status_desc, crumbs.c.error_desc)
+        query = select(*columns).where(crumbs.c.idx.in_(indices), crumbs.c.project == project)
+        return {row.idx: row for row in await self._rows(query)}
 
     async def _rows(self, query: Any) -> Sequence[Any]:
         async with self._connections.reading() as connection:
             return (await connection.execute(query)).all()
+
+
+def _began(project: str, period: Period) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of sessions of a project that began in a period."""
+    first = day_number(period.first) * SECONDS_A_DAY
+    end = (day_number(period.last) + 1) * SECONDS_A_DAY
+    return sessions.c.project == project, sessions.c.began >= first, sessions.c.began < end
 
 
 def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:

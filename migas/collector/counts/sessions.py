@@ -23,9 +23,9 @@ PLATFORM = "platform"
 CONTAINER = "container"
 LANGUAGE = "language"
 CI = "ci"
-ERROR = "error"
+ERROR = "fingerprint"
 """Kinds of counts. An outcome's value is a version and its detail a status; an error's value is
-its type and its detail a version; the others have no detail."""
+the error's name and its detail a version; the others have no detail."""
 
 
 class Session(NamedTuple):
@@ -44,6 +44,8 @@ class Session(NamedTuple):
     container: str
     is_ci: bool
     error_type: str | None
+    user_id: str | None
+    fingerprint: int | None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -100,9 +102,14 @@ def counted(session: Session) -> tuple[Count, ...]:
         Count(project, LANGUAGE, day, language_name(session), ""),
         Count(project, CI, day, "yes" if session.is_ci else "no", ""),
     )
-    if session.status == "F" and session.error_type:
-        counts += (Count(project, ERROR, day, session.error_type, version),)
+    if session.fingerprint is not None:
+        counts += (Count(project, ERROR, day, error_name(session.fingerprint), version),)
     return counts
+
+
+def error_name(fingerprint: int) -> str:
+    """A fingerprint as counts and addresses have it: 16 hexadecimal digits."""
+    return f"{fingerprint:016x}"
 
 
 def language_name(session: Session) -> str:

@@ -96,13 +96,14 @@ crumbs = Table(
     Column("platform", String(MAX_PLATFORM_CHARS), nullable=False, server_default="unknown"),
     Column("container", String(32), nullable=False, server_default="unknown"),
     Column("digest", BigInteger),
+    Column("fingerprint", BigInteger),
     Index("ix_crumbs_project_timestamp", "project", "timestamp"),
     Index("ix_crumbs_session_digest", "session_id", "digest", unique=True),
 )
 """Every breadcrumb, one row each, in the order in which they were committed.
 
 `digest` tells a repeated breadcrumb of a session from a new one; without a session it is NULL, and
-two NULLs never equal each other in a unique index.
+two NULLs never equal each other in a unique index. `fingerprint` says which error it failed with.
 """
 
 _HAS_USER = crumbs.c.user_id.isnot(None)
@@ -124,7 +125,10 @@ sessions = Table(
     Column("container", String(32), nullable=False),
     Column("is_ci", Boolean, nullable=False),
     Column("error_type", String(MAX_VALUE_CHARS)),
+    Column("user_id", _UUID),
+    Column("fingerprint", BigInteger),
     Index("ix_sessions_began", "began"),
+    Index("ix_sessions_project_began", "project", "began"),
 )
 """Each session as its last breadcrumb, `last_idx`, has it; `began` is the first one's time."""
 
@@ -137,6 +141,18 @@ Index(
     sessions.c.seen,
     sqlite_where=RUNNING,
     postgresql_where=RUNNING,
+)
+
+_HAS_ERROR = sessions.c.fingerprint.isnot(None)
+Index(
+    "ix_sessions_errors",
+    sessions.c.project,
+    sessions.c.began,
+    sessions.c.fingerprint,
+    sessions.c.user_id,
+    sessions.c.last_idx,
+    sqlite_where=_HAS_ERROR,
+    postgresql_where=_HAS_ERROR,
 )
 
 daily = Table(

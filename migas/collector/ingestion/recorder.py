@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import or_
 
+from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Session, anonymous_session, merged
 from migas.collector.database.json_rows import insert_rows, packed
 from migas.collector.database.statements import greatest, least
@@ -58,7 +59,7 @@ class Recorder:
             batch: In the order of their arrival.
             now: The second they are stamped with.
         """
-        stamped = packed((*crumb[:-1], now, digest(crumb)) for crumb in batch)
+        stamped = packed((*crumb[:-1], now, digest(crumb), _fingerprint(crumb)) for crumb in batch)
         stored = (await connection.execute(self._insert_crumbs, stamped)).all()
         await self._store_users(connection, batch, stored, now)
         await self._ledger.count(connection, merged(_part(row, now) for row in stored))
@@ -84,9 +85,9 @@ class Recorder:
 def _insert_crumbs(dialect: str) -> Any:
     """An INSERT of breadcrumbs that leaves repeated ones out, and returns the others."""
     return (
-        insert_rows(crumbs, (*CRUMB_FIELDS, "timestamp", "digest"), dialect)
+        insert_rows(crumbs, (*CRUMB_FIELDS, "timestamp", "digest", "fingerprint"), dialect)
         .on_conflict_do_nothing(index_elements=["session_id", "digest"])
-        .returning(crumbs.c.idx, crumbs.c.user_id, *(crumbs.c[name] for name in _SESSION_FIELDS))
+        .returning(crumbs.c.idx, *(crumbs.c[name] for name in _SESSION_FIELDS))
     )
 
 
@@ -116,9 +117,13 @@ def digest(crumb: Crumb) -> int | None:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
+def _fingerprint(crumb: Crumb) -> int | None:
+    return fingerprint(crumb.status, crumb.error_type, crumb.status_desc, crumb.error_desc)
+
+
 def _part(row: Row[Any], now: int) -> Session:
     """A session of which one stored breadcrumb is all there is."""
-    described = dict(zip(_SESSION_FIELDS, row[2:], strict=True)) | {
+    described = dict(zip(_SESSION_FIELDS, row[1:], strict=True)) | {
         "session_id": row.session_id or anonymous_session(now),
         "error_type": row.error_type and row.error_type[:MAX_VALUE_CHARS],
     }

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-HEAD = "0002"
+HEAD = "0004"
 """The newest step in `versions`."""
 
 _LOCK = 0x6D69676173  # "migas": PostgreSQL's advisory locks are numbers

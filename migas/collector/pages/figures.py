@@ -68,7 +68,7 @@ class Project:
         other_versions: The same of all its other versions.
         other_versions_number: How many other versions there are.
         comparison: The newest version beside the one before it.
-        failures: The most frequent types of errors.
+        failures: The errors that hit most users.
         shares: By heading (`Platforms`, …), what the sessions ran on, the most frequent first.
         lost: The runs that were never heard of again.
     """
@@ -105,7 +105,7 @@ class Project:
 
     @property
     def other_failures(self) -> int:
-        """How many sessions failed with a type of error that is not shown, or with none."""
+        """How many sessions failed with an error that is not shown, or with none."""
         return max(0, self.outcomes.failed - sum(failure.sessions for failure in self.failures))
 
     @property
@@ -169,7 +169,7 @@ async def project(collector: Collector, name: str, period: Period) -> Project:
         ),
         other_versions_number=len(others),
         comparison=newest_two(rated_by_version, release.named),
-        failures=await ask.errors(name, period, MAX_FAILURES),
+        failures=await ask.errors(name, period, limit=MAX_FAILURES),
         shares=shares,
         lost=await ask.lost_runs(name, period),
     )

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from migas.collector.collector import Collector
+from migas.collector.counts.history import Seen
 from migas.collector.counts.reports import (
-    ErrorSummary,
     LostRun,
     Share,
     StatusCount,
@@ -113,24 +113,62 @@ def test_usage_by_day_version_and_status(database: Database) -> None:
     ]
 
 
-def test_errors_come_with_their_versions_and_the_newest_message(database: Database) -> None:
-    def failed(number: int, kind: str, message: str | None, version: str = "1.0") -> Sent:
-        fields: dict[str, Any] = {"status": "F", "error_type": kind, "error_desc": message}
-        return run(number, project_version=version, **fields)
+def failed(number: int, kind: str, message: str | None, version: str = "1.0", **more: Any) -> Sent:
+    fields: dict[str, Any] = {"status": "F", "error_type": kind, "error_desc": message} | more
+    return run(number, project_version=version, **fields)
 
+
+def test_errors_come_with_their_versions_days_and_newest_message(database: Database) -> None:
     sent = [
-        failed(1, "ValueError", "old"),
-        failed(2, "ValueError", "other", "2.0"),
-        failed(3, "ValueError", "new"),
+        failed(1, "ValueError", "row 7 of 9"),
+        failed(2, "ValueError", "row 12 of 40", "2.0"),
+        (1, failed(3, "ValueError", "row 3 of 3")[1]),
         failed(4, "OSError", None),
+        failed(6, "ValueError", "something else"),
         run(5, error_type="KeyError"),  # completed all the same
     ]
-    assert asked(database, sent, lambda reports: reports.errors("a/b", WHOLE)) == [
-        ErrorSummary("ValueError", 3, (("1.0", 2), ("2.0", 1)), "new"),
-        ErrorSummary("OSError", 1, (("1.0", 1),), None),
+    first, *others = asked(database, sent, lambda reports: reports.errors("a/b", WHOLE))
+    assert (first.error_type, first.sessions, first.users) == ("ValueError", 3, 0)
+    assert first.versions == (("1.0", 2), ("2.0", 1))
+    assert first.days == {WEDNESDAY: 2, WEDNESDAY - DAY: 1}
+    assert first.message == "row 3 of 3"
+    assert first.history == (Seen(WEDNESDAY - DAY, "1.0"), Seen(WEDNESDAY, "2.0"), "", "")
+    assert {(error.error_type, error.message) for error in others} == {
+        ("OSError", None),
+        ("ValueError", "something else"),
+    }
+
+
+def test_what_hits_most_users_comes_first(database: Database) -> None:
+    sent = [failed(number, "OftenError", "x", user_id=session(1)) for number in range(5)]
+    sent += [failed(9 + n, "WideError", "x", user_id=session(1 + n)) for n in range(2)]
+    found = asked(database, sent, lambda reports: reports.errors("a/b", WHOLE))
+    assert [(error.error_type, error.users, error.sessions) for error in found] == [
+        ("WideError", 2, 2),
+        ("OftenError", 1, 5),
     ]
-    (first,) = asked(database, [], lambda reports: reports.errors("a/b", WHOLE, limit=1))
-    assert first.error_type == "ValueError"
+    (top,) = asked(database, [], lambda reports: reports.errors("a/b", WHOLE, limit=1))
+    assert top.error_type == "WideError"
+
+
+def test_an_error_is_known_after_its_newest_sender_was_forgotten(database: Database) -> None:
+    sent = [
+        failed(1, "ValueError", "one", user_id=session(1)),
+        failed(2, "ValueError", "one", user_id=session(2)),
+    ]
+
+    async def question(reports: Reports) -> Any:
+        async with Collector.open(database.url) as collector:
+            await collector.removal.forget_user(session(2))
+        return await reports.errors("a/b", WHOLE)
+
+    (error,) = asked(database, sent, question)
+    assert (error.error_type, error.sessions, error.users, error.message) == (
+        "ValueError",
+        1,
+        1,
+        "one",
+    )
 
 
 def test_users_seen_and_users_new(database: Database) -> None:
