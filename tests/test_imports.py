@@ -72,7 +72,7 @@ HOUSE = """
     collector.pages.views
     collector.pages.responses collector.pages.signin
     collector.pages.chart
-    collector.pages.figures
+    collector.pages.address collector.pages.figures
     collector.pages.periods collector.pages.origin collector.pages.words
     collector.http.administration collector.http.fast_path collector.http.rate_limit
     collector.http.usage

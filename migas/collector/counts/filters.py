@@ -110,7 +110,7 @@ def error_number(name: str) -> int | None:
         number = int(name, 16)
     except ValueError:
         return None
-    return number if name == error_name(number) and number < 2**63 else None
+    return number if name == error_name(number) and 0 <= number < 2**63 else None
 
 
 _CONDITIONS: Mapping[str, Any] = {

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from migas.collector.counts.chance import wilson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from datetime import date
 
 _Key = TypeVar("_Key")
+
+
+class UsageCount(NamedTuple):
+    """How many sessions of a version that began on a day have a status."""
+
+    day: date
+    version: str
+    status: str
+    sessions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,14 @@ class Outcomes:
             self.suspended + other.suspended,
             self.running + other.running,
         )
+
+
+def rated(usage: Sequence[UsageCount], today: date) -> Sequence[UsageCount]:
+    """The counts that a rate is made of: without today's, or only today's where there are no other.
+
+    Runs that fail are over sooner, so a day that is not over always looks like a bad one.
+    """
+    return [row for row in usage if row.day < today] or usage
 
 
 def total(several: Iterable[Outcomes]) -> Outcomes:

@@ -8,7 +8,6 @@ whoever shows them treats them as hostile.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -17,7 +16,8 @@ from sqlalchemy import ColumnElement, distinct, func, select
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.history import history
-from migas.collector.counts.sessions import ERROR, LAST_ANONYMOUS, OUTCOME, error_name
+from migas.collector.counts.outcomes import UsageCount
+from migas.collector.counts.sessions import ERROR, LAST_ANONYMOUS, OUTCOME, error_name, facets
 from migas.collector.database.tables import (
     MAX_VALUE_CHARS,
     RUNNING,
@@ -26,6 +26,7 @@ from migas.collector.database.tables import (
     project_users,
     projects,
     sessions,
+    users,
 )
 from migas.collector.days import SECONDS_A_DAY, day_number, day_of, moment
 
@@ -47,6 +48,11 @@ _FAILED = sessions.c.fingerprint.isnot(None)
 Facet = Literal["platform", "container", "language", "ci"]
 """Kinds of counts that divide all sessions."""
 
+FACETS: tuple[Facet, ...] = ("platform", "container", "language", "ci")
+
+_RAN_ON = ("platform", "container", "language", "language_version", "is_ci")
+_DAY = sessions.c.began // SECONDS_A_DAY
+
 MAX_COUNTING = 2
 """So many questions that look at breadcrumbs one by one are answered at a time; others wait."""
 
@@ -61,15 +67,6 @@ class StatusCount(NamedTuple):
     """
 
     start: date
-    status: str
-    sessions: int
-
-
-class UsageCount(NamedTuple):
-    """How many sessions of a version that began on a day have a status."""
-
-    day: date
-    version: str
     status: str
     sessions: int
 
@@ -95,17 +92,30 @@ class ErrorSummary(NamedTuple):
 
 
 class UserCounts(NamedTuple):
-    """How many users were seen in a period, and how many of them for the first time."""
+    """How many users were seen in a period, how many for the first time, and their types."""
 
     active: int
     new: int
+    types: Mapping[str, int]
 
 
-class Share(NamedTuple):
-    """How many sessions have a value: a platform, a container, `python 3.11`, `yes` or `no`."""
+class Breakdown(NamedTuple):
+    """How sessions divide.
 
-    value: str
-    sessions: int
+    `shares` has how many have a value: a platform, a container, `python 3.11`, CI or not (`yes`,
+    `no`).
+    """
+
+    usage: Sequence[UsageCount]
+    shares: Mapping[Facet, Mapping[str, int]]
+
+
+class Message(NamedTuple):
+    """What a session that began at a time said of its error; None when it said nothing."""
+
+    began: datetime
+    version: str
+    text: str | None
 
 
 class LostRun(NamedTuple):
@@ -155,10 +165,34 @@ class Reports:
         rows = await self._counts(names, OUTCOME, period, "project", "day", "detail")
         return [((name, day_of(day)), status, number) for name, day, status, number in rows]
 
-    async def usage(self, project: str, period: Period) -> list[UsageCount]:
+    async def usage(self, project: str, period: Period, only: Filter = ALL) -> list[UsageCount]:
         """Sessions by the day they began, and by their version and status."""
-        rows = await self._counts([project], OUTCOME, period, "day", "value", "detail")
+        if only:
+            by = (_DAY, sessions.c.version, sessions.c.status)
+            query = select(*by, func.count()).where(*_those(project, period, only)).group_by(*by)
+            rows = sorted(tuple(row) for row in await self._rows(query))
+        else:
+            rows = await self._counts([project], OUTCOME, period, "day", "value", "detail")
         return [UsageCount(day_of(row[0]), *row[1:]) for row in rows]
+
+    async def breakdown(self, project: str, period: Period, only: Filter = ALL) -> Breakdown:
+        """How sessions divide, by time and outcome and by what they ran on."""
+        shares: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
+        if not only:
+            for facet in FACETS:
+                for value, number in await self._counts([project], facet, period, "value"):
+                    shares[facet][value] = number
+            return Breakdown(await self.usage(project, period), shares)
+        names = ("version", "status", *_RAN_ON)
+        by = (_DAY, *(sessions.c[name] for name in names))
+        query = select(*by, func.count()).where(*_those(project, period, only)).group_by(*by)
+        usage: Counter[tuple[int, str, str]] = Counter()
+        for day, version, status, *ran_on, number in await self._rows(query):
+            usage[day, version, status] += number
+            for facet, value in facets(*ran_on):
+                shares[facet][value] += number
+        rows = [UsageCount(day_of(key[0]), *key[1:], usage[key]) for key in sorted(usage)]
+        return Breakdown(rows, shares)
 
     async def sessions(self, project: str, period: Period) -> list[StatusCount]:
         """Sessions by the day, or by the week from Monday on, they began; and by their status.
@@ -176,11 +210,11 @@ class Reports:
         self, project: str, period: Period, only: Filter = ALL, limit: int = 10
     ) -> list[ErrorSummary]:
         """The errors with which sessions failed, those that hit most users first."""
-        began = _began(project, period)
+        those = _those(project, period, only)
         number, hit = func.count(), func.count(distinct(sessions.c.user_id))
         query = (
             select(sessions.c.fingerprint, number, hit, func.max(sessions.c.last_idx))
-            .where(*began, *only.conditions(), _FAILED)
+            .where(*those, _FAILED)
             .group_by(sessions.c.fingerprint)
             .order_by(hit.desc(), number.desc(), sessions.c.fingerprint)
             .limit(limit)
@@ -189,11 +223,10 @@ class Reports:
         if not top:
             return []
         found = [row[0] for row in top]
-        day = sessions.c.began // SECONDS_A_DAY
-        by = (sessions.c.fingerprint, sessions.c.version, day)
+        by = (sessions.c.fingerprint, sessions.c.version, _DAY)
         spread = (
             select(*by, func.count())
-            .where(*began, *only.conditions(), _FAILED, sessions.c.fingerprint.in_(found))
+            .where(*those, _FAILED, sessions.c.fingerprint.in_(found))
             .group_by(*by)
         )
         versions: defaultdict[int, Counter[str]] = defaultdict(Counter)
@@ -240,47 +273,94 @@ class Reports:
         by_version = {version: int(number) for version, number in exposed}
         return {name: history(rows[name], by_version) for name in names}
 
-    async def users(self, project: str, period: Period) -> UserCounts:
-        """How many users were last seen in a period or later, and how many first seen then.
+    async def users(self, project: str, period: Period, only: Filter = ALL) -> UserCounts:
+        """How many users a period has, and how many of them were first seen then.
 
-        For a period that ends today these are its users.
+        Without a filter they are those last seen in it or later: for a period that ends today
+        these are its users.
         """
         first, last = day_number(period.first), day_number(period.last)
+        seen = project_users.c.last_day >= first
+        if only:
+            theirs = select(sessions.c.user_id).where(*_those(project, period, only))
+            seen = project_users.c.user_id.in_(theirs.where(sessions.c.user_id.isnot(None)))
         is_new = project_users.c.first_day.between(first, last)
-        query = select(
-            func.count().label("active"), func.count().filter(is_new).label("new")
-        ).where(project_users.c.project == project, project_users.c.last_day >= first)
-        (row,) = await self._rows(query)
-        return UserCounts(row.active, row.new)
+        kind = func.coalesce(users.c.user_type, "general")
+        query = (
+            select(kind, func.count(), func.count().filter(is_new))
+            .join_from(
+                project_users, users, users.c.user_id == project_users.c.user_id, isouter=True
+            )
+            .where(project_users.c.project == project, seen)
+            .group_by(kind)
+        )
+        rows = await self._rows(query)
+        return UserCounts(
+            sum(row[1] for row in rows),
+            sum(row[2] for row in rows),
+            {row[0]: row[1] for row in rows},
+        )
 
-    async def shares(
-        self, project: str, period: Period, facet: Facet, limit: int = 20
-    ) -> list[Share]:
-        """How sessions divide among platforms, containers, languages, or CI (`yes`) or not (`no`).
+    async def messages(
+        self, project: str, period: Period, only: Filter, limit: int = 10
+    ) -> list[Message]:
+        """The newest messages of sessions that failed."""
+        query = (
+            select(sessions.c.began, sessions.c.version, crumbs.c.error_desc)
+            .join(crumbs, crumbs.c.idx == sessions.c.last_idx)
+            .where(*_those(project, period, only), _FAILED)
+            .order_by(sessions.c.began.desc(), sessions.c.last_idx.desc())
+            .limit(limit)
+        )
+        return [
+            Message(moment(began), version, said)
+            for began, version, said in await self._rows(query)
+        ]
 
-        Returns:
-            The most frequent first. What is beyond `limit` is left out.
-        """
-        rows = await self._counts([project], facet, period, "value")
-        shares = sorted((Share(*row) for row in rows), key=lambda s: (-s.sessions, s.value))
-        return shares[:limit]
-
-    async def lost_runs(self, project: str, period: Period, limit: int = 10) -> LostRuns:
+    async def lost_runs(
+        self, project: str, period: Period, only: Filter = ALL, limit: int = 10
+    ) -> LostRuns:
         """Runs that began in a period, did not end, and have been silent for a day or longer.
 
         What stands for a day's breadcrumbs without a session is no run.
         """
         silent_since = self._clock.now() - SILENT_SECONDS
-        is_begun = _began(project, period)
-        first, end = (
-            day_number(day) * SECONDS_A_DAY
-            for day in (period.first, period.last + dt.timedelta(days=1))
+        first = day_number(period.first) * SECONDS_A_DAY
+        lost = (
+            *_those(project, period, only),
+            RUNNING,
+            sessions.c.seen >= first,  # as the index has them
+            sessions.c.seen < silent_since,
+            sessions.c.session_id > LAST_ANONYMOUS,
         )
+        latest = (
+            select(sessions.c.session_id, sessions.c.version, sessions.c.began, sessions.c.seen)
+            .where(*lost)
+            .order_by(sessions.c.seen.desc(), sessions.c.session_id)
+            .limit(limit)
+        )
+        runs = tuple(
+            LostRun(row.session_id, row.version, moment(row.began), moment(row.seen))
+            for row in await self._rows(latest)
+        )
+        if only:
+            ((number,),) = await self._rows(select(func.count()).where(*lost))
+        else:
+            number = await self._count_lost(project, period, silent_since)
+        # Between two questions a run may have ended.
+        return LostRuns(max(number, len(runs)), runs)
+
+    async def _count_lost(self, project: str, period: Period, silent_since: int) -> int:
+        """How many runs that began in a period are lost, without reading each."""
+        first = day_number(period.first) * SECONDS_A_DAY
+        end = (day_number(period.last) + 1) * SECONDS_A_DAY
         # Counting the rows would read every unfinished session. So: the unfinished sessions by the
         # daily counts, less those heard from within a day, less the rows that stand for
         # breadcrumbs without a session.
         unfinished = dict(await self._counts([project], OUTCOME, period, "detail")).get("R", 0)
-        query = select(func.count()).where(*is_begun, RUNNING, sessions.c.seen >= silent_since)
+        query = select(func.count()).where(
+            *_began(project, period), RUNNING, sessions.c.seen >= silent_since
+        )
         ((recent,),) = await self._rows(query)
         # A condition on the status would have SQLite prefer the index of all that do not end.
         anonymous = select(sessions.c.status, sessions.c.began, sessions.c.seen).where(
@@ -290,24 +370,7 @@ class Reports:
             row.status == "R" and first <= row.began < end and row.seen < silent_since
             for row in await self._rows(anonymous)
         )
-        latest = (
-            select(sessions.c.session_id, sessions.c.version, sessions.c.began, sessions.c.seen)
-            .where(
-                *is_begun,
-                RUNNING,
-                sessions.c.seen >= first,  # as the index has them
-                sessions.c.seen < silent_since,
-                sessions.c.session_id > LAST_ANONYMOUS,
-            )
-            .order_by(sessions.c.seen.desc(), sessions.c.session_id)
-            .limit(limit)
-        )
-        runs = tuple(
-            LostRun(row.session_id, row.version, moment(row.began), moment(row.seen))
-            for row in await self._rows(latest)
-        )
-        # Between two questions a run may have ended.
-        return LostRuns(max(unfinished - recent - no_runs, len(runs)), runs)
+        return int(unfinished - recent - no_runs)
 
     async def hits(
         self, project: str, start: int, end: int | None = None, unique: bool = False
@@ -374,6 +437,11 @@ def _began(project: str, period: Period) -> tuple[ColumnElement[bool], ...]:
     first = day_number(period.first) * SECONDS_A_DAY
     end = (day_number(period.last) + 1) * SECONDS_A_DAY
     return sessions.c.project == project, sessions.c.began >= first, sessions.c.began < end
+
+
+def _those(project: str, period: Period, only: Filter) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of those of them that a filter leaves."""
+    return (*_began(project, period), *only.conditions())
 
 
 def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:

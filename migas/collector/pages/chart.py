@@ -38,7 +38,7 @@ def chart_data(
     rates = [outcomes.rate for outcomes in rated.values()]
     return {
         "days": [day_number(day) * SECONDS_A_DAY for day in bars],
-        "step": (7 if period.weekly else 1) * SECONDS_A_DAY,
+        "step": {"day": 1, "week": 7, "month": 30}[period.by] * SECONDS_A_DAY,
         "rate": [None if rate is None else round(rate, 2) for rate in rates],
         "open": period.last >= today,
     } | {
@@ -58,6 +58,16 @@ def spark(values: Sequence[int]) -> str:
         for number, value in enumerate(values)
     ]
     return "M" + "L".join(points)
+
+
+def columns(values: Sequence[int]) -> str:
+    """A column for each count, as an SVG path in a box as wide as there are counts and 100 high."""
+    top = max(1, *values, 1)
+    return "".join(
+        f"M{number + 0.12:.2f},100v{-100 * value / top:.2f}h0.76V100z"
+        for number, value in enumerate(values)
+        if value
+    )
 
 
 def width(part: int, whole: int) -> str:

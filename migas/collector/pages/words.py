@@ -8,6 +8,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import datetime as dt
 
+LABELS = {
+    ("ci", "yes"): "CI",
+    ("ci", "no"): "not CI",
+    ("container", "unknown"): "none, or not known",
+    ("user", "general"): "people",
+    ("user", "dev"): "developers",
+    ("user", "ci"): "machines that test",
+    ("outcome", "running"): "no end reported",
+}
+"""What is shown for some values that sessions have in common."""
+
 EN_DASH = "\N{EN DASH}"
 
 LONG_CHARS = 240
@@ -28,6 +39,16 @@ def visible(text: str | None) -> str:
     Right-to-left scripts and composed emoji stay as they are; U+202E becomes `\u202e`.
     """
     return _INVISIBLE.sub(_escape, text or "")
+
+
+def labelled(value: str, kind: str) -> str:
+    """A value that sessions have in common, as people call it."""
+    return LABELS.get((kind, value), value)
+
+
+def times(factor: float) -> str:
+    """How many times as often, as in `3.1` and `0.04`."""
+    return f"{factor:.1f}" if factor >= 1 else f"{factor:.2g}"
 
 
 def head(text: str) -> str:

@@ -11,7 +11,6 @@
     ["suspended", "suspended"],
     ["running", "no end reported"],
   ];
-  const weekly = numbers.step > 86400;
   const span = numbers.days[numbers.days.length - 1] - numbers.days[0];
   const written = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", ...options });
   const dayOf = written({ day: "numeric", month: "short", year: "numeric" });
@@ -93,7 +92,7 @@
     tip.replaceChildren();
     const title = document.createElement("strong");
     const open = numbers.open && index === numbers.days.length - 1;
-    title.textContent = (weekly ? "Week of " : "") + dayOf.format(numbers.days[index] * 1000) +
+    title.textContent = (numbers.step === 7 * 86400 ? "Week of " : numbers.step > 7 * 86400 ? "Month of " : "") + dayOf.format(numbers.days[index] * 1000) +
       (open ? ", not over" : "");
     tip.append(title);
     for (const [kind, label] of kinds) row(tip, kind, label, count.format(numbers[kind][index]));
