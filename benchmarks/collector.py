@@ -274,7 +274,7 @@ async def _slowest_query(url: str) -> float:
     async with Collector.open(url) as collector:
         reports = collector.reports
         questions: list[Callable[[], Any]] = [
-            lambda: reports.sessions(PROJECT, replace(period, weekly=True)),
+            lambda: reports.sessions(PROJECT, replace(period, by="week")),
             lambda: reports.usage(PROJECT, period),
             lambda: reports.errors(PROJECT, period),
             lambda: reports.users(PROJECT, period),

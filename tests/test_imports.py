@@ -76,7 +76,7 @@ HOUSE = """
     collector.pages.views collector.pages.refusals
     collector.pages.responses collector.pages.signin
     collector.pages.chart
-    collector.pages.figures
+    collector.pages.address collector.pages.figures
     collector.pages.periods collector.pages.origin collector.pages.words
     collector.http.administration collector.http.rate_limit collector.http.usage
     collector.http.graphql collector.http.rest collector.http.health
@@ -93,9 +93,12 @@ HOUSE = """
     collector.migrations.env collector.migrations.versions
     collector.migrations.versions.step_0001_breadcrumbs
     collector.migrations.versions.step_0002_sessions
-    collector.migrations.versions.step_0003_time collector.migrations
-    collector.counts.rebuild
-    collector.counts.sessions collector.counts
+    collector.migrations.versions.step_0003_time
+    collector.migrations.versions.step_0004_errors collector.migrations
+    collector.counts.rebuild collector.counts.filters collector.counts.history
+    collector.counts.comparison
+    collector.counts.outcomes
+    collector.counts.chance collector.counts.fingerprint collector.counts.sessions collector.counts
     collector.tokens collector.projects.projects
     collector.projects.names collector.projects.versions collector.projects
     collector.database.request_counts

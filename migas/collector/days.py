@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Literal
+
+Step = Literal["day", "week", "month"]
 
 SECONDS_A_DAY = 86400
 EPOCH = dt.date(1970, 1, 1)
@@ -16,14 +19,14 @@ class Period:
     Args:
         first: The first day.
         last: The last day.
-        weekly: Whether it is counted by weeks, from Monday on, instead of days.
+        by: What is counted together: a `day`, a `week` from Monday on, or a `month`.
         preset: The name in `PRESETS` by which it was asked for; None for dates of one's own.
         mistake: What was wrong with the dates in the address, for the reader; empty when nothing.
     """
 
     first: dt.date
     last: dt.date
-    weekly: bool = False
+    by: Step = "day"
     preset: str | None = None
     mistake: str = ""
 
@@ -40,8 +43,9 @@ class Period:
 
     @property
     def is_ragged(self) -> bool:
-        """Whether the first or the last week of a chart has days outside of it."""
-        return self.weekly and (self.first.weekday() != 0 or self.last.weekday() != 6)
+        """Whether the first or the last week or month of a chart has days outside of it."""
+        after = self.last + dt.timedelta(days=1)
+        return self.bucket(self.first) != self.first or self.bucket(after) != after
 
     @property
     def before(self) -> Period:
@@ -50,15 +54,19 @@ class Period:
         return Period(last - dt.timedelta(days=self.days - 1), last)
 
     def bucket(self, day: dt.date) -> dt.date:
-        """The day that stands for this one in a chart: itself, or the Monday of its week."""
-        return day - dt.timedelta(days=day.weekday()) if self.weekly else day
+        """The day that stands for this one in a chart: itself, a Monday or the 1st of a month."""
+        if self.by == "month":
+            return day.replace(day=1)
+        return day - dt.timedelta(days=day.weekday()) if self.by == "week" else day
 
     def buckets(self) -> list[dt.date]:
         """Every day that stands for others in a chart, in order and without a gap."""
-        start = self.bucket(self.first)
-        step = 7 if self.weekly else 1
-        count = (self.last - start).days // step + 1
-        return [start + dt.timedelta(days=step * number) for number in range(count)]
+        # No step is longer than a month: going on by 31 days passes none over.
+        longest = dt.timedelta(days={"day": 1, "week": 7, "month": 31}[self.by])
+        found = [self.bucket(self.first)]
+        while found[-1] + longest <= self.last or self.bucket(self.last) != found[-1]:
+            found.append(self.bucket(min(found[-1] + longest, self.last)))
+        return found
 
 
 def day_number(day: dt.date) -> int:

@@ -12,17 +12,22 @@ from functools import cached_property
 from itertools import count
 from threading import Thread
 from typing import TYPE_CHECKING, Any, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg  # type: ignore[import-untyped]
 
 from migas.collector.collector import Collector
-from migas.collector.database.tables import metadata
+from migas.collector.counts.rebuild import rebuild
+from migas.collector.database.statements import insert_in_batches
+from migas.collector.database.tables import crumbs, metadata, users
 from migas.collector.migrations import migrate
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from tests.support.postgres import Postgres
 
@@ -233,6 +238,46 @@ def with_collector(
             await work(collector)
 
     asyncio.run(run())
+
+
+def a_session(
+    when: dt.datetime, project: str = "nipreps/migas-py", **fields: Any
+) -> dict[str, Any]:
+    """A session of one breadcrumb that came at some time."""
+    return {
+        "project": project,
+        "version": "1.0.0",
+        "language": "python",
+        "language_version": "3.12.1",
+        "timestamp": int(when.timestamp()),
+        "session_id": str(uuid4()),
+        "user_id": None,
+        "is_ci": False,
+        "platform": "linux",
+        "container": "unknown",
+        "status": "C",
+        "status_desc": None,
+        "error_type": None,
+        "error_desc": None,
+    } | fields
+
+
+def putting(sessions: list[dict[str, Any]]) -> Callable[[Collector], Awaitable[None]]:
+    """What puts sessions into a database at once, however many, and counts them."""
+
+    async def put(collector: Collector) -> None:
+        people = {session["user_id"] for session in sessions if session["user_id"]}
+        kinds = {"user_type": "general", "platform": "linux", "container": "unknown"}
+
+        def insert(connection: Connection) -> None:
+            insert_in_batches(connection, users, ({"user_id": name} | kinds for name in people))
+            insert_in_batches(connection, crumbs, sessions)
+            rebuild(connection)
+
+        async with collector.connections.writing() as connection:
+            await connection.run_sync(insert)
+
+    return put
 
 
 def _numbered(sql: str) -> str:

@@ -1,7 +1,9 @@
 """A year of two invented projects, for `migas demo --serve` and for tests of the pages.
 
 The same seed and day give the same sessions. There is a rhythm of the week, versions succeed each
-other, one release is bad and soon replaced, and over the year more runs complete.
+other, one release is bad and soon replaced, and over the year more runs complete. The newest
+release of the pipeline completes less often than the one before: it brings an error, which hits
+containers of one kind, and brings another one back.
 """
 
 from __future__ import annotations
@@ -74,15 +76,15 @@ PIPELINE = Invented(
     0.78,
     3200,
     (
-        Release("1.8.3", -90, 0.155, (5, 6, 4, 3, 2, 1, 0)),
-        Release("1.9.0", -20, 0.140, (5, 6, 4, 3, 2, 1, 0)),
-        Release("1.9.1", 24, 0.118, (5, 4, 4, 3, 2, 1, 0)),
-        Release("2.0.0", 88, 0.126, (4, 4, 5, 3, 3, 1, 0)),
-        Release("2.0.1", 104, 0.097, (4, 4, 4, 2, 2, 1, 0)),
-        Release("2.1.0", 171, 0.082, (4, 3, 4, 2, 1, 1, 0)),
-        Release("2.2.0", 243, 0.310, (3, 3, 3, 2, 1, 1, 30)),
-        Release("2.2.1", 254, 0.068, (4, 3, 4, 1, 1, 1, 0)),
-        Release("2.3.0", 331, 0.057, (4, 3, 3, 1, 1, 1, 0)),
+        Release("1.8.3", -90, 0.155, (5, 6, 4, 3, 2, 1, 0, 0, 4)),
+        Release("1.9.0", -20, 0.140, (5, 6, 4, 3, 2, 1, 0, 0, 4)),
+        Release("1.9.1", 24, 0.118, (5, 4, 4, 3, 2, 1, 0, 0, 4)),
+        Release("2.0.0", 88, 0.126, (4, 4, 5, 3, 3, 1, 0, 0, 4)),
+        Release("2.0.1", 104, 0.097, (4, 4, 4, 2, 2, 1, 0, 0, 0)),
+        Release("2.1.0", 171, 0.082, (4, 3, 4, 2, 1, 1, 0, 0, 0)),
+        Release("2.2.0", 243, 0.310, (3, 3, 3, 2, 1, 1, 30, 0, 0)),
+        Release("2.2.1", 254, 0.068, (4, 3, 4, 1, 1, 1, 0, 0, 0)),
+        Release("2.3.0", 331, 0.104, (4, 3, 3, 1, 1, 1, 0, 5, 3)),
     ),
     (
         ("FileNotFoundError", "No such file or directory: '<path>'"),
@@ -98,6 +100,8 @@ Stderr:
         ("CalledProcessError", "Command ['recon-all', '-s', 'sub-<id>'] returned exit status 1."),
         ("PermissionError", "[Errno 13] Permission denied: <path>"),
         ("KeyError", "'SliceTiming'"),
+        ("OSError", "[Errno 30] Read-only file system: <path>"),
+        ("ValueError", "operands could not be broadcast together with shapes (182,218) (160,218)"),
     ),
     ("2.2.0",),
     (24, 38, 38),
@@ -236,11 +240,13 @@ def _runs(
                 "is_ci": person.is_ci,
                 "platform": person.platform,
                 "container": person.container,
-                **_ending(project, release, chance),
+                **_ending(project, release, person, chance),
             }
 
 
-def _ending(project: Invented, release: Release, chance: random.Random) -> dict[str, str | None]:
+def _ending(
+    project: Invented, release: Release, person: _Person, chance: random.Random
+) -> dict[str, str | None]:
     """How a run ends."""
     status: str
     description: str | None
@@ -249,6 +255,8 @@ def _ending(project: Invented, release: Release, chance: random.Random) -> dict[
     if luck < release.failing:
         status, description = "F", "Errored"
         (error,) = chance.choices(project.errors, release.errors)
+        if error[0] == "OSError" and person.container != "apptainer" and chance.random() < 0.8:
+            error = project.errors[0]
     elif luck < release.failing + 0.022:
         status, description = "S", chance.choice(("Suspended", "Terminated (SIGTERM)"))
     elif luck < release.failing + 0.031:

@@ -172,6 +172,7 @@ async def db_rebuild(database: str) -> Answer:
         ("sessions", found.sessions, found.wrong_sessions),
         ("users", found.users, found.wrong_users),
         ("daily counts", found.counts, found.wrong_counts),
+        ("failures by their errors", found.errors, found.wrong_errors),
     ):
         verdict = f"{wrong:,} were wrong and are right now" if wrong else "all were right"
         lines.append(f"{number:,} {name} counted anew: {verdict}")

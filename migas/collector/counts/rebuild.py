@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import (
     Select,
     Uuid,
+    bindparam,
     case,
     cast,
     delete,
@@ -21,10 +22,19 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    update,
 )
 
+from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import ERROR, Count, Session, counted
-from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, daily, project_users, sessions
+from migas.collector.database.tables import (
+    COUNTED_AT,
+    MAX_VALUE_CHARS,
+    crumbs,
+    daily,
+    project_users,
+    sessions,
+)
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
@@ -32,7 +42,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Table
 
-_OWN = ("session_id", "began", "seen", "last_idx", "ended", "duration")
+_BATCH = 5000
+"""So many breadcrumbs are in memory at a time."""
+
+_OWN = ("session_id", "began", "seen", "last_idx", "user_id", "ended", "duration")
 _STATE = [name for name in Session._fields if name not in _OWN]
 
 
@@ -42,14 +55,18 @@ class Difference(NamedTuple):
     sessions: int
     users: int
     counts: int
+    errors: int
     wrong_sessions: int
     wrong_users: int
     wrong_counts: int
+    wrong_errors: int
 
     @property
     def none(self) -> bool:
         """Whether everything was as it had to be."""
-        return not (self.wrong_sessions or self.wrong_users or self.wrong_counts)
+        return not any(
+            (self.wrong_sessions, self.wrong_users, self.wrong_counts, self.wrong_errors)
+        )
 
 
 def rebuild(connection: Connection) -> Difference:
@@ -64,6 +81,7 @@ def rebuild(connection: Connection) -> Difference:
     if connection.dialect.name == "postgresql":
         connection.execute(text("LOCK TABLE crumbs IN SHARE MODE"))
         connection.execute(text("LOCK TABLE sessions, daily, project_users IN EXCLUSIVE MODE"))
+    errors, wrong_errors = _tell_errors_apart(connection)
     wrong_sessions = _replace(connection, sessions, derived_sessions(connection.dialect.name))
     wrong_users = _replace(connection, project_users, derived_users())
     expected, examples = _daily_counts(connection)
@@ -80,9 +98,11 @@ def rebuild(connection: Connection) -> Difference:
         _size(connection, sessions),
         _size(connection, project_users),
         len(expected),
+        errors,
         wrong_sessions,
         wrong_users,
         wrong_counts,
+        wrong_errors,
     )
 
 
@@ -141,6 +161,34 @@ def session_id_of(dialect: str) -> ColumnElement[Any]:
     return func.coalesce(crumbs.c.session_id, func.printf("00000000-0000-0000-0000-%012x", day))
 
 
+def _tell_errors_apart(connection: Connection) -> tuple[int, int]:
+    """Give every failed breadcrumb its fingerprint; return how many have one, and had another."""
+    update_one = (
+        update(crumbs)
+        .where(crumbs.c.idx == bindparam("of"))
+        .values(fingerprint=bindparam("fingerprint"))
+    )
+    columns = ("status", "error_type", "status_desc", "error_desc")
+    query = (
+        select(crumbs.c.idx, crumbs.c.fingerprint, *(crumbs.c[name] for name in columns))
+        .where(crumbs.c.status == "F", crumbs.c.error_type.isnot(None))
+        .order_by(crumbs.c.idx)
+        .limit(_BATCH)
+    )
+    number = wrong = last = 0
+    while rows := connection.execute(query.where(crumbs.c.idx > last)).all():
+        last = rows[-1].idx
+        told = [(row, fingerprint(*row[2:])) for row in rows]
+        number += sum(right is not None for _, right in told)
+        changes = [
+            {"of": row.idx, "fingerprint": right} for row, right in told if row.fingerprint != right
+        ]
+        wrong += len(changes)
+        if changes:
+            connection.execute(update_one, changes)
+    return number, wrong
+
+
 def _replace(connection: Connection, table: Table, derived: Select[Any]) -> int:
     """Put derived rows in the place of a table's; return how many were not among them."""
     name = f"kept_{table.name}"
@@ -159,7 +207,7 @@ def _replace(connection: Connection, table: Table, derived: Select[Any]) -> int:
 
 def _daily_counts(connection: Connection) -> tuple[Counter[Count], dict[Count, int]]:
     """What `daily` must hold, and an example for each count of errors."""
-    day = func.coalesce(sessions.c.ended, sessions.c.began) // SECONDS_A_DAY
+    day = COUNTED_AT // SECONDS_A_DAY
     state = [sessions.c[name] for name in _STATE]
     query = select(
         day.label("day"), func.count().label("number"), func.max(sessions.c.last_idx), *state
@@ -169,7 +217,12 @@ def _daily_counts(connection: Connection) -> tuple[Counter[Count], dict[Count, i
     for began, number, last_idx, *values in connection.execute(query):
         described = dict(zip(_STATE, values, strict=True))
         alike = Session(
-            session_id="", began=began * SECONDS_A_DAY, seen=0, last_idx=last_idx, **described
+            session_id="",
+            user_id=None,
+            began=began * SECONDS_A_DAY,
+            seen=0,
+            last_idx=last_idx,
+            **described,
         )
         for count in counted(alike):
             total[count] += number

@@ -8,33 +8,51 @@ whoever shows them treats them as hostile.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, distinct, func, select
 
-from migas.collector.counts.sessions import ERROR, LAST_ANONYMOUS, OUTCOME
+from migas.collector.counts.filters import Filter
+from migas.collector.counts.fingerprint import node_of
+from migas.collector.counts.history import history
+from migas.collector.counts.outcomes import UsageCount
+from migas.collector.counts.sessions import ERROR, LAST_ANONYMOUS, OUTCOME, error_name, facets
 from migas.collector.database.tables import (
+    COUNTED_AT,
+    MAX_VALUE_CHARS,
     RUNNING,
     crumbs,
     daily,
     project_users,
     projects,
     sessions,
+    users,
 )
 from migas.collector.days import SECONDS_A_DAY, day_number, day_of, moment
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
     from datetime import date, datetime
 
     from migas.collector.clock import Clock
+    from migas.collector.counts.history import History
     from migas.collector.database.connections import Connections
     from migas.collector.days import Period
     from migas.collector.tokens import Access
 
+ALL = Filter()
+"""No filter: every session."""
+
+_FAILED = sessions.c.fingerprint.isnot(None)
+
 Facet = Literal["platform", "container", "language", "ci"]
 """Kinds of counts that divide all sessions."""
+
+FACETS: tuple[Facet, ...] = ("platform", "container", "language", "ci")
+
+_RAN_ON = ("platform", "container", "language", "language_version", "is_ci")
+_DAY = COUNTED_AT // SECONDS_A_DAY
 
 MAX_COUNTING = 2
 """So many questions that look at breadcrumbs one by one are answered at a time; others wait."""
@@ -54,40 +72,51 @@ class StatusCount(NamedTuple):
     sessions: int
 
 
-class UsageCount(NamedTuple):
-    """How many sessions of a version that began on a day have a status."""
-
-    day: date
-    version: str
-    status: str
-    sessions: int
-
-
 class ErrorSummary(NamedTuple):
-    """A type of error: how many sessions failed with it, in which versions, and one message.
+    """Failures with one fingerprint: how many, whom they hit, in which versions, and one message.
 
-    `versions` are pairs of a version and its sessions, the most frequent first. `message` is
-    from the newest of them, as its sender redacted it; None when it had none or was deleted.
+    `name` is the fingerprint as addresses have it, `node` that of a pipeline, empty without one.
+    `users` is how many known users it hit. `versions` are pairs of a version and its sessions,
+    the most frequent first, `days` how many sessions began on a day. `message` is from the
+    newest, as its sender redacted it; None when it had none. `history` tells of all time.
     """
 
+    name: str
     error_type: str
+    node: str
     sessions: int
+    users: int
     versions: tuple[tuple[str, int], ...]
+    days: Mapping[date, int]
     message: str | None
+    history: History
 
 
 class UserCounts(NamedTuple):
-    """How many users were seen in a period, and how many of them for the first time."""
+    """How many users were seen in a period, how many for the first time, and their types."""
 
     active: int
     new: int
+    types: Mapping[str, int]
 
 
-class Share(NamedTuple):
-    """How many sessions have a value: a platform, a container, `python 3.11`, `yes` or `no`."""
+class Breakdown(NamedTuple):
+    """How sessions divide.
 
-    value: str
-    sessions: int
+    `shares` has how many have a value: a platform, a container, `python 3.11`, CI or not (`yes`,
+    `no`).
+    """
+
+    usage: Sequence[UsageCount]
+    shares: Mapping[Facet, Mapping[str, int]]
+
+
+class Message(NamedTuple):
+    """What a session that began at a time said of its error; None when it said nothing."""
+
+    began: datetime
+    version: str
+    text: str | None
 
 
 class LostRun(NamedTuple):
@@ -137,10 +166,34 @@ class Reports:
         rows = await self._counts(names, OUTCOME, period, "project", "day", "detail")
         return [((name, day_of(day)), status, number) for name, day, status, number in rows]
 
-    async def usage(self, project: str, period: Period) -> list[UsageCount]:
+    async def usage(self, project: str, period: Period, only: Filter = ALL) -> list[UsageCount]:
         """Sessions by the day they began, and by their version and status."""
-        rows = await self._counts([project], OUTCOME, period, "day", "value", "detail")
+        if only:
+            by = (_DAY, sessions.c.version, sessions.c.status)
+            query = select(*by, func.count()).where(*_those(project, period, only)).group_by(*by)
+            rows = sorted(tuple(row) for row in await self._rows(query))
+        else:
+            rows = await self._counts([project], OUTCOME, period, "day", "value", "detail")
         return [UsageCount(day_of(row[0]), *row[1:]) for row in rows]
+
+    async def breakdown(self, project: str, period: Period, only: Filter = ALL) -> Breakdown:
+        """How sessions divide, by time and outcome and by what they ran on."""
+        shares: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
+        if not only:
+            for facet in FACETS:
+                for value, number in await self._counts([project], facet, period, "value"):
+                    shares[facet][value] = number
+            return Breakdown(await self.usage(project, period), shares)
+        names = ("version", "status", *_RAN_ON)
+        by = (_DAY, *(sessions.c[name] for name in names))
+        query = select(*by, func.count()).where(*_those(project, period, only)).group_by(*by)
+        usage: Counter[tuple[int, str, str]] = Counter()
+        for day, version, status, *ran_on, number in await self._rows(query):
+            usage[day, version, status] += number
+            for facet, value in facets(*ran_on):
+                shares[facet][value] += number
+        rows = [UsageCount(day_of(key[0]), *key[1:], usage[key]) for key in sorted(usage)]
+        return Breakdown(rows, shares)
 
     async def sessions(self, project: str, period: Period) -> list[StatusCount]:
         """Sessions by the day, or by the week from Monday on, they began; and by their status.
@@ -154,76 +207,161 @@ class Reports:
             found[period.bucket(day_of(day)), status] += number
         return [StatusCount(*key, number) for key, number in sorted(found.items())]
 
-    async def errors(self, project: str, period: Period, limit: int = 10) -> list[ErrorSummary]:
-        """The types of errors with which most sessions failed."""
-        columns = (daily.c.value, daily.c.detail)
+    async def errors(
+        self, project: str, period: Period, only: Filter = ALL, limit: int = 10
+    ) -> list[ErrorSummary]:
+        """The errors with which sessions failed, those that hit most users first."""
+        those = _those(project, period, only)
+        number, hit = func.count(), func.count(distinct(sessions.c.user_id))
         query = (
-            select(*columns, func.sum(daily.c.sessions), func.max(daily.c.example))
-            .where(*_are([project], ERROR, period))
-            .group_by(*columns)
-            .having(func.sum(daily.c.sessions) > 0)
+            select(sessions.c.fingerprint, number, hit, func.max(sessions.c.last_idx))
+            .where(*those, _FAILED)
+            .group_by(sessions.c.fingerprint)
+            .order_by(hit.desc(), number.desc(), sessions.c.fingerprint)
+            .limit(limit)
         )
-        versions: dict[str, list[tuple[str, int]]] = {}
-        examples: dict[str, int] = {}
-        for error_type, version, number, example in await self._rows(query):
-            versions.setdefault(error_type, []).append((version, int(number)))
-            examples[error_type] = max(example, examples.get(error_type, 0))
-        totals = {name: sum(number for _, number in found) for name, found in versions.items()}
-        top = sorted(totals, key=lambda name: (-totals[name], name))[:limit]
-        messages = await self._messages(project, [examples[name] for name in top])
+        top = await self._rows(query)
+        if not top:
+            return []
+        found = [row[0] for row in top]
+        by = (sessions.c.fingerprint, sessions.c.version, _DAY)
+        spread = (
+            select(*by, func.count())
+            .where(*those, _FAILED, sessions.c.fingerprint.in_(found))
+            .group_by(*by)
+        )
+        versions: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        days: defaultdict[int, Counter[date]] = defaultdict(Counter)
+        for fingerprint, version, number_of_day, sessions_then in await self._rows(spread):
+            versions[fingerprint][version] += sessions_then
+            days[fingerprint][day_of(number_of_day)] += sessions_then
+        histories = await self._histories(project, [error_name(row[0]) for row in top])
+        messages = await self._messages(project, [row[3] for row in top])
         return [
             ErrorSummary(
-                name,
-                totals[name],
-                tuple(sorted(versions[name], key=lambda pair: (-pair[1], pair[0]))),
-                messages.get(examples[name]),
+                error_name(fingerprint),
+                messages[last].error_type[:MAX_VALUE_CHARS],
+                node_of(messages[last].status_desc, messages[last].error_desc),
+                in_all,
+                users_hit,
+                tuple(sorted(versions[fingerprint].items(), key=lambda pair: (-pair[1], pair[0]))),
+                days[fingerprint],
+                messages[last].error_desc,
+                histories[error_name(fingerprint)],
             )
-            for name in top
+            for fingerprint, in_all, users_hit, last in top
+            if last in messages  # between two questions it may have been deleted
         ]
 
-    async def users(self, project: str, period: Period) -> UserCounts:
-        """How many users were last seen in a period or later, and how many first seen then.
+    async def _histories(self, project: str, names: Sequence[str]) -> dict[str, History]:
+        """When, and in which versions, errors have been seen since anything was counted."""
+        total = func.sum(daily.c.sessions)
+        exposed = await self._rows(
+            select(daily.c.value, total)
+            .where(daily.c.project == project, daily.c.kind == OUTCOME)
+            .group_by(daily.c.value)
+        )
+        by = (daily.c.value, daily.c.detail, daily.c.day)
+        seen = await self._rows(
+            select(*by, total)
+            .where(daily.c.project == project, daily.c.kind == ERROR, daily.c.value.in_(names))
+            .group_by(*by)
+            .having(total > 0)
+        )
+        rows: defaultdict[str, list[tuple[date, str, int]]] = defaultdict(list)
+        for name, version, number, found in seen:
+            rows[name].append((day_of(number), version, int(found)))
+        by_version = {version: int(number) for version, number in exposed}
+        return {name: history(rows[name], by_version) for name in names}
 
-        For a period that ends today these are its users.
+    async def users(self, project: str, period: Period, only: Filter = ALL) -> UserCounts:
+        """How many users a period has, and how many of them were first seen then.
+
+        Without a filter they are those last seen in it or later: for a period that ends today
+        these are its users.
         """
         first, last = day_number(period.first), day_number(period.last)
+        seen = project_users.c.last_day >= first
+        if only:
+            theirs = select(sessions.c.user_id).where(*_those(project, period, only))
+            seen = project_users.c.user_id.in_(theirs.where(sessions.c.user_id.isnot(None)))
         is_new = project_users.c.first_day.between(first, last)
-        query = select(
-            func.count().label("active"), func.count().filter(is_new).label("new")
-        ).where(project_users.c.project == project, project_users.c.last_day >= first)
-        (row,) = await self._rows(query)
-        return UserCounts(row.active, row.new)
+        kind = func.coalesce(users.c.user_type, "general")
+        query = (
+            select(kind, func.count(), func.count().filter(is_new))
+            .join_from(
+                project_users, users, users.c.user_id == project_users.c.user_id, isouter=True
+            )
+            .where(project_users.c.project == project, seen)
+            .group_by(kind)
+        )
+        rows = await self._rows(query)
+        return UserCounts(
+            sum(row[1] for row in rows),
+            sum(row[2] for row in rows),
+            {row[0]: row[1] for row in rows},
+        )
 
-    async def shares(
-        self, project: str, period: Period, facet: Facet, limit: int = 20
-    ) -> list[Share]:
-        """How sessions divide among platforms, containers, languages, or CI (`yes`) or not (`no`).
+    async def messages(
+        self, project: str, period: Period, only: Filter, limit: int = 10
+    ) -> list[Message]:
+        """The newest messages of sessions that failed."""
+        query = (
+            select(COUNTED_AT, sessions.c.version, crumbs.c.error_desc)
+            .join(crumbs, crumbs.c.idx == sessions.c.last_idx)
+            .where(*_those(project, period, only), _FAILED)
+            .order_by(COUNTED_AT.desc(), sessions.c.last_idx.desc())
+            .limit(limit)
+        )
+        return [
+            Message(moment(began), version, said)
+            for began, version, said in await self._rows(query)
+        ]
 
-        Returns:
-            The most frequent first. What is beyond `limit` is left out.
-        """
-        rows = await self._counts([project], facet, period, "value")
-        shares = sorted((Share(*row) for row in rows), key=lambda s: (-s.sessions, s.value))
-        return shares[:limit]
-
-    async def lost_runs(self, project: str, period: Period, limit: int = 10) -> LostRuns:
+    async def lost_runs(
+        self, project: str, period: Period, only: Filter = ALL, limit: int = 10
+    ) -> LostRuns:
         """Runs that began in a period, did not end, and have been silent for a day or longer.
 
         What stands for a day's breadcrumbs without a session is no run.
         """
         silent_since = self._clock.now() - SILENT_SECONDS
         first = day_number(period.first) * SECONDS_A_DAY
-        end = (day_number(period.last) + 1) * SECONDS_A_DAY
-        is_begun = (
-            sessions.c.project == project,
-            sessions.c.began >= first,
-            sessions.c.began < end,
+        lost = (
+            *_those(project, period, only),
+            RUNNING,
+            sessions.c.seen >= first,  # as the index has them
+            sessions.c.seen < silent_since,
+            sessions.c.session_id > LAST_ANONYMOUS,
         )
+        latest = (
+            select(sessions.c.session_id, sessions.c.version, sessions.c.began, sessions.c.seen)
+            .where(*lost)
+            .order_by(sessions.c.seen.desc(), sessions.c.session_id)
+            .limit(limit)
+        )
+        runs = tuple(
+            LostRun(row.session_id, row.version, moment(row.began), moment(row.seen))
+            for row in await self._rows(latest)
+        )
+        if only:
+            ((number,),) = await self._rows(select(func.count()).where(*lost))
+        else:
+            number = await self._count_lost(project, period, silent_since)
+        # Between two questions a run may have ended.
+        return LostRuns(max(number, len(runs)), runs)
+
+    async def _count_lost(self, project: str, period: Period, silent_since: int) -> int:
+        """How many runs that began in a period are lost, without reading each."""
+        first = day_number(period.first) * SECONDS_A_DAY
+        end = (day_number(period.last) + 1) * SECONDS_A_DAY
         # Counting the rows would read every unfinished session. So: the unfinished sessions by the
         # daily counts, less those heard from within a day, less the rows that stand for
         # breadcrumbs without a session.
         unfinished = dict(await self._counts([project], OUTCOME, period, "detail")).get("R", 0)
-        query = select(func.count()).where(*is_begun, RUNNING, sessions.c.seen >= silent_since)
+        query = select(func.count()).where(
+            *_began(project, period), RUNNING, sessions.c.seen >= silent_since
+        )
         ((recent,),) = await self._rows(query)
         # A condition on the status would have SQLite prefer the index of all that do not end.
         anonymous = select(sessions.c.status, sessions.c.began, sessions.c.seen).where(
@@ -233,24 +371,7 @@ class Reports:
             row.status == "R" and first <= row.began < end and row.seen < silent_since
             for row in await self._rows(anonymous)
         )
-        latest = (
-            select(sessions.c.session_id, sessions.c.version, sessions.c.began, sessions.c.seen)
-            .where(
-                *is_begun,
-                RUNNING,
-                sessions.c.seen >= first,  # as the index has them
-                sessions.c.seen < silent_since,
-                sessions.c.session_id > LAST_ANONYMOUS,
-            )
-            .order_by(sessions.c.seen.desc(), sessions.c.session_id)
-            .limit(limit)
-        )
-        runs = tuple(
-            LostRun(row.session_id, row.version, moment(row.began), moment(row.seen))
-            for row in await self._rows(latest)
-        )
-        # Between two questions a run may have ended.
-        return LostRuns(max(unfinished - recent - no_runs, len(runs)), runs)
+        return int(unfinished - recent - no_runs)
 
     async def hits(
         self, project: str, start: int, end: int | None = None, unique: bool = False
@@ -301,15 +422,27 @@ class Reports:
         found = [(*row[:-1], int(row[-1])) for row in await self._rows(query)]
         return sorted(found)
 
-    async def _messages(self, project: str, indices: Sequence[int]) -> dict[int, str | None]:
-        query = select(crumbs.c.idx, crumbs.c.error_desc).where(
-            crumbs.c.idx.in_(indices), crumbs.c.project == project
-        )
-        return {row.idx: row.error_desc for row in await self._rows(query)}
+    async def _messages(self, project: str, indices: Sequence[int]) -> dict[int, Any]:
+        """What breadcrumbs say of their errors, by their numbers."""
+        columns = (crumbs.c.idx, crumbs.c.error_type, crumbs.c.status_desc, crumbs.c.error_desc)
+        query = select(*columns).where(crumbs.c.idx.in_(indices), crumbs.c.project == project)
+        return {row.idx: row for row in await self._rows(query)}
 
     async def _rows(self, query: Any) -> Sequence[Any]:
         async with self._connections.reading() as connection:
             return (await connection.execute(query)).all()
+
+
+def _began(project: str, period: Period) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of sessions of a project that began in a period."""
+    first = day_number(period.first) * SECONDS_A_DAY
+    end = (day_number(period.last) + 1) * SECONDS_A_DAY
+    return sessions.c.project == project, first <= COUNTED_AT, end > COUNTED_AT
+
+
+def _those(project: str, period: Period, only: Filter) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of those of them that a filter leaves."""
+    return (*_began(project, period), *only.conditions())
 
 
 def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:

@@ -8,7 +8,7 @@ day, as nothing tells them apart.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migas.collector.database.tables import MAX_VALUE_CHARS
 from migas.collector.days import SECONDS_A_DAY
@@ -24,9 +24,9 @@ PLATFORM = "platform"
 CONTAINER = "container"
 LANGUAGE = "language"
 CI = "ci"
-ERROR = "error"
+ERROR = "fingerprint"
 """Kinds of counts. An outcome's value is a version and its detail a status; an error's value is
-its type and its detail a version; the others have no detail."""
+the error's name and its detail a version; the others have no detail."""
 
 
 class Session(NamedTuple):
@@ -45,6 +45,8 @@ class Session(NamedTuple):
     container: str
     is_ci: bool
     error_type: str | None
+    user_id: str | None = None
+    fingerprint: int | None = None
     ended: int | None = None
     duration: float | None = None
 
@@ -103,22 +105,44 @@ def counted(session: Session) -> tuple[Count, ...]:
     project, day, version = session.project, session.day, session.version
     counts: tuple[Count, ...] = (
         Count(project, OUTCOME, day, version, session.status),
-        Count(project, PLATFORM, day, session.platform, ""),
-        Count(project, CONTAINER, day, session.container, ""),
-        Count(project, LANGUAGE, day, language_name(session), ""),
-        Count(project, CI, day, "yes" if session.is_ci else "no", ""),
+        *(
+            Count(project, kind, day, value, "")
+            for kind, value in facets(
+                session.platform,
+                session.container,
+                session.language,
+                session.language_version,
+                session.is_ci,
+            )
+        ),
     )
-    if session.status == "F" and session.error_type:
-        counts += (Count(project, ERROR, day, session.error_type, version),)
+    if session.fingerprint is not None:
+        counts += (Count(project, ERROR, day, error_name(session.fingerprint), version),)
     return counts
 
 
-def language_name(session: Session) -> str:
+def error_name(fingerprint: int) -> str:
+    """A fingerprint as counts and addresses have it: 16 hexadecimal digits."""
+    return f"{fingerprint:016x}"
+
+
+def facets(
+    platform: str, container: str, language: str, language_version: str, is_ci: bool
+) -> tuple[tuple[Any, str], ...]:
+    """What a session ran on, by the kinds of counts that divide all sessions."""
+    return (
+        (PLATFORM, platform),
+        (CONTAINER, container),
+        (LANGUAGE, language_name(language, language_version)),
+        (CI, "yes" if is_ci else "no"),
+    )
+
+
+def language_name(language: str, version: str) -> str:
     """A language with the two numbers that matter of its version, as in `python 3.11`."""
-    if session.language == "unknown":
-        return session.language
-    short = ".".join(session.language_version.split(".")[:2])
-    return f"{session.language} {short}"[:MAX_VALUE_CHARS]
+    if language == "unknown":
+        return language
+    return f"{language} {'.'.join(version.split('.')[:2])}"[:MAX_VALUE_CHARS]
 
 
 def differences(changes: Iterable[tuple[Session | None, Session | None]]) -> Counter[Count]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    func,
     literal_column,
 )
 
@@ -97,6 +98,7 @@ crumbs = Table(
     Column("platform", String(MAX_PLATFORM_CHARS), nullable=False, server_default="unknown"),
     Column("container", String(32), nullable=False, server_default="unknown"),
     Column("digest", BigInteger),
+    Column("fingerprint", BigInteger),
     Column("ended", BigInteger),
     Column("duration", Double),
     Index("ix_crumbs_project_timestamp", "project", "timestamp"),
@@ -105,8 +107,9 @@ crumbs = Table(
 """Every breadcrumb, one row each, in the order in which they were committed.
 
 `digest` tells a repeated breadcrumb of a session from a new one; without a session it is NULL, and
-two NULLs never equal each other in a unique index. `timestamp` is when it arrived, `ended` when its
-run ended, and `duration` how many seconds that took, where its sender said so.
+two NULLs never equal each other in a unique index. `fingerprint` says which error it failed
+with. `timestamp` is when it arrived, `ended` when its run ended, and `duration` how many seconds
+that took, where its sender said so.
 """
 
 _HAS_USER = crumbs.c.user_id.isnot(None)
@@ -128,11 +131,18 @@ sessions = Table(
     Column("container", String(32), nullable=False),
     Column("is_ci", Boolean, nullable=False),
     Column("error_type", String(MAX_VALUE_CHARS)),
+    Column("user_id", _UUID),
+    Column("fingerprint", BigInteger),
     Column("ended", BigInteger),
     Column("duration", Double),
     Index("ix_sessions_began", "began"),
 )
 """Each session as its last breadcrumb, `last_idx`, has it; `began` is the first one's time."""
+
+COUNTED_AT = func.coalesce(sessions.c.ended, sessions.c.began)
+"""The second at which a session counts: that of its end, where its sender said so."""
+
+Index("ix_sessions_project_counted", sessions.c.project, COUNTED_AT)
 
 RUNNING = sessions.c.status == literal_column("'R'", String)
 """A session has not ended. A question in these words, without a parameter, uses the index below."""
@@ -143,6 +153,18 @@ Index(
     sessions.c.seen,
     sqlite_where=RUNNING,
     postgresql_where=RUNNING,
+)
+
+_HAS_ERROR = sessions.c.fingerprint.isnot(None)
+Index(
+    "ix_sessions_errors",
+    sessions.c.project,
+    COUNTED_AT,
+    sessions.c.fingerprint,
+    sessions.c.user_id,
+    sessions.c.last_idx,
+    sqlite_where=_HAS_ERROR,
+    postgresql_where=_HAS_ERROR,
 )
 
 daily = Table(

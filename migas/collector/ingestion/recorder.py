@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import or_
 
+from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Session, anonymous_session, merged
 from migas.collector.database.json_rows import insert_rows, packed
 from migas.collector.database.statements import greatest, least
@@ -61,7 +62,10 @@ class Recorder:
             batch: In the order of their arrival.
             now: The second they are stamped with.
         """
-        stamped = packed((*crumb[:-2], now, *_times(crumb, now), digest(crumb)) for crumb in batch)
+        stamped = packed(
+            (*crumb[:-2], now, *_times(crumb, now), digest(crumb), _fingerprint(crumb))
+            for crumb in batch
+        )
         stored = (await connection.execute(self._insert_crumbs, stamped)).all()
         await self._store_users(connection, batch, stored, now)
         await self._ledger.count(connection, merged(_part(row, now) for row in stored))
@@ -90,9 +94,9 @@ class Recorder:
 def _insert_crumbs(dialect: str) -> Any:
     """An INSERT of breadcrumbs that leaves repeated ones out, and returns the others."""
     return (
-        insert_rows(crumbs, (*CRUMB_FIELDS, "timestamp", *TIMES, "digest"), dialect)
+        insert_rows(crumbs, (*CRUMB_FIELDS, "timestamp", *TIMES, "digest", "fingerprint"), dialect)
         .on_conflict_do_nothing(index_elements=["session_id", "digest"])
-        .returning(crumbs.c.idx, crumbs.c.user_id, *(crumbs.c[name] for name in _SESSION_FIELDS))
+        .returning(crumbs.c.idx, *(crumbs.c[name] for name in _SESSION_FIELDS))
     )
 
 
@@ -129,9 +133,13 @@ def _times(crumb: Crumb, now: int) -> tuple[int | None, float | None]:
     return None if ended_ago is None else now - round(ended_ago), duration
 
 
+def _fingerprint(crumb: Crumb) -> int | None:
+    return fingerprint(crumb.status, crumb.error_type, crumb.status_desc, crumb.error_desc)
+
+
 def _part(row: Row[Any], now: int) -> Session:
     """A session of which one stored breadcrumb is all there is."""
-    described = dict(zip(_SESSION_FIELDS, row[2:], strict=True)) | {
+    described = dict(zip(_SESSION_FIELDS, row[1:], strict=True)) | {
         "session_id": row.session_id or anonymous_session(now),
         "error_type": row.error_type and row.error_type[:MAX_VALUE_CHARS],
     }

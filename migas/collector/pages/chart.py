@@ -10,26 +10,39 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
+    from migas.collector.counts.outcomes import Outcomes
     from migas.collector.days import Period
-    from migas.collector.pages.figures import Outcomes
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 
 
-def chart_data(bars: Mapping[dt.date, Outcomes], period: Period) -> dict[str, object]:
+def chart_data(
+    bars: Mapping[dt.date, Outcomes],
+    rated: Mapping[dt.date, Outcomes],
+    period: Period,
+    today: dt.date,
+) -> dict[str, object]:
     """What `charts.js` draws.
+
+    Args:
+        bars: How the sessions of each day or week ended.
+        rated: The same of those sessions whose rate is drawn.
+        period: Which days they are.
+        today: The present day, which is not over.
 
     Returns:
         `days` (seconds since 1970 at which each bar begins, UTC), `step` (seconds between them),
-        the four outcomes as lists of as many counts, and `rate` (percent, or None).
+        the four outcomes as lists of as many counts, `rate` (percent, or None), and `open`: whether
+        the last bar is that of a time which is not over.
     """
-    drawn = [(outcomes, outcomes.rate) for outcomes in bars.values()]
+    rates = [outcomes.rate for outcomes in rated.values()]
     return {
         "days": [day_number(day) * SECONDS_A_DAY for day in bars],
-        "step": (7 if period.weekly else 1) * SECONDS_A_DAY,
-        "rate": [None if rate is None else round(rate, 2) for _, rate in drawn],
+        "step": {"day": 1, "week": 7, "month": 30}[period.by] * SECONDS_A_DAY,
+        "rate": [None if rate is None else round(rate, 2) for rate in rates],
+        "open": period.last >= today,
     } | {
-        name: [getattr(outcomes, name) for outcomes, _ in drawn]
+        name: [getattr(outcomes, name) for outcomes in bars.values()]
         for name in ("completed", "failed", "suspended", "running")
     }
 
@@ -45,6 +58,16 @@ def spark(values: Sequence[int]) -> str:
         for number, value in enumerate(values)
     ]
     return "M" + "L".join(points)
+
+
+def columns(values: Sequence[int]) -> str:
+    """A column for each count, as an SVG path in a box as wide as there are counts and 100 high."""
+    top = max(1, *values, 1)
+    return "".join(
+        f"M{number + 0.12:.2f},100v{-100 * value / top:.2f}h0.76V100z"
+        for number, value in enumerate(values)
+        if value
+    )
 
 
 def width(part: int, whole: int) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from packaging.version import InvalidVersion, Version
+from migas.collector.counts.chance import VERY_CONFIDENT, compared
+from migas.collector.counts.comparison import Comparison, newest_two
+from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated, total
+from migas.collector.counts.reports import FACETS
+from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
     from migas.collector.collector import Collector
-    from migas.collector.counts.reports import ErrorSummary, Facet, LostRuns, Share, UserCounts
+    from migas.collector.counts.filters import Filter
+    from migas.collector.counts.outcomes import UsageCount
+    from migas.collector.counts.reports import ErrorSummary, LostRuns, Message, UserCounts
     from migas.collector.days import Period
     from migas.collector.tokens import Access
-
-_Key = TypeVar("_Key")
 
 MAX_VERSIONS = 50
 """Whoever reports runs names their versions: a page must not grow with what strangers make up."""
@@ -25,69 +29,32 @@ MAX_VERSIONS = 50
 MAX_FAILURES = 10
 MAX_SHARES = 8
 
-_FACETS: dict[str, Facet] = {
-    "Platforms": "platform",
-    "Containers": "container",
-    "Languages": "language",
-    "Continuous integration": "ci",
+MAX_MESSAGES = 10
+MAX_REMARKABLE = 4
+
+HEADINGS = {
+    "version": "Versions",
+    "platform": "Platforms",
+    "container": "Containers",
+    "language": "Languages",
+    "ci": "Continuous integration",
+    "user": "Kinds of users",
 }
-_LABELS = {
-    ("ci", "yes"): "CI",
-    ("ci", "no"): "not CI",
-    ("container", "unknown"): "none, or not known",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """How many sessions ended in which way, by the status of their last breadcrumb.
-
-    Args:
-        completed: Those that completed (`C`).
-        failed: Those that failed (`F`).
-        suspended: Those that were interrupted or stopped from outside (`S`).
-        running: Those of which only the beginning is known (`R`): running, or lost.
-    """
-
-    completed: int = 0
-    failed: int = 0
-    suspended: int = 0
-    running: int = 0
-
-    @property
-    def total(self) -> int:
-        """All sessions."""
-        return self.ended + self.running
-
-    @property
-    def ended(self) -> int:
-        """Sessions whose end was reported: what the completion rate is a share of."""
-        return self.completed + self.failed + self.suspended
-
-    @property
-    def rate(self) -> float | None:
-        """The completion rate in percent; None when no session ended."""
-        return 100 * self.completed / self.ended if self.ended else None
-
-    def __add__(self, other: Outcomes) -> Outcomes:
-        return Outcomes(
-            self.completed + other.completed,
-            self.failed + other.failed,
-            self.suspended + other.suspended,
-            self.running + other.running,
-        )
+"""How a table of each kind of values is called."""
 
 
 class Summary(NamedTuple):
     """A project in the list of projects.
 
     `latest` is its newest version, empty when nobody named one; `outcomes` how the sessions of
-    the period ended; `daily` how many there were on each of its days.
+    the period ended, `rated` those of them that are rated; `daily` how many there were on each
+    of its days.
     """
 
     name: str
     latest: str
     outcomes: Outcomes
+    rated: Outcomes
     daily: Sequence[int]
 
 
@@ -100,13 +67,17 @@ class Project:
         latest: Its newest version; empty when nobody named one.
         flagged: Versions with known faults.
         bars: How the sessions of each day or week ended; no day of the period is left out.
+        rated: The same without today, which is not over: what rates are shares of. Only where
+            there is nothing else, today is in it.
         before: How those of the period before it ended.
         users: Those that were seen in the period; at most so many when it ended before today.
-        versions: Its most frequent versions, the newest first, and how their sessions ended.
-        other_versions: How the sessions of all its other versions ended.
+        versions: Its most frequent versions, the newest first, and how their sessions ended:
+            all of them, and those that are rated.
+        other_versions: The same of all its other versions.
         other_versions_number: How many other versions there are.
-        failures: The most frequent types of errors.
-        shares: By heading (`Platforms`, …), what the sessions ran on, the most frequent first.
+        comparison: The newest version beside the one before it.
+        failures: The errors that hit most users.
+        shares: By kind (`platform`, …), what the sessions ran on, the most frequent first.
         lost: The runs that were never heard of again.
     """
 
@@ -114,29 +85,50 @@ class Project:
     latest: str
     flagged: Sequence[str]
     bars: Mapping[dt.date, Outcomes]
+    rated: Mapping[dt.date, Outcomes]
     before: Outcomes
     users: UserCounts
-    versions: Sequence[tuple[str, Outcomes]]
-    other_versions: Outcomes
+    versions: Sequence[tuple[str, Outcomes, Outcomes]]
+    other_versions: tuple[Outcomes, Outcomes]
     other_versions_number: int
+    comparison: Comparison | None
     failures: Sequence[ErrorSummary]
-    shares: Mapping[str, Sequence[Share]]
+    shares: Mapping[str, Sequence[tuple[str, int]]]
     lost: LostRuns
 
     @property
     def outcomes(self) -> Outcomes:
         """How the sessions of the period ended."""
-        return _total(self.bars.values())
+        return total(self.bars.values())
+
+    @property
+    def rated_outcomes(self) -> Outcomes:
+        """How those of them ended that are rated."""
+        return total(self.rated.values())
+
+    @property
+    def leaves_out_today(self) -> bool:
+        """Whether there are sessions of today, and rates do without them."""
+        return self.rated_outcomes.total < self.outcomes.total
 
     @property
     def other_failures(self) -> int:
-        """How many sessions failed with a type of error that is not shown, or with none."""
+        """How many sessions failed with an error that is not shown, or with none."""
         return max(0, self.outcomes.failed - sum(failure.sessions for failure in self.failures))
+
+    @property
+    def user_types(self) -> Sequence[tuple[str, int]]:
+        """How many users are of each type, the most frequent first."""
+        return _frequent(self.users.types)
+
+    def trend(self, failure: ErrorSummary, period: Period) -> Sequence[int]:
+        """How many sessions failed with an error in each day, week or month."""
+        return list(_bars(failure.days.items(), period).values())
 
     @property
     def change(self) -> float | None:
         """How many percentage points the completion rate has gained over the period before."""
-        now, then = self.outcomes.rate, self.before.rate
+        now, then = self.rated_outcomes.rate, self.before.rate
         return None if now is None or then is None else now - then
 
 
@@ -144,55 +136,143 @@ async def summaries(collector: Collector, access: Access | None, period: Period)
     """The projects that may be seen, those with most sessions in a period first."""
     names = await collector.reports.visible_projects(access)
     releases = await collector.projects.releases(names)
-    found = _outcomes(await collector.reports.by_project(names, period))
+    found = outcomes_by(await collector.reports.by_project(names, period))
     listed = []
     for name in names:
         by_day = [found.get((name, day), Outcomes()) for day in period.buckets()]
         daily = [outcomes.total for outcomes in by_day]
-        listed.append(Summary(name, releases[name].named, _total(by_day), daily))
+        sums = total(by_day)
+        before_today = total(by_day[:-1])
+        rate_of = before_today if before_today.total else sums
+        listed.append(Summary(name, releases[name].named, sums, rate_of, daily))
     return sorted(listed, key=lambda summary: (-summary.outcomes.total, summary.name))
 
 
-async def project(collector: Collector, name: str, period: Period) -> Project:
-    """Everything that a project's page shows of a period."""
+async def project(collector: Collector, name: str, period: Period, only: Filter) -> Project:
+    """Everything that a project's page shows of a period, and of the sessions of a filter."""
     ask = collector.reports
-    usage = await ask.usage(name, period)
-    by_bucket = _outcomes((period.bucket(row.day), row.status, row.sessions) for row in usage)
-    by_version = _outcomes((row.version, row.status, row.sessions) for row in usage)
+    usage, shares = await ask.breakdown(name, period, only)
+    finished = rated(usage, collector.clock.today())
+    by_bucket, rated_by_bucket = (
+        outcomes_by((period.bucket(row.day), row.status, row.sessions) for row in rows)
+        for rows in (usage, finished)
+    )
+    by_version, rated_by_version = (
+        outcomes_by((row.version, row.status, row.sessions) for row in rows)
+        for rows in (usage, finished)
+    )
     release = await collector.projects.release(name)
     shown, others = _most_frequent(by_version, release.latest)
-    shares = {}
-    for heading, facet in _FACETS.items():
-        shares[heading] = [
-            share._replace(value=_LABELS.get((facet, share.value), share.value))
-            for share in await ask.shares(name, period, facet, MAX_SHARES)
-        ]
+    before = await ask.usage(name, period.before, only)
     return Project(
         name,
         release.named,
         release.flagged,
         bars={day: by_bucket.get(day, Outcomes()) for day in period.buckets()},
-        before=_total(_outcomes(await ask.sessions(name, period.before)).values()),
-        users=await ask.users(name, period),
-        versions=[(version, by_version[version]) for version in shown],
-        other_versions=_total(by_version[version] for version in others),
+        rated={day: rated_by_bucket.get(day, Outcomes()) for day in period.buckets()},
+        before=total(outcomes_by((None, row.status, row.sessions) for row in before).values()),
+        users=await ask.users(name, period, only),
+        versions=[
+            (version, by_version[version], rated_by_version.get(version, Outcomes()))
+            for version in shown
+        ],
+        other_versions=(
+            total(by_version[version] for version in others),
+            total(rated_by_version.get(version, Outcomes()) for version in others),
+        ),
         other_versions_number=len(others),
-        failures=await ask.errors(name, period, MAX_FAILURES),
-        shares=shares,
-        lost=await ask.lost_runs(name, period),
+        comparison=newest_two(rated_by_version, release.named),
+        failures=await ask.errors(name, period, only, MAX_FAILURES),
+        shares={facet: _frequent(found)[:MAX_SHARES] for facet, found in shares.items()},
+        lost=await ask.lost_runs(name, period, only),
     )
 
 
-def _total(several: Iterable[Outcomes]) -> Outcomes:
-    return sum(several, Outcomes())
+class Likelihood(NamedTuple):
+    """How often an error meets sessions that have a value, beside how often it meets any.
+
+    `times` is the one rate by the other one, and `verdict` 1 or -1 where it is above or below
+    that of the other sessions by more than chance.
+    """
+
+    value: str
+    failed: int
+    sessions: int
+    times: float
+    verdict: int
 
 
-def _outcomes(rows: Iterable[tuple[_Key, str, int]]) -> dict[_Key, Outcomes]:
-    """Counts by a key and a status, as outcomes by the key."""
-    found: defaultdict[_Key, Counter[str]] = defaultdict(Counter)
-    for key, status, number in rows:
-        found[key][status] += number
-    return {key: Outcomes(*(by[letter] for letter in "CFSR")) for key, by in found.items()}
+class ErrorPage(NamedTuple):
+    """An error in one period.
+
+    `summary` is None where no session failed with it. `bars` has the sessions of each day, week
+    or month, `tables` by kind how often it meets each value, and `remarkable` those pairs of a
+    kind and a value that it meets more often than others by more than chance.
+    """
+
+    summary: ErrorSummary | None
+    sessions: int
+    bars: Mapping[dt.date, int]
+    tables: Mapping[str, Sequence[Likelihood]]
+    remarkable: Sequence[tuple[str, Likelihood]]
+    messages: Sequence[Message]
+    comparison: Comparison | None
+
+
+async def error(
+    collector: Collector, name: str, period: Period, only: Filter, fingerprint: str
+) -> ErrorPage:
+    """Everything that an error's page shows of a period, and of the sessions of a filter."""
+    ask = collector.reports
+    its_own = only.with_(error=fingerprint)
+    found = await ask.errors(name, period, its_own, 1)
+    usage, shares = await ask.breakdown(name, period, its_own)
+    all_usage, all_shares = await ask.breakdown(name, period, only)
+    tables = {"version": _likelihoods(_by_version(usage), _by_version(all_usage))} | {
+        facet: _likelihoods(shares[facet], all_shares[facet]) for facet in FACETS
+    }
+    remarkable = [(kind, row) for kind, rows in tables.items() for row in rows if row.verdict > 0]
+    by_version = outcomes_by((row.version, row.status, row.sessions) for row in all_usage)
+    return ErrorPage(
+        found[0] if found else None,
+        sum(row.sessions for row in all_usage),
+        _bars(((row.day, row.sessions) for row in usage), period),
+        tables,
+        sorted(remarkable, key=lambda pair: -pair[1].times)[:MAX_REMARKABLE],
+        await ask.messages(name, period, its_own, MAX_MESSAGES),
+        newest_two(by_version, (await collector.projects.release(name)).named),
+    )
+
+
+def _by_version(usage: Sequence[UsageCount]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for row in usage:
+        found[row.version] += row.sessions
+    return found
+
+
+def _likelihoods(failed: Mapping[str, int], sessions: Mapping[str, int]) -> list[Likelihood]:
+    """The values that an error meets most often, and how often it could have met them."""
+    hit, everything = sum(failed.values()), sum(sessions.values())
+    found = []
+    for value, number in _frequent(failed)[:MAX_SHARES]:
+        had = max(sessions.get(value, 0), number)  # between two questions some may have come
+        times = (number / had) / (hit / everything) if everything else 0.0
+        verdict = compared((number, had), (hit - number, everything - had), VERY_CONFIDENT)
+        found.append(Likelihood(value, number, had, times, verdict))
+    return found
+
+
+def _bars(days: Iterable[tuple[dt.date, int]], period: Period) -> dict[dt.date, int]:
+    """Numbers of days by what is counted together, none of the period left out."""
+    found = dict.fromkeys(period.buckets(), 0)
+    for day, number in days:
+        found[period.bucket(day)] += number
+    return found
+
+
+def _frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _most_frequent(by_version: Mapping[str, Outcomes], latest: str) -> tuple[list[str], list[str]]:
@@ -200,13 +280,5 @@ def _most_frequent(by_version: Mapping[str, Outcomes], latest: str) -> tuple[lis
     ranked = sorted(
         by_version, key=lambda version: (version != latest, -by_version[version].total, version)
     )
-    shown = sorted(ranked[:MAX_VERSIONS], key=_newest_first, reverse=True)
+    shown = sorted(ranked[:MAX_VERSIONS], key=version_order, reverse=True)
     return shown, ranked[MAX_VERSIONS:]
-
-
-def _newest_first(version: str) -> tuple[bool, Version, str]:
-    """A key by which PEP 440's versions come in their order, and before whatever is none."""
-    try:
-        return True, Version(version), version
-    except InvalidVersion:
-        return False, Version("0"), version

@@ -10,7 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-_NEXT = re.compile(r"/(p/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)?(\?[A-Za-z0-9=&-]*)?", re.ASCII)
+_QUERY = r"\?(?:[A-Za-z0-9=&+._~-]|%[2-9A-Fa-f][0-9A-Fa-f])*"  # no control character
+_NEXT = re.compile(
+    rf"/(p/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/errors/[0-9a-f]+)?)?({_QUERY})?", re.ASCII
+)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _OF_PROXIES = (

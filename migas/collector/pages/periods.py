@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from migas.collector.days import EPOCH, Period
+from migas.collector.days import EPOCH, Period, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,12 +22,14 @@ DEFAULT = "30d"
 MAX_DAYS = 3653
 """Ten years; more than that is a mistake, and would make a page of thousands of bars."""
 
+STEPS: tuple[Step, ...] = ("day", "week", "month")
+
 WEEKLY_FROM_DAYS = 120
 """Beyond this many days a bar for each is too thin to be pointed at."""
 
 
 def parse(query: Mapping[str, str], today: dt.date) -> Period:
-    """Read a period from a page's query: `period`, or `from` and `to`, and `by` (`day`, `week`).
+    """Read a period from a page's query: `period`, or `from` and `to`, and `by` (one of `STEPS`).
 
     Args:
         query: The address's parameters, as anybody may have written them.
@@ -48,10 +50,24 @@ def parse(query: Mapping[str, str], today: dt.date) -> Period:
             mistake = chosen
         else:
             (first, last), preset = chosen, None
-    weekly = (last - first).days + 1 > WEEKLY_FROM_DAYS
-    if query.get("by") in ("day", "week"):
-        weekly = query["by"] == "week"
-    return Period(first, last, weekly, preset, mistake)
+    by = _step((last - first).days + 1)
+    for step in STEPS:
+        if query.get("by") == step:
+            by = step
+    return Period(first, last, by, preset, mistake)
+
+
+def query_of(period: Period) -> dict[str, str]:
+    """The parameters with which `parse` finds a period again."""
+    by = {} if period.by == _step(period.days) else {"by": period.by}
+    if period.preset is not None:
+        return {"period": period.preset, **by}
+    return {"from": period.first.isoformat(), "to": period.last.isoformat(), **by}
+
+
+def _step(days: int) -> Step:
+    """What is counted together where nobody says so."""
+    return "week" if days > WEEKLY_FROM_DAYS else "day"
 
 
 def _dates(first_text: str, last_text: str, today: dt.date) -> tuple[dt.date, dt.date] | str:

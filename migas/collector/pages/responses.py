@@ -78,9 +78,20 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         name: getattr(words, name)
-        for name in ("visible", "head", "number", "counted", "percent", "day", "moment")
+        for name in (
+            "visible",
+            "head",
+            "number",
+            "counted",
+            "percent",
+            "interval",
+            "labelled",
+            "times",
+            "day",
+            "moment",
+        )
     }
-    environment.filters |= {"spark": chart.spark}
+    environment.filters |= {"spark": chart.spark, "columns": chart.columns}
     environment.globals |= {
         "file": _address_of_file,
         "span": words.span,

@@ -9,13 +9,17 @@ from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotations
 from starlette.responses import Response
 
+from migas.collector.counts.filters import Filter, error_number
 from migas.collector.http.access import collector_of
-from migas.collector.http.middleware import route_path
+from migas.collector.http.middleware import root_path, route_path
 from migas.collector.pages import figures, origin, periods, signin
+from migas.collector.pages.address import Address
 from migas.collector.pages.chart import chart_data
 from migas.collector.pages.responses import page, redirect, static_file
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from migas.collector.tokens import Access
 
 # Not part of the interface that programs use, hence of no schema.
@@ -43,28 +47,71 @@ async def projects(request: Request) -> Response:
     return page(request, "projects.html", projects=listed, period=period, visitor=visitor)
 
 
-@router.get("/p/{owner}/{repo}")
-async def project(request: Request, owner: str, repo: str) -> Response:
-    """One project; the same answer whether it does not exist or may not be seen."""
+class _Wanted(NamedTuple):
+    """A project that a visitor may see, and what of it."""
+
+    request: Request
+    name: str
+    address: Address
+    visitor: _Visitor
+    today: dt.date
+
+    def page(self, template: str, status: int = 200, **values: object) -> Response:
+        """A page that shows it."""
+        address = self.address
+        frame = {
+            "name": self.name,
+            "address": address,
+            "period": address.period,
+            "only": address.only,
+            "presets": periods.PRESETS,
+            "steps": periods.STEPS,
+            "headings": figures.HEADINGS,
+            "today": self.today,
+            "visitor": self.visitor,
+        }
+        return page(self.request, template, status, **frame, **values)
+
+
+async def _wanted(request: Request, owner: str, repo: str) -> _Wanted | Response:
+    """What is asked for, or the answer to whoever may not see it or asks for what is not there."""
     visitor = await _visitor(request)
     if visitor is None:
         return _ask_to_sign_in(request)
     name, collector = f"{owner}/{repo}", collector_of(request)
     if not visitor.may_see(name) or not await collector.projects.is_registered(name):
         return page(request, "missing.html", 404, visitor=visitor)
-    today = collector_of(request).clock.today()
-    period = periods.parse(dict(request.query_params), today)
-    shown = await figures.project(collector, name, period)
-    return page(
-        request,
-        "project.html",
-        project=shown,
-        period=period,
-        presets=periods.PRESETS,
-        today=today,
-        chart=chart_data(shown.bars, period),
-        visitor=visitor,
+    today, query = collector.clock.today(), dict(request.query_params)
+    address = Address(
+        root_path(request.scope), name, periods.parse(query, today), Filter.read(query)
     )
+    return _Wanted(request, name, address, visitor, today)
+
+
+@router.get("/p/{owner}/{repo}")
+async def project(request: Request, owner: str, repo: str) -> Response:
+    """One project; the same answer whether it does not exist or may not be seen."""
+    wanted = await _wanted(request, owner, repo)
+    if isinstance(wanted, Response):
+        return wanted
+    _, name, address, _, today = wanted
+    shown = await figures.project(collector_of(request), name, address.period, address.only)
+    chart = chart_data(shown.bars, shown.rated, address.period, today)
+    return wanted.page("project.html", project=shown, chart=chart)
+
+
+@router.get("/p/{owner}/{repo}/errors/{error}")
+async def error(request: Request, owner: str, repo: str, error: str) -> Response:
+    """One error of a project: where it happens, and what it says."""
+    wanted = await _wanted(request, owner, repo)
+    if isinstance(wanted, Response):
+        return wanted
+    if error_number(error) is None:
+        return page(request, "missing.html", 404, visitor=wanted.visitor)
+    _, name, address, *_ = wanted
+    only = address.only.with_(error=None)
+    shown = await figures.error(collector_of(request), name, address.period, only, error)
+    return wanted.page("error.html", error=shown)
 
 
 @router.head("/sign-in")

@@ -8,6 +8,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import datetime as dt
 
+LABELS = {
+    ("ci", "yes"): "CI",
+    ("ci", "no"): "not CI",
+    ("container", "unknown"): "none, or not known",
+    ("user", "general"): "people",
+    ("user", "dev"): "developers",
+    ("user", "ci"): "machines that test",
+    ("outcome", "running"): "no end reported",
+}
+"""What is shown for some values that sessions have in common."""
+
 EN_DASH = "\N{EN DASH}"
 
 LONG_CHARS = 240
@@ -28,6 +39,16 @@ def visible(text: str | None) -> str:
     Right-to-left scripts and composed emoji stay as they are; U+202E becomes `\u202e`.
     """
     return _INVISIBLE.sub(_escape, text or "")
+
+
+def labelled(value: str, kind: str) -> str:
+    """A value that sessions have in common, as people call it."""
+    return LABELS.get((kind, value), value)
+
+
+def times(factor: float) -> str:
+    """How many times as often, as in `3.1` and `0.04`."""
+    return f"{factor:.1f}" if factor >= 1 else f"{factor:.2g}"
 
 
 def head(text: str) -> str:
@@ -57,6 +78,11 @@ def percent(part: int, whole: int) -> str:
     if part in (0, whole):
         return "100%" if part else "0%"
     return f"{min(max(100 * part / whole, 0.1), 99.9):.1f}%"
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    """Two percentages with an en dash between them; the dash alone when there are none."""
+    return EN_DASH if bounds is None else f"{bounds[0]:.1f}{EN_DASH}{bounds[1]:.1f}%"
 
 
 def day(date: dt.date) -> str:

@@ -102,6 +102,15 @@ def _normal(text: str) -> str:
     return str(Version(text))
 
 
+@lru_cache(maxsize=4096)
+def version_order(text: str) -> tuple[bool, Version, str]:
+    """A key by which PEP 440's versions come in their order, and after whatever is none."""
+    try:
+        return True, Version(text), text
+    except InvalidVersion:
+        return False, Version("0"), text
+
+
 def _comparable(text: str) -> Version | str:
     try:
         return Version(text)

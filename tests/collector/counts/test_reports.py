@@ -11,10 +11,11 @@ from uuid import UUID
 import pytest
 
 from migas.collector.collector import Collector
+from migas.collector.counts.filters import Filter
+from migas.collector.counts.history import Seen
 from migas.collector.counts.reports import (
-    ErrorSummary,
+    ALL,
     LostRun,
-    Share,
     StatusCount,
     UsageCount,
     UserCounts,
@@ -94,9 +95,7 @@ def test_sessions_by_day_and_by_week(database: Database) -> None:
         StatusCount(WEDNESDAY, "C", 2),
         StatusCount(WEDNESDAY, "F", 1),
     ]
-    weeks = asked(
-        database, [], lambda reports: reports.sessions("a/b", replace(WHOLE, weekly=True))
-    )
+    weeks = asked(database, [], lambda reports: reports.sessions("a/b", replace(WHOLE, by="week")))
     monday = WEDNESDAY - 2 * DAY
     assert weeks == [
         StatusCount(monday - 7 * DAY, "C", 1),
@@ -113,24 +112,62 @@ def test_usage_by_day_version_and_status(database: Database) -> None:
     ]
 
 
-def test_errors_come_with_their_versions_and_the_newest_message(database: Database) -> None:
-    def failed(number: int, kind: str, message: str | None, version: str = "1.0") -> Sent:
-        fields: dict[str, Any] = {"status": "F", "error_type": kind, "error_desc": message}
-        return run(number, project_version=version, **fields)
+def failed(number: int, kind: str, message: str | None, version: str = "1.0", **more: Any) -> Sent:
+    fields: dict[str, Any] = {"status": "F", "error_type": kind, "error_desc": message} | more
+    return run(number, project_version=version, **fields)
 
+
+def test_errors_come_with_their_versions_days_and_newest_message(database: Database) -> None:
     sent = [
-        failed(1, "ValueError", "old"),
-        failed(2, "ValueError", "other", "2.0"),
-        failed(3, "ValueError", "new"),
+        failed(1, "ValueError", "row 7 of 9"),
+        failed(2, "ValueError", "row 12 of 40", "2.0"),
+        (1, failed(3, "ValueError", "row 3 of 3")[1]),
         failed(4, "OSError", None),
+        failed(6, "ValueError", "something else"),
         run(5, error_type="KeyError"),  # completed all the same
     ]
-    assert asked(database, sent, lambda reports: reports.errors("a/b", WHOLE)) == [
-        ErrorSummary("ValueError", 3, (("1.0", 2), ("2.0", 1)), "new"),
-        ErrorSummary("OSError", 1, (("1.0", 1),), None),
+    first, *others = asked(database, sent, lambda reports: reports.errors("a/b", WHOLE))
+    assert (first.error_type, first.sessions, first.users) == ("ValueError", 3, 0)
+    assert first.versions == (("1.0", 2), ("2.0", 1))
+    assert first.days == {WEDNESDAY: 2, WEDNESDAY - DAY: 1}
+    assert first.message == "row 3 of 3"
+    assert first.history == (Seen(WEDNESDAY - DAY, "1.0"), Seen(WEDNESDAY, "2.0"), "", "")
+    assert {(error.error_type, error.message) for error in others} == {
+        ("OSError", None),
+        ("ValueError", "something else"),
+    }
+
+
+def test_what_hits_most_users_comes_first(database: Database) -> None:
+    sent = [failed(number, "OftenError", "x", user_id=session(1)) for number in range(5)]
+    sent += [failed(9 + n, "WideError", "x", user_id=session(1 + n)) for n in range(2)]
+    found = asked(database, sent, lambda reports: reports.errors("a/b", WHOLE))
+    assert [(error.error_type, error.users, error.sessions) for error in found] == [
+        ("WideError", 2, 2),
+        ("OftenError", 1, 5),
     ]
-    (first,) = asked(database, [], lambda reports: reports.errors("a/b", WHOLE, limit=1))
-    assert first.error_type == "ValueError"
+    (top,) = asked(database, [], lambda reports: reports.errors("a/b", WHOLE, limit=1))
+    assert top.error_type == "WideError"
+
+
+def test_an_error_is_known_after_its_newest_sender_was_forgotten(database: Database) -> None:
+    sent = [
+        failed(1, "ValueError", "one", user_id=session(1)),
+        failed(2, "ValueError", "one", user_id=session(2)),
+    ]
+
+    async def question(reports: Reports) -> Any:
+        async with Collector.open(database.url) as collector:
+            await collector.removal.forget_user(session(2))
+        return await reports.errors("a/b", WHOLE)
+
+    (error,) = asked(database, sent, question)
+    assert (error.error_type, error.sessions, error.users, error.message) == (
+        "ValueError",
+        1,
+        1,
+        "one",
+    )
 
 
 def test_users_seen_and_users_new(database: Database) -> None:
@@ -142,25 +179,57 @@ def test_users_seen_and_users_new(database: Database) -> None:
         run(5, 50, user_id=session(3)),
         run(6),
     ]
-    assert asked(database, sent, lambda reports: reports.users("a/b", WHOLE)) == UserCounts(2, 1)
+    assert asked(database, sent, lambda reports: reports.users("a/b", WHOLE)) == UserCounts(
+        2, 1, {"general": 2}
+    )
 
 
 @pytest.mark.parametrize(
     ("facet", "shares"),
     [
-        ("platform", [Share("linux", 2), Share("darwin", 1)]),
-        ("container", [Share("unknown", 2), Share("docker", 1)]),
-        ("language", [Share("python 3.12", 2), Share("python 3.11", 1)]),
-        ("ci", [Share("no", 2), Share("yes", 1)]),
+        ("platform", {"linux": 2, "darwin": 1}),
+        ("container", {"unknown": 2, "docker": 1}),
+        ("language", {"python 3.12": 2, "python 3.11": 1}),
+        ("ci", {"no": 2, "yes": 1}),
     ],
 )
-def test_sessions_divide(facet: Any, shares: list[Share], database: Database) -> None:
+def test_sessions_divide(facet: Any, shares: dict[str, int], database: Database) -> None:
     sent = [
         run(1, platform="linux", language_version="3.12.1"),
         run(2, platform="linux", language_version="3.12.9", is_ci=True),
         run(3, platform="darwin", language_version="3.11.7", container="docker"),
     ]
-    assert asked(database, sent, lambda reports: reports.shares("a/b", WHOLE, facet)) == shares
+    found = asked(database, sent, lambda reports: reports.breakdown("a/b", WHOLE))
+    assert found.shares[facet] == shares
+
+
+def test_a_filter_leaves_the_same_figures_as_the_ledger_has(database: Database) -> None:
+    """A filter that every session meets, but for the way of counting, changes nothing."""
+    kinds = [{"status": letter, "error_type": "KeyError"} for letter in "CFSR"]
+    sent = [
+        run(number, number % 4, user_id=session(number % 3), **kinds[number % 4])
+        for number in range(20)
+    ]
+
+    async def question(reports: Reports) -> Any:
+        return [
+            [
+                await ask("a/b", WHOLE, only)
+                for ask in (
+                    reports.usage,
+                    reports.breakdown,
+                    reports.users,
+                    reports.errors,
+                    reports.lost_runs,
+                )
+            ]
+            for only in (ALL, Filter(ci="no"), Filter(version="1.0", language="python 3.11"))
+        ]
+
+    ledger, *filtered = asked(database, sent, question)
+    assert filtered == [ledger, ledger]
+    assert ledger[0]
+    assert ledger[4].number
 
 
 def test_runs_never_heard_of_again(database: Database) -> None:
@@ -216,8 +285,8 @@ def test_of_an_unknown_project_there_is_nothing_to_tell(database: Database) -> N
             await reports.sessions("no/such", WHOLE),
             await reports.errors("no/such", WHOLE),
             await reports.users("no/such", WHOLE),
-            await reports.shares("no/such", WHOLE, "platform"),
+            (await reports.breakdown("no/such", WHOLE)).usage,
             await reports.lost_runs("no/such", WHOLE),
         ]
 
-    assert asked(database, [], question) == [[], [], (0, 0), [], (0, ())]
+    assert asked(database, [], question) == [[], [], (0, 0, {}), [], (0, ())]

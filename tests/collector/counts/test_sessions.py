@@ -252,11 +252,13 @@ def test_counts_that_went_wrong_are_told_and_put_right(database: Database) -> No
     database.execute("UPDATE daily SET sessions = sessions + 1 WHERE kind = 'outcome'")
     database.execute("DELETE FROM sessions WHERE status = 'F'")
     database.execute("UPDATE project_users SET last_day = 1")
+    database.execute("UPDATE crumbs SET fingerprint = 7 WHERE fingerprint IS NOT NULL")
 
     found = recounted(database)
     assert not found.none
     assert found.wrong_counts >= len(right)
     assert found.wrong_sessions > 0
+    assert found.wrong_errors == found.errors > 0
     assert found.wrong_users == found.users
     assert outcomes(database) == right
     assert recounted(database).none

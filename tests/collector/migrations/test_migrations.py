@@ -14,6 +14,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from migas.collector.counts.fingerprint import fingerprint
+from migas.collector.counts.sessions import error_name
 from migas.collector.database.engine import engine_url
 from migas.collector.database.tables import metadata
 from migas.collector.errors import CollectorError
@@ -108,7 +110,7 @@ def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> No
     assert [tuple(row.values()) for row in empty_database.rows(counts)] == [
         ("ci", 1, "no", "", 1),
         ("container", 1, "docker", "", 1),
-        ("error", 1, "ValueError", "1.0", 1),
+        ("fingerprint", 1, error_name(fingerprint("F", "ValueError", None, None) or 0), "1.0", 1),
         ("language", 1, "python 3.11", "", 1),
         ("outcome", 1, "1.0", "F", 1),
         ("platform", 1, "linux", "", 1),

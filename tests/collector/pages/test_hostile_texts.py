@@ -77,6 +77,21 @@ def test_a_text_adds_no_element_and_no_attribute(open_site: Site, text: str) -> 
     assert readable(html).count(shown) >= 3
 
 
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_adds_nothing_to_its_errors_page_either(open_site: Site, text: str) -> None:
+    pages = []
+    for said in ("harmless", text):
+        for table in ("crumbs", "sessions", "daily"):
+            open_site.collector.execute(f"DELETE FROM {table}")
+        fail_with(open_site, said, language=said[:32], platform=said[:64])
+        (path,) = re.findall(
+            r'href="(/p/[^"?]*/errors/[0-9a-f]{16})', open_site.text(f"/p/{PROJECT}")
+        )
+        pages.append(open_site.text(path))
+    assert tags(pages[0]) == tags(pages[1])
+    assert readable(pages[1]).count(" ".join(visible(text).split())) >= 4
+
+
 def test_what_reorders_or_hides_characters_reaches_no_page(open_site: Site) -> None:
     for number, text in enumerate(TEXTS):
         fail_with(open_site, text, language=text[:32], platform=text[:64], number=number)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migas.collector.days import day_number, day_of
-from migas.collector.pages.periods import MAX_DAYS, PRESETS, parse
+from migas.collector.pages.periods import MAX_DAYS, PRESETS, STEPS, parse, query_of
 
 TODAY = dt.date(2026, 11, 20)
 
@@ -17,7 +17,7 @@ TODAY = dt.date(2026, 11, 20)
 def test_the_default_is_thirty_days_that_end_today() -> None:
     period = parse({}, TODAY)
     assert (period.first, period.last) == (dt.date(2026, 10, 22), TODAY)
-    assert (period.days, period.preset, period.weekly) == (30, "30d", False)
+    assert (period.days, period.preset, period.by) == (30, "30d", "day")
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -26,9 +26,9 @@ def test_a_preset_has_as_many_days_as_it_says(preset: str) -> None:
 
 
 def test_a_year_is_shown_in_weeks_and_a_month_in_days() -> None:
-    assert parse({"period": "1y"}, TODAY).weekly
-    assert not parse({"period": "1y", "by": "day"}, TODAY).weekly
-    assert parse({"period": "30d", "by": "week"}, TODAY).weekly
+    assert parse({"period": "1y"}, TODAY).by == "week"
+    assert parse({"period": "1y", "by": "day"}, TODAY).by == "day"
+    assert parse({"period": "30d", "by": "week"}, TODAY).by == "week"
 
 
 def test_dates_of_ones_own_are_taken() -> None:
@@ -70,6 +70,19 @@ def test_the_period_before_is_as_long_and_ends_where_this_one_begins() -> None:
     assert (before.first, before.last) == (dt.date(2026, 11, 7), dt.date(2026, 11, 13))
 
 
+def test_months_begin_with_their_first_day_and_have_no_gap() -> None:
+    period = parse({"from": "2024-01-31", "to": "2025-02-28", "by": "month"}, TODAY)
+    firsts = [dt.date(2024, month, 1) for month in range(1, 13)]
+    assert period.buckets() == [*firsts, dt.date(2025, 1, 1), dt.date(2025, 2, 1)]
+    assert period.is_ragged
+    assert not parse({"from": "2024-02-01", "to": "2024-02-29", "by": "month"}, TODAY).is_ragged
+
+
+def test_a_week_over_a_years_end_is_one() -> None:
+    period = parse({"from": "2020-12-27", "to": "2021-01-05", "by": "week"}, TODAY)  # week 53
+    assert period.buckets() == [dt.date(2020, 12, 21), dt.date(2020, 12, 28), dt.date(2021, 1, 4)]
+
+
 def test_weeks_begin_on_monday_and_have_no_gap() -> None:
     period = parse({"from": "2026-11-04", "to": "2026-11-18", "by": "week"}, TODAY)
     assert period.buckets() == [dt.date(2026, 11, 2), dt.date(2026, 11, 9), dt.date(2026, 11, 16)]
@@ -83,7 +96,7 @@ def test_weeks_begin_on_monday_and_have_no_gap() -> None:
         st.one_of(
             st.text(max_size=12),
             st.dates().map(dt.date.isoformat),
-            st.sampled_from([*PRESETS, "week", "day"]),
+            st.sampled_from([*PRESETS, *STEPS]),
         ),
     )
 )
@@ -94,6 +107,9 @@ def test_whatever_an_address_says_is_a_period_whose_days_all_have_a_bar(
     assert 1 <= period.days <= MAX_DAYS
     assert period.last <= TODAY
     buckets = set(period.buckets())
+    assert len(buckets) == len(period.buckets())
+    found = parse(query_of(period), TODAY)
+    assert (found.first, found.last, found.by) == (period.first, period.last, period.by)
     days = (period.first + dt.timedelta(days=number) for number in range(period.days))
     assert {period.bucket(day) for day in days} == buckets
     before = period.before

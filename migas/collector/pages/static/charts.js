@@ -11,7 +11,6 @@
     ["suspended", "suspended"],
     ["running", "no end reported"],
   ];
-  const weekly = numbers.step > 86400;
   const span = numbers.days[numbers.days.length - 1] - numbers.days[0];
   const written = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", ...options });
   const dayOf = written({ day: "numeric", month: "short", year: "numeric" });
@@ -71,6 +70,19 @@
     return days.filter((_day, index) => index % every === 0);
   }
 
+  // A time that is not over would look like a bad one: its bar is washed out.
+  function pale(plot) {
+    const last = numbers.days.length - 1;
+    if (!numbers.open || last < 0) return;
+    const half = numbers.step / 2;
+    const [from, to] = [-half, half].map((by) => plot.valToPos(numbers.days[last] + by, "x", true));
+    plot.ctx.save();
+    plot.ctx.globalAlpha = 0.6;
+    plot.ctx.fillStyle = colour("card");
+    plot.ctx.fillRect(from, plot.bbox.top, to - from, plot.bbox.height);
+    plot.ctx.restore();
+  }
+
   function follow(plot, tip) {
     const index = plot.cursor.idx;
     if (index === null || index === undefined) {
@@ -79,7 +91,9 @@
     }
     tip.replaceChildren();
     const title = document.createElement("strong");
-    title.textContent = (weekly ? "Week of " : "") + dayOf.format(numbers.days[index] * 1000);
+    const open = numbers.open && index === numbers.days.length - 1;
+    title.textContent = (numbers.step === 7 * 86400 ? "Week of " : numbers.step > 7 * 86400 ? "Month of " : "") + dayOf.format(numbers.days[index] * 1000) +
+      (open ? ", not over" : "");
     tip.append(title);
     for (const [kind, label] of kinds) row(tip, kind, label, count.format(numbers[kind][index]));
     const rate = numbers.rate[index];
@@ -124,7 +138,7 @@
         scales: { x: { range: (_plot, from, to) => [from - half, to + half] }, y },
         axes: axes(values, 44),
         series: [{}, ...series],
-        hooks: { setCursor: withTip ? [(self) => follow(self, tip)] : [] },
+        hooks: withTip ? { setCursor: [(self) => follow(self, tip)], draw: [pale] } : {},
       },
       [numbers.days, ...data],
       place,

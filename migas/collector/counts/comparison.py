@@ -1,0 +1,63 @@
+"""Whether the newest version completes less often than the one before it, by more than chance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from migas.collector.counts.chance import compared
+from migas.collector.projects.versions import version_order
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from migas.collector.counts.outcomes import Outcomes
+
+ENOUGH = 30
+"""A version of which fewer sessions ended is none to compare another one with."""
+
+
+class Comparison(NamedTuple):
+    """The newest version beside the one before it.
+
+    `verdict` is 1 when the newest completes more often, -1 when it does less often, and 0 when
+    chance may explain the difference.
+    """
+
+    newest: str
+    outcomes: Outcomes
+    before: str
+    before_outcomes: Outcomes
+    verdict: int
+
+
+def newest_two(by_version: Mapping[str, Outcomes], named: str = "") -> Comparison | None:
+    """Compare the newest version with the one before it.
+
+    Args:
+        by_version: How each version's sessions ended.
+        named: The newest version, as the project's maintainer says; without one, or where none of
+            its sessions ended, it is the newest of those that others could be compared with.
+
+    Returns:
+        None when there are no two versions of which enough sessions ended. Versions that are
+        none of PEP 440 are left out, and so are pre-releases beside a release.
+    """
+    known = [name for name in by_version if version_order(name)[0]]
+    enough = [name for name in known if by_version[name].ended >= ENOUGH]
+    candidates = [named] if named in known and by_version[named].ended else enough
+    newest = max(candidates, key=version_order, default=None)
+    if newest is None:
+        return None
+    order = version_order(newest)
+    older = [
+        name
+        for name in enough
+        if version_order(name)[1] < order[1]
+        and (order[1].is_prerelease or not version_order(name)[1].is_prerelease)
+    ]
+    if not older:
+        return None
+    before = max(older, key=version_order)
+    one, other = by_version[newest], by_version[before]
+    verdict = compared((one.completed, one.ended), (other.completed, other.ended))
+    return Comparison(newest, one, before, other, verdict)

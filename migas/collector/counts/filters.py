@@ -1,0 +1,125 @@
+"""Which of a project's sessions a question is about: those that have some values in common."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import and_, false, or_, select
+
+from migas.collector.counts.sessions import error_name
+from migas.collector.database.tables import sessions, users
+from migas.message.breadcrumb import USER_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import ColumnElement
+
+OUTCOMES = {"completed": "C", "failed": "F", "suspended": "S", "running": "R"}
+"""How a session ended, as an address says it, and the letter that a row has."""
+
+MAX_CHARS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """The values that sessions must have; None where any will do.
+
+    Args:
+        version: The version of the program.
+        platform: As its breadcrumbs name it.
+        container: The same.
+        language: A language and the two numbers that matter of its version: `python 3.11`.
+        ci: `yes` or `no`.
+        user: The type of the user.
+        outcome: A name in `OUTCOMES`.
+        error: The fingerprint with which they failed, in hexadecimal digits.
+    """
+
+    version: str | None = None
+    platform: str | None = None
+    container: str | None = None
+    language: str | None = None
+    ci: str | None = None
+    user: str | None = None
+    outcome: str | None = None
+    error: str | None = None
+
+    @classmethod
+    def read(cls, query: Mapping[str, str]) -> Self:
+        """A filter from an address, as anybody may have written it.
+
+        What no session can have, a fourth outcome say, is kept: no session has it then.
+        """
+        # No database holds a NUL or a lone surrogate, nor can it be asked for one.
+        return cls(
+            **{
+                name: query[name].replace("\0", "").encode("utf-8", "replace").decode()[:MAX_CHARS]
+                for name in NAMES
+                if query.get(name)
+            }
+        )
+
+    def __bool__(self) -> bool:
+        """Whether it leaves any session out."""
+        return bool(self.values)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The values that are asked for, by their names, in the order of the names."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def with_(self, **values: str | None) -> Self:
+        """The same filter but for some values."""
+        return replace(self, **values)
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What the rows of `sessions` have to meet."""
+        return [_CONDITIONS[name](value) for name, value in self.values.items()]
+
+
+NAMES = tuple(field.name for field in fields(Filter))
+
+
+def _is_language(value: str) -> ColumnElement[bool]:
+    language, _, version = value.rpartition(" ")
+    of = sessions.c.language_version
+    if not language:
+        return sessions.c.language == version
+    return and_(
+        sessions.c.language == language,
+        or_(of == version, of.startswith(f"{version}.", autoescape=True)),
+    )
+
+
+def _is_user(value: str) -> ColumnElement[bool]:
+    if value not in USER_TYPES:
+        return false()
+    return sessions.c.user_id.in_(select(users.c.user_id).where(users.c.user_type == value))
+
+
+def _has_error(value: str) -> ColumnElement[bool]:
+    number = error_number(value)
+    return false() if number is None else sessions.c.fingerprint == number
+
+
+def error_number(name: str) -> int | None:
+    """The fingerprint of that name; None where it is none."""
+    try:
+        number = int(name, 16)
+    except ValueError:
+        return None
+    return number if name == error_name(number) and 0 <= number < 2**63 else None
+
+
+_CONDITIONS: Mapping[str, Any] = {
+    "version": lambda value: sessions.c.version == value,
+    "platform": lambda value: sessions.c.platform == value,
+    "container": lambda value: sessions.c.container == value,
+    "language": _is_language,
+    "ci": lambda value: sessions.c.is_ci.is_(value == "yes") if value in ("yes", "no") else false(),
+    "user": _is_user,
+    "outcome": lambda value: sessions.c.status == OUTCOMES.get(value, ""),
+    "error": _has_error,
+}

@@ -1,0 +1,91 @@
+"""How many sessions ended in which way, and which part of them completed."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from migas.collector.counts.chance import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import date
+
+_Key = TypeVar("_Key")
+
+
+class UsageCount(NamedTuple):
+    """How many sessions of a version that began on a day have a status."""
+
+    day: date
+    version: str
+    status: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """How many sessions ended in which way, by the status of their last breadcrumb.
+
+    Args:
+        completed: Those that completed (`C`).
+        failed: Those that failed (`F`).
+        suspended: Those that were interrupted or stopped from outside (`S`).
+        running: Those of which only the beginning is known (`R`): running, or lost.
+    """
+
+    completed: int = 0
+    failed: int = 0
+    suspended: int = 0
+    running: int = 0
+
+    @property
+    def total(self) -> int:
+        """All sessions."""
+        return self.ended + self.running
+
+    @property
+    def ended(self) -> int:
+        """Sessions whose end was reported: what the completion rate is a share of."""
+        return self.completed + self.failed + self.suspended
+
+    @property
+    def rate(self) -> float | None:
+        """The completion rate in percent; None when no session ended."""
+        return 100 * self.completed / self.ended if self.ended else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Between which percentages the true rate lies, in 95 of 100 cases."""
+        low, high = wilson(self.completed, self.ended)
+        return (100 * low, 100 * high) if self.ended else None
+
+    def __add__(self, other: Outcomes) -> Outcomes:
+        return Outcomes(
+            self.completed + other.completed,
+            self.failed + other.failed,
+            self.suspended + other.suspended,
+            self.running + other.running,
+        )
+
+
+def rated(usage: Sequence[UsageCount], today: date) -> Sequence[UsageCount]:
+    """The counts that a rate is made of: without today's, or only today's where there are no other.
+
+    Runs that fail are over sooner, so a day that is not over always looks like a bad one.
+    """
+    return [row for row in usage if row.day < today] or usage
+
+
+def total(several: Iterable[Outcomes]) -> Outcomes:
+    """The sum of outcomes."""
+    return sum(several, Outcomes())
+
+
+def outcomes_by(rows: Iterable[tuple[_Key, str, int]]) -> dict[_Key, Outcomes]:
+    """Counts by a key and a status, as outcomes by the key."""
+    found: defaultdict[_Key, Counter[str]] = defaultdict(Counter)
+    for key, status, number in rows:
+        found[key][status] += number
+    return {key: Outcomes(*(by[letter] for letter in "CFSR")) for key, by in found.items()}

@@ -1,0 +1,57 @@
+"""The addresses of a project's pages: the period and the filters that a link keeps or changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from migas.collector.pages.periods import query_of
+
+if TYPE_CHECKING:
+    from migas.collector.counts.filters import Filter
+    from migas.collector.days import Period
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a visitor is, for links from there.
+
+    Args:
+        root: The path of a shared host below which all is, or nothing.
+        project: `owner/repo`.
+        period: The period that is shown.
+        only: The sessions that are shown.
+    """
+
+    root: str
+    project: str
+    period: Period
+    only: Filter
+
+    def to(self, path: str) -> str:
+        """Another page of the project over the same sessions; `path` follows its own address."""
+        return f"{self.root}/p/{quote(self.project)}{path and f'/{path}'}{self._query(self.only)}"
+
+    def during(self, preset: str) -> str:
+        """This page over another period."""
+        return f"?{urlencode({'period': preset} | self.only.values)}"
+
+    def by(self, step: str) -> str:
+        """This page with a bar for each day, week or month."""
+        return f"?{urlencode(query_of(self.period) | {'by': step} | self.only.values)}"
+
+    def narrowed(self, name: str, value: str) -> str:
+        """This page with one more filter, or another value of it."""
+        return self._query(self.only.with_(**{name: value}))
+
+    def widened(self, name: str) -> str:
+        """This page without a filter."""
+        return self._query(self.only.with_(**{name: None}))
+
+    def unfiltered(self) -> str:
+        """This page without any filter."""
+        return self._query(self.only.with_(**dict.fromkeys(self.only.values)))
+
+    def _query(self, only: Filter) -> str:
+        return f"?{urlencode(query_of(self.period) | only.values)}"

@@ -1,0 +1,185 @@
+"""The questions that a maintainer comes with, each answered from the project's page by a click."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from html import unescape
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlencode
+
+import pytest
+
+from tests.collector.databases import a_session, putting
+from tests.collector.live import PROJECT
+from tests.collector.pages.conftest import NOON
+from tests.collector.pages.site import Site, readable
+from tests.collector.pages.test_pages import chart_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.collector.databases import Databases
+    from tests.collector.live import LiveServer
+
+PAGE = f"/p/{PROJECT}"
+CROSS = "\N{MULTIPLICATION SIGN}"
+YESTERDAY = NOON - dt.timedelta(days=1)
+PEOPLE = [f"00000000-0000-4000-8000-{number:012}" for number in range(40)]
+BROKEN = {"status": "F", "error_type": "OSError", "error_desc": "[Errno 30] Read-only: <path>"}
+
+
+def sessions() -> list[dict[str, Any]]:
+    """Two versions, two platforms, and an error that apptainer brings about."""
+    sent = []
+    for number in range(200):
+        in_apptainer = number % 4 == 0
+        fields: dict[str, Any] = {
+            "version": "1.1.0" if number % 2 else "1.0.0",
+            "platform": "darwin" if number % 5 == 0 else "linux",
+            "container": "apptainer" if in_apptainer else "docker",
+            "language_version": "3.11.4" if number % 3 else "3.12.1",
+            "is_ci": number % 10 == 0,
+            "user_id": PEOPLE[number % 40],
+        }
+        if number % 8 == 0 or number == 1:
+            fields |= BROKEN
+        elif number % 50 == 7:
+            fields |= {"status": "R"}
+        sent.append(a_session(YESTERDAY - dt.timedelta(days=number % 3 + 1), **fields))
+    return sent
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def asked(
+    request: pytest.FixtureRequest, live_server: LiveServer, databases: Databases
+) -> Iterator[Site]:
+    """A project of two hundred sessions, open on this machine."""
+    with (
+        databases.fresh(request.param) as database,
+        live_server.collector(
+            database, open_registration=True, prepare=putting(sessions()), clock=NOON.timestamp
+        ) as running,
+    ):
+        yield Site(running)
+
+
+def links(html: str) -> list[str]:
+    return [unescape(found) for found in re.findall(r'<a [^>]*?href="([^"]*)"', html)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "number", "users"),
+    [
+        ("version", "1.1.0", 100, 20),
+        ("platform", "darwin", 40, 8),
+        ("container", "apptainer", 50, 10),
+        ("language", "python 3.11", 133, 40),
+        ("ci", "yes", 20, 4),
+        ("ci", "no", 180, 36),
+        ("user", "general", 200, 40),
+        ("outcome", "failed", 26, 6),
+        ("outcome", "running", 4, 4),
+    ],
+)
+def test_a_row_is_a_link_to_the_sessions_that_it_counts(
+    asked: Site, name: str, value: str, number: int, users: int
+) -> None:
+    """And every figure of the page obeys."""
+    (link,) = {link for link in links(asked.text(PAGE)) if parse_qs(link[1:]).get(name) == [value]}
+    html = asked.text(PAGE + link)
+    text = readable(html)
+    assert f"Sessions {number} Users {users} New users {users} " in text
+    chart = chart_of(html)
+    assert sum(sum(chart[k]) for k in ("completed", "failed", "suspended", "running")) == number
+    for kind in ("platform", "container", "language", "ci"):
+        table = html[html.index(f'id="share-{kind}"') :].partition("</table>")[0]
+        assert sum(map(int, re.findall(r'<td class="num soft">(\d+)</td>', table))) == number
+    failed = chart["failed"]
+    assert (sum(failed) > 0) == ("OSError" in text)
+    if sum(failed):
+        assert f"{sum(failed)} sessions" in text or f"{sum(failed)} session" in text
+
+
+def test_filters_are_combined_kept_shown_and_removed(asked: Site) -> None:
+    query = "?period=90d&version=1.1.0&container=docker"
+    html = asked.text(PAGE + query)
+    assert "Sessions 100 Users" in readable(html)
+    chips = html[html.index('<ul class="chips"') :].partition("</ul>")[0]
+    assert readable(chips) == (
+        f"version 1.1.0 {CROSS} , remove this filter "
+        f"container docker {CROSS} , remove this filter Remove all"
+    )
+    assert links(chips) == [
+        "?period=90d&container=docker",
+        "?period=90d&version=1.1.0",
+        "?period=90d",
+    ]
+    kept = [link for link in links(html) if "period=7d" in link]
+    assert kept == ["?period=7d&version=1.1.0&container=docker"]
+    assert '<input type="hidden" name="version" value="1.1.0">' in html
+
+
+def test_a_filter_that_nothing_meets_says_how_to_go_on(asked: Site) -> None:
+    for query in ("version=9", "ci=maybe", "user=nobody", "outcome=x", "error=zz", "language="):
+        text = readable(asked.text(f"{PAGE}?{query}"))
+        is_filter = not query.endswith("=")
+        assert ("No session with these filters in this period" in text) == is_filter
+        assert ("Remove the filters" in text) == is_filter
+
+
+def test_an_errors_page_says_where_it_happens(asked: Site) -> None:
+    (link,) = {link for link in links(asked.text(PAGE)) if "/errors/" in link}
+    html = asked.text(link)
+    text = readable(html)
+    assert "Users hit 6 Sessions 26 Of all sessions 13.0%" in text
+    assert "3.8 times as often in apptainer (50.0% of its sessions)" in text
+    assert "darwin 19.2% 20.0% 0.96" in text
+    assert "[Errno 30] Read-only: <path>" in text
+    assert text.count("Read-only") == 11  # the newest, and the last ten
+    narrowed = readable(asked.text(link + "&container=docker"))
+    assert "Users hit 1 Sessions 1 Of all sessions 0.7%" in narrowed
+    none = readable(asked.text(link + "&version=7"))
+    assert "No session failed with this error and these filters in this period" in none
+
+
+@pytest.mark.parametrize(
+    "name", ["x", "0" * 17, "G" * 16, "f" * 16, "%3Cscript%3E", "-000000000000001"]
+)
+def test_what_is_no_errors_name_is_not_found(asked: Site, name: str) -> None:
+    assert asked.get(f"{PAGE}/errors/{name}").status == 404
+
+
+def test_an_error_that_no_session_has_is_an_empty_page(asked: Site) -> None:
+    text = readable(asked.text(f"{PAGE}/errors/{'0' * 16}"))
+    assert "No session failed with this error in this period" in text
+
+
+def test_an_errors_page_asks_for_a_token(site: Site) -> None:
+    path = f"{PAGE}/errors/{'0' * 16}?period=90d&language=python+3.11"
+    reply = site.get(path)
+    assert reply.status == 303
+    assert reply.headers["Location"] == f"/sign-in?{urlencode({'next': path})}"
+    assert site.get(path, site.cookie("nipreps/nipreps")).status == 404
+    assert site.get(path, site.cookie(PROJECT)).status == 200
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "'\"><img src=x>",
+    "%",
+    "_",
+    "\0",
+    "\ud800",
+    "a" * 5000,
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_whatever_a_filter_says_appears_as_text(asked: Site, value: str) -> None:
+    sent = quote(value, errors="surrogatepass")
+    for name in ("version", "platform", "container", "language", "ci", "user", "outcome", "error"):
+        for path in (PAGE, f"{PAGE}/errors/{'0' * 16}"):
+            html = asked.text(f"{path}?{name}={sent}")
+            assert "<script>alert" not in html
+            assert "<img src=x" not in html
