@@ -10,7 +10,7 @@ import contextvars
 import os
 
 from migas import log
-from migas.host import forks
+from migas.host import forks, process
 from migas.message import outcome
 from migas.message.breadcrumb import canonical_uuid
 from migas.message.verdict import Verdict
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from migas.calls import ProjectAnswer
     from migas.delivery.delivery import Delivery, OpenRun
+    from migas.host.process import ProcessFacts
     from migas.message.breadcrumb import Breadcrumb
     from migas.message.outcome import Outcome
     from migas.tracking.plan import Plan
@@ -51,6 +52,7 @@ class Session:
         self._plan = plan
         self._wait = wait
         self._pid = 0
+        self._opener: ProcessFacts | None = None
         self._parent: Session | None = None
         self._outer: Session | None = None
         self._run: OpenRun | None = None
@@ -189,6 +191,13 @@ class Session:
         """Whether the run has begun and not ended."""
         return self._pid != 0 and not self._is_ended
 
+    def is_ours(self) -> bool:
+        """Whether this process has opened the run, or inherits it from one that is gone."""
+        here = os.getpid()
+        if self._pid != here and self.is_open and not self._is_joined and self._is_inherited():
+            self._pid = here
+        return self._pid == here
+
     @property
     def signals(self) -> tuple[int, ...]:
         """The signals whose arrival ends this run."""
@@ -270,15 +279,17 @@ class Session:
         if shared is not None and "session_id" not in self._plan.fields:
             self.session_id = shared
         self._run = _delivery().open_run(self._compose({}))
+        self._opener = process.facts()
         if self._plan.init_ping:
             self._run.announce_later(self._plan.announce_after, self._announce)
 
     def _end(self, ended: Outcome) -> None:
         if not self.is_open:
             return
+        speaks = self._speaks()
         self._is_ended = True
         _open_sessions.discard(self)
-        if not self._speaks():
+        if not speaks:
             return
         self._release_signals()
         refusal = permission.refusal()
@@ -349,7 +360,15 @@ class Session:
 
     def _speaks(self) -> bool:
         """Whether this process may say anything about this run."""
-        return self._pid == os.getpid() and not self._is_joined
+        return self.is_ours() and not self._is_joined
+
+    def _is_inherited(self) -> bool:
+        """Whether this is a forked child that carries the run on while its opener is gone."""
+        if self._run is None or self._opener is None or not process.is_gone(self._opener):
+            return False
+        from migas.tracking import nesting
+
+        return not nesting.is_pool_worker() and self._run.is_inherited_by(_delivery())
 
     def _guarded(self, action: Callable[[], object]) -> None:
         try:
@@ -373,8 +392,7 @@ def innermost(sessions: Collection[Session]) -> Session | None:
 
 def open_sessions() -> list[Session]:
     """The runs of this process that have begun and not ended."""
-    here = os.getpid()
-    return [session for session in list(_open_sessions) if session._pid == here]  # noqa: SLF001
+    return [session for session in list(_open_sessions) if session.is_ours()]
 
 
 def _open_parent(session: Session | None) -> Session | None:
