@@ -27,7 +27,7 @@ HOUSE = """
     tracking.wrapper
     tracking.session
     calls
-    tracking.plan
+    tracking.plan tracking.execs
     tracking.signals tracking.nesting tracking.update_notice tracking
     error
     error.nipype

@@ -35,6 +35,8 @@ if permission.refusal_by_user() is None:
     import migas.delivery.delivery
     import migas.tracking.nesting  # noqa: F401
 
+_REPLACED = "Replaced by another program"
+
 _current: contextvars.ContextVar[Session | None] = contextvars.ContextVar("migas", default=None)
 _open_sessions: set[Session] = set()
 
@@ -225,6 +227,13 @@ class Session:
         """End a run that was started and never stopped."""
         error = outcome.last_unhandled()
         self.stop(error)
+
+    def settle_replaced(self) -> None:
+        """Have the record say how the run ended should another program take this one's place."""
+        run = self._run
+        if run is not None and run.has_record and self._speaks() and not self._is_discarded:
+            ended = self._verdict.reached(None, _REPLACED, None)
+            self._guarded(lambda: run.settle(self._compose(ended)))
 
     def obey_settings(self) -> None:
         """Do what a late `setup()` means for a run: open its record, or leave no trace of it."""
@@ -424,8 +433,10 @@ def _watch_over_open_sessions() -> None:
         return
     with forks.held_off():
         from migas.delivery import delivery
+        from migas.tracking import execs
 
         _is_watching = True
+        execs.watch(open_sessions)
         setup.call_after_setup(_after_setup)
         delivery.current()
         delivery.call_before_exit(_end_with_interpreter)
