@@ -28,7 +28,7 @@ HOUSE = """
     tracking.wrapt_types
     tracking.session
     calls
-    tracking.plan
+    tracking.plan tracking.execs
     tracking.signals tracking.nesting tracking.update_notice tracking.handlers
     tracking.nipype tracking
     delivery.hooks

@@ -24,6 +24,7 @@ from migas.spool.spool import Spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from mmap import mmap
 
     from migas.message.breadcrumb import Breadcrumb
     from migas.spool.marks import Marks
@@ -48,6 +49,7 @@ class Delivery:
         self._marks: Marks | None = None
         self._reserve = Reserve()
         self._open: set[str] = set()
+        self._has_ended: dict[str, mmap] = {}
         self._last_running: dict[str, float] = {}
         self._held: dict[str, str] = {}
 
@@ -179,11 +181,21 @@ class Delivery:
                 except OSError as error:
                     log.debug("an open record could not be touched: %s", error)
         self._couriers.pause()
+        self._share_ends()
 
     def after_fork(self) -> None:
         """In the parent of a fork: go on."""
         if self._marks is not None:
             self._marks.after_fork(in_child=False)
+
+    def inherit(self, path: str, parents: Delivery) -> bool:
+        """In a forked child whose parent is gone: take over a run, unless it has ended."""
+        end = parents._has_ended.get(path)
+        if end is None or end[0]:
+            return False
+        self._has_ended[path] = end
+        self._open.add(path)
+        return True
 
     def leave_to_parent(self) -> None:
         """In a forked child: what the parent opened is the parent's."""
@@ -191,6 +203,17 @@ class Delivery:
         self._couriers.leave_to_parent()
         if self._marks is not None:
             self._marks.after_fork(in_child=True)
+
+    def _share_ends(self) -> None:
+        """Have forked children see, in memory that is theirs, too, whether a run has ended.
+
+        They cannot tell it from the record: a courier that finds the parent gone takes it away.
+        """
+        unshared = [path for path in list(self._open) if path not in self._has_ended]
+        if unshared:
+            from mmap import mmap
+
+            self._has_ended.update((path, mmap(-1, 1)) for path in unshared)
 
     def _write(self, path: str | None, crumb: Breadcrumb) -> Record | None:
         """Put a breadcrumb among what waits.
@@ -268,6 +291,9 @@ class Delivery:
     def _closed(self, path: str) -> None:
         with self._lock:
             self._open.discard(path)
+            end = self._has_ended.pop(path, None)
+            if end is not None:
+                end[0] = 1
 
 
 class OpenRun:
@@ -320,6 +346,13 @@ class OpenRun:
         path, self._path = self._path, None
         if path is not None:
             self._delivery.erase(path)
+
+    def is_inherited_by(self, heir: Delivery) -> bool:
+        """In a forked child whose parent is gone: have this process end it, unless it has ended."""
+        if self._path is None or not heir.inherit(self._path, self._delivery):
+            return False
+        self._delivery = heir
+        return True
 
     def cancel_appointments(self) -> None:
         """Have nothing announced or touched any more."""

@@ -93,6 +93,17 @@ def is_alive(pid: int, started: str) -> bool:
     return state not in ("", "Z", "X") and really_started == started
 
 
+def is_gone(process: ProcessFacts) -> bool:
+    """Whether a process of this place has ended, by the pid alone where the system says no more."""
+    if process["started"]:
+        return not is_alive(process["pid"], process["started"])
+    try:
+        os.kill(process["pid"], 0)
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
+    return False
+
+
 def ancestors() -> Iterator[tuple[int, str]]:
     """Pid and start time of this process's parent, grandparent and so on, up to process 1."""
     pid = os.getpid()

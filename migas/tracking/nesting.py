@@ -93,7 +93,7 @@ class Place:
                 return True
             parent = _nearest_open(parent.place.parent)
         with forks.held_off():
-            return _is_pool_worker() or _ancestor_speaks_for(self._run.project)
+            return is_pool_worker() or _ancestor_speaks_for(self._run.project)
 
 
 _current: contextvars.ContextVar[Place | None] = contextvars.ContextVar("migas", default=None)
@@ -121,7 +121,7 @@ def _nearest_open(run: Run | None) -> Run | None:
     return run
 
 
-def _is_pool_worker() -> bool:
+def is_pool_worker() -> bool:
     """Whether this process is a worker of `multiprocessing`, however it was started."""
     multiprocessing = sys.modules.get("multiprocessing.process")
     return multiprocessing is not None and multiprocessing.parent_process() is not None

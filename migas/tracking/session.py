@@ -10,7 +10,7 @@ import os
 import time
 
 from migas import log
-from migas.host import forks
+from migas.host import forks, process
 from migas.message import outcome
 from migas.message.breadcrumb import canonical_uuid
 from migas.message.verdict import Verdict
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
     from migas.calls import ProjectAnswer
     from migas.delivery.delivery import Delivery, OpenRun
+    from migas.host.process import ProcessFacts
     from migas.message.breadcrumb import Breadcrumb
     from migas.message.outcome import Outcome
     from migas.tracking.plan import Plan
+
+_REPLACED = "Replaced by another program"
 
 _open_sessions: set[Session] = set()
 
@@ -48,6 +51,7 @@ class Session:
         self._wait = wait
         self._pid = 0
         self._began = 0.0
+        self._opener: ProcessFacts | None = None
         self._run: OpenRun | None = None
         self._fields = dict(plan.fields)
         self._verdict = Verdict()
@@ -170,6 +174,13 @@ class Session:
         """Whether the run has begun and not ended."""
         return self._pid != 0 and not self._is_ended
 
+    def is_ours(self) -> bool:
+        """Whether this process has opened the run, or inherits it from one that is gone."""
+        here = os.getpid()
+        if self._pid != here and self.is_open and not self._is_joined and self._is_inherited():
+            self._pid = here
+        return self._pid == here
+
     @property
     def signals(self) -> tuple[int, ...]:
         """The signals whose arrival ends this run."""
@@ -193,6 +204,13 @@ class Session:
         """End a run that was started and never stopped."""
         error = outcome.last_unhandled()
         self.stop(error)
+
+    def settle_replaced(self) -> None:
+        """Have the record say how the run ended should another program take this one's place."""
+        run = self._run
+        if run is not None and run.has_record and self._speaks() and not self._is_discarded:
+            ended = self._verdict.reached(None, _REPLACED, None)
+            self._guarded(lambda: run.settle(self._compose(ended)))
 
     def obey_settings(self) -> None:
         """Do what a late `setup()` means for a run: open its record, or leave no trace of it."""
@@ -246,15 +264,17 @@ class Session:
         if shared is not None and "session_id" not in self._plan.fields:
             self.session_id = shared
         self._run = _delivery().open_run(self._compose({}))
+        self._opener = process.facts()
         if self._plan.init_ping:
             self._run.announce_later(self._plan.announce_after, self._announce)
 
     def _end(self, ended: Outcome) -> None:
         if not self.is_open:
             return
+        speaks = self._speaks()
         self._is_ended = True
         _open_sessions.discard(self)
-        if not self._speaks():
+        if not speaks:
             return
         self._release_signals()
         refusal = permission.refusal()
@@ -325,7 +345,15 @@ class Session:
 
     def _speaks(self) -> bool:
         """Whether this process may say anything about this run."""
-        return self._pid == os.getpid() and not self._is_joined
+        return self.is_ours() and not self._is_joined
+
+    def _is_inherited(self) -> bool:
+        """Whether this is a forked child that carries the run on while its opener is gone."""
+        if self._run is None or self._opener is None or not process.is_gone(self._opener):
+            return False
+        from migas.tracking import nesting
+
+        return not nesting.is_pool_worker() and self._run.is_inherited_by(_delivery())
 
     def _guarded(self, action: Callable[[], object]) -> None:
         try:
@@ -353,8 +381,7 @@ def preload() -> None:
 
 def open_sessions() -> list[Session]:
     """The runs of this process that have begun and not ended."""
-    here = os.getpid()
-    return [session for session in list(_open_sessions) if session._pid == here]  # noqa: SLF001
+    return [session for session in list(_open_sessions) if session.is_ours()]
 
 
 _is_watching = False
@@ -367,8 +394,10 @@ def _watch_over_open_sessions() -> None:
         return
     with forks.held_off():
         from migas.delivery import hooks
+        from migas.tracking import execs
 
         _is_watching = True
+        execs.watch(open_sessions)
         setup.call_after_setup(_after_setup)
         hooks.current()
         hooks.call_before_exit(_end_with_interpreter)

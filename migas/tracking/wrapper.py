@@ -15,6 +15,7 @@ from migas.tracking.session import Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+    from types import FrameType
     from typing import Any
 
     from wrapt import BoundFunctionWrapper, FunctionWrapper
@@ -38,11 +39,40 @@ def wrap(function: Any, plan: Plan) -> Any:
             object that can be called.
         plan: What is asked of each run.
     """
-    return TrackedFunction(function, _runner_for(function, plan))
+    tracked: Any = TrackedFunction(function, _runner_for(function, plan))
+    tracked._self_plan = plan  # noqa: SLF001  wrapt keeps what is named like this to itself
+    return tracked
+
+
+def _shown_class(tracked: Any) -> type:
+    """That of the function itself.
+
+    But cloudpickle takes a function that it carries by value apart before it asks `__reduce_ex__`,
+    so there, and nowhere else, it learns what a wrapper really is.
+    """
+    asker = sys._getframe(1)  # noqa: SLF001
+    if asker.f_code.co_name == "reducer_override" and _is_carried_by_value(tracked, asker):
+        return type(tracked)
+    shown: type = tracked.__wrapped__.__class__
+    return shown
+
+
+def _is_carried_by_value(tracked: Any, asker: FrameType) -> bool:
+    """Whether a cloudpickle, of which several packages bring their own, asks and carries it so.
+
+    What it refers to by name instead arrives as it is.
+    """
+    is_by_name = asker.f_globals.get("_should_pickle_by_reference")
+    try:
+        return is_by_name is not None and not is_by_name(tracked)
+    except TypeError:
+        return True  # no function, but something else that can be called
 
 
 class _TrackedBound(BoundFunctionWrapper):  # type: ignore[type-arg]
     """A tracked method taken from its instance or class; it pickles and copies as a plain one."""
+
+    __class__ = property(_shown_class)
 
     def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
         return getattr, (self._owner(), self.__wrapped__.__name__)
@@ -65,7 +95,13 @@ class TrackedFunction(FunctionWrapper):  # type: ignore[type-arg]
 
     __bound_function_wrapper__ = _TrackedBound
 
+    __class__ = property(_shown_class)
+
     def __reduce_ex__(self, protocol: object) -> str | tuple[object, ...]:
+        asker = sys._getframe(1)  # noqa: SLF001
+        if _is_carried_by_value(self, asker):
+            plan = asker.f_globals["dumps"](self._self_plan)
+            return _carried(), (self.__wrapped__, plan)
         name = getattr(self.__wrapped__, "__qualname__", "")
         found: Any = sys.modules.get(getattr(self.__wrapped__, "__module__", ""))
         for part in name.split("."):
@@ -100,6 +136,29 @@ def _frameless(call: Any) -> Any:
 if isinstance(FunctionWrapper.__call__, FunctionType):  # in a zip no C can be loaded
     for _class in (TrackedFunction, _TrackedBound):
         _class.__call__ = _frameless(_class.__call__)  # type: ignore[method-assign]
+
+
+def _carried() -> Any:
+    """What wraps a function again where it arrives; it is carried by value itself.
+
+    There may be no migas there, and then the function arrives without its wrapper.
+    """
+
+    def arrive(function: Any, plan: bytes) -> Any:
+        try:
+            from pickle import loads
+
+            from migas.settings import permission
+
+            if permission.refusal_by_user() is not None:
+                return function
+            from migas.tracking.wrapper import wrap
+
+            return wrap(function, loads(plan))  # noqa: S301  it came with the function
+        except Exception:  # noqa: BLE001  whatever is missing there, the program goes on
+            return function
+
+    return FunctionType(arrive.__code__, {"__name__": "__main__"}, "arrive")
 
 
 def _identity(function: Any) -> Any:

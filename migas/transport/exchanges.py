@@ -45,8 +45,8 @@ def break_off(thread: int | None) -> bool:
     try:
         # Not an SSLSocket's own shutdown: it drops the TLS state under the reader's feet.
         socket.socket.shutdown(connected, socket.SHUT_RDWR)
-    except (OSError, TypeError):
-        return True
+    except (OSError, TypeError, AttributeError):
+        return True  # what gevent and eventlet take for sockets has none, and is left behind
     return True
 
 

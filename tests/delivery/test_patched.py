@@ -142,6 +142,19 @@ def test_a_program_of_greenlets_is_the_bare_one_and_each_run_is_told_once(
     assert len({crumb["session_id"] for crumb in crumbs}) == 4
 
 
+@pytest.mark.parametrize("framework", PATCHES)
+def test_a_call_to_a_silent_server_ends_in_time_among_greenlets(
+    desk: Desk, server: FaultServer, framework: str
+) -> None:
+    server.behave("silent")
+    call = "print(migas.add_breadcrumb('lab/tool', '1.0.0', wait=True)['message'])"
+    setup = "import migas; migas.setup(timeout=1)"
+
+    ended = desk.run(f"{PATCHES[framework]}\n{setup}\n{call}")
+
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"No answer within 1 s\n", b"")
+
+
 def test_nothing_that_the_program_has_replaced_is_called(desk: Desk, server: FaultServer) -> None:
     expected, ended = run_deliveries(desk, WATCHED, ("detached", "inline"))
 
