@@ -19,6 +19,7 @@ from tests.support.records import record
 
 if TYPE_CHECKING:
     from tests.support.answers import Request
+    from tests.support.collector import CollectorProcess
     from tests.support.desk import Desk
     from tests.support.fault_server import FaultServer
 
@@ -257,6 +258,29 @@ def test_before_send_sees_it_and_takes_it_out(desk: Desk, server: FaultServer) -
     run_and_flush(desk, sees)
     assert told(server.requests[1]) == [TOOK]
     assert server.requests[1].headers[TOOK] == "7.0"
+
+
+def test_our_own_collector_asks_and_counts_a_run_on_the_day_when_it_ended(
+    desk: Desk, shared_collector: CollectorProcess
+) -> None:
+    desk.endpoint, desk.delivery = shared_collector.url, "spool"
+    project = "timing/tool"
+    program = f"{PATIENT}\nwith migas.session({project!r}, '1.0.0'): pass"
+    run_and_flush(desk, program)
+    waited = record(desk.endpoint, project=project, ended_ago=0, duration=12.5)
+    waited["ended"] = time.time() - 3 * DAY
+    desk.spool.put(waited)
+    run_and_flush(desk, program)
+    stored = "SELECT timestamp, ended, duration FROM crumbs WHERE project = ? ORDER BY idx"
+    first, late, last = shared_collector.query(stored, project)
+    assert (first["ended"], first["duration"]) == (None, None)
+    assert late["duration"] == 12.5
+    assert 3 * DAY <= late["timestamp"] - late["ended"] < 4 * DAY
+    assert last["ended"] <= last["timestamp"]
+    assert last["duration"] is not None
+    days = "SELECT day FROM daily WHERE project = ? AND kind = 'outcome' ORDER BY day"
+    counted = [row["day"] for row in shared_collector.query(days, project)]
+    assert late["ended"] // DAY == counted[0] < counted[-1]
 
 
 def test_the_log_says_it_where_it_would_be_told(desk: Desk, server: FaultServer) -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 
+from migas.collector.migrations.migrate import HEAD
 from tests.collector.command_line import assert_refused, started
 from tests.collector.counts.test_sessions import record
 from tests.collector.test_collector import a_crumb
@@ -172,7 +173,7 @@ def test_each_command_tells_its_result_as_json(run: Run, database: Database) -> 
     assert (listed["description"], listed["last_used"]) == ("for the lab", None)
     assert told("token", "revoke", token) == {"revoked": True}
 
-    assert told("db", "upgrade")["step"] == "0002"
+    assert told("db", "upgrade")["step"] == HEAD
     record(database, a_crumb(PROJECT, error_desc='=a,"b"', is_ci=True))
     assert told("db", "rebuild")["wrong_sessions"] == 0
     exported = told("db", "export")
