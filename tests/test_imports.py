@@ -75,13 +75,14 @@ HOUSE = """
     collector.pages.address collector.pages.figures
     collector.pages.periods collector.pages.origin collector.pages.words
     collector.http.administration collector.http.fast_path collector.http.rate_limit
-    collector.http.usage
+    collector.http.tables collector.http.usage
     collector.http.graphql collector.http.rest collector.http.health
     collector.http.access collector.http.graphql_types collector.http.middleware collector.http
     collector.collector
     collector.ingestion.ingestion
     collector.ingestion.recorder
     collector.ingestion.crumb collector.ingestion.group_commit collector.ingestion
+    collector.counts.tables
     collector.counts.reports collector.counts.removal
     collector.migrations.migrate collector.counts.ledger
     collector.migrations.env collector.migrations.versions

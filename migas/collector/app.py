@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 import migas
 from migas.collector import pages
-from migas.collector.http import administration, graphql, health, rest, usage
+from migas.collector.http import administration, graphql, health, rest, tables, usage
 from migas.collector.http.access import UnauthorizedError
 from migas.collector.http.fast_path import Shortcut
 from migas.collector.http.middleware import BodyLimit, SignedAnswers
@@ -43,6 +43,7 @@ def create_app(
     app.include_router(graphql.router)
     app.include_router(rest.router)
     app.include_router(usage.router)
+    app.include_router(tables.router)
     app.include_router(administration.router)
     app.include_router(health.router)
     app.include_router(pages.router)

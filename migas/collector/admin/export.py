@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, TextIO
 
 from migas.collector.admin.stdout import unwritable
+from migas.collector.counts.tables import csv_cell
 from migas.collector.days import moment
 from migas.collector.ingestion.recorder import CRUMB_FIELDS
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from migas.collector.counts.reports import Reports
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def export(
@@ -51,7 +50,7 @@ async def export(
             if as_json:
                 out.write(json.dumps(dict(zip(names, row, strict=True))) + "\n")
             else:
-                table.writerow([_cell(value) for value in row])
+                table.writerow([csv_cell(value) for value in row])
         except OSError as error:
             raise unwritable(error) from error
 
@@ -60,11 +59,3 @@ async def export(
     async with aclosing(reports.breadcrumbs(CRUMB_FIELDS, project, since)) as rows:
         async for timestamp, *values in rows:
             write([moment(timestamp).isoformat(), *values])
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value

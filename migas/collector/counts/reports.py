@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, distinct, func, select
+from sqlalchemy import ColumnElement, Integer, case, distinct, func, literal_column, select
 
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.fingerprint import node_of
@@ -301,6 +302,35 @@ class Reports:
             {row[0]: row[1] for row in rows},
         )
 
+    async def users_over_time(
+        self, project: str, period: Period, only: Filter = ALL
+    ) -> dict[date, tuple[int, int, int]]:
+        """Users, those first seen then, and sessions of users, by the day, week or month.
+
+        Those without a user are not in it.
+        """
+        starts = period.buckets()
+        seen, joined = (_bucket(column, starts) for column in (_DAY, project_users.c.first_day))
+        those = (*_those(project, period, only), sessions.c.user_id.isnot(None))
+        hit = distinct(sessions.c.user_id)
+        query = select(seen, func.count(hit), func.count()).where(*those).group_by(seen)
+        if only:
+            of_user = (project_users.c.user_id == sessions.c.user_id) & (
+                project_users.c.project == sessions.c.project
+            )
+            new = select(seen, func.count(hit)).join(project_users, of_user)
+            new = new.where(*those, joined == seen).group_by(seen)
+        else:
+            first, last = day_number(period.first), day_number(period.last)
+            is_new = project_users.c.first_day.between(first, last)
+            new = select(joined, func.count())
+            new = new.where(project_users.c.project == project, is_new).group_by(joined)
+        found_new = {row[0]: row[1] for row in await self._rows(new)}
+        return {
+            starts[number]: (users_then, found_new.get(number, 0), sessions_then)
+            for number, users_then, sessions_then in await self._rows(query)
+        }
+
     async def messages(
         self, project: str, period: Period, only: Filter, limit: int = 10
     ) -> list[Message]:
@@ -442,6 +472,22 @@ def _began(project: str, period: Period) -> tuple[ColumnElement[bool], ...]:
 def _those(project: str, period: Period, only: Filter) -> tuple[ColumnElement[bool], ...]:
     """The conditions of those of them that a filter leaves."""
     return (*_began(project, period), *only.conditions())
+
+
+def _bucket(day: ColumnElement[int], starts: Sequence[date]) -> ColumnElement[int]:
+    """Which of some days that stand for others, in order, stands for a day; counted from 0."""
+
+    def plain(value: int) -> ColumnElement[int]:
+        # No parameter: PostgreSQL has to see that what is asked for is what is grouped by.
+        return literal_column(str(value), Integer)
+
+    steps = {(later - start).days for start, later in pairwise(starts)}
+    if len(steps) <= 1:
+        return (day - plain(day_number(starts[0]))) // plain(max(steps, default=31))
+    return case(
+        *((day < plain(day_number(end)), plain(number)) for number, end in enumerate(starts[1:])),
+        else_=plain(len(starts) - 1),
+    )
 
 
 def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:
