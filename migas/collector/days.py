@@ -59,6 +59,12 @@ class Period:
         last = self.first - dt.timedelta(days=1)
         return Period(last - dt.timedelta(days=self.days - 1), last)
 
+    @property
+    def year_ago(self) -> Period:
+        """The period of the same length 52 weeks ago, with the same days of the week."""
+        shift = dt.timedelta(weeks=52)
+        return Period(self.first - shift, self.last - shift)
+
     def bucket(self, day: dt.date) -> dt.date:
         """The day that stands for this one in a chart: itself, a Monday or the 1st of a month."""
         if self.by == "month":

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Integer, case, distinct, func, literal_col
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.history import history
-from migas.collector.counts.outcomes import UsageCount
+from migas.collector.counts.outcomes import Outcomes, UsageCount, outcomes_by
 from migas.collector.counts.sessions import ERROR, LAST_ANONYMOUS, OUTCOME, error_name, facets
 from migas.collector.database.tables import (
     MAX_VALUE_CHARS,
@@ -330,6 +330,31 @@ class Reports:
             starts[number]: (users_then, found_new.get(number, 0), sessions_then)
             for number, users_then, sessions_then in await self._rows(query)
         }
+
+    async def users_by_facet(
+        self, project: str, period: Period, only: Filter = ALL
+    ) -> tuple[int, dict[Facet, Counter[str]]]:
+        """How many users sessions have, and by what those ran on; a user may be in several."""
+        columns = (sessions.c.user_id, *(sessions.c[name] for name in _RAN_ON))
+        those = (*_those(project, period, only), sessions.c.user_id.isnot(None))
+        seen: set[tuple[Facet, str, str]] = set()
+        people: set[str] = set()
+        for user, *ran_on in await self._rows(select(*columns).where(*those).distinct()):
+            people.add(user)
+            seen.update((facet, value, user) for facet, value in facets(*ran_on))
+        found: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
+        for facet, value, _ in seen:
+            found[facet][value] += 1
+        return len(people), found
+
+    async def outcomes(self, project: str, period: Period, only: Filter = ALL) -> Outcomes:
+        """How the sessions of a period ended."""
+        if only:
+            query = select(sessions.c.status, func.count()).where(*_those(project, period, only))
+            rows = [tuple(row) for row in await self._rows(query.group_by(sessions.c.status))]
+        else:
+            rows = await self._counts([project], OUTCOME, period, "detail")
+        return outcomes_by((None, status, number) for status, number in rows).get(None, Outcomes())
 
     async def messages(
         self, project: str, period: Period, only: Filter, limit: int = 10

@@ -112,6 +112,17 @@ async def error(request: Request, owner: str, repo: str, error: str) -> Response
     return wanted.page("error.html", error=shown)
 
 
+@router.get("/p/{owner}/{repo}/users")
+async def users(request: Request, owner: str, repo: str) -> Response:
+    """The users of a project: how many over time, and what they run it on."""
+    wanted = await _wanted(request, owner, repo)
+    if isinstance(wanted, Response):
+        return wanted
+    name, address, *_ = wanted
+    shown = await figures.users(collector_of(request), name, address.period, address.only)
+    return wanted.page("users.html", users=shown)
+
+
 @router.get("/p/{owner}/{repo}/{file}")
 async def table(request: Request, owner: str, repo: str, file: str) -> Response:
     """A table of a project as a file, `versions.csv` or `versions.json` say."""

@@ -293,3 +293,41 @@ def test_what_a_spreadsheet_would_run_is_defused(open_site: Site) -> None:
     table = open_site.text(f"{PAGE}/errors.csv")
     assert '"\'=cmd()"' in table
     assert '"\'@SUM(1)"' in table
+
+
+def test_users_are_told_over_time_and_by_what_they_run_it_on(asked: Site) -> None:
+    (link,) = {link for link in links(asked.text(PAGE)) if link.startswith(f"{PAGE}/users?")}
+    text = readable(asked.text(link))
+    assert "Users 40 Sessions of each, on average 5.0" in text
+    assert "18 Nov 2026 40 " in text
+    assert "python 3.11 40 100%" in text
+    assert "darwin 8 20.0%" in text
+    narrowed = readable(asked.text(f"{PAGE}/users?by=month&version=1.0.0"))
+    assert "1 Nov 2026 not over 20 20 0 5.0" in narrowed
+    assert "No user with these filters" in readable(asked.text(f"{PAGE}/users?version=7"))
+
+
+def test_a_period_is_compared_with_the_one_before_and_with_a_year_ago(
+    live_server: LiveServer, databases: Databases, kind: str
+) -> None:
+    ages = {"now": 1, "before": 8, "a year ago": 1 + 364}
+    failing = {"now": 30, "before": 5, "a year ago": 29}
+    sent = [
+        a_session(NOON - dt.timedelta(days=age), status="CF"[number < failing[name]])
+        for name, age in ages.items()
+        for number in range(100)
+    ]
+    with (
+        databases.fresh(kind) as database,
+        live_server.collector(
+            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
+        ) as running,
+    ):
+        for only in ("", "&platform=linux"):
+            html = Site(running).text(f"{PAGE}?period=7d{only}")
+            table = html[html.index('id="compared"') :].partition("</table>")[0]
+            assert re.findall(r"(\d+) (\d\d\.\d%) \S+(?: (fewer|no))?", readable(table)) == [
+                ("100", "70.0%", ""),
+                ("100", "95.0%", "fewer"),
+                ("100", "71.0%", "no"),
+            ]
