@@ -78,7 +78,8 @@ HOUSE = """
     collector.pages.chart
     collector.pages.address collector.pages.figures
     collector.pages.periods collector.pages.origin collector.pages.words
-    collector.http.administration collector.http.rate_limit collector.http.usage
+    collector.http.administration collector.http.rate_limit
+    collector.http.tables collector.http.usage
     collector.http.graphql collector.http.rest collector.http.health
     collector.http.documents
     collector.http.resolvers
@@ -88,6 +89,7 @@ HOUSE = """
     collector.ingestion.recorder
     collector.ingestion.crumb collector.ingestion.group_commit
     collector.ingestion.timing collector.ingestion
+    collector.counts.tables
     collector.counts.reports collector.counts.removal
     collector.migrations.migrate collector.counts.ledger
     collector.migrations.env collector.migrations.versions

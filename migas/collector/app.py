@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 import migas
 from migas.collector import pages
-from migas.collector.http import administration, graphql, health, rest, usage
+from migas.collector.http import administration, graphql, health, rest, tables, usage
 from migas.collector.http.access import UnauthorizedError
 from migas.collector.http.middleware import BodyLimit, RootPath, SignedAnswers, ToldTiming
 from migas.collector.http.rate_limit import RateLimit
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _ROUTERS = (
     rest.router,
     usage.router,
+    tables.router,
     administration.router,
     health.router,
     pages.router,

@@ -11,6 +11,12 @@ Step = Literal["day", "week", "month"]
 SECONDS_A_DAY = 86400
 EPOCH = dt.date(1970, 1, 1)
 
+DEFAULT_DAYS = 30
+"""How long a period is where nobody says so."""
+
+MAX_DAYS = 3653
+"""Ten years; more than that is a mistake, and would make a page of thousands of bars."""
+
 
 @dataclass(frozen=True, slots=True)
 class Period:
@@ -53,6 +59,12 @@ class Period:
         last = self.first - dt.timedelta(days=1)
         return Period(last - dt.timedelta(days=self.days - 1), last)
 
+    @property
+    def year_ago(self) -> Period:
+        """The period of the same length 52 weeks ago, with the same days of the week."""
+        shift = dt.timedelta(weeks=52)
+        return Period(self.first - shift, self.last - shift)
+
     def bucket(self, day: dt.date) -> dt.date:
         """The day that stands for this one in a chart: itself, a Monday or the 1st of a month."""
         if self.by == "month":
@@ -67,6 +79,15 @@ class Period:
         while found[-1] + longest <= self.last or self.bucket(self.last) != found[-1]:
             found.append(self.bucket(min(found[-1] + longest, self.last)))
         return found
+
+
+def mistake_in(first: dt.date, last: dt.date) -> str:
+    """What is wrong with two dates as the ends of a period, for people; empty when nothing is."""
+    if min(first, last) < EPOCH:
+        return "Nothing is counted before 1970."
+    if first > last:
+        return "That period would end before it begins."
+    return "That period is longer than ten years." if (last - first).days >= MAX_DAYS else ""
 
 
 def day_number(day: dt.date) -> int:

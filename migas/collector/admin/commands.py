@@ -1,4 +1,4 @@
-"""The collector's part of the `migas` command line: `serve`, `project`, `token` and `db`.
+"""The collector's part of the `migas` command line: `serve`, `project`, `token`, `report` and `db`.
 
 Only the standard library is imported here, so that the command line works without the extra.
 """
@@ -28,7 +28,7 @@ _DB_HELP = (
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `serve`, `project`, `token` and `db` to the `migas` command.
+    """Add `serve`, `project`, `token`, `report` and `db` to the `migas` command.
 
     Each leaves `run` in the parsed options: a function that takes them and returns the exit
     status, 0, or 2 after one line on stderr.
@@ -103,6 +103,18 @@ def register(subparsers: Subparsers) -> None:
     issue.add_argument("--description", metavar="TEXT", help="whose it is")
     token("list", "show tokens by their ids, and when they were used")
     token("revoke", "end a token").add_argument("token", help="its id, or the whole of it")
+
+    report = _add(subparsers, "", "report", "count the runs that your server knows of")
+    report.add_argument("project", metavar="owner/repo")
+    report.add_argument("--since", metavar="YYYY-MM-DD", help="the first day (default: 30 of them)")
+    report.add_argument("--until", metavar="YYYY-MM-DD", help="the last day (default: today)")
+    report.add_argument(
+        "--by",
+        choices=("version", "error", "day", "week", "month"),
+        default="version",
+        help="default: %(default)s",
+    )
+    report.add_argument("--csv", action="store_true", help="print the table as CSV")
 
     database = _group(subparsers, "db", "look after your server's database")
     database("upgrade", "bring it up to date, as `serve` does by itself")

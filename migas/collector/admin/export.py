@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TextIO
 
 from migas.collector.admin.stdout import unwritable
+from migas.collector.counts.tables import csv_cell
 from migas.collector.days import moment
 from migas.collector.ingestion.recorder import CRUMB_FIELDS, TIMES
 
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from migas.collector.counts.reports import Reports
-
-# At the beginning of any line: some programs take a field's lines apart.
-_FORMULA = re.compile(r"^(?=\s*[=+\-@\t\r\uff0b\uff0d\uff1d\uff20])", re.MULTILINE)
-_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 async def export(
@@ -56,7 +52,7 @@ async def export(
             if as_json:
                 out.write(json.dumps(dict(zip(names, row, strict=True))) + "\n")
             else:
-                table.writerow([_cell(value) for value in row])
+                table.writerow([csv_cell(value) for value in row])
         except OSError as error:
             raise unwritable(error) from error
 
@@ -66,12 +62,3 @@ async def export(
         async for timestamp, *values, ended, duration in rows:
             end = None if ended is None else moment(ended).isoformat()
             write([moment(timestamp).isoformat(), *values, end, duration])
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        text = _STEERING.sub(lambda found: ascii(found[0])[1:-1], value)
-        return _FORMULA.sub("'", text)
-    return value

@@ -13,17 +13,19 @@ import os
 import re
 import sys
 from contextlib import asynccontextmanager
-from dataclasses import asdict
-from datetime import date
+from dataclasses import asdict, fields
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from migas.collector.admin.export import export
 from migas.collector.admin.stdout import say
 from migas.collector.collector import Collector
+from migas.collector.counts.filters import Filter
 from migas.collector.counts.rebuild import rebuild
+from migas.collector.counts.tables import ROWS, Tables, as_csv, plain
 from migas.collector.database.engine import default_url, describe, engine_url
 from migas.collector.database.tables import MAX_PROJECT_CHARS
-from migas.collector.days import moment
+from migas.collector.days import DEFAULT_DAYS, Period, mistake_in, moment
 from migas.collector.errors import CollectorError
 from migas.collector.ingestion.crumb import is_storable
 from migas.collector.migrations.migrate import upgrade_url
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 Answer: TypeAlias = tuple[Any, str]
 """What came of it: a value for `--json`, None where all is said already, and a text for people."""
 
+_MAX_CELL = 60
+_TABLES: dict[str, tuple[str, Any]] = {"version": ("versions", "day"), "error": ("errors", "day")}
+
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
@@ -47,7 +52,7 @@ def action(work: Callable[..., Coroutine[Any, Any, Answer]]) -> Callable[[Namesp
     _, *names = inspect.signature(work).parameters
 
     def run(options: Namespace) -> Answer:
-        return asyncio.run(work(_url(options), *(getattr(options, name) for name in names)))
+        return asyncio.run(work(_url(options), **{name: getattr(options, name) for name in names}))
 
     return run
 
@@ -153,6 +158,26 @@ async def token_revoke(database: str, token: str) -> Answer:
 
 
 @action
+async def report(
+    database: str, project: str, *, since: str | None, until: str | None, by: str, csv: bool
+) -> Answer:
+    """A project's versions, errors, or sessions by time, as a table."""
+    async with _opened(database, project) as collector:
+        today = collector.clock.today()
+        last = min(_day(until) or today, today)
+        first = _day(since) or last - timedelta(days=DEFAULT_DAYS - 1)
+        mistake = mistake_in(first, last)
+        if mistake:
+            raise CollectorError(mistake)
+        name, step = _TABLES.get(by, ("sessions", by))
+        tables = Tables(collector.reports, project, Period(first, last, step), Filter(), today)
+        rows = await getattr(tables, name)()
+    if csv:
+        return plain(rows), as_csv(name, rows).rstrip("\n")
+    return {name: plain(rows)}, _aligned(name, plain(rows))
+
+
+@action
 async def db_upgrade(database: str) -> Answer:
     """Bring a database up to date."""
     was, now, name = await upgrade_url(database)
@@ -182,10 +207,7 @@ async def db_rebuild(database: str) -> Answer:
 @action
 async def db_export(database: str, project: str | None, since: str | None, json: bool) -> Answer:
     """Write breadcrumbs to stdout, of one project or all, since a day or ever."""
-    try:
-        first = None if since is None else date.fromisoformat(since)
-    except ValueError:
-        raise CollectorError(f"{since!r} is no day: write one like 2026-01-31") from None
+    first = _day(since)
     async with _opened(database, project) as collector:
         if isinstance(sys.stdout, io.TextIOWrapper):
             # Whatever the terminal's language: a file is read elsewhere.
@@ -240,6 +262,33 @@ def _line(record: TokenRecord) -> str:
         plain = " ".join(record.description.split())
         facts.append("".join(character for character in plain if character.isprintable()))
     return "  ".join(facts)
+
+
+def _aligned(name: str, rows: Sequence[dict[str, Any]]) -> str:
+    """A table in columns, for a terminal: its texts are of strangers, and shown in one line."""
+    if not rows:
+        return "there is nothing to count in these days"
+    heads = [field.name for field in fields(ROWS[name])]
+    lines = [heads, *([_printable(row[head]) for head in heads] for row in rows)]
+    widths = [max(len(line[number]) for line in lines) for number in range(len(heads))]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _printable(value: object) -> str:
+    if value is None:
+        return "-"
+    plain = " ".join(str(value).split())[:_MAX_CELL]
+    return "".join(character for character in plain if character.isprintable())
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise CollectorError(f"{text!r} is no day: write one like 2026-01-31") from None
 
 
 def _number(text: str, least: int, most: int, meaning: str) -> int:

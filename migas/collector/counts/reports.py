@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, distinct, func, select
+from sqlalchemy import ColumnElement, Integer, case, distinct, func, literal_column, select
 
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.history import history
-from migas.collector.counts.outcomes import UsageCount
+from migas.collector.counts.outcomes import Outcomes, UsageCount, outcomes_by
 from migas.collector.counts.sessions import ERROR, LAST_ANONYMOUS, OUTCOME, error_name, facets
 from migas.collector.database.tables import (
     COUNTED_AT,
@@ -302,6 +303,60 @@ class Reports:
             {row[0]: row[1] for row in rows},
         )
 
+    async def users_over_time(
+        self, project: str, period: Period, only: Filter = ALL
+    ) -> dict[date, tuple[int, int, int]]:
+        """Users, those first seen then, and sessions of users, by the day, week or month.
+
+        Those without a user are not in it.
+        """
+        starts = period.buckets()
+        seen, joined = (_bucket(column, starts) for column in (_DAY, project_users.c.first_day))
+        those = (*_those(project, period, only), sessions.c.user_id.isnot(None))
+        hit = distinct(sessions.c.user_id)
+        query = select(seen, func.count(hit), func.count()).where(*those).group_by(seen)
+        if only:
+            of_user = (project_users.c.user_id == sessions.c.user_id) & (
+                project_users.c.project == sessions.c.project
+            )
+            new = select(seen, func.count(hit)).join(project_users, of_user)
+            new = new.where(*those, joined == seen).group_by(seen)
+        else:
+            first, last = day_number(period.first), day_number(period.last)
+            is_new = project_users.c.first_day.between(first, last)
+            new = select(joined, func.count())
+            new = new.where(project_users.c.project == project, is_new).group_by(joined)
+        found_new = {row[0]: row[1] for row in await self._rows(new)}
+        return {
+            starts[number]: (users_then, found_new.get(number, 0), sessions_then)
+            for number, users_then, sessions_then in await self._rows(query)
+        }
+
+    async def users_by_facet(
+        self, project: str, period: Period, only: Filter = ALL
+    ) -> tuple[int, dict[Facet, Counter[str]]]:
+        """How many users sessions have, and by what those ran on; a user may be in several."""
+        columns = (sessions.c.user_id, *(sessions.c[name] for name in _RAN_ON))
+        those = (*_those(project, period, only), sessions.c.user_id.isnot(None))
+        seen: set[tuple[Facet, str, str]] = set()
+        people: set[str] = set()
+        for user, *ran_on in await self._rows(select(*columns).where(*those).distinct()):
+            people.add(user)
+            seen.update((facet, value, user) for facet, value in facets(*ran_on))
+        found: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
+        for facet, value, _ in seen:
+            found[facet][value] += 1
+        return len(people), found
+
+    async def outcomes(self, project: str, period: Period, only: Filter = ALL) -> Outcomes:
+        """How the sessions of a period ended."""
+        if only:
+            query = select(sessions.c.status, func.count()).where(*_those(project, period, only))
+            rows = [tuple(row) for row in await self._rows(query.group_by(sessions.c.status))]
+        else:
+            rows = await self._counts([project], OUTCOME, period, "detail")
+        return outcomes_by((None, status, number) for status, number in rows).get(None, Outcomes())
+
     async def messages(
         self, project: str, period: Period, only: Filter, limit: int = 10
     ) -> list[Message]:
@@ -443,6 +498,22 @@ def _began(project: str, period: Period) -> tuple[ColumnElement[bool], ...]:
 def _those(project: str, period: Period, only: Filter) -> tuple[ColumnElement[bool], ...]:
     """The conditions of those of them that a filter leaves."""
     return (*_began(project, period), *only.conditions())
+
+
+def _bucket(day: ColumnElement[int], starts: Sequence[date]) -> ColumnElement[int]:
+    """Which of some days that stand for others, in order, stands for a day; counted from 0."""
+
+    def plain(value: int) -> ColumnElement[int]:
+        # No parameter: PostgreSQL has to see that what is asked for is what is grouped by.
+        return literal_column(str(value), Integer)
+
+    steps = {(later - start).days for start, later in pairwise(starts)}
+    if len(steps) <= 1:
+        return (day - plain(day_number(starts[0]))) // plain(max(steps, default=31))
+    return case(
+        *((day < plain(day_number(end)), plain(number)) for number, end in enumerate(starts[1:])),
+        else_=plain(len(starts) - 1),
+    )
 
 
 def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:

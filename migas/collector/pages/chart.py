@@ -60,9 +60,14 @@ def spark(values: Sequence[int]) -> str:
     return "M" + "L".join(points)
 
 
-def columns(values: Sequence[int]) -> str:
-    """A column for each count, as an SVG path in a box as wide as there are counts and 100 high."""
-    top = max(1, *values, 1)
+def columns(values: Sequence[int], top: int = 0) -> str:
+    """A column for each count, as an SVG path in a box as wide as there are counts and 100 high.
+
+    Args:
+        values: The counts.
+        top: The count that is as high as the box; the greatest of these without one.
+    """
+    top = max(1, top, *values)
     return "".join(
         f"M{number + 0.12:.2f},100v{-100 * value / top:.2f}h0.76V100z"
         for number, value in enumerate(values)

@@ -10,6 +10,7 @@ from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.comparison import Comparison, newest_two
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated, total
 from migas.collector.counts.reports import FACETS
+from migas.collector.counts.tables import Tables
 from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.outcomes import UsageCount
     from migas.collector.counts.reports import ErrorSummary, LostRuns, Message, UserCounts
+    from migas.collector.counts.tables import UsersRow
     from migas.collector.days import Period
     from migas.collector.tokens import Access
 
@@ -31,6 +33,7 @@ MAX_SHARES = 8
 
 MAX_MESSAGES = 10
 MAX_REMARKABLE = 4
+MAX_VALUES = 15
 
 HEADINGS = {
     "version": "Versions",
@@ -70,6 +73,7 @@ class Project:
         rated: The same without today, which is not over: what rates are shares of. Only where
             there is nothing else, today is in it.
         before: How those of the period before it ended.
+        year_ago: How those of the same weeks of the year before ended.
         users: Those that were seen in the period; at most so many when it ended before today.
         versions: Its most frequent versions, the newest first, and how their sessions ended:
             all of them, and those that are rated.
@@ -87,6 +91,7 @@ class Project:
     bars: Mapping[dt.date, Outcomes]
     rated: Mapping[dt.date, Outcomes]
     before: Outcomes
+    year_ago: Outcomes
     users: UserCounts
     versions: Sequence[tuple[str, Outcomes, Outcomes]]
     other_versions: tuple[Outcomes, Outcomes]
@@ -126,6 +131,16 @@ class Project:
         return list(_bars(failure.days.items(), period).values())
 
     @property
+    def compared(self) -> Sequence[tuple[str, Outcomes, int]]:
+        """Other periods with sessions, and whether more (1) or fewer (-1) complete now."""
+        now = self.rated_outcomes
+        return [
+            (name, then, compared((now.completed, now.ended), (then.completed, then.ended)))
+            for name, then in (("before", self.before), ("a year ago", self.year_ago))
+            if then.total
+        ]
+
+    @property
     def change(self) -> float | None:
         """How many percentage points the completion rate has gained over the period before."""
         now, then = self.rated_outcomes.rate, self.before.rate
@@ -163,14 +178,14 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
     )
     release = await collector.projects.release(name)
     shown, others = _most_frequent(by_version, release.latest)
-    before = await ask.usage(name, period.before, only)
     return Project(
         name,
         release.named,
         release.flagged,
         bars={day: by_bucket.get(day, Outcomes()) for day in period.buckets()},
         rated={day: rated_by_bucket.get(day, Outcomes()) for day in period.buckets()},
-        before=total(outcomes_by((None, row.status, row.sessions) for row in before).values()),
+        before=await ask.outcomes(name, period.before, only),
+        year_ago=await ask.outcomes(name, period.year_ago, only),
         users=await ask.users(name, period, only),
         versions=[
             (version, by_version[version], rated_by_version.get(version, Outcomes()))
@@ -242,6 +257,43 @@ async def error(
         await ask.messages(name, period, its_own, MAX_MESSAGES),
         newest_two(by_version, (await collector.projects.release(name)).named),
     )
+
+
+class UsersOf(NamedTuple):
+    """How many users have a value in a period, and how many had it in the period before."""
+
+    value: str
+    users: int
+    before: int
+
+
+class UsersPage(NamedTuple):
+    """The users of a period: how many, and how many in the period before.
+
+    `rows` has them by the day, week or month, `tables` by kind what their sessions ran on.
+    """
+
+    number: int
+    before: int
+    sessions: int
+    rows: Sequence[UsersRow]
+    tables: Mapping[str, Sequence[UsersOf]]
+
+
+async def users(collector: Collector, name: str, period: Period, only: Filter) -> UsersPage:
+    """Everything that a page about a project's users shows of a period."""
+    ask, today = collector.reports, collector.clock.today()
+    number, now = await ask.users_by_facet(name, period, only)
+    before, then = await ask.users_by_facet(name, period.before, only)
+    rows = await Tables(ask, name, period, only, today).users()
+    tables = {
+        facet: [
+            UsersOf(value, now[facet][value], then[facet][value])
+            for value, _ in _frequent(now[facet] | then[facet])[:MAX_VALUES]
+        ]
+        for facet in ("language", "platform", "container")
+    }
+    return UsersPage(number, before, sum(row.sessions for row in rows), rows, tables)
 
 
 def _by_version(usage: Sequence[UsageCount]) -> Counter[str]:

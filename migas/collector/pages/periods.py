@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from migas.collector.days import EPOCH, Period, Step
+from migas.collector.days import Period, Step, mistake_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +19,6 @@ PRESETS = {
 """The periods that are a link away: a name in the address, one for people, a number of days."""
 
 DEFAULT = "30d"
-MAX_DAYS = 3653
-"""Ten years; more than that is a mistake, and would make a page of thousands of bars."""
-
 STEPS: tuple[Step, ...] = ("day", "week", "month")
 
 WEEKLY_FROM_DAYS = 120
@@ -77,11 +74,5 @@ def _dates(first_text: str, last_text: str, today: dt.date) -> tuple[dt.date, dt
         last = dt.date.fromisoformat(last_text) if last_text else today
     except ValueError:
         return "Those are not two dates like 2026-01-31."
-    if min(first, last) < EPOCH:
-        return "Nothing is counted before 1970."
     last = min(last, today)
-    if first > last:
-        return "That period would end before it begins."
-    if (last - first).days >= MAX_DAYS:
-        return "That period is longer than ten years."
-    return first, last
+    return mistake_in(first, last) or (first, last)

@@ -117,6 +117,13 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
     return HTMLResponse(_templates.get_template(template).render(values), status, HEADERS)
 
 
+def attachment(name: str, text: str) -> Response:
+    """A file to be saved, named in letters, digits, `.`, `_` and `-`, of the type of its ending."""
+    headers = HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}
+    kind = "application/json" if name.endswith(".json") else "text/csv"
+    return Response(text, headers=headers, media_type=kind)
+
+
 def redirect(request: Request, address: str) -> Response:
     """Send a browser to another of our pages."""
     return RedirectResponse(root_path(request.scope) + address, 303, HEADERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
@@ -9,13 +10,14 @@ from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotations
 from starlette.responses import Response
 
+from migas.collector.counts import tables
 from migas.collector.counts.filters import Filter, error_number
 from migas.collector.http.access import collector_of
 from migas.collector.http.middleware import root_path, route_path
 from migas.collector.pages import figures, origin, periods, signin
 from migas.collector.pages.address import Address
 from migas.collector.pages.chart import chart_data
-from migas.collector.pages.responses import page, redirect, static_file
+from migas.collector.pages.responses import attachment, page, redirect, static_file
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -112,6 +114,34 @@ async def error(request: Request, owner: str, repo: str, error: str) -> Response
     only = address.only.with_(error=None)
     shown = await figures.error(collector_of(request), name, address.period, only, error)
     return wanted.page("error.html", error=shown)
+
+
+@router.get("/p/{owner}/{repo}/users")
+async def users(request: Request, owner: str, repo: str) -> Response:
+    """The users of a project: how many over time, and what they run it on."""
+    wanted = await _wanted(request, owner, repo)
+    if isinstance(wanted, Response):
+        return wanted
+    _, name, address, *_ = wanted
+    shown = await figures.users(collector_of(request), name, address.period, address.only)
+    return wanted.page("users.html", users=shown)
+
+
+@router.get("/p/{owner}/{repo}/{file}")
+async def table(request: Request, owner: str, repo: str, file: str) -> Response:
+    """A table of a project as a file, `versions.csv` or `versions.json` say."""
+    wanted = await _wanted(request, owner, repo)
+    if isinstance(wanted, Response):
+        return wanted
+    name, _, form = file.partition(".")
+    if name not in tables.NAMES or form not in ("csv", "json"):
+        return page(request, "missing.html", 404, visitor=wanted.visitor)
+    _, project, address, _, today = wanted
+    reports = collector_of(request).reports
+    asked = tables.Tables(reports, project, address.period, address.only, today)
+    rows = await getattr(asked, name)()
+    text = tables.as_csv(name, rows) if form == "csv" else json.dumps(tables.plain(rows))
+    return attachment(f"{repo}-{file}", text)
 
 
 @router.head("/sign-in")

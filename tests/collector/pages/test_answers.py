@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
+import json
 import re
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -183,3 +186,148 @@ def test_whatever_a_filter_says_appears_as_text(asked: Site, value: str) -> None
             html = asked.text(f"{path}?{name}={sent}")
             assert "<script>alert" not in html
             assert "<img src=x" not in html
+
+
+def test_each_table_is_a_file_by_a_link_with_the_same_filters(asked: Site) -> None:
+    html = asked.text(f"{PAGE}?period=7d&version=1.1.0")
+    files = [link for link in links(html) if ".csv?" in link or ".json?" in link]
+    assert [link.partition("?") for link in files] == [
+        (f"{PAGE}/{name}.{form}", "?", "period=7d&version=1.1.0")
+        for name in ("sessions", "versions", "errors", "users")
+        for form in ("csv", "json")
+    ]
+    for link in files:
+        reply = asked.get(link)
+        name = link.partition("?")[0].rpartition("/")[2]
+        assert reply.headers["Content-Disposition"] == f'attachment; filename="migas-py-{name}"'
+        assert reply.headers["X-Content-Type-Options"] == "nosniff"
+        if name.endswith(".csv"):
+            head, *rows = list(csv.DictReader(io.StringIO(reply.body.decode())))[:2]
+            assert head
+            if name == "versions.csv":
+                assert (head["version"], head["sessions"], rows) == ("1.1.0", "100", [])
+                assert (head["completion_rate"], head["rated"]) == ("98.96", "96")
+        else:
+            assert json.loads(reply.body)
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "users.xml", "users", "users.csv.json", "errors"])
+def test_there_are_no_other_files(asked: Site, name: str) -> None:
+    assert asked.get(f"{PAGE}/{name}").status == 404
+
+
+def test_a_file_asks_for_a_token(site: Site) -> None:
+    path = f"{PAGE}/versions.csv"
+    assert site.get(path).status == 303
+    assert site.get(path, site.cookie("nipreps/nipreps")).status == 404
+    assert site.get(path, site.cookie(PROJECT)).body.startswith(b'"version","sessions"')
+
+
+API = f"/api/v1/projects/{PROJECT}"
+
+
+def called(asked: Site, path: str, token: str | None = None) -> Any:
+    token = token or asked.token(PROJECT)
+    reply = asked.get(f"{API}/{path}", Authorization=f"Bearer {token}")
+    assert reply.status == 200, reply
+    return json.loads(reply.body)
+
+
+def test_programs_read_the_same_tables_with_a_token(asked: Site) -> None:
+    token = asked.token(PROJECT)
+    (one, other) = called(asked, "versions", token)
+    assert (one["version"], other["version"], one["sessions"]) == ("1.1.0", "1.0.0", 100)
+    assert one["rate_low"] < one["completion_rate"] < one["rate_high"]
+    days = called(asked, "sessions?since=2026-11-10", token)
+    assert [day["start"] for day in days] == [f"2026-11-{day}" for day in range(10, 21)]
+    assert [day["sessions"] for day in days][-5:] == [66, 67, 67, 0, 0]
+    assert [day["unfinished"] for day in days] == [False] * 10 + [True]
+    (error,) = called(asked, "errors?container=apptainer", token)
+    assert (error["error_type"], error["sessions"], error["users"]) == ("OSError", 25, 5)
+    assert (error["first"], error["message"]) == ("2026-11-16", BROKEN["error_desc"])
+
+
+@pytest.mark.parametrize("by", ["day", "week", "month"])
+@pytest.mark.parametrize("only", ["", "&ci=no"])
+def test_users_are_counted_once_in_each_day_week_or_month(asked: Site, by: str, only: str) -> None:
+    rows = called(asked, f"users?since=2026-09-01&by={by}{only}")
+    seen = {row["start"]: row for row in rows if row["users"]}
+    known = 36 if only else 40
+    if by == "day":
+        assert list(seen) == ["2026-11-16", "2026-11-17", "2026-11-18"]
+        assert sum(row["sessions"] for row in seen.values()) == (180 if only else 200)
+    else:
+        (row,) = seen.values()
+        assert (row["users"], row["new"], row["returning"]) == (known, known, 0)
+        assert row["start"] == ("2026-11-16" if by == "week" else "2026-11-01")
+    assert sum(row["new"] for row in rows) == known
+
+
+def test_the_interface_is_closed_without_the_right_token(site: Site) -> None:
+    for table in ("sessions", "versions", "errors", "users"):
+        assert site.get(f"{API}/{table}").status == 401
+        for token, status in (("wrong", 401), (site.token("nipreps/nipreps"), 403)):
+            reply = site.get(f"{API}/{table}", Authorization=f"Bearer {token}")
+            assert reply.status == status
+    token = site.token(None)
+    unknown = "/api/v1/projects/nobody/nothing/users"
+    assert site.get(unknown, Authorization=f"Bearer {token}").status == 404
+    for query in ("by=year", "since=x", "since=2026-03-01&until=2026-01-01", "since=0001-01-01"):
+        reply = site.get(f"{API}/users?{query}", Authorization=f"Bearer {token}")
+        assert reply.status == 422
+    assert called(site, "versions", token) == called(site, "errors", token) == []
+    assert len(called(site, "users", token)) == 30
+
+
+def test_the_interface_is_described(site: Site) -> None:
+    paths = json.loads(site.get("/openapi.json").body)["paths"]
+    described = paths["/api/v1/projects/{owner}/{repo}/versions"]["get"]
+    names = {parameter["name"] for parameter in described["parameters"]}
+    assert names >= {"since", "until", "by", "version", "language", "error"}
+
+
+def test_what_a_spreadsheet_would_run_is_defused(open_site: Site) -> None:
+    proc = {"status": "F", "error_type": "=cmd()", "error_desc": "@SUM(1)"}
+    context = {"session_id": PEOPLE[1]}
+    assert open_site.collector.rest(wait=True, ctx=context, proc=proc).status == 200
+    table = open_site.text(f"{PAGE}/errors.csv")
+    assert '"\'=cmd()"' in table
+    assert '"\'@SUM(1)"' in table
+
+
+def test_users_are_told_over_time_and_by_what_they_run_it_on(asked: Site) -> None:
+    (link,) = {link for link in links(asked.text(PAGE)) if link.startswith(f"{PAGE}/users?")}
+    text = readable(asked.text(link))
+    assert "Users 40 Sessions of each, on average 5.0" in text
+    assert "18 Nov 2026 40 " in text
+    assert "python 3.11 40 100%" in text
+    assert "darwin 8 20.0%" in text
+    narrowed = readable(asked.text(f"{PAGE}/users?by=month&version=1.0.0"))
+    assert "1 Nov 2026 not over 20 20 0 5.0" in narrowed
+    assert "No user with these filters" in readable(asked.text(f"{PAGE}/users?version=7"))
+
+
+def test_a_period_is_compared_with_the_one_before_and_with_a_year_ago(
+    live_server: LiveServer, databases: Databases, kind: str
+) -> None:
+    ages = {"now": 1, "before": 8, "a year ago": 1 + 364}
+    failing = {"now": 30, "before": 5, "a year ago": 29}
+    sent = [
+        a_session(NOON - dt.timedelta(days=age), status="CF"[number < failing[name]])
+        for name, age in ages.items()
+        for number in range(100)
+    ]
+    with (
+        databases.fresh(kind) as database,
+        live_server.collector(
+            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
+        ) as running,
+    ):
+        for only in ("", "&platform=linux"):
+            html = Site(running).text(f"{PAGE}?period=7d{only}")
+            table = html[html.index('id="compared"') :].partition("</table>")[0]
+            assert re.findall(r"(\d+) (\d\d\.\d%) \S+(?: (fewer|no))?", readable(table)) == [
+                ("100", "70.0%", ""),
+                ("100", "95.0%", "fewer"),
+                ("100", "71.0%", "no"),
+            ]

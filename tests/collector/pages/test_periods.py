@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migas.collector.days import day_number, day_of
-from migas.collector.pages.periods import MAX_DAYS, PRESETS, STEPS, parse, query_of
+from migas.collector.days import MAX_DAYS, day_number, day_of
+from migas.collector.pages.periods import PRESETS, STEPS, parse, query_of
 
 TODAY = dt.date(2026, 11, 20)
 

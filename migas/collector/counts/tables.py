@@ -1,0 +1,244 @@
+"""A project's figures as tables, for people with a spreadsheet, a notebook or a script."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt  # noqa: TC003  FastAPI reads the annotations when it runs
+import io
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated
+from migas.collector.projects.versions import version_order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from migas.collector.counts.filters import Filter
+    from migas.collector.counts.reports import Reports
+    from migas.collector.days import Period
+
+MAX_ERRORS = 1000
+# At the beginning of any line: some programs take a field's lines apart.
+_FORMULA = re.compile(r"^(?=\s*[=+\-@\t\r\uff0b\uff0d\uff1d\uff20])", re.MULTILINE)
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsRow:
+    """How the sessions that began in a day, week or month ended.
+
+    `start` is its first day, `completion_rate` in percent of those that ended, without today;
+    None where none did. `unfinished` says that it has today in it, which is not over.
+    """
+
+    start: dt.date
+    sessions: int
+    completed: int
+    failed: int
+    suspended: int
+    running: int
+    completion_rate: float | None
+    unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """How the sessions of a version ended.
+
+    `completion_rate` is in percent of the `rated` sessions, those that ended before today;
+    `rate_low` and `rate_high` are its 95 % interval.
+    """
+
+    version: str
+    sessions: int
+    completed: int
+    failed: int
+    suspended: int
+    running: int
+    rated: int
+    completion_rate: float | None
+    rate_low: float | None
+    rate_high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """An error with which sessions failed.
+
+    `error` is its fingerprint, `first` and `last` are days since anything was counted, `mark` is
+    `new` or `back` where a release, `since`, brought it or brought it back. `message` is the
+    newest one.
+    """
+
+    error: str
+    error_type: str
+    node: str
+    users: int
+    sessions: int
+    first: dt.date | None
+    first_version: str | None
+    last: dt.date | None
+    last_version: str | None
+    mark: str
+    since: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsersRow:
+    """The users of a day, week or month, those seen for the first time, and their sessions."""
+
+    start: dt.date
+    users: int
+    new: int
+    returning: int
+    sessions: int
+    unfinished: bool
+
+
+Row = SessionsRow | VersionRow | ErrorRow | UsersRow
+
+
+class Tables:
+    """The tables of one project, of a period and the sessions of a filter.
+
+    Args:
+        reports: Where the figures come from.
+        project: `owner/repo`.
+        period: Which days, and what is counted together.
+        only: Which sessions.
+        today: The present day, which is not over.
+    """
+
+    def __init__(
+        self, reports: Reports, project: str, period: Period, only: Filter, today: dt.date
+    ) -> None:
+        self._reports = reports
+        self._asked = (project, period, only)
+        self._period = period
+        self._today = today
+
+    async def sessions(self) -> list[SessionsRow]:
+        """Sessions by the day, week or month they began; none is left out."""
+        usage = await self._reports.usage(*self._asked)
+        every, finished = (
+            outcomes_by((self._period.bucket(row.day), row.status, row.sessions) for row in rows)
+            for rows in (usage, [row for row in usage if row.day < self._today])
+        )
+        return [
+            SessionsRow(
+                start,
+                *_numbers(every.get(start, Outcomes())),
+                _rounded(finished.get(start, Outcomes()).rate),
+                self._is_open(start),
+            )
+            for start in self._period.buckets()
+        ]
+
+    async def versions(self) -> list[VersionRow]:
+        """Sessions by version, the newest first."""
+        usage = await self._reports.usage(*self._asked)
+        every, finished = (
+            outcomes_by((row.version, row.status, row.sessions) for row in rows)
+            for rows in (usage, rated(usage, self._today))
+        )
+        found = []
+        for version in sorted(every, key=version_order, reverse=True):
+            ended = finished.get(version, Outcomes())
+            low, high = ended.interval or (None, None)
+            numbers = _numbers(every[version])
+            rates = (_rounded(ended.rate), _rounded(low), _rounded(high))
+            found.append(VersionRow(version, *numbers, ended.ended, *rates))
+        return found
+
+    async def errors(self) -> list[ErrorRow]:
+        """Errors, those that hit most users first."""
+        found = await self._reports.errors(*self._asked, MAX_ERRORS)
+        rows = []
+        for error in found:
+            first, last, mark, since = error.history
+            rows.append(
+                ErrorRow(
+                    error=error.name,
+                    error_type=error.error_type,
+                    node=error.node,
+                    users=error.users,
+                    sessions=error.sessions,
+                    first=first and first.day,
+                    first_version=first and first.version,
+                    last=last and last.day,
+                    last_version=last and last.version,
+                    mark=mark,
+                    since=since,
+                    message=error.message,
+                )
+            )
+        return rows
+
+    async def users(self) -> list[UsersRow]:
+        """Users by the day, week or month; none is left out."""
+        found = await self._reports.users_over_time(*self._asked)
+        rows = []
+        for start in self._period.buckets():
+            users, new, sessions = found.get(start, (0, 0, 0))
+            new = min(new, users)
+            rows.append(UsersRow(start, users, new, users - new, sessions, self._is_open(start)))
+        return rows
+
+    def _is_open(self, start: dt.date) -> bool:
+        return self._period.bucket(self._today) == start
+
+
+NAMES = ("sessions", "versions", "errors", "users")
+ROWS: dict[str, type[Row]] = {
+    "sessions": SessionsRow,
+    "versions": VersionRow,
+    "errors": ErrorRow,
+    "users": UsersRow,
+}
+"""What each table of `Tables` has in a row."""
+
+
+def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows as JSON has them: days are texts like 2026-01-31."""
+    return [
+        {
+            name: value.isoformat() if hasattr(value, "isoformat") else value
+            for name, value in asdict(row).items()
+        }
+        for row in rows
+    ]
+
+
+def as_csv(name: str, rows: Sequence[Row]) -> str:
+    """A table as CSV with a heading, every field in quotation marks."""
+    out = io.StringIO()
+    table = csv.writer(out, quoting=csv.QUOTE_ALL)
+    table.writerow([field.name for field in fields(ROWS[name])])
+    table.writerows([csv_cell(value) for value in row.values()] for row in plain(rows))
+    return out.getvalue()
+
+
+def csv_cell(value: object) -> object:
+    """A value in CSV, for strangers' texts: no formula is run, and nothing steers a terminal."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _FORMULA.sub("'", _STEERING.sub(lambda found: ascii(found[0])[1:-1], value))
+    return value
+
+
+def _numbers(outcomes: Outcomes) -> tuple[int, int, int, int, int]:
+    return (
+        outcomes.total,
+        outcomes.completed,
+        outcomes.failed,
+        outcomes.suspended,
+        outcomes.running,
+    )
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 2)
