@@ -66,7 +66,8 @@ HOUSE = """
     collector.admin.stdout collector.admin
     collector.server.serve
     collector.app
-    collector.server.upkeep collector.server.workers collector.server.slow_clients
+    collector.server.access_log collector.server.upkeep collector.server.workers
+    collector.server.slow_clients
     collector.server.package_index collector.server
     collector.pages
     collector.pages.views collector.pages.refusals
@@ -75,8 +76,8 @@ HOUSE = """
     collector.pages.figures
     collector.pages.periods collector.pages.origin collector.pages.words
     collector.http.administration collector.http.fast_path collector.http.rate_limit
-    collector.http.usage
-    collector.http.graphql collector.http.rest collector.http.health
+    collector.http.usage collector.http.metrics
+    collector.http.graphql collector.http.rest collector.http.health collector.http.exchanges
     collector.http.access collector.http.graphql_types collector.http.middleware collector.http
     collector.collector
     collector.ingestion.ingestion
@@ -92,7 +93,7 @@ HOUSE = """
     collector.tokens collector.projects.projects
     collector.projects.names collector.projects.versions collector.projects
     collector.database.request_counts
-    collector.database.connections collector.database.breaker
+    collector.database.connections collector.database.breaker collector.database.size
     collector.database.engine collector.database.json_rows collector.database.outage
     collector.database.statements collector.database.tables collector.database
     collector.clock

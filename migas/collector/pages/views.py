@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotations
 from starlette.responses import Response
 
-from migas.collector.http.access import collector_of
+from migas.collector.http.access import collector_of, is_local
 from migas.collector.http.middleware import route_path
 from migas.collector.pages import figures, origin, periods, signin
 from migas.collector.pages.chart import chart_data
@@ -113,11 +113,7 @@ async def _visitor(request: Request) -> _Visitor | None:
     access = await signin.access_of(request, collector)
     if access is not None:
         return _Visitor(access)
-    return (
-        _Visitor(None)
-        if collector.projects.open_registration and origin.is_local(request)
-        else None
-    )
+    return _Visitor(None) if collector.projects.open_registration and is_local(request) else None
 
 
 def _ask_to_sign_in(request: Request) -> Response:
