@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -19,6 +20,8 @@ from migas.collector.http.access import access_of, collector_of, is_local
 from migas.collector.ingestion.ingestion import Watch
 
 if TYPE_CHECKING:
+    from prometheus_client import Counter
+
     from migas.collector.database.size import Size
     from migas.collector.http.exchanges import Exchange
 
@@ -27,6 +30,9 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 DEADLINE = 5.0
 """Seconds that the database has to tell its size; without it the other numbers are told."""
+
+TELL_SECONDS = 0.05
+"""While it is not empty the queue's length is told no more often: each time costs a counter's."""
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -39,6 +45,9 @@ class Metrics(Watch):
     def __init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+        self._answers: dict[tuple[str | None, int | None, bool], Counter] = {}
+        self._waiting = 0
+        self._told = 0.0
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "migas_requests",
@@ -72,12 +81,21 @@ class Metrics(Watch):
 
     def answered(self, exchange: Exchange) -> None:
         """Count a request."""
-        answer = "errors" if exchange.has_errors else str(exchange.status or "none")
-        self._requests.labels(exchange.path or "other", answer).inc()
+        key = exchange.path, exchange.status, exchange.has_errors
+        counter = self._answers.get(key)
+        if counter is None:
+            answer = "errors" if exchange.has_errors else str(exchange.status or "none")
+            counter = self._requests.labels(exchange.path or "other", answer)
+            self._answers[key] = counter
+        counter.inc()
 
     def waits(self, change: int) -> None:
         """Count a breadcrumb into the queue, or out of it."""
-        self._queue.inc(change)
+        self._waiting += change
+        now = time.monotonic()
+        if not self._waiting or now > self._told + TELL_SECONDS:
+            self._told = now
+            self._queue.set(self._waiting)
 
     def wrote(self, seconds: float, **numbers: int) -> None:
         """Count a batch and what became of it."""
