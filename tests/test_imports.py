@@ -70,7 +70,8 @@ HOUSE = """
     collector.admin.stdout collector.admin
     collector.server.serve
     collector.app
-    collector.server.upkeep collector.server.workers collector.server.slow_clients
+    collector.server.access_log collector.server.upkeep collector.server.workers
+    collector.server.slow_clients
     collector.server.package_index collector.server
     collector.pages
     collector.pages.views collector.pages.refusals
@@ -79,10 +80,10 @@ HOUSE = """
     collector.pages.address collector.pages.figures
     collector.pages.periods collector.pages.origin collector.pages.words
     collector.http.administration collector.http.rate_limit
-    collector.http.tables collector.http.usage
+    collector.http.tables collector.http.usage collector.http.metrics
     collector.http.graphql collector.http.rest collector.http.health
     collector.http.documents
-    collector.http.resolvers
+    collector.http.resolvers collector.http.exchanges
     collector.http.access collector.http.middleware collector.http
     collector.collector
     collector.ingestion.ingestion
@@ -104,7 +105,7 @@ HOUSE = """
     collector.tokens collector.projects.projects
     collector.projects.names collector.projects.versions collector.projects
     collector.database.request_counts
-    collector.database.connections collector.database.breaker
+    collector.database.connections collector.database.breaker collector.database.size
     collector.database.engine collector.database.json_rows collector.database.outage
     collector.database.statements collector.database.tables collector.database
     collector.clock

@@ -12,15 +12,20 @@ from starlette.routing import Route
 
 import migas
 from migas.collector import pages
-from migas.collector.http import administration, graphql, health, rest, tables, usage
+from migas.collector.http import administration, graphql, health, metrics, rest, tables, usage
 from migas.collector.http.access import UnauthorizedError
+from migas.collector.http.exchanges import Exchanges
+from migas.collector.http.metrics import Metrics
 from migas.collector.http.middleware import BodyLimit, RootPath, SignedAnswers, ToldTiming
 from migas.collector.http.rate_limit import RateLimit
 from migas.collector.pages.refusals import RefusalPages
 from migas.message.breadcrumb import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from migas.collector.collector import Collector
+    from migas.collector.http.exchanges import Exchange
     from migas.collector.http.rate_limit import RateLimiter
 
 _ROUTERS = (
@@ -29,22 +34,29 @@ _ROUTERS = (
     tables.router,
     administration.router,
     health.router,
+    metrics.router,
     pages.router,
 )
 
-OWN_PATHS = frozenset(
-    path.split("/")[1]
-    for path in (
+_PATHS = frozenset(
+    [
         graphql.PATH,
         *(route.path for router in _ROUTERS for route in router.routes if isinstance(route, Route)),
-    )
+    ]
 )
+_PLAIN_PATHS = frozenset(path for path in _PATHS if "{" not in path)
+
+OWN_PATHS = frozenset(path.split("/")[1] for path in _PATHS)
 """How the paths of what is served begin. None of them may be the beginning of a root path: nobody
 could tell whether a proxy has taken that away."""
 
 
 def create_app(
-    collector: Collector, limiter: RateLimiter | None = None, *, root_path: str = ""
+    collector: Collector,
+    limiter: RateLimiter | None = None,
+    *,
+    root_path: str = "",
+    access_log: Callable[[Exchange], None] | None = None,
 ) -> FastAPI:
     """Build the application over an open collector; its opener closes it afterwards.
 
@@ -52,6 +64,7 @@ def create_app(
         collector: What is served.
         limiter: Counts the requests of each address; none are counted without it.
         root_path: The path of a shared host below which all this is, without a slash at its end.
+        access_log: Is told of every request.
 
     Returns:
         An application with every way in and out.
@@ -71,6 +84,13 @@ def create_app(
     app.add_middleware(RateLimit)
     app.add_middleware(SignedAnswers, signature=f"migas@{migas.__version__}")
     app.add_middleware(RefusalPages)
+    app.state.metrics = Metrics()
+
+    def count(exchange: Exchange) -> None:
+        app.state.metrics.answered(exchange)
+
+    observers = [count] if access_log is None else [count, access_log]
+    app.add_middleware(Exchanges, paths=_PLAIN_PATHS, observers=observers)
     app.add_middleware(RootPath, root=root_path)
     return app
 

@@ -16,6 +16,7 @@ import uvicorn
 
 from migas.collector.app import create_app
 from migas.collector.collector import Collector
+from migas.collector.http.metrics import Metrics
 from migas.collector.http.rate_limit import RateLimiter
 from migas.collector.server.serve import AnnouncedServer
 from migas.collector.server.slow_clients import SlowClientProtocol
@@ -163,6 +164,8 @@ class LiveServer:
             if prepare is not None:
                 await prepare(collector)
             self._app.state.collector = collector
+            self.metrics = self._app.state.metrics = Metrics()  # each test counts from 0
+            collector.ingestion.watch = self.metrics
             self._app.state.limiter = limit and RateLimiter(
                 collector.connections, collector.clock, limit
             )

@@ -53,6 +53,11 @@ def register(subparsers: Subparsers) -> None:
         help="proxies whose X-Forwarded-For is believed, as in 127.0.0.1",
     )
     serve.add_argument(
+        "--access-log",
+        action="store_true",
+        help="write a line of JSON to stdout for each request; no address is in it",
+    )
+    serve.add_argument(
         "--root-path",
         default="",
         metavar="PATH",

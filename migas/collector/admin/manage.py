@@ -75,6 +75,7 @@ def serve(options: Namespace) -> Answer:
         if options.retain is None
         else _number(options.retain.removesuffix("d"), 1, 36500, "number of days"),
         package_index=options.package_index,
+        access_log=options.access_log,
         root_path=options.root_path.removesuffix("/"),
     )
 

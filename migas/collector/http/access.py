@@ -1,8 +1,10 @@
-"""Which collector a request is for, which token it brings, and what that one opens."""
+"""Which collector a request is for, where it comes from, and what its token opens."""
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,6 +13,17 @@ if TYPE_CHECKING:
 
     from migas.collector.collector import Collector
     from migas.collector.tokens import Access, Tokens
+
+
+_OF_PROXIES = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+)
+"""What a proxy says of itself or of whom it speaks for; who stands behind it may be anywhere."""
 
 
 class UnauthorizedError(Exception):
@@ -41,3 +54,34 @@ def collector_of(request: Request) -> Collector:
     """The collector that answers a request."""
     collector: Collector = request.app.state.collector
     return collector
+
+
+def is_local(request: Request) -> bool:
+    """Whether a request comes from this machine and was addressed to it by a loopback name.
+
+    The name matters as well: a stranger's site may have its own name resolve to 127.0.0.1, and
+    its scripts would then read these pages as if they were its own.
+    """
+    client = request.client.host if request.client else ""
+    host, _port = host_and_port(request.headers.get("host", ""))
+    return (
+        _is_loopback(client)
+        and (host == "localhost" or _is_loopback(host))
+        and not any(name in request.headers for name in _OF_PROXIES)
+    )
+
+
+def host_and_port(netloc: str) -> tuple[str, int | None]:
+    """A host, in small letters and without brackets, and its port."""
+    try:
+        parts = urlsplit(f"//{netloc}")
+        return parts.hostname or "", parts.port
+    except ValueError:
+        return "", None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger("migas.collector")
 
 
+class Watch:
+    """Hears of what is written; this one does nothing with it."""
+
+    def waits(self, change: int) -> None:
+        """A breadcrumb waits to be committed (1), or does so no more (-1)."""
+
+    def wrote(self, seconds: float, **numbers: int) -> None:
+        """A batch took so long; so many breadcrumbs were `stored`, `refused` or have `failed`."""
+
+
 class Ingestion:
     """The way into one database.
 
@@ -37,11 +48,15 @@ class Ingestion:
         clock: Tells the second that breadcrumbs are stamped with.
         projects: Whose breadcrumbs are taken.
         ledger: Counts them.
+
+    Attributes:
+        watch: Hears of what is written.
     """
 
     def __init__(
         self, connections: Connections, clock: Clock, projects: Projects, ledger: Ledger
     ) -> None:
+        self.watch = Watch()
         self._connections = connections
         self._clock = clock
         self._projects = projects
@@ -58,10 +73,13 @@ class Ingestion:
         Raises:
             NotStoredError: The database did not commit it.
         """
+        self.watch.waits(1)
         try:
             return await self._writer.submit(crumb.timed(TOLD.get()))
         except (SQLAlchemyError, OSError) as error:
             raise NotStoredError from error
+        finally:
+            self.watch.waits(-1)
 
     async def close(self) -> None:
         """Write what was handed in so far. Nothing may be recorded afterwards."""
@@ -69,13 +87,19 @@ class Ingestion:
 
     async def _commit(self, batch: Sequence[Crumb]) -> list[Release | None]:
         """Write breadcrumbs in one transaction, those of registered projects, and say which."""
+        began = time.perf_counter()
         try:
-            return await self._connections.transact(partial(self._write, batch))
+            results = await self._connections.transact(partial(self._write, batch))
         except (SQLAlchemyError, OSError) as error:
             trace = None if is_outage(error) else error
             message = "a batch of %d breadcrumbs was not stored: %s"
             _log.error(message, len(batch), cause(error), exc_info=trace)
+            self.watch.wrote(time.perf_counter() - began, failed=len(batch))
             raise
+        refused = results.count(None)
+        seconds = time.perf_counter() - began
+        self.watch.wrote(seconds, stored=len(batch) - refused, refused=refused)
+        return results
 
     async def _write(
         self, batch: Sequence[Crumb], connection: AsyncConnection

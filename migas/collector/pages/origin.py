@@ -1,11 +1,12 @@
-"""Whom a page lets in, and which forms it believes: questions about where a request comes from."""
+"""Which forms a page believes, and where it sends a browser afterwards."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
+
+from migas.collector.http.access import host_and_port
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -16,38 +17,13 @@ _NEXT = re.compile(
 )
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-_OF_PROXIES = (
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-)
-"""What a proxy says of itself or of whom it speaks for; who stands behind it may be anywhere."""
-
-
-def is_local(request: Request) -> bool:
-    """Whether a request comes from this machine and was addressed to it by a loopback name.
-
-    The name matters as well: a stranger's site may have its own name resolve to 127.0.0.1, and
-    its scripts would then read these pages as if they were its own.
-    """
-    client = request.client.host if request.client else ""
-    host, _port = _split(request.headers.get("host", ""))
-    return (
-        _is_loopback(client)
-        and (host == "localhost" or _is_loopback(host))
-        and not any(name in request.headers for name in _OF_PROXIES)
-    )
-
 
 def is_same_origin(request: Request) -> bool:
     """Whether a form was sent by a page of ours, as far as a browser says; if it does not, no."""
     scheme, _, name = request.headers.get("origin", "").partition("://")
     default = _DEFAULT_PORTS.get(scheme)
-    ours = _split(request.headers.get("host", ""))
-    theirs = _split(name)
+    ours = host_and_port(request.headers.get("host", ""))
+    theirs = host_and_port(name)
     site = request.headers.get("sec-fetch-site", "same-origin")
     return (
         default is not None
@@ -71,19 +47,3 @@ async def form(request: Request) -> dict[str, str]:
 def next_page(address: str | None) -> str:
     """Where to go after signing in: a page of ours, whatever an address says."""
     return address if address and _NEXT.fullmatch(address) else "/"
-
-
-def _split(netloc: str) -> tuple[str, int | None]:
-    """A host, in small letters and without brackets, and its port."""
-    try:
-        parts = urlsplit(f"//{netloc}")
-        return parts.hostname or "", parts.port
-    except ValueError:
-        return "", None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

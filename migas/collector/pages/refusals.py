@@ -41,7 +41,7 @@ class RefusalPages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request as ASGI has it."""
-        if scope["type"] != "http" or "text/html" not in Headers(scope=scope).get("accept", ""):
+        if scope["type"] != "http" or not _is_of_browser(scope):
             await self._app(scope, receive, send)
             return
         replaced = False
@@ -66,6 +66,10 @@ class RefusalPages:
                 await send(message)
 
         await self._app(scope, receive, page_send)
+
+
+def _is_of_browser(scope: Scope) -> bool:
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 def _is_bare_refusal(message: Message) -> bool:

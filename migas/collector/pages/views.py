@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from migas.collector.counts import tables
 from migas.collector.counts.filters import Filter, error_number
-from migas.collector.http.access import collector_of
+from migas.collector.http.access import collector_of, is_local
 from migas.collector.http.middleware import root_path, route_path
 from migas.collector.pages import figures, origin, periods, signin
 from migas.collector.pages.address import Address
@@ -190,11 +190,7 @@ async def _visitor(request: Request) -> _Visitor | None:
     access = await signin.access_of(request, collector)
     if access is not None:
         return _Visitor(access)
-    return (
-        _Visitor(None)
-        if collector.projects.open_registration and origin.is_local(request)
-        else None
-    )
+    return _Visitor(None) if collector.projects.open_registration and is_local(request) else None
 
 
 def _ask_to_sign_in(request: Request) -> Response:

@@ -6,11 +6,13 @@ import asyncio
 import gc
 import ipaddress
 import logging
+import os
 import re
 import signal
 import socket
 import ssl
 import sys
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +23,10 @@ import uvicorn
 from migas.collector.app import OWN_PATHS, create_app
 from migas.collector.collector import Collector
 from migas.collector.errors import CollectorError
+from migas.collector.http.metrics import SHARED_FOLDER, forget_worker
 from migas.collector.http.rate_limit import LIMIT, RateLimiter
 from migas.collector.server import upkeep, workers
+from migas.collector.server.access_log import AccessLog
 from migas.collector.server.slow_clients import SlowClientProtocol
 
 if TYPE_CHECKING:
@@ -56,6 +60,7 @@ class Settings:
         retain_days: Breadcrumbs of sessions that began longer ago are deleted; None keeps all.
         package_index: Where the newest versions of packages are read; None asks no index.
         root_path: The path of a shared host below which the collector is, as in `/migas`.
+        access_log: Whether a line is written to stdout for each request.
     """
 
     database: str
@@ -70,6 +75,7 @@ class Settings:
     retain_days: int | None = None
     package_index: str | None = None
     root_path: str = ""
+    access_log: bool = False
 
 
 class AnnouncedServer(uvicorn.Server):
@@ -108,6 +114,7 @@ def serve(settings: Settings, announce: Callable[[str, str], None]) -> None:
         description = asyncio.run(_prepare(settings))
         ready = partial(announce, _url(settings, listener), description)
         logging.getLogger("migas.collector").addHandler(logging.StreamHandler())
+        os.environ.pop(SHARED_FOLDER, None)
         if settings.workers == 1:
             _run(settings, listener, ready, first=True)
             return
@@ -115,7 +122,9 @@ def serve(settings: Settings, announce: Callable[[str, str], None]) -> None:
         def work(number: int, worker_ready: Callable[[], None]) -> None:
             _run(settings, listener, worker_ready, first=number == 0)
 
-        workers.supervise(settings.workers, work, ready, patience=GRACE + 5)
+        with tempfile.TemporaryDirectory(prefix="migas-metrics-") as folder:
+            os.environ[SHARED_FOLDER] = folder
+            workers.supervise(settings.workers, work, ready, forget_worker, patience=GRACE + 5)
 
 
 def _check(settings: Settings) -> None:
@@ -204,7 +213,14 @@ async def _serve(
             if settings.limit
             else None
         )
-        app = create_app(collector, limiter, root_path=settings.root_path)
+        log = AccessLog()
+        app = create_app(
+            collector,
+            limiter,
+            root_path=settings.root_path,
+            access_log=log.write if settings.access_log else None,
+        )
+        collector.ingestion.watch = app.state.metrics
         server = AnnouncedServer(_config(settings, app), announce)
         _prepare_interpreter()
         tidying = asyncio.create_task(
@@ -214,6 +230,7 @@ async def _serve(
         )
         _stop_on_signals(server)
         await server.serve(sockets=[listener])
+        log.close()
         tidying.cancel()
         with suppress(asyncio.CancelledError):
             await tidying

@@ -27,7 +27,13 @@ PAUSE = 1.0
 _log = logging.getLogger("migas.collector")
 
 
-def supervise(number: int, work: Work, announce: Callable[[], None], patience: float) -> None:
+def supervise(
+    number: int,
+    work: Work,
+    announce: Callable[[], None],
+    mourn: Callable[[int], None],
+    patience: float,
+) -> None:
     """Run workers until SIGTERM or SIGINT, and replace those that end by themselves.
 
     Args:
@@ -35,6 +41,7 @@ def supervise(number: int, work: Work, announce: Callable[[], None], patience: f
         work: What each of them does, given its number from 0 and what to call when it is ready.
             It returns when the process gets SIGTERM.
         announce: Called once, when all of them are ready.
+        mourn: Called with the id of each process that ended by itself.
         patience: Seconds that a worker has to end before it is killed.
 
     Raises:
@@ -62,6 +69,7 @@ def supervise(number: int, work: Work, announce: Callable[[], None], patience: f
                     _log.error("worker %d is started again in a while: %s", index, error)
             for process in _ended(processes):
                 missing.append(processes.pop(process))
+                mourn(process)
                 _log.error("worker %d ended by itself and is replaced", missing[-1])
     finally:
         _stop(processes, patience)
