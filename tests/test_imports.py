@@ -90,7 +90,7 @@ HOUSE = """
     collector.migrations.versions.step_0002_sessions collector.migrations
     collector.counts.rebuild
     collector.counts.sessions collector.counts
-    collector.tokens collector.projects.projects
+    collector.tokens collector.projects.projects collector.projects.moves
     collector.projects.names collector.projects.versions collector.projects
     collector.database.request_counts
     collector.database.connections collector.database.breaker collector.database.size
