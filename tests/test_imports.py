@@ -102,7 +102,7 @@ HOUSE = """
     collector.counts.comparison
     collector.counts.outcomes
     collector.counts.chance collector.counts.fingerprint collector.counts.sessions collector.counts
-    collector.tokens collector.projects.projects
+    collector.tokens collector.projects.projects collector.projects.moves
     collector.projects.names collector.projects.versions collector.projects
     collector.database.request_counts
     collector.database.connections collector.database.breaker collector.database.size

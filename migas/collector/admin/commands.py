@@ -81,25 +81,7 @@ def register(subparsers: Subparsers) -> None:
         "see `migas project package`",
     )
 
-    project = _group(subparsers, "project", "the projects that your server knows")
-    add = project("add", "take breadcrumbs of a project")
-    add.add_argument("projects", nargs="+", metavar="owner/repo")
-    project("list", "show projects, newest versions and flagged ones")
-    release = project("release", "say which version of a project is the newest")
-    release.add_argument("project", metavar="owner/repo")
-    release.add_argument("version", help="the newest version, as in 1.2.0")
-    release.add_argument(
-        "--flag",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="VERSION",
-        help="a version that should no longer be used",
-    )
-    package = project("package", "say what a package index calls a project")
-    package.add_argument("project", metavar="owner/repo")
-    package.add_argument("package", nargs="?", help="its name there; none without it")
-
+    _register_projects(subparsers)
     token = _group(subparsers, "token", "who may read your server")
     issue = token("issue", "make a token, and show it this once")
     reads = issue.add_mutually_exclusive_group(required=True)
@@ -127,6 +109,33 @@ def register(subparsers: Subparsers) -> None:
     export = database("export", "write breadcrumbs to stdout as CSV, or as JSON line by line")
     export.add_argument("--project", metavar="owner/repo", help="only those of this one")
     export.add_argument("--since", metavar="YYYY-MM-DD", help="only those of this day and later")
+
+
+def _register_projects(subparsers: Subparsers) -> None:
+    project = _group(subparsers, "project", "the projects that your server knows")
+    add = project("add", "take breadcrumbs of a project")
+    add.add_argument("projects", nargs="+", metavar="owner/repo")
+    project("list", "show projects, newest versions and flagged ones; with --json more")
+    remove = project("remove", "take no more breadcrumbs of a project, and delete all it has")
+    remove.add_argument("project", metavar="owner/repo")
+    remove.add_argument("--yes", action="store_true", help="delete its breadcrumbs, too")
+    rename = project("rename", "give a project, and all it has, another name")
+    rename.add_argument("project", metavar="owner/repo")
+    rename.add_argument("new", metavar="owner/new", help="its name from now on")
+    release = project("release", "say which version of a project is the newest")
+    release.add_argument("project", metavar="owner/repo")
+    release.add_argument("version", help="the newest version, as in 1.2.0")
+    release.add_argument(
+        "--flag",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="VERSION",
+        help="a version that should no longer be used",
+    )
+    package = project("package", "say what a package index calls a project")
+    package.add_argument("project", metavar="owner/repo")
+    package.add_argument("package", nargs="?", help="its name there; none without it")
 
 
 def _group(

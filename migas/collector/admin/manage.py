@@ -15,6 +15,7 @@ import sys
 from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from migas.collector.admin.export import export
@@ -29,7 +30,9 @@ from migas.collector.days import DEFAULT_DAYS, Period, mistake_in, moment
 from migas.collector.errors import CollectorError
 from migas.collector.ingestion.crumb import is_storable
 from migas.collector.migrations.migrate import upgrade_url
+from migas.collector.projects.moves import breadcrumbs_of, facts, has_rows, rename_rows, unregister
 from migas.collector.projects.names import is_project_name
+from migas.collector.projects.projects import MEMORY_SECONDS
 from migas.collector.projects.versions import strict_version
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ Answer: TypeAlias = tuple[Any, str]
 _MAX_CELL = 60
 _TABLES: dict[str, tuple[str, Any]] = {"version": ("versions", "day"), "error": ("errors", "day")}
 
+_TIMES = ("registered", "first", "last")
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
@@ -94,19 +98,33 @@ async def project_add(database: str, projects: Sequence[str]) -> Answer:
     for name in projects:
         _check_name(name)
     async with Collector.open(database) as collector:
+        known = await collector.projects.names()
         await collector.projects.register(projects)
-    return {"projects": projects}, ""
+    lines = [
+        f"{name} was registered already" if name in known else f"{name} is registered"
+        for name in projects
+    ]
+    new = [name for name in projects if name not in known]
+    return {"projects": projects, "new": new}, "\n".join(lines)
 
 
 @action
-async def project_list(database: str) -> Answer:
-    """The registered projects: names, newest versions and flagged ones, as far as known."""
+async def project_list(database: str, json: bool) -> Answer:
+    """The registered projects: names, newest versions and flagged ones; for JSON all there is."""
     async with _opened(database) as collector:
         releases = await collector.projects.releases(names := await collector.projects.names())
+        known: dict[str, dict[str, Any]] = {}
+        if json:
+            async with collector.connections.reading() as connection:
+                known = await facts(connection)
     told, lines = [], []
     for name in names:
         newest, flagged = releases[name].named, releases[name].flagged
         told.append({"project": name, "latest": newest or None, "flagged": flagged})
+        told[-1] |= {
+            fact: moment(value).isoformat() if value and fact in _TIMES else value
+            for fact, value in known.get(name, {}).items()
+        }
         flags = f"  flagged: {', '.join(flagged)}" if flagged else ""
         lines.append(f"{name}  {newest}{flags}" if newest else name)
     return {"projects": told}, "\n".join(lines)
@@ -118,7 +136,10 @@ async def project_release(database: str, project: str, version: str, flag: Seque
     newest, *flagged = [_version(text) for text in (version, *flag)]
     async with _opened(database, project) as collector:
         await collector.projects.set_release(project, newest, flagged)
-    return {"project": project, "latest": newest, "flagged": flagged}, ""
+    text = f"{project}: {newest} is the newest version"
+    if flagged:
+        text += f"; flagged from now on: {', '.join(flagged)}"
+    return {"project": project, "latest": newest, "flagged": flagged}, text
 
 
 @action
@@ -128,7 +149,50 @@ async def project_package(database: str, project: str, package: str | None) -> A
         raise CollectorError(f"{package!r} is no name of a package: write one like fmriprep")
     async with _opened(database, project) as collector:
         await collector.projects.set_package(project, package)
-    return {"project": project, "package": package}, ""
+    text = f"{project} is called {package} in the package index"
+    if package is None:
+        text = f"no package index is asked for {project}"
+    return {"project": project, "package": package}, text
+
+
+@action
+async def project_remove(database: str, project: str, yes: bool) -> Answer:
+    """Take no more breadcrumbs of a project, and delete all it has, tokens included."""
+    async with _opened_for_move(database, project) as collector:
+        async with collector.connections.reading() as connection:
+            number = await breadcrumbs_of(connection, project)
+        if number and not yes:
+            raise CollectorError(
+                f"{project} has {number:,} breadcrumbs, which go with it: say so with --yes"
+            )
+        await collector.connections.transact(partial(unregister, project))
+        await asyncio.sleep(MEMORY_SECONDS)
+        removed = await collector.removal.forget_project(project)
+    text = (
+        f"{project} is removed with all it had; breadcrumbs: {removed.breadcrumbs:,}, "
+        f"users whom no other project knows: {removed.users:,}"
+    )
+    return {"project": project} | removed._asdict(), text
+
+
+@action
+async def project_rename(database: str, project: str, new: str) -> Answer:
+    """Give a project, and all it has, another name, which has nothing yet."""
+    _check_name(new)
+    async with _opened_for_move(database, project) as collector:
+        async with collector.connections.reading() as connection:
+            if await has_rows(connection, new):
+                raise CollectorError(f"there is something under the name {new} already")
+        transact = collector.connections.transact
+        registration = await transact(partial(unregister, project))
+        await asyncio.sleep(MEMORY_SECONDS)
+        registration = registration or {"registered": collector.clock.now()}
+        number = await transact(partial(rename_rows, project, new, registration))
+    text = (
+        f"{project} is called {new} from now on, and so are its {number:,} breadcrumbs;"
+        f" what still comes as {project} is refused"
+    )
+    return {"project": new, "was": project, "breadcrumbs": number}, text
 
 
 @action
@@ -155,7 +219,7 @@ async def token_revoke(database: str, token: str) -> Answer:
     async with _opened(database) as collector:
         if not await collector.tokens.revoke(token):
             raise CollectorError("there is no such token: `migas token list` shows their ids")
-    return {"revoked": True}, ""
+    return {"revoked": True}, "the token is revoked, and opens nothing any more"
 
 
 @action
@@ -236,6 +300,21 @@ async def _opened(database: str, project: str | None = None) -> AsyncIterator[Co
                 f"{project} is not registered in {collector.description}: "
                 f"run `migas project add {project}` first"
             )
+        yield collector
+
+
+@asynccontextmanager
+async def _opened_for_move(database: str, project: str) -> AsyncIterator[Collector]:
+    """A database in which a project has something: one that was interrupted may be the rest.
+
+    Other processes may take breadcrumbs of a project for `MEMORY_SECONDS` after it was registered
+    no more. Whatever comes in this time shall go with the rest.
+    """
+    _check_name(project)
+    async with _opened(database) as collector:
+        async with collector.connections.reading() as connection:
+            if not await has_rows(connection, project):
+                raise CollectorError(f"there is nothing under the name {project}")
         yield collector
 
 

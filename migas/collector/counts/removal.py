@@ -1,4 +1,4 @@
-"""Deleting breadcrumbs, so that counts are afterwards what the others say: a person's, or old ones.
+"""Deleting breadcrumbs: a person's, a project's, old ones. Counts are then what the others say.
 
 A limited number of breadcrumbs at a time, each time in a transaction of its own: no writer
 waits long. Tables are locked in the order in which `Recorder` and `Ledger` lock them.
@@ -18,6 +18,7 @@ from migas.collector.counts.sessions import Session, anonymous_day, differences
 from migas.collector.database.json_rows import among, insert_rows, packed
 from migas.collector.database.tables import crumbs, project_users, sessions, users
 from migas.collector.days import SECONDS_A_DAY
+from migas.collector.projects.moves import delete_rows, delete_some
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -86,10 +87,24 @@ class Removal:
             removed += number
             if is_done:
                 break
+        return Removed(removed, await self._forget_all_absent())
+
+    async def forget_project(self, project: str) -> Removed:
+        """Delete all that a project has, which is registered no more, and users without another.
+
+        Its counts stay until all breadcrumbs are gone, so whoever interrupts this does it again.
+        """
+        removed = 0
+        while number := await self._in_turn(partial(delete_some, project)):
+            removed += number
+        await self._in_turn(partial(delete_rows, project))
+        return Removed(removed, await self._forget_all_absent())
+
+    async def _forget_all_absent(self) -> int:
         absent = 0
         while number := await self._in_turn(_forget_absent):
             absent += number
-        return Removed(removed, absent)
+        return absent
 
     async def _in_turn(self, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
         """Do work in a transaction beside which no other one deletes breadcrumbs."""

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 
+from migas.collector.database.tables import metadata
 from migas.collector.migrations.migrate import HEAD
 from tests.collector.command_line import assert_refused, started
 from tests.collector.counts.test_sessions import record
@@ -31,10 +32,12 @@ PROJECT = "owner/repo"
 
 def test_projects_and_releases_are_listed(run: Run, tmp_path: Path) -> None:
     db = ["--db", f"sqlite:///{tmp_path}/db.sqlite"]
-    assert run("project", "add", PROJECT, "other/one", *db).returncode == 0
-    assert run("project", "add", PROJECT, *db).returncode == 0
+    done = run("project", "add", PROJECT, "other/one", *db)
+    assert done.stdout == f"{PROJECT} is registered\nother/one is registered\n"
+    assert run("project", "add", PROJECT, *db).stdout == f"{PROJECT} was registered already\n"
     done = run("project", "release", PROJECT, "v1.2.0", "--flag", "1.1", "--flag", "1.0", *db)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    said = f"{PROJECT}: 1.2.0 is the newest version; flagged from now on: 1.1, 1.0\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
 
     done = run("project", "list", *db)
     assert done.stdout.splitlines() == ["owner/repo  1.2.0  flagged: 1.0, 1.1", "other/one"]
@@ -189,11 +192,14 @@ def test_each_command_tells_its_result_as_json(run: Run, database: Database) -> 
         assert (done.returncode, done.stderr) == (0, "")
         return json.loads(done.stdout)
 
-    assert told("project", "add", PROJECT, "other/one") == {"projects": [PROJECT, "other/one"]}
+    both = [PROJECT, "other/one"]
+    assert told("project", "add", *both) == {"projects": both, "new": both}
     released = {"project": PROJECT, "latest": "1.2.0", "flagged": ["1.0"]}
     assert told("project", "release", PROJECT, "v1.2.0", "--flag", "1.0") == released
     other = {"project": "other/one", "latest": None, "flagged": []}
-    assert told("project", "list") == {"projects": [released, other]}
+    listed = told("project", "list")["projects"]
+    for project, known in zip(listed, [released, other], strict=True):
+        assert project | known == project
     assert told("project", "package", PROJECT, "tool") == {"project": PROJECT, "package": "tool"}
 
     token = told("token", "issue", PROJECT, "--description", "for the lab")["token"]
@@ -253,6 +259,108 @@ def test_a_misspelt_database_is_not_made(run: Run, command: list[str], tmp_path:
     path = f"{tmp_path}/collector.sqlte"
     assert_refused(run(*command, "--db", f"sqlite:///{path}"), "no database", path)
     assert list(tmp_path.iterdir()) == []
+
+
+ONE, TWO, THREE = (str(UUID(int=number, version=4)) for number in (1, 2, 3))
+
+
+def fill(run: Run, database: Database) -> list[str]:
+    """Two projects with a user of their own each, and one in common; gives the option for both."""
+    db = ["--db", database.url]
+    run("project", "add", PROJECT, "other/one", *db)
+    run("project", "release", PROJECT, "1.2.0", "--flag", "1.0", *db)
+    run("project", "package", PROJECT, "tool", *db)
+    run("token", "issue", PROJECT, *db)
+    record(
+        database,
+        a_crumb(PROJECT, session_id=ONE, user_id=ONE, status="C"),
+        a_crumb(PROJECT, session_id=TWO, user_id=TWO, status="F", error_type="E"),
+        a_crumb(PROJECT),
+        a_crumb("other/one", session_id=TWO, user_id=TWO, status="C"),
+        a_crumb("other/one", session_id=THREE, user_id=THREE),
+    )
+    return db
+
+
+def test_all_that_is_known_of_projects_is_listed_as_json(run: Run, database: Database) -> None:
+    db = fill(run, database)
+    first, second = json.loads(run("project", "list", "--json", *db).stdout)["projects"]
+    for known in (first, second):
+        assert known["registered"].endswith("+00:00")
+        assert known["first"] <= known["last"]
+    for name in ("registered", "first", "last"):
+        del first[name]
+    assert first == {
+        "project": PROJECT,
+        "latest": "1.2.0",
+        "flagged": ["1.0"],
+        "package": "tool",
+        "breadcrumbs": 3,
+        "users": 2,
+        "tokens": 1,
+    }
+
+
+def everything(database: Database) -> dict[str, int]:
+    """How many rows name a project, by table and name."""
+    return {
+        f"{table.name} {row['project']}": row["number"]
+        for table in metadata.sorted_tables
+        if "project" in table.c
+        for row in database.rows(
+            f"SELECT project, count(*) AS number FROM {table.name} GROUP BY project"
+        )
+    }
+
+
+def test_a_project_is_removed_with_all_it_has(run: Run, database: Database) -> None:
+    db = fill(run, database)
+    before = everything(database)
+    assert_refused(run("project", "remove", PROJECT, *db), "3 breadcrumbs", "--yes")
+    assert everything(database) == before
+
+    done = run("project", "remove", PROJECT, "--yes", *db)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{PROJECT} is removed with all it had; breadcrumbs: 3, users" in done.stdout
+    others = {key: number for key, number in before.items() if key.endswith(" other/one")}
+    assert everything(database) == others
+    assert database.rows("SELECT user_id FROM users ORDER BY user_id") == [
+        {"user_id": TWO},
+        {"user_id": THREE},
+    ]
+    assert "wrong" not in run("db", "rebuild", *db).stdout
+    assert_refused(run("project", "remove", PROJECT, "--yes", *db), "nothing under the name")
+
+
+def test_a_removal_that_was_interrupted_is_taken_up_again(run: Run, database: Database) -> None:
+    db = fill(run, database)
+    database.execute("DELETE FROM projects WHERE project = ?", PROJECT)
+    database.execute("DELETE FROM crumbs WHERE session_id = ?", ONE)
+    assert_refused(run("project", "remove", PROJECT, *db), "2 breadcrumbs", "--yes")
+    assert run("project", "remove", PROJECT, "--yes", *db).returncode == 0
+    assert not [key for key in everything(database) if key.endswith(PROJECT)]
+
+
+def test_a_project_is_renamed_with_all_it_has(run: Run, database: Database) -> None:
+    db = fill(run, database)
+    before = everything(database)
+    done = run("project", "rename", PROJECT, "new/name", *db)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{PROJECT} is called new/name from now on, and so are its 3" in done.stdout
+    assert everything(database) == {
+        key.replace(PROJECT, "new/name"): number for key, number in before.items()
+    }
+    assert database.value("SELECT package FROM projects WHERE project = 'new/name'") == "tool"
+    assert "wrong" not in run("db", "rebuild", *db).stdout
+
+
+def test_a_name_that_is_taken_is_not_given_again(run: Run, database: Database) -> None:
+    db = fill(run, database)
+    before = everything(database)
+    assert_refused(run("project", "rename", PROJECT, "other/one", *db), "other/one already")
+    assert_refused(run("project", "rename", "no/such", "new/name", *db), "nothing under the name")
+    assert_refused(run("project", "rename", PROJECT, "new name", *db), "'new name'")
+    assert everything(database) == before
 
 
 def test_a_package_is_named(run: Run, database: Database) -> None:
