@@ -128,7 +128,6 @@ sessions = Table(
     Column("user_id", _UUID),
     Column("fingerprint", BigInteger),
     Index("ix_sessions_began", "began"),
-    Index("ix_sessions_project_began", "project", "began"),
 )
 """Each session as its last breadcrumb, `last_idx`, has it; `began` is the first one's time."""
 
