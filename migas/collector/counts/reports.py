@@ -237,7 +237,7 @@ class Reports:
             versions[fingerprint][version] += sessions_then
             days[fingerprint][day_of(number_of_day)] += sessions_then
         histories = await self._histories(project, [error_name(row[0]) for row in top])
-        messages = await self._messages(project, [row[3] for row in top])
+        messages = await self._messages([row[3] for row in top])
         return [
             ErrorSummary(
                 error_name(fingerprint),
@@ -477,10 +477,10 @@ class Reports:
         found = [(*row[:-1], int(row[-1])) for row in await self._rows(query)]
         return sorted(found)
 
-    async def _messages(self, project: str, indices: Sequence[int]) -> dict[int, Any]:
+    async def _messages(self, indices: Sequence[int]) -> dict[int, Any]:
         """What breadcrumbs say of their errors, by their numbers."""
         columns = (crumbs.c.idx, crumbs.c.error_type, crumbs.c.status_desc, crumbs.c.error_desc)
-        query = select(*columns).where(crumbs.c.idx.in_(indices), crumbs.c.project == project)
+        query = select(*columns).where(crumbs.c.idx.in_(indices))
         return {row.idx: row for row in await self._rows(query)}
 
     async def _rows(self, query: Any) -> Sequence[Any]:

@@ -142,8 +142,6 @@ sessions = Table(
 COUNTED_AT = func.coalesce(sessions.c.ended, sessions.c.began)
 """The second at which a session counts: that of its end, where its sender said so."""
 
-Index("ix_sessions_project_counted", sessions.c.project, COUNTED_AT)
-
 RUNNING = sessions.c.status == literal_column("'R'", String)
 """A session has not ended. A question in these words, without a parameter, uses the index below."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 """The time on every clock of these tests, a Friday."""
 
-SESSIONS = 4000
+SESSIONS = 12_000
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_ARGUMENTS = [
     "--headless",

@@ -247,7 +247,7 @@ def test_the_whole_page_can_be_used_by_keyboard(demo: Site, browsing: Browsing) 
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{PIPELINE}")
     names: list[str] = []
-    while "The same as a table" not in names and len(names) < 20:
+    while "The same as a table" not in names and len(names) < 40:
         page.keyboard.press("Tab")
         now = focused(page)
         assert now["seen"], now
@@ -255,6 +255,39 @@ def test_the_whole_page_can_be_used_by_keyboard(demo: Site, browsing: Browsing) 
     assert names[3:7] == ["7 days", "30 days", "90 days", "1 year"]
     page.keyboard.press("Enter")
     assert page.get_by_role("table", name="Sessions per day by how they ended").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, 1200])
+def test_the_questions_are_answered_by_clicks(
+    demo: Site, browsing: Browsing, scheme: str, width: int
+) -> None:
+    page = browsing.open(demo.url + PIPELINE, scheme=scheme, width=width)
+    verdict = page.locator(".verdict").inner_text()
+    assert verdict.startswith("2.3.0 completes less often than 2.2.1: ")
+
+    page.get_by_role("link", name="OSError").first.click()
+    assert page.get_by_text("new in 2.3.0").is_visible()
+    page.get_by_role("link", name="apptainer").click()
+    assert page.get_by_role("link", name="container apptainer").is_visible()
+    for found in (OBSTACLES, FAINT):
+        assert page.evaluate(found) == []
+    assert not has_horizontal_scroll(page)
+
+    page.get_by_role("link", name="brainlab/cortiprep").click()
+    total = page.locator(".facts dd").first.inner_text()
+    page.get_by_role("link", name="container apptainer").click()
+    assert page.locator(".facts dd").first.inner_text() != total
+    page.go_back()
+    assert page.locator(".facts dd").first.inner_text() == total
+
+    page.get_by_role("link", name="Users", exact=True).click()
+    page.get_by_role("link", name="months").click()
+    assert page.get_by_role("heading", name="Users per month").is_visible()
+    for found in (OBSTACLES, FAINT):
+        assert page.evaluate(found) == []
+    page.evaluate(UNFOLD)
+    assert not has_horizontal_scroll(page)
 
 
 def test_without_javascript_the_table_has_the_numbers(demo: Site, scriptless: Browsing) -> None:

@@ -15,12 +15,11 @@ _UUID = sa.String(36).with_variant(sa.Uuid(as_uuid=False), "postgresql")
 
 
 def upgrade() -> None:
-    """Add the columns and indices."""
+    """Add the columns and the index."""
     op.add_column("crumbs", sa.Column("fingerprint", sa.BigInteger))
     op.add_column("sessions", sa.Column("user_id", _UUID))
     op.add_column("sessions", sa.Column("fingerprint", sa.BigInteger))
     counted = sa.text("coalesce(ended, began)")
-    op.create_index("ix_sessions_project_counted", "sessions", ["project", counted])
     failed = sa.text("fingerprint IS NOT NULL")
     op.create_index(
         "ix_sessions_errors",
