@@ -252,7 +252,7 @@ COMPLETED = ("C", "Completed", None, None)
             1,
             ("S", "Suspended", None, None),
         ),
-        ("sys.exit(3221225477)", 5, ("F", "Exited with code 3221225477", "SystemExit", None)),
+        ("sys.exit(3221225477)", 5, ("F", "Exited with code 5", "SystemExit", None)),
     ],
 )
 def test_a_tracked_exit_is_told_as_it_was(python, end, exit_status, told):
