@@ -290,6 +290,22 @@ def test_the_questions_are_answered_by_clicks(
     assert not has_horizontal_scroll(page)
 
 
+def test_a_table_is_sorted_by_the_head_of_a_column(demo: Site, browsing: Browsing) -> None:
+    page = browsing.open(f"{demo.url}{PIPELINE}?period=1y")
+    table = page.get_by_role("table", name="Completion rate by version, the newest first")
+    cells = table.locator("tbody td:nth-child(5)")
+    heads = table.get_by_role("button", name="Sessions")
+    heads.click()
+    numbers = [int(text.replace(",", "")) for text in cells.all_inner_texts()]
+    assert numbers == sorted(numbers, reverse=True)
+    heads.press("Enter")
+    numbers = [int(text.replace(",", "")) for text in cells.all_inner_texts()]
+    assert numbers == sorted(numbers)
+    table.get_by_role("button", name="Version").click()
+    assert table.locator("tbody th").first.inner_text().startswith("2.3.0")
+    assert page.evaluate(OBSTACLES) == page.evaluate(FAINT) == []
+
+
 def test_without_javascript_the_table_has_the_numbers(demo: Site, scriptless: Browsing) -> None:
     page = scriptless.open(demo.url + PIPELINE)
     page.get_by_text("This chart needs JavaScript").first.wait_for()
