@@ -5,21 +5,35 @@ in all. This one does so while the program works. Then it waits for a word at it
 whose other end the program holds. If that closes without one, the program has gone in another way
 than by its end, and what is left of it is for a later courier, as it is without this one.
 
-What it imports costs the program as little as can be: a thread of the lowest priority does it,
-while the one that will be waited for keeps its own (on Linux each thread has one).
+It imports step by step and looks for the word in between. Where the program has but one processor
+it sleeps between the steps for a multiple of what they took. A low priority would do the same, but
+nobody may raise one again: on a busy machine the program would then wait for it in vain.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-import threading
+import time
+from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LOWEST_PRIORITY = 19
+_STEPS = (
+    "migas.courier.main",
+    "email.parser",
+    "ssl",
+    "http.client",
+    "logging",
+    "urllib3.util",
+    "urllib3",
+    "migas.transport.client",
+    "encodings.idna",
+)
+"""All that sending takes, in parts of some 20 ms."""
+
+_SLEEP_SHARE = 40.0
 _STDIN = 0
 _STDOUT = 1
 
@@ -35,8 +49,10 @@ def main(arguments: Sequence[str], warm_seconds: float) -> int:
     Returns:
         Always 0: nobody looks.
     """
-    threading.Thread(target=_prepare, name="migas-prepare", daemon=True).start()
-    word = _word(warm_seconds)
+    deadline = time.monotonic() + warm_seconds
+    word = _word_while_importing()
+    if word is None:
+        word = _word(deadline - time.monotonic())
     if word == "":
         return 0
     if word is None:
@@ -48,18 +64,28 @@ def main(arguments: Sequence[str], warm_seconds: float) -> int:
     return courier.main([*arguments, *(word or "").split()])
 
 
-def _prepare() -> None:
-    """Import all that sending takes."""
-    if sys.platform.startswith("linux"):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
-
-    import migas.courier.main
-    import migas.transport.client  # noqa: F401
+def _word_while_importing() -> str | None:
+    share = 0.0 if _processors() > 1 else _SLEEP_SHARE
+    pause = 0.0
+    for step in _STEPS:
+        word = _word(pause)
+        if word is not None:
+            return word
+        began = time.process_time()
+        import_module(step)
+        pause = (time.process_time() - began) * share
+    return None
 
 
 def _word(seconds: float) -> str | None:
     """The word, an empty one where the other end closed, or None when there was none in time."""
     import select
 
-    is_there = select.select([_STDIN], [], [], seconds)[0]
+    is_there = select.select([_STDIN], [], [], max(seconds, 0.0))[0]
     return os.read(_STDIN, 256).decode() if is_there else None
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
