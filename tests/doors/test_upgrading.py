@@ -200,7 +200,16 @@ NODE = {
 TOOLS = {
     "fmriprep": Tool(FMRIPREP, (), 0, COMPLETED),
     "fmriprep-failing": Tool(
-        FMRIPREP, ("fails",), 1, {**NODE, "status": "F", "status_desc": "Exited with code 1"}
+        FMRIPREP,
+        ("fails",),
+        1,
+        {
+            **NODE,
+            "status": "F",
+            "status_desc": "Exited with code 1",
+            # The exit's own description leaves the node no other place.
+            "error_desc": f"{NODE['status_desc']}: {NODE['error_desc']}",
+        },
     ),
     "mriqc": Tool(MRIQC, (), 0, COMPLETED),
     "mriqc-failing": Tool(
