@@ -211,7 +211,7 @@ def test_each_table_is_a_file_by_a_link_with_the_same_filters(asked: Site) -> No
             assert json.loads(reply.body)
 
 
-@pytest.mark.parametrize("name", ["nothing.csv", "users.xml", "users", "users.csv.json", "errors"])
+@pytest.mark.parametrize("name", ["nothing.csv", "users.xml", "versions", "users.csv.json"])
 def test_there_are_no_other_files(asked: Site, name: str) -> None:
     assert asked.get(f"{PAGE}/{name}").status == 404
 
