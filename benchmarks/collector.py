@@ -268,6 +268,7 @@ def _insert(sqlite: bool, start: int, end: int, rows: int, first: int) -> str:
 async def _slowest_query(url: str) -> float:
     """Seconds that the slowest of a page's questions takes."""
     from migas.collector.collector import Collector
+    from migas.collector.counts.filters import Filter
     from migas.collector.days import Period
 
     period = Period.weeks(52)
@@ -279,10 +280,8 @@ async def _slowest_query(url: str) -> float:
             lambda: reports.errors(PROJECT, period),
             lambda: reports.users(PROJECT, period),
             lambda: reports.lost_runs(PROJECT, period),
-            *(
-                lambda facet=facet: reports.shares(PROJECT, period, facet)
-                for facet in ("platform", "container", "language", "ci")
-            ),
+            lambda: reports.breakdown(PROJECT, period),
+            lambda: reports.breakdown(PROJECT, period, Filter(container="docker")),
         ]
         medians = []
         for question in questions:

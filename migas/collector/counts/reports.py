@@ -1,8 +1,8 @@
 """What can be read about projects: the questions of the usage call and of the page.
 
-All of it comes from daily counts and other small tables, so that an answer takes the same time
-over ten million breadcrumbs as over ten. Days are those of UTC. Texts are what senders wrote:
-whoever shows them treats them as hostile.
+Without a filter nearly all of it comes from daily counts and other small tables, so that an answer
+takes the same time over ten million breadcrumbs as over ten; with one, sessions are read. Days are
+those of UTC. Texts are what senders wrote: whoever shows them treats them as hostile.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _RAN_ON = ("platform", "container", "language", "language_version", "is_ci")
 _DAY = COUNTED_AT // SECONDS_A_DAY
 
 MAX_COUNTING = 2
-"""So many questions that look at breadcrumbs one by one are answered at a time; others wait."""
+"""So many questions that look at breadcrumbs or sessions one by one are answered at a time."""
 
 SILENT_SECONDS = SECONDS_A_DAY
 """After so long without a word a run that has not ended counts as never heard of again."""
@@ -172,7 +172,7 @@ class Reports:
         if only:
             by = (_DAY, sessions.c.version, sessions.c.status)
             query = select(*by, func.count()).where(*_those(project, period, only)).group_by(*by)
-            rows = sorted(tuple(row) for row in await self._rows(query))
+            rows = sorted(tuple(row) for row in await self._scanned(query))
         else:
             rows = await self._counts([project], OUTCOME, period, "day", "value", "detail")
         return [UsageCount(day_of(row[0]), *row[1:]) for row in rows]
@@ -189,7 +189,7 @@ class Reports:
         by = (_DAY, *(sessions.c[name] for name in names))
         query = select(*by, func.count()).where(*_those(project, period, only)).group_by(*by)
         usage: Counter[tuple[int, str, str]] = Counter()
-        for day, version, status, *ran_on, number in await self._rows(query):
+        for day, version, status, *ran_on, number in await self._scanned(query):
             usage[day, version, status] += number
             for facet, value in facets(*ran_on):
                 shares[facet][value] += number
@@ -296,7 +296,7 @@ class Reports:
             .where(project_users.c.project == project, seen)
             .group_by(kind)
         )
-        rows = await self._rows(query)
+        rows = await (self._scanned(query) if only else self._rows(query))
         return UserCounts(
             sum(row[1] for row in rows),
             sum(row[2] for row in rows),
@@ -326,10 +326,10 @@ class Reports:
             is_new = project_users.c.first_day.between(first, last)
             new = select(joined, func.count())
             new = new.where(project_users.c.project == project, is_new).group_by(joined)
-        found_new = {row[0]: row[1] for row in await self._rows(new)}
+        found_new = {row[0]: row[1] for row in await self._scanned(new)}
         return {
             starts[number]: (users_then, found_new.get(number, 0), sessions_then)
-            for number, users_then, sessions_then in await self._rows(query)
+            for number, users_then, sessions_then in await self._scanned(query)
         }
 
     async def users_by_facet(
@@ -340,7 +340,7 @@ class Reports:
         those = (*_those(project, period, only), sessions.c.user_id.isnot(None))
         seen: set[tuple[Facet, str, str]] = set()
         people: set[str] = set()
-        for user, *ran_on in await self._rows(select(*columns).where(*those).distinct()):
+        for user, *ran_on in await self._scanned(select(*columns).where(*those).distinct()):
             people.add(user)
             seen.update((facet, value, user) for facet, value in facets(*ran_on))
         found: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
@@ -352,7 +352,7 @@ class Reports:
         """How the sessions of a period ended."""
         if only:
             query = select(sessions.c.status, func.count()).where(*_those(project, period, only))
-            rows = [tuple(row) for row in await self._rows(query.group_by(sessions.c.status))]
+            rows = [tuple(row) for row in await self._scanned(query.group_by(sessions.c.status))]
         else:
             rows = await self._counts([project], OUTCOME, period, "detail")
         return outcomes_by((None, status, number) for status, number in rows).get(None, Outcomes())
@@ -443,8 +443,7 @@ class Reports:
         query = select(counted).where(crumbs.c.project == project, crumbs.c.timestamp >= start)
         if end is not None:
             query = query.where(crumbs.c.timestamp <= end)
-        async with self._counting:
-            ((number,),) = await self._rows(query)
+        ((number,),) = await self._scanned(query)
         return int(number)
 
     async def breadcrumbs(
@@ -482,6 +481,11 @@ class Reports:
         columns = (crumbs.c.idx, crumbs.c.error_type, crumbs.c.status_desc, crumbs.c.error_desc)
         query = select(*columns).where(crumbs.c.idx.in_(indices))
         return {row.idx: row for row in await self._rows(query)}
+
+    async def _scanned(self, query: Any) -> Sequence[Any]:
+        """The answer to a question that looks at rows one by one; few are asked at a time."""
+        async with self._counting:
+            return await self._rows(query)
 
     async def _rows(self, query: Any) -> Sequence[Any]:
         async with self._connections.reading() as connection:

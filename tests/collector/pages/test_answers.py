@@ -211,7 +211,7 @@ def test_each_table_is_a_file_by_a_link_with_the_same_filters(asked: Site) -> No
             assert json.loads(reply.body)
 
 
-@pytest.mark.parametrize("name", ["nothing.csv", "users.xml", "users.csv.json", "errors"])
+@pytest.mark.parametrize("name", ["nothing.csv", "users.xml", "versions", "users.csv.json"])
 def test_there_are_no_other_files(asked: Site, name: str) -> None:
     assert asked.get(f"{PAGE}/{name}").status == 404
 
@@ -326,8 +326,8 @@ def test_a_period_is_compared_with_the_one_before_and_with_a_year_ago(
         for only in ("", "&platform=linux"):
             html = Site(running).text(f"{PAGE}?period=7d{only}")
             table = html[html.index('id="compared"') :].partition("</table>")[0]
-            assert re.findall(r"(\d+) (\d\d\.\d%) \S+(?: (fewer|no))?", readable(table)) == [
+            assert re.findall(r"(\d+) (\d\d\.\d%) \S+(?: (fewer|within))?", readable(table)) == [
                 ("100", "70.0%", ""),
                 ("100", "95.0%", "fewer"),
-                ("100", "71.0%", "no"),
+                ("100", "71.0%", "within"),
             ]

@@ -312,6 +312,7 @@ def test_a_period_without_a_session_says_so_and_shows_a_way_on(demo: Site) -> No
     html = demo.text("/p/nipreps/migas-py")
     assert "No session in this period" in html
     assert "Look at the last year" in html
+    assert "@migas.track(&#34;nipreps/migas-py&#34;" in html.replace('"', "&#34;")
     assert "sessions-chart" not in html
 
 
