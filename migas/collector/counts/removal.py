@@ -10,7 +10,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, delete, exists, select, text, union
+from sqlalchemy import and_, delete, exists, func, select, text, union
 
 from migas.collector.counts.ledger import SESSION_KEY, lock_sessions
 from migas.collector.counts.rebuild import derived_sessions, derived_users, session_id_of
@@ -36,6 +36,9 @@ _FEW = 5
 """Of so many users is asked, one by one, whether more than looking for any breadcrumb is needed."""
 
 _LOCK = 0x6D69676174  # PostgreSQL's advisory locks are numbers; `migrations` has the one before
+
+_SEEN = func.coalesce(crumbs.c.ended, crumbs.c.timestamp)
+"""The second at which a breadcrumb shows its user: that of its run's end, where that was said."""
 
 _USER_KEY = (project_users.c.user_id, project_users.c.project)
 _CRUMB_SESSION = (crumbs.c.session_id, crumbs.c.project)
@@ -187,15 +190,15 @@ class Removal:
         if indices:
             gone = delete(crumbs).where(among([crumbs.c.idx], indices, dialect))
             returned = gone.returning(
-                ids, crumbs.c.project, crumbs.c.user_id, crumbs.c.idx, crumbs.c.timestamp
+                ids, crumbs.c.project, crumbs.c.user_id, crumbs.c.idx, crumbs.c.timestamp, _SEEN
             )
             rows = (await connection.execute(returned)).all()
         days: dict[tuple[str, str], set[int]] = {}
         parts: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        for session_id, project, user_id, idx, timestamp in rows:
+        for session_id, project, user_id, idx, timestamp, seen in rows:
             parts.setdefault((session_id, project), []).append((idx, timestamp))
             if user_id is not None:
-                days.setdefault((user_id, project), set()).add(timestamp // SECONDS_A_DAY)
+                days.setdefault((user_id, project), set()).add(seen // SECONDS_A_DAY)
         if days:
             await _settle_users(connection, days)
         keys = sorted(parts) if rows else empty
@@ -313,8 +316,8 @@ async def _is_still_seen(connection: AsyncConnection, key: tuple[str, str], days
         another = exists().where(
             crumbs.c.user_id == user_id,
             crumbs.c.project == project,
-            crumbs.c.timestamp >= first,
-            crumbs.c.timestamp < first + SECONDS_A_DAY,
+            first <= _SEEN,
+            first + SECONDS_A_DAY > _SEEN,
         )
         if not await connection.scalar(select(another)):
             return False
