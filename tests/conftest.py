@@ -46,6 +46,13 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_choices(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or writes what the person who runs the tests keeps in their home."""
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        os.environ[name] = str(tmp_path_factory.mktemp("home") / name)
+
+
 @pytest.fixture(scope="session")
 def shared_collector() -> Iterator[CollectorProcess]:
     """A collector that registers whom it does not know, one for the whole session."""

@@ -106,11 +106,13 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, after `kill` too, when it recovers from its log."""
-        command = [self._programs / "postgres", "-D", self.folder / "data", "-k", self.folder]
+        # Whoever runs the tests may be killed: it ends then, too, where the system can say so.
+        follows = ["setpriv", "--pdeathsig=INT"] if shutil.which("setpriv") else []
+        server = [self._programs / "postgres", "-D", self.folder / "data", "-k", self.folder]
         with (self.folder / "log").open("ab") as log:
             # A child of ours: a dead one that nobody collects would keep its lock.
             self._process = subprocess.Popen(
-                [*command, "-c", "listen_addresses=", "-c", f"fsync={self._durable}"],
+                [*follows, *server, "-c", "listen_addresses=", "-c", f"fsync={self._durable}"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -134,7 +136,7 @@ class Postgres:
         self._process.wait(STOP_SECONDS)
         self._process = None
         deadline = time.monotonic() + STOP_SECONDS
-        while any(_runs(process) for process in processes):
+        while any(is_running(process) for process in processes):
             assert time.monotonic() < deadline, "PostgreSQL does not end"
             time.sleep(0.01)
 
@@ -170,7 +172,8 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in tasks.read_text().split()] if tasks.exists() else []
 
 
-def _runs(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
