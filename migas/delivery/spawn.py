@@ -40,7 +40,6 @@ _LAUNCH_SECONDS = 1.0
 """The shell needs milliseconds. One that finds no room for a process tries for a quarter of a
 minute, during which the program would stand still."""
 
-
 _KILL_SECONDS = 0.5
 _KEPT_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
 
@@ -55,6 +54,7 @@ class DispatchedCourier:
         output: The pipe, where there is one.
         child: What Python knows of it, where Python has started it.
         is_child: Whether it is a child of this process all the same.
+        entrance: Of a warm one, the end of its standard input that is kept here.
     """
 
     def __init__(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import struct
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,8 @@ def _serve(folder: str) -> None:
     greeting = struct.pack("<IIIIHHIIHHI7I", 7, 31, 0, 0, 0, 0, 1 << 16, 1, *(0,) * 10)
     os.write(device, struct.pack("<IiQ", _HEADER_BYTES + len(greeting), 0, unique) + greeting)
     print("mounted", flush=True)
-    signal.pause()
+    while True:  # until it is killed
+        time.sleep(60)
 
 
 if __name__ == "__main__":
