@@ -6,6 +6,7 @@ import asyncio
 import re
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -231,13 +232,17 @@ def make_tables(url: str) -> None:
 def with_collector(
     url: str, work: Callable[[Collector], Awaitable[None]], *, open_registration: bool = False
 ) -> None:
-    """Run a coroutine function with the open collector of a database."""
+    """Run a coroutine function with the open collector of a database.
+
+    In a thread of its own: while a browser is open, its loop runs in this one.
+    """
 
     async def run() -> None:
         async with Collector.open(url, open_registration=open_registration) as collector:
             await work(collector)
 
-    asyncio.run(run())
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(lambda: asyncio.run(run())).result()
 
 
 def a_session(
