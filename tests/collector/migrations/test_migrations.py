@@ -56,6 +56,8 @@ def on_connection(database: Database, work: Callable[[Connection], Any]) -> Any:
     return asyncio.run(run())
 
 
+# SQLAlchemy reads no such index of SQLite's, so Alembic compares none; PostgreSQL's are compared.
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
 def test_the_steps_lead_to_the_tables_of_the_code(database: Database) -> None:
     def differences(connection: Connection) -> Any:
         return compare_metadata(MigrationContext.configure(connection), metadata)
@@ -184,11 +186,14 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     empty_database: Database,
 ) -> None:
     make_previous(empty_database)
-    counts = "SELECT * FROM daily ORDER BY kind, day"
+    counts = (
+        "SELECT project, kind, day, value, detail, sum(sessions) AS n FROM daily"
+        " GROUP BY project, kind, day, value, detail ORDER BY kind, day"
+    )
     before = empty_database.rows(counts)
     make_tables(empty_database.url)
 
-    assert empty_database.rows(counts) == before  # nothing had to be counted anew
+    assert empty_database.rows(counts) == before  # a completed run has no fingerprint to count
     told = "SELECT ended, duration FROM"
     nothing = {"ended": None, "duration": None}
     assert empty_database.rows(f"{told} crumbs") == empty_database.rows(f"{told} sessions")
