@@ -28,13 +28,13 @@ HOUSE = """
     tracking.wrapt_types
     tracking.session
     calls
-    tracking.plan tracking.execs
+    tracking.plan
     tracking.signals tracking.nesting tracking.update_notice tracking.handlers
     tracking.nipype tracking
     delivery.hooks
     delivery.delivery
     delivery.couriers delivery.privacy
-    delivery.spawn delivery.timer delivery.courier_thread
+    delivery.spawn delivery.courier_thread
     delivery.way delivery
     courier.warm
     courier.main
@@ -54,15 +54,13 @@ HOUSE = """
     settings.values
     settings.policy settings.inheritance settings.first_run settings.own_file
     settings.places settings.table settings
-    message.verdict
     message.outcome message.redact
     message.redact.arguments message.redact.machines message.redact.paths message.redact.people
     message.excerpt
     message.redact.shapes message
     host.children
     host.environment host.files host.process host.threads
-    host.descriptors host.forks host.terminal host
-    host.originals
+    host.terminal host
     log
     collector.admin.commands
     collector.admin.manage

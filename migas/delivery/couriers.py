@@ -7,8 +7,7 @@ import time
 
 from migas import log
 from migas.delivery import way
-from migas.host import environment, forks
-from migas.host.originals import RLock
+from migas.host import environment, threads
 from migas.settings import places, values
 
 TYPE_CHECKING = False
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from migas.delivery.courier_thread import CourierThread, Errand
     from migas.delivery.spawn import DispatchedCourier
-    from migas.delivery.timer import Watch
+    from migas.host.threads import Watch
     from migas.spool.record import Record
     from migas.spool.spool import Spool
 
@@ -46,7 +45,7 @@ class Couriers:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         # Reentrant: a signal's handler may end a run while this very thread holds it.
-        self._lock = RLock()
+        self._lock = threads.RLock()
         self._attended: list[DispatchedCourier | Errand] = []
         self._warm: DispatchedCourier | None = None
         self._thread: CourierThread | None = None
@@ -84,8 +83,8 @@ class Couriers:
         # and then only the second half of what it has done at a fork would be done.
         import logging  # noqa: F401
 
-        forks.come_first()
-        with forks.held_off():
+        threads.come_first_at_forks()
+        with threads.forks_held_off():
             from migas.delivery.courier_thread import CourierThread
 
         self._thread = CourierThread()

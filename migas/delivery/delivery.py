@@ -12,10 +12,9 @@ import time
 
 from migas import log
 from migas.delivery.couriers import Couriers
-from migas.delivery.timer import Watch
 from migas.host import process
-from migas.host.descriptors import Reserve
-from migas.host.originals import RLock
+from migas.host.files import Reserve
+from migas.host.threads import RLock, Watch
 from migas.message import breadcrumb
 from migas.settings import permission, places, values
 from migas.spool import layout

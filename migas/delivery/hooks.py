@@ -1,4 +1,4 @@
-"""The delivery of this process, and where Python calls it: at its end and at forks."""
+"""The delivery of this process, and where Python calls it: at its end, at forks and at an `exec`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,22 @@ import os
 
 from migas import log
 from migas.delivery.delivery import Delivery
-from migas.host import forks
+from migas.host import threads
 from migas.settings import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
+
+    class Run(Protocol):
+        """What is to be known of a run that an `exec` may end."""
+
+        def settle_replaced(self) -> None:
+            """Have its record say how it ended should another program take this one's place."""
+
+        def update(self) -> None:
+            """Have it say again that it goes on."""
 
 _current: Delivery | None = None
 _before_exit: list[Callable[[], None]] = []
@@ -22,7 +32,7 @@ def current() -> Delivery:
     """The delivery of this process, made at its first use."""
     global _current  # noqa: PLW0603  the one delivery
     if _current is None:
-        with forks.held_off():
+        with threads.forks_held_off():
             if _current is None:
                 _install_hooks()
                 _import_what_runs_need()
@@ -123,3 +133,50 @@ def send_before_death() -> None:
             _current.at_exit()
         except Exception as error:  # noqa: BLE001  death must not wait for our mistakes
             log.debug("delivery before death failed: %r", error)
+
+
+def call_at_execs(open_runs: Callable[[], Sequence[Run]]) -> None:
+    """Have the open runs end with an `exec` from now on.
+
+    The kernel asks nobody, and afterwards nothing of ours is there to speak. So plain functions
+    stand in for the two that all others call, have the open records say how the runs ended, and
+    hand on.
+
+    Args:
+        open_runs: Gives the runs that this process speaks for.
+    """
+    for name in ("execv", "execve"):
+        stand_in = _stand_in(getattr(os, name), open_runs)
+        if getattr(os, name) in os.supports_fd:
+            os.supports_fd.add(stand_in)
+        setattr(os, name, stand_in)
+
+
+def _stand_in(
+    previous: Callable[..., Any], open_runs: Callable[[], Sequence[Run]]
+) -> Callable[..., Any]:
+    def stand_in(*arguments: Any, **named: Any) -> Any:
+        runs = open_runs() if _may_succeed(*arguments, **named) else []
+        for run in runs:
+            run.settle_replaced()
+        try:
+            return previous(*arguments, **named)
+        except BaseException as error:
+            for run in runs:
+                run.update()
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next  # our own frame
+            raise
+
+    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        setattr(stand_in, name, getattr(previous, name, None))
+    stand_in.__wrapped__ = previous  # type: ignore[attr-defined]  # for the signature
+    return stand_in
+
+
+def _may_succeed(path: Any = None, *_arguments: Any, **_named: Any) -> bool:
+    """Whether there is a program at all: `os.execvp` tries one folder after the other."""
+    try:
+        return os.access(path, os.X_OK)
+    except (TypeError, ValueError):
+        return True

@@ -14,8 +14,8 @@ import time
 
 from migas import log
 from migas.delivery.way import MAIN_FILE, VARIABLE
-from migas.host import children, originals
-from migas.host.descriptors import OwnDescriptor
+from migas.host import children, threads
+from migas.host.files import OwnDescriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ minute, during which the program would stand still."""
 _KILL_SECONDS = 0.5
 _KEPT_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
 
-_select = originals.copy_of("select")
+_select = threads.copy_of("select")
 
 
 class DispatchedCourier:

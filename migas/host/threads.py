@@ -1,20 +1,91 @@
-"""Our threads inside somebody else's program: they take no signal, and are gone before a fork."""
+"""Threads and locks of ours inside somebody else's program, on the interpreter's own primitives.
+
+gevent and eventlet replace threads, locks and all that waits, so that other code of the program's
+runs meanwhile, or waits for a signal that we keep from it; and there are tools that watch calls.
+They do so inside the modules that a program sees. A second copy of such a module, made from its C
+code, is nobody's but ours; eventlet even counts the locks of the first, and complains of ours.
+
+Our threads take no signal, and are gone before a fork. A fork waits for the moment in which a run's
+rooms are imported: a child that is forked while another thread imports a module waits for that
+module for ever, as soon as it imports it, too.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading  # also so that no thread of ours is the first to: it would be taken for the main
+import time
+from _frozen_importlib import module_from_spec
 
-from migas.host import originals
+from migas import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import threading
+    from _thread import RLock
     from collections.abc import Callable
+    from typing import Any
 
 _POLL_SECONDS = 0.001
 _POLLS = 50
+_JOIN_SECONDS = 1.0
+
+
+def copy_of(name: str) -> Any:
+    """A module of the interpreter's written in C, as it was before anybody changed it.
+
+    Args:
+        name: The module's; one that does not care how often it is made.
+
+    Returns:
+        A copy, or the module itself on an interpreter that makes no second one.
+    """
+    module: Any = __import__(name)
+    try:
+        copy = module_from_spec(module.__spec__)
+        module.__spec__.loader.exec_module(copy)
+    except Exception:  # noqa: BLE001  interpreters differ in what they raise
+        return module
+    return copy
+
+
+own = copy_of("_thread")
+if not TYPE_CHECKING:
+    RLock = own.RLock
+
+
+def sleep(seconds: float) -> None:
+    """Wait, and let nothing of the program's run in this thread meanwhile, but signal handlers."""
+    lock = own.allocate_lock()
+    lock.acquire()
+    lock.acquire(timeout=max(seconds, 0.0))
+
+
+_gate = RLock()
+_is_watching = False
+
+
+def forks_held_off() -> RLock:
+    """What to hold, as a context manager, while no fork may happen in another thread."""
+    global _is_watching  # noqa: PLW0603  hooks cannot be removed, so they are installed once
+    if not _is_watching:
+        _is_watching = True
+        come_first_at_forks()
+    return _gate
+
+
+def come_first_at_forks() -> None:
+    """Have a fork wait here before it takes any lock of the modules that are imported by now.
+
+    What it waits for may need such a lock itself: importing urllib3 needs that of `logging`.
+    """
+    if hasattr(os, "register_at_fork"):
+        # The lock's own methods: no Ctrl-C can come between a hook and what it is to do.
+        os.register_at_fork(
+            before=_gate.acquire,
+            after_in_parent=_gate.release,
+            after_in_child=_gate._at_fork_reinit,  # type: ignore[attr-defined]  # noqa: SLF001
+        )
 
 
 class OwnThread:
@@ -30,22 +101,24 @@ class OwnThread:
     """
 
     def __init__(self, function: Callable[[OwnThread], None]) -> None:
+        import threading  # noqa: F401  who imports it first is taken for the main thread
+
         self._function = function
         self._ident: int | None = None
         self._native_id: int | None = None
-        self._bell = originals.thread.allocate_lock()
+        self._bell = own.allocate_lock()
         self._bell.acquire()
-        self._life = originals.thread.allocate_lock()
+        self._life = own.allocate_lock()
         self._life.acquire()
-        _without_signals(lambda: originals.thread.start_new_thread(self._run, ()))
+        _without_signals(lambda: own.start_new_thread(self._run, ()))
 
     def is_current(self) -> bool:
         """Whether this is the thread that asks."""
-        return bool(self._ident == originals.thread.get_ident())
+        return bool(self._ident == own.get_ident())
 
     def wait(self, seconds: float) -> None:
         """In the thread: sleep until it is woken, at most so long."""
-        self._bell.acquire(timeout=min(seconds, originals.thread.TIMEOUT_MAX))
+        self._bell.acquire(timeout=min(seconds, own.TIMEOUT_MAX))
 
     def wake(self) -> None:
         """Have it wait no more, nor the next time if it is awake."""
@@ -66,12 +139,101 @@ class OwnThread:
         return bool(is_gone)
 
     def _run(self) -> None:
-        self._ident = originals.thread.get_ident()
-        self._native_id = getattr(originals.thread, "get_native_id", lambda: None)()
+        self._ident = own.get_ident()
+        self._native_id = getattr(own, "get_native_id", lambda: None)()
         try:
             self._function(self)
         finally:
             self._life.release()
+
+
+class Watch:
+    """Calls functions when their time comes, in the one thread of a tracked program.
+
+    Announcing a long run, touching its open record, starting a courier a little later: none of this
+    may happen in the program's own time. The thread exists only while something is due. It is
+    stopped and joined before a fork, because a live thread makes `os.fork()` warn on Python 3.12
+    and later and could hold a lock that the child needs.
+    """
+
+    def __init__(self) -> None:
+        self._due: dict[object, tuple[float, Callable[[], None]]] = {}
+        # Reentrant: a signal's handler may end a run while this very thread holds it.
+        self._lock = RLock()
+        self._thread: OwnThread | None = None
+        self._wakes_at = float("inf")
+        self._is_closed = False
+
+    def call_later(self, key: object, seconds: float, function: Callable[[], None]) -> None:
+        """Call a function once, after a while, unless it is cancelled.
+
+        Args:
+            key: Names the appointment; a new one of the same key replaces it.
+            seconds: From now.
+            function: Runs in the thread; what it raises is logged.
+        """
+        when = time.monotonic() + seconds
+        with self._lock:
+            self._due[key] = (when, function)
+            self._ensure_thread()
+            if when < self._wakes_at and self._thread is not None:
+                self._thread.wake()
+
+    def cancel(self, key: object) -> None:
+        """Forget an appointment; an unknown key is fine."""
+        with self._lock:
+            self._due.pop(key, None)
+
+    def ensure_running(self) -> None:
+        """Start the thread again after a fork stopped it, when something is due."""
+        if self._due and self._thread is None:
+            with self._lock:
+                self._ensure_thread()
+
+    def pause(self) -> bool:
+        """Stop the thread and wait until the system counts it no more; whether there was one."""
+        thread = self._thread
+        if thread is None or thread.is_current():
+            return False
+        with self._lock:
+            self._thread = None
+        thread.wake()
+        thread.join(_JOIN_SECONDS)
+        return True
+
+    def close(self) -> None:
+        """Stop for good, at the interpreter's end."""
+        self._is_closed = True
+        self.pause()
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None and not self._is_closed and self._due:
+            try:
+                self._thread = OwnThread(self._serve)
+            except RuntimeError as error:
+                # The interpreter is shutting down, or the system has no thread left.
+                log.debug("no thread can be started: %s", error)
+
+    def _serve(self, here: OwnThread) -> None:
+        while True:
+            with self._lock:
+                if self._thread is not here:
+                    return
+                if not self._due:
+                    self._thread = None
+                    return
+                key, (when, function) = min(self._due.items(), key=lambda item: item[1][0])
+                left = when - time.monotonic()
+                self._wakes_at = when if left > 0 else float("inf")
+                if left <= 0:
+                    del self._due[key]
+            if left > 0:
+                here.wait(left)
+                continue
+            try:
+                function()
+            except Exception as error:  # noqa: BLE001  the thread must outlive our own mistakes
+                log.debug("an appointment failed: %r", error)
 
 
 def start(function: Callable[[], None], name: str) -> threading.Thread:
@@ -83,6 +245,8 @@ def start(function: Callable[[], None], name: str) -> threading.Thread:
     Raises:
         RuntimeError: The interpreter is shutting down, or the system has no thread left.
     """
+    import threading
+
     thread = threading.Thread(target=function, name=name, daemon=True)
     _without_signals(thread.start)
     return thread
@@ -101,6 +265,8 @@ def _without_signals(start: Callable[[], object]) -> None:
     A signal must reach the thread that the program expects: one that blocks SIGTERM and waits for
     it with `sigwait` would die if a thread of ours took it.
     """
+    import signal
+
     if not hasattr(signal, "pthread_sigmask"):
         start()
         return
@@ -117,4 +283,4 @@ def _wait_for_kernel(native_id: int | None) -> None:
     for _attempt in range(_POLLS):
         if not os.path.exists(f"/proc/self/task/{native_id}"):
             return
-        originals.sleep(_POLL_SECONDS)
+        sleep(_POLL_SECONDS)

@@ -7,7 +7,7 @@ or those of after, and never a process that is set up and does not know its serv
 from __future__ import annotations
 
 from migas import log
-from migas.host import forks
+from migas.host import threads
 from migas.message.breadcrumb import canonical_uuid
 from migas.settings import permission, values
 from migas.settings.places import config_folder
@@ -157,7 +157,7 @@ def _with_surroundings(
     settings: Settings, endpoint: str | None, ids: tuple[str | None, str | None]
 ) -> Settings:
     """The settings with the server and the ids that arguments, parent and files name."""
-    with forks.held_off():  # a program that is opted out never needs it
+    with threads.forks_held_off():  # a program that is opted out never needs it
         from migas.settings import inheritance
 
     parent = inheritance.from_ancestor()
@@ -192,7 +192,7 @@ def _uuid(name: str, value: object) -> str | None:
 
 def _tell_children(settings: Settings) -> None:
     """Leave the programs that this process starts its server and session, or its no."""
-    with forks.held_off():
+    with threads.forks_held_off():
         from migas.settings import inheritance
     if settings.enabled and not settings.is_forbidden:
         inheritance.offer_to_children(settings.endpoint, settings.session_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from migas import log
-from migas.host.originals import RLock
+from migas.host.threads import RLock
 from migas.settings import policy
 from migas.settings.table import (
     DELIVERY,

@@ -10,10 +10,9 @@ import os
 import time
 
 from migas import log
-from migas.host import forks, process
+from migas.host import process, threads
 from migas.message import outcome
 from migas.message.breadcrumb import canonical_uuid
-from migas.message.verdict import Verdict
 from migas.settings import identity, permission, setup, values
 from migas.tracking.nesting import Place
 
@@ -54,7 +53,7 @@ class Session:
         self._opener: ProcessFacts | None = None
         self._run: OpenRun | None = None
         self._fields = dict(plan.fields)
-        self._verdict = Verdict()
+        self._verdict = outcome.Verdict()
         self._is_joined = False
         self._is_ended = False
         self._is_discarded = False
@@ -373,7 +372,7 @@ def preload() -> None:
     """
     global _is_preloaded  # noqa: PLW0603  modules are imported once
     if not _is_preloaded and permission.refusal_by_user() is None:
-        with forks.held_off():
+        with threads.forks_held_off():
             import migas.delivery.hooks
             import migas.delivery.privacy  # noqa: F401
         _is_preloaded = True
@@ -392,12 +391,11 @@ def _watch_over_open_sessions() -> None:
     global _is_watching  # noqa: PLW0603  hooks are installed once
     if _is_watching:
         return
-    with forks.held_off():
+    with threads.forks_held_off():
         from migas.delivery import hooks
-        from migas.tracking import execs
 
         _is_watching = True
-        execs.watch(open_sessions)
+        hooks.call_at_execs(open_sessions)
         setup.call_after_setup(_after_setup)
         hooks.current()
         hooks.call_before_exit(_end_with_interpreter)
