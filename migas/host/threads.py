@@ -12,6 +12,19 @@ module for ever, as soon as it imports it, too.
 
 from __future__ import annotations
 
+__all__ = [
+    "OwnThread",
+    "RLock",
+    "Watch",
+    "come_first_at_forks",
+    "copy_of",
+    "forks_held_off",
+    "join",
+    "own",
+    "sleep",
+    "start",
+]
+
 import os
 import sys
 import time

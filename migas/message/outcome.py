@@ -10,7 +10,7 @@ import os
 import sys
 
 from migas import log
-from migas.message.breadcrumb import PROCESS_FIELDS, STATUSES, plain_text
+from migas.message import PROCESS_FIELDS, STATUSES, plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _MAX_BEHIND = 8
 
 
 class Verdict:
-    """What decides how a run ended: its program's word, a signal that arrived, what left the block."""
+    """What decides how a run ended: its program's word, a signal, what left the block."""
 
     __slots__ = ("_arrived", "_said")
 

@@ -6,7 +6,7 @@ import os
 
 from migas import log
 from migas.host import files
-from migas.message.breadcrumb import canonical_uuid
+from migas.message import canonical_uuid
 from migas.settings import places, values
 
 TYPE_CHECKING = False

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 
-from migas.settings import policy
-from migas.settings.table import OFFICIAL_HOST
+from migas.settings import OFFICIAL_HOST, policy
 from migas.settings.values import settings
 
 TYPE_CHECKING = False

@@ -6,19 +6,31 @@ or those of after, and never a process that is set up and does not know its serv
 
 from __future__ import annotations
 
+import os
+
 from migas import log
 from migas.host import threads
-from migas.message.breadcrumb import canonical_uuid
-from migas.settings import permission, values
+from migas.message import canonical_uuid
+from migas.settings import EXIT_TIMEOUT, RANKS, TIMEOUT, base_url, permission, values
 from migas.settings.places import config_folder
-from migas.settings.table import EXIT_TIMEOUT, RANKS, TIMEOUT, base_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
+    from typing import Any
 
     from migas.settings.values import BeforeSend, Settings
+
+PARENT_VARIABLE = "_MIGAS_PARENT"
+"""By it a child process takes over the server and the session of a parent that was set up.
+
+It names the parent beyond doubt, so that it means nothing to a process that merely inherited the
+text: a batch job submitted with its whole environment, another node, another container, a shell
+that outlived the program.
+"""
+
+_NO_SERVER = "invalid"
+_FORBIDDEN = "off"
 
 _after_setup: list[Callable[[], None]] = []
 
@@ -157,10 +169,7 @@ def _with_surroundings(
     settings: Settings, endpoint: str | None, ids: tuple[str | None, str | None]
 ) -> Settings:
     """The settings with the server and the ids that arguments, parent and files name."""
-    with threads.forks_held_off():  # a program that is opted out never needs it
-        from migas.settings import inheritance
-
-    parent = inheritance.from_ancestor()
+    parent = _from_ancestor()
     user_id, session_id = ids
     inherited = parent.session_id if parent else None
     return settings.replace(
@@ -192,12 +201,74 @@ def _uuid(name: str, value: object) -> str | None:
 
 def _tell_children(settings: Settings) -> None:
     """Leave the programs that this process starts its server and session, or its no."""
-    with threads.forks_held_off():
-        from migas.settings import inheritance
     if settings.enabled and not settings.is_forbidden:
-        inheritance.offer_to_children(settings.endpoint, settings.session_id)
+        _offer_to_children(settings.endpoint, settings.session_id)
     else:
-        inheritance.forbid_to_children()
+        _forbid_to_children()
+
+
+class _Inherited:
+    """What an ancestor offers: its server, which may be none that can be used, or a no."""
+
+    __slots__ = ("endpoint", "is_forbidding", "pid", "session_id", "started")
+
+    def __init__(self, pid: int, started: str, session_id: str | None, endpoint: str) -> None:
+        self.pid = pid
+        self.started = started
+        self.session_id = session_id
+        self.is_forbidding = endpoint == _FORBIDDEN
+        self.endpoint = None if self.is_forbidding else endpoint
+
+
+def _forbid_to_children() -> None:
+    """Have the programs that this process starts report nothing, whatever they say themselves."""
+    _offer_to_children(_FORBIDDEN, None)
+
+
+def _offer_to_children(endpoint: str, session_id: str | None) -> None:
+    """Leave this process's server and session for the programs it starts, without any user id.
+
+    Args:
+        endpoint: The server's base URL; empty where there is none that can be used.
+        session_id: The session, if it is to be shared.
+    """
+    process = _process()
+    here = process.facts()
+    if here["started"] and here["boot"] and here["namespace"]:
+        os.environ[PARENT_VARIABLE] = " ".join(
+            (
+                str(here["pid"]),
+                here["started"],
+                here["boot"],
+                here["namespace"],
+                session_id or "-",
+                endpoint or _NO_SERVER,
+            )
+        )
+    else:
+        os.environ.pop(PARENT_VARIABLE, None)
+
+
+def _from_ancestor() -> _Inherited | None:
+    """What a living ancestor of this process offers, or None."""
+    fields = os.environ.get(PARENT_VARIABLE, "").split(" ")
+    if len(fields) != 6 or not fields[0].isdigit():
+        return None
+    pid, started, boot, namespace, session_id, endpoint = fields
+    process = _process()
+    here = process.facts()
+    if not started or (boot, namespace) != (here["boot"], here["namespace"]):
+        return None
+    if (int(pid), started) not in process.ancestors():
+        return None
+    return _Inherited(int(pid), started, canonical_uuid(session_id), endpoint)
+
+
+def _process() -> Any:
+    """What the kernel says of processes; a program that is opted out never needs it."""
+    with threads.forks_held_off():
+        from migas.host import process
+    return process
 
 
 def _kept_values(filename: str | os.PathLike[str] | None) -> dict[str, str]:

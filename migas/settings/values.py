@@ -10,8 +10,7 @@ import os
 
 from migas import log
 from migas.host.threads import RLock
-from migas.settings import policy
-from migas.settings.table import (
+from migas.settings import (
     DELIVERY,
     ENDPOINT,
     ERROR_TEXT,
@@ -20,6 +19,7 @@ from migas.settings.table import (
     RANKS,
     TIMEOUT,
     TIMING,
+    policy,
 )
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Never, Self
 
-    from migas.settings.table import Delivery, Setting
+    from migas.settings import Delivery, Setting
 
     BeforeSend = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 
@@ -155,7 +155,7 @@ def change(**changes: Any) -> None:
 
 
 def delivery() -> Delivery:
-    """The way of delivery in force, of `table.DELIVERIES`; the default where a test captures."""
+    """The way of delivery in force, of `settings.DELIVERIES`; the default where a test captures."""
     if _published.captured_by_test:
         return "auto"
     decided: Delivery | None = policy.site("delivery")

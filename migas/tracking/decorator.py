@@ -11,8 +11,7 @@ from _weakref import ref  # what `weakref` has, without importing that
 
 from migas import log
 from migas.settings import permission
-from migas.tracking import nesting
-from migas.tracking.plan import ANNOUNCE_SECONDS, Plan
+from migas.tracking import ANNOUNCE_SECONDS, Plan, nesting
 from migas.tracking.session import Session, preload
 
 TYPE_CHECKING = False

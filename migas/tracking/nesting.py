@@ -131,9 +131,8 @@ def _ancestor_speaks_for(project: str) -> bool:
     """Whether a program that started this one has an open run of the same project."""
     from migas.host import process
     from migas.settings import places
-    from migas.spool import layout
+    from migas.spool import Spool, layout
     from migas.spool.record import InvalidRecordError, OpenEntry, place_key
-    from migas.spool.spool import Spool
 
     spool = Spool(places.state_folder())
     # Ten thousand runs may be open in a home that a cluster shares: their names are not read.

@@ -11,8 +11,7 @@ import time
 
 from migas import log
 from migas.host import process, threads
-from migas.message import outcome
-from migas.message.breadcrumb import canonical_uuid
+from migas.message import canonical_uuid, outcome
 from migas.settings import identity, permission, setup, values
 from migas.tracking.nesting import Place
 
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
     from migas.calls import ProjectAnswer
     from migas.delivery.delivery import Delivery, OpenRun
     from migas.host.process import ProcessFacts
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
     from migas.message.outcome import Outcome
-    from migas.tracking.plan import Plan
+    from migas.tracking import Plan
 
 _REPLACED = "Replaced by another program"
 
@@ -373,7 +372,7 @@ def preload() -> None:
     global _is_preloaded  # noqa: PLW0603  modules are imported once
     if not _is_preloaded and permission.refusal_by_user() is None:
         with threads.forks_held_off():
-            import migas.delivery.hooks
+            import migas.delivery
             import migas.delivery.privacy  # noqa: F401
         _is_preloaded = True
 
@@ -392,20 +391,20 @@ def _watch_over_open_sessions() -> None:
     if _is_watching:
         return
     with threads.forks_held_off():
-        from migas.delivery import hooks
+        from migas import delivery
 
         _is_watching = True
-        hooks.call_at_execs(open_sessions)
+        delivery.call_at_execs(open_sessions)
         setup.call_after_setup(_after_setup)
-        hooks.current()
-        hooks.call_before_exit(_end_with_interpreter)
+        delivery.current()
+        delivery.call_before_exit(_end_with_interpreter)
 
 
 def _delivery() -> Delivery:
     """The delivery of this process; a program that is opted out never loads it."""
-    from migas.delivery import hooks
+    from migas import delivery
 
-    return hooks.current()
+    return delivery.current()
 
 
 def _after_setup() -> None:

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from migas.settings import policy, table
+from migas import settings as table
+from migas.settings import policy
 from tests.support.desk import NOBODY
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
