@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from migas import calls, delivery, message
 from migas.delivery.delivery import Delivery
-from migas.settings import permission, setup, values
+from migas.settings import identity, permission, values
 from migas.tracking import session as runs
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
 
     captured: list[CapturedBreadcrumb] = []
     kept = values.publish(values.Settings(captured_by_test=True, is_set_up=set_up))
-    parent = os.environ.get(setup.PARENT_VARIABLE)
+    parent = os.environ.get(identity.PARENT_VARIABLE)
 
     def take(crumb: Breadcrumb) -> None:
         fields: dict[str, Any] = {**message.without_timing(crumb)}
@@ -90,9 +90,9 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
         delivery.replace(outer)
         values.publish(kept)
         if parent is None:
-            os.environ.pop(setup.PARENT_VARIABLE, None)
+            os.environ.pop(identity.PARENT_VARIABLE, None)
         else:
-            os.environ[setup.PARENT_VARIABLE] = parent
+            os.environ[identity.PARENT_VARIABLE] = parent
 
 
 class _Captured(Delivery):

@@ -8,9 +8,8 @@ from __future__ import annotations
 import atexit
 import os
 
-from migas import log
+from migas import host, log
 from migas.delivery.delivery import Delivery
-from migas.host import threads
 from migas.settings import values
 
 TYPE_CHECKING = False
@@ -36,7 +35,7 @@ def current() -> Delivery:
     """The delivery of this process, made at its first use."""
     global _current  # noqa: PLW0603  the one delivery
     if _current is None:
-        with threads.forks_held_off():
+        with host.forks_held_off():
             if _current is None:
                 _install_hooks()
                 _import_what_runs_need()

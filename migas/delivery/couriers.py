@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from migas import log
-from migas.host import environment, threads
+from migas import host, log
+from migas.host import environment
 from migas.settings import places, values
 
 TYPE_CHECKING = False
@@ -44,7 +44,7 @@ class Couriers:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         # Reentrant: a signal's handler may end a run while this very thread holds it.
-        self._lock = threads.RLock()
+        self._lock = host.RLock()
         self._attended: list[DispatchedCourier | Errand] = []
         self._warm: DispatchedCourier | None = None
         self._thread: CourierThread | None = None
@@ -82,8 +82,8 @@ class Couriers:
         # and then only the second half of what it has done at a fork would be done.
         import logging  # noqa: F401
 
-        threads.come_first_at_forks()
-        with threads.forks_held_off():
+        host.come_first_at_forks()
+        with host.forks_held_off():
             from migas.delivery.courier_thread import CourierThread
 
         self._thread = CourierThread()

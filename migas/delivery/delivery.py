@@ -10,11 +10,11 @@ import os
 import sys
 import time
 
-from migas import log, message
+from migas import host, log, message
 from migas.delivery.couriers import Couriers
 from migas.host import process
 from migas.host.files import Reserve
-from migas.host.threads import RLock, Watch
+from migas.host.threads import Watch
 from migas.settings import permission, places, values
 from migas.spool import Spool, layout
 
@@ -41,7 +41,7 @@ class Delivery:
         self.watch = Watch()
         self._couriers = Couriers(self.watch)
         # Reentrant: a signal's handler may end a run while this very thread holds it.
-        self._lock = RLock()
+        self._lock = host.RLock()
         self._spool: Spool | None = None
         self._marks: Marks | None = None
         self._reserve = Reserve()

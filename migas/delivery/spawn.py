@@ -12,8 +12,8 @@ import signal
 import sys
 import time
 
-from migas import log
-from migas.host import children, threads
+from migas import host, log
+from migas.host import children
 from migas.host.files import OwnDescriptor
 from migas.settings import values
 
@@ -51,7 +51,7 @@ minute, during which the program would stand still."""
 _KILL_SECONDS = 0.5
 _KEPT_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
 
-_select = threads.copy_of("select")
+_select = host.copy_of("select")
 
 
 class Way:

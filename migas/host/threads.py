@@ -1,104 +1,22 @@
-"""Threads and locks of ours inside somebody else's program, on the interpreter's own primitives.
-
-gevent and eventlet replace threads, locks and all that waits, so that other code of the program's
-runs meanwhile, or waits for a signal that we keep from it; and there are tools that watch calls.
-They do so inside the modules that a program sees. A second copy of such a module, made from its C
-code, is nobody's but ours; eventlet even counts the locks of the first, and complains of ours.
-
-Our threads take no signal, and are gone before a fork. A fork waits for the moment in which a run's
-rooms are imported: a child that is forked while another thread imports a module waits for that
-module for ever, as soon as it imports it, too.
-"""
+"""Our threads inside somebody else's program: they take no signal, and are gone before a fork."""
 
 from __future__ import annotations
 
-__all__ = [
-    "OwnThread",
-    "RLock",
-    "Watch",
-    "come_first_at_forks",
-    "copy_of",
-    "forks_held_off",
-    "join",
-    "own",
-    "sleep",
-    "start",
-]
-
 import os
+import signal
 import sys
+import threading  # also so that no thread of ours is the first to: it would be taken for the main
 import time
-from _frozen_importlib import module_from_spec
 
-from migas import log
+from migas import host, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import threading
-    from _thread import RLock
     from collections.abc import Callable
-    from typing import Any
 
 _POLL_SECONDS = 0.001
 _POLLS = 50
 _JOIN_SECONDS = 1.0
-
-
-def copy_of(name: str) -> Any:
-    """A module of the interpreter's written in C, as it was before anybody changed it.
-
-    Args:
-        name: The module's; one that does not care how often it is made.
-
-    Returns:
-        A copy, or the module itself on an interpreter that makes no second one.
-    """
-    module: Any = __import__(name)
-    try:
-        copy = module_from_spec(module.__spec__)
-        module.__spec__.loader.exec_module(copy)
-    except Exception:  # noqa: BLE001  interpreters differ in what they raise
-        return module
-    return copy
-
-
-own = copy_of("_thread")
-if not TYPE_CHECKING:
-    RLock = own.RLock
-
-
-def sleep(seconds: float) -> None:
-    """Wait, and let nothing of the program's run in this thread meanwhile, but signal handlers."""
-    lock = own.allocate_lock()
-    lock.acquire()
-    lock.acquire(timeout=max(seconds, 0.0))
-
-
-_gate = RLock()
-_is_watching = False
-
-
-def forks_held_off() -> RLock:
-    """What to hold, as a context manager, while no fork may happen in another thread."""
-    global _is_watching  # noqa: PLW0603  hooks cannot be removed, so they are installed once
-    if not _is_watching:
-        _is_watching = True
-        come_first_at_forks()
-    return _gate
-
-
-def come_first_at_forks() -> None:
-    """Have a fork wait here before it takes any lock of the modules that are imported by now.
-
-    What it waits for may need such a lock itself: importing urllib3 needs that of `logging`.
-    """
-    if hasattr(os, "register_at_fork"):
-        # The lock's own methods: no Ctrl-C can come between a hook and what it is to do.
-        os.register_at_fork(
-            before=_gate.acquire,
-            after_in_parent=_gate.release,
-            after_in_child=_gate._at_fork_reinit,  # type: ignore[attr-defined]  # noqa: SLF001
-        )
 
 
 class OwnThread:
@@ -114,24 +32,22 @@ class OwnThread:
     """
 
     def __init__(self, function: Callable[[OwnThread], None]) -> None:
-        import threading  # noqa: F401  who imports it first is taken for the main thread
-
         self._function = function
         self._ident: int | None = None
         self._native_id: int | None = None
-        self._bell = own.allocate_lock()
+        self._bell = host.own.allocate_lock()
         self._bell.acquire()
-        self._life = own.allocate_lock()
+        self._life = host.own.allocate_lock()
         self._life.acquire()
-        _without_signals(lambda: own.start_new_thread(self._run, ()))
+        _without_signals(lambda: host.own.start_new_thread(self._run, ()))
 
     def is_current(self) -> bool:
         """Whether this is the thread that asks."""
-        return bool(self._ident == own.get_ident())
+        return bool(self._ident == host.own.get_ident())
 
     def wait(self, seconds: float) -> None:
         """In the thread: sleep until it is woken, at most so long."""
-        self._bell.acquire(timeout=min(seconds, own.TIMEOUT_MAX))
+        self._bell.acquire(timeout=min(seconds, host.own.TIMEOUT_MAX))
 
     def wake(self) -> None:
         """Have it wait no more, nor the next time if it is awake."""
@@ -152,8 +68,8 @@ class OwnThread:
         return bool(is_gone)
 
     def _run(self) -> None:
-        self._ident = own.get_ident()
-        self._native_id = getattr(own, "get_native_id", lambda: None)()
+        self._ident = host.own.get_ident()
+        self._native_id = getattr(host.own, "get_native_id", lambda: None)()
         try:
             self._function(self)
         finally:
@@ -172,7 +88,7 @@ class Watch:
     def __init__(self) -> None:
         self._due: dict[object, tuple[float, Callable[[], None]]] = {}
         # Reentrant: a signal's handler may end a run while this very thread holds it.
-        self._lock = RLock()
+        self._lock = host.RLock()
         self._thread: OwnThread | None = None
         self._wakes_at = float("inf")
         self._is_closed = False
@@ -258,8 +174,6 @@ def start(function: Callable[[], None], name: str) -> threading.Thread:
     Raises:
         RuntimeError: The interpreter is shutting down, or the system has no thread left.
     """
-    import threading
-
     thread = threading.Thread(target=function, name=name, daemon=True)
     _without_signals(thread.start)
     return thread
@@ -278,8 +192,6 @@ def _without_signals(start: Callable[[], object]) -> None:
     A signal must reach the thread that the program expects: one that blocks SIGTERM and waits for
     it with `sigwait` would die if a thread of ours took it.
     """
-    import signal
-
     if not hasattr(signal, "pthread_sigmask"):
         start()
         return
@@ -296,4 +208,4 @@ def _wait_for_kernel(native_id: int | None) -> None:
     for _attempt in range(_POLLS):
         if not os.path.exists(f"/proc/self/task/{native_id}"):
             return
-        sleep(_POLL_SECONDS)
+        host.sleep(_POLL_SECONDS)

@@ -6,31 +6,17 @@ or those of after, and never a process that is set up and does not know its serv
 
 from __future__ import annotations
 
-import os
-
-from migas import log
-from migas.host import threads
+from migas import host, log
 from migas.message import canonical_uuid
 from migas.settings import EXIT_TIMEOUT, RANKS, TIMEOUT, base_url, permission, values
-from migas.settings.places import config_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
-    from typing import Any
+    from types import ModuleType
 
     from migas.settings.values import BeforeSend, Settings
-
-PARENT_VARIABLE = "_MIGAS_PARENT"
-"""By it a child process takes over the server and the session of a parent that was set up.
-
-It names the parent beyond doubt, so that it means nothing to a process that merely inherited the
-text: a batch job submitted with its whole environment, another node, another container, a shell
-that outlived the program.
-"""
-
-_NO_SERVER = "invalid"
-_FORBIDDEN = "off"
 
 _after_setup: list[Callable[[], None]] = []
 
@@ -113,9 +99,9 @@ def setup(
             if filename is not None and save_config and resolved.endpoint_error is None:
                 _keep(filename, {**kept, "endpoint": given})
             if first_run_notice and not resolved.captured_by_test and permission.refusal() is None:
-                from migas.settings import first_run
+                from migas.settings import first_run, places
 
-                first_run.tell_once(config_folder())
+                first_run.tell_once(places.config_folder())
         for hook in _after_setup:
             hook()
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
@@ -169,7 +155,7 @@ def _with_surroundings(
     settings: Settings, endpoint: str | None, ids: tuple[str | None, str | None]
 ) -> Settings:
     """The settings with the server and the ids that arguments, parent and files name."""
-    parent = _from_ancestor()
+    parent = _identity().from_ancestor()
     user_id, session_id = ids
     inherited = parent.session_id if parent else None
     return settings.replace(
@@ -202,73 +188,9 @@ def _uuid(name: str, value: object) -> str | None:
 def _tell_children(settings: Settings) -> None:
     """Leave the programs that this process starts its server and session, or its no."""
     if settings.enabled and not settings.is_forbidden:
-        _offer_to_children(settings.endpoint, settings.session_id)
+        _identity().offer_to_children(settings.endpoint, settings.session_id)
     else:
-        _forbid_to_children()
-
-
-class _Inherited:
-    """What an ancestor offers: its server, which may be none that can be used, or a no."""
-
-    __slots__ = ("endpoint", "is_forbidding", "pid", "session_id", "started")
-
-    def __init__(self, pid: int, started: str, session_id: str | None, endpoint: str) -> None:
-        self.pid = pid
-        self.started = started
-        self.session_id = session_id
-        self.is_forbidding = endpoint == _FORBIDDEN
-        self.endpoint = None if self.is_forbidding else endpoint
-
-
-def _forbid_to_children() -> None:
-    """Have the programs that this process starts report nothing, whatever they say themselves."""
-    _offer_to_children(_FORBIDDEN, None)
-
-
-def _offer_to_children(endpoint: str, session_id: str | None) -> None:
-    """Leave this process's server and session for the programs it starts, without any user id.
-
-    Args:
-        endpoint: The server's base URL; empty where there is none that can be used.
-        session_id: The session, if it is to be shared.
-    """
-    process = _process()
-    here = process.facts()
-    if here["started"] and here["boot"] and here["namespace"]:
-        os.environ[PARENT_VARIABLE] = " ".join(
-            (
-                str(here["pid"]),
-                here["started"],
-                here["boot"],
-                here["namespace"],
-                session_id or "-",
-                endpoint or _NO_SERVER,
-            )
-        )
-    else:
-        os.environ.pop(PARENT_VARIABLE, None)
-
-
-def _from_ancestor() -> _Inherited | None:
-    """What a living ancestor of this process offers, or None."""
-    fields = os.environ.get(PARENT_VARIABLE, "").split(" ")
-    if len(fields) != 6 or not fields[0].isdigit():
-        return None
-    pid, started, boot, namespace, session_id, endpoint = fields
-    process = _process()
-    here = process.facts()
-    if not started or (boot, namespace) != (here["boot"], here["namespace"]):
-        return None
-    if (int(pid), started) not in process.ancestors():
-        return None
-    return _Inherited(int(pid), started, canonical_uuid(session_id), endpoint)
-
-
-def _process() -> Any:
-    """What the kernel says of processes; a program that is opted out never needs it."""
-    with threads.forks_held_off():
-        from migas.host import process
-    return process
+        _identity().forbid_to_children()
 
 
 def _kept_values(filename: str | os.PathLike[str] | None) -> dict[str, str]:
@@ -281,6 +203,13 @@ def _kept_values(filename: str | os.PathLike[str] | None) -> dict[str, str]:
 
 def _keep(filename: str | os.PathLike[str], kept: dict[str, str | None]) -> None:
     """Write the caller's own file: neither a session nor what a variable or a parent said."""
-    from migas.settings import identity, own_file
+    from migas.settings import own_file
 
-    own_file.write(filename, {**kept, "user_id": identity.user_id()})
+    own_file.write(filename, {**kept, "user_id": _identity().user_id()})
+
+
+def _identity() -> ModuleType:
+    """What a program that is opted out never needs."""
+    with host.forks_held_off():
+        from migas.settings import identity
+    return identity

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import sys
 
-from migas.host import threads
+from migas import host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Place:
             if (parent.project, parent.version) == here:
                 return True
             parent = _nearest_open(parent.place.parent)
-        with threads.forks_held_off():
+        with host.forks_held_off():
             return is_pool_worker() or _ancestor_speaks_for(self._run.project)
 
 

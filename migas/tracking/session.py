@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from migas import log
-from migas.host import process, threads
+from migas import host, log
 from migas.message import canonical_uuid, outcome
 from migas.settings import identity, permission, setup, values
 from migas.tracking.nesting import Place
@@ -258,6 +257,8 @@ class Session:
         """Write the open record and make the appointments; again after a late `setup()`."""
         if self._is_discarded or (self._run is not None and self._run.has_record):
             return
+        from migas.host import process
+
         shared = values.settings().session_id
         if shared is not None and "session_id" not in self._plan.fields:
             self.session_id = shared
@@ -347,6 +348,8 @@ class Session:
 
     def _is_inherited(self) -> bool:
         """Whether this is a forked child that carries the run on while its opener is gone."""
+        from migas.host import process
+
         if self._run is None or self._opener is None or not process.is_gone(self._opener):
             return False
         from migas.tracking import nesting
@@ -371,7 +374,7 @@ def preload() -> None:
     """
     global _is_preloaded  # noqa: PLW0603  modules are imported once
     if not _is_preloaded and permission.refusal_by_user() is None:
-        with threads.forks_held_off():
+        with host.forks_held_off():
             import migas.delivery
             import migas.delivery.privacy  # noqa: F401
         _is_preloaded = True
@@ -390,7 +393,7 @@ def _watch_over_open_sessions() -> None:
     global _is_watching  # noqa: PLW0603  hooks are installed once
     if _is_watching:
         return
-    with threads.forks_held_off():
+    with host.forks_held_off():
         from migas import delivery
 
         _is_watching = True

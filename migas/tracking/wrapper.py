@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from types import CoroutineType, FunctionType
 
-from migas.host import threads
+from migas import host
 from migas.tracking import wrapt_types
 from migas.tracking.session import Session
 
@@ -170,7 +170,7 @@ def _runner_for(function: Any, plan: Plan) -> Callable[..., Any]:
     flags = _flags(function)
     if not flags & _CO_LATER:
         return _function_runner(plan)
-    with threads.forks_held_off():
+    with host.forks_held_off():
         from migas.tracking import generators
     return generators.runner(plan, flags)
 
@@ -205,7 +205,7 @@ def _function_runner(plan: Plan) -> Callable[..., Any]:
             return result
         if isinstance(result, CoroutineType):
             # A plain function around a coroutine function: the run lasts until it was awaited.
-            with threads.forks_held_off():
+            with host.forks_held_off():
                 from migas.tracking import generators
             return generators.of_coroutine(session, result)
         session.stop_returned(result)
