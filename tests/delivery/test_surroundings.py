@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.delivery import spawn, way
+from migas.delivery import spawn
 from tests.support.desk import NOBODY, PATIENT, RUN
 from tests.support.records import record
 from tests.support.silent_files import silent_files
@@ -193,7 +193,7 @@ def test_a_shell_that_does_not_come_to_it_is_given_up(
     shell.chmod(0o700)
     monkeypatch.setattr(spawn, "_SHELL", str(shell))
 
-    assert spawn.dispatch(way.find()) is None
+    assert spawn.dispatch(spawn.find_way()) is None
     assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
 
 
