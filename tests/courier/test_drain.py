@@ -22,7 +22,7 @@ from tests.support.fault_server import Answer, FaultServer, Request
 from tests.support.records import plant, put_old, record
 
 if TYPE_CHECKING:
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
 
 Draining = Callable[..., Drain]
 
