@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -250,6 +251,22 @@ def test_a_tracked_run_loads_few_modules_of_ours(form: str, delivery: str, tmp_p
 def test_a_tracked_run_loads_no_network(form: str, tmp_path: Path) -> None:
     loaded = _loaded_by_run(form, tmp_path / "state", "spool")
     assert not {"urllib3", "ssl", "asyncio", "socket", "http"} & loaded
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_who_is_opted_out_loads_nothing_that_only_runs_need(form: str, tmp_path: Path) -> None:
+    loaded = _loaded_by_run(form, tmp_path / "state", "detached", MIGAS_OPTOUT="1")
+    assert not {"migas.delivery", "migas.settings.policy", "migas.host.process", "wrapt"} & loaded
+    assert form == "a session" or "migas.tracking.session" not in loaded
+
+
+def test_no_proxy_is_looked_for_where_the_environment_names_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    statement = "from migas.transport import connections\nconnections.pool_for('http://[::1]', 'x')"
+    assert "urllib.request" not in _loaded_by(statement)
 
 
 def test_what_is_public_is_there() -> None:

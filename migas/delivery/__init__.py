@@ -50,8 +50,6 @@ def _import_what_runs_need() -> None:
 
     from migas.delivery import privacy  # noqa: F401
     from migas.host import environment
-    from migas.message import outcome  # noqa: F401
-    from migas.spool import marks  # noqa: F401
 
     environment.telemetry_fields()
     if values.delivery() not in ("log", "spool"):

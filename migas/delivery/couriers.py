@@ -61,9 +61,12 @@ class Couriers:
             has_left: Says whether earlier runs may have left something to be sent.
         """
         with self._lock:
-            if self._is_own_courier():
+            kind = _kind_of_way()
+            if kind == "thread":
                 self._begin_thread(has_left)
-            elif self.is_waited_for() and not self._is_exiting and os.name == "posix":
+            elif kind == "none" or self._is_exiting or os.name != "posix":
+                return
+            elif self.is_waited_for():
                 self._warm_up()
 
     def _begin_thread(self, has_left: Callable[[], bool]) -> None:
@@ -306,8 +309,9 @@ def _patience() -> float:
 
 def _kind_of_way() -> str:
     """Whether things leave by a `process`, a `thread` or, as far as this process goes, `none`."""
-    if values.delivery() in ("spool", "log"):
+    mode = values.delivery()
+    if mode in ("spool", "log"):
         return "none"  # and nothing is imported that did not come with the run's rooms
-    from migas.delivery import spawn
+    from migas.delivery.spawn import find_way
 
-    return spawn.find_way().kind
+    return find_way(mode).kind

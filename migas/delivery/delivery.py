@@ -12,11 +12,13 @@ import time
 
 from migas import host, log, message
 from migas.delivery.couriers import Couriers
-from migas.host import process
+from migas.host import environment, process
 from migas.host.files import Reserve
 from migas.host.threads import Watch
 from migas.settings import permission, places, values
 from migas.spool import Spool, layout
+from migas.spool.marks import Marks
+from migas.spool.record import LOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from mmap import mmap
 
     from migas.message import Breadcrumb
-    from migas.spool.marks import Marks
     from migas.spool.record import Record
 
 TOUCH_SECONDS = 3600.0
@@ -260,9 +261,6 @@ class Delivery:
         return record
 
     def _open_record(self, crumb: Breadcrumb) -> Record:
-        from migas.host import environment
-        from migas.spool.record import LOST
-
         lost: Breadcrumb = {**crumb, "status": "F", "status_desc": LOST}
         record: Record = {
             "endpoint": values.settings().endpoint,
@@ -277,8 +275,6 @@ class Delivery:
     def _arm_marks(self, spool: Spool) -> None:
         if self._marks is not None:
             return
-        from migas.spool.marks import Marks
-
         self._marks = Marks(spool.folder(layout.MARKS), process.facts())
         try:
             self._marks.arm()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from migas import log, message
+from migas.host import environment
 from migas.message import TEXT_FIELDS, field_text, fit
 from migas.settings import identity, values
 
@@ -43,8 +44,6 @@ def compose(project: object, version: object, fields: Mapping[str, Any]) -> Brea
     Raises:
         DroppedError: The program's own `before_send` keeps it back.
     """
-    from migas.host import environment
-
     given = {name: value for name, value in fields.items() if value is not None}
     said = redacted(given)
     said.update(project=project, project_version=version)
@@ -97,8 +96,6 @@ def _is_own(name: str, text: str) -> bool:
         return text[len(EXITED) :].removeprefix("-").isdecimal()
     import re
     import signal
-
-    from migas.host import environment
 
     names = "|".join((*signal.Signals.__members__, r"signal \d+"))
     schedulers = "|".join(environment.SCHEDULERS)

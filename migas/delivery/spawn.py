@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence
 
+    from migas.settings import Delivery
+
 
 try:
     import posix
@@ -81,18 +83,22 @@ class Way:
 _found: Way | None = None
 
 
-def find_way() -> Way:
+def find_way(mode: Delivery | None = None) -> Way:
     """Which way what waits goes from here.
 
     A courier is a process wherever a Python can be started for it. `sys.executable` need not be
     one: in a frozen program it is the program, and in one that embeds Python whatever `PATH` named
     `python3`.
+
+    Args:
+        mode: The delivery in force, where the caller knows it.
     """
     global _found  # noqa: PLW0603  it does not change while a process lives
     if VARIABLE in os.environ:
         return Way("none", "this is a courier itself")
-    if values.delivery() in ("spool", "log"):
-        return Way("none", f"the delivery is {values.delivery()!r}")
+    mode = mode or values.delivery()
+    if mode in ("spool", "log"):
+        return Way("none", f"the delivery is {mode!r}")
     if _found is None:
         _found = _search()
         log.debug("what waits is sent by %s", _found)

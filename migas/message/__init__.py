@@ -325,7 +325,7 @@ def _seconds(value: object) -> float | None:
 
 def _is_surely_small(breadcrumb: Breadcrumb, limit: int) -> bool:
     """Whether a breadcrumb would fit even if every character were escaped; most do."""
-    chars = sum(len(value) for value in breadcrumb.values() if isinstance(value, str))
+    chars = sum([len(value) for value in breadcrumb.values() if isinstance(value, str)])
     return _FRAME_BYTES + _MAX_CHAR_BYTES * chars <= limit
 
 

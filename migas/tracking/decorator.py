@@ -39,7 +39,10 @@ class Tracker:
 
     def __init__(self, plan: Plan) -> None:
         if permission.refusal_by_user() is None:
-            _runs().preload()
+            _session_type()
+            from migas.tracking.session import preload
+
+            preload()
         self._plan = plan
         self._is_used = False
         self._sessions: list[Session] = []
@@ -64,7 +67,7 @@ class Tracker:
         """
         self._is_used = True
         if self._started is None or not self._started.is_open:
-            self._started = _runs().Session(self._plan).start()
+            self._started = _session_type()(self._plan).start()
         return self
 
     def stop(self, exc: BaseException | None = None) -> None:
@@ -107,7 +110,7 @@ class Tracker:
 
     def __enter__(self) -> Session:
         self._is_used = True
-        session: Session = _runs().Session(self._plan)
+        session: Session = _session_type()(self._plan)
         self._sessions.append(session)
         return session.start()
 
@@ -151,13 +154,13 @@ class Tracker:
         return self._is_used
 
 
-def _runs() -> Any:
-    """What runs are; a program that is opted out and decorates functions never loads it."""
+def _session_type() -> type[Session]:
+    """What a run is; a program that is opted out and decorates functions never loads it."""
     from migas import host
 
     with host.forks_held_off():
-        from migas.tracking import session
-    return session
+        from migas.tracking.session import Session
+    return Session
 
 
 _made: list[ref[Tracker]] = []
@@ -271,5 +274,5 @@ def session(
         signals=signals,
         fields=fields,
     )
-    made: Session = _runs().Session(plan, wait=wait)
+    made: Session = _session_type()(plan, wait=wait)
     return made

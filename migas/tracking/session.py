@@ -326,9 +326,9 @@ class Session:
             run.end(crumb)
 
     def _compose(self, fields: dict[str, Any]) -> Breadcrumb:
-        from migas.delivery import privacy
+        from migas.delivery.privacy import compose
 
-        return privacy.compose(
+        return compose(
             self._plan.project,
             self._plan.version,
             {**self._fields, "session_id": self.session_id, **fields},
@@ -405,9 +405,9 @@ def _watch_over_open_sessions() -> None:
 
 def _delivery() -> Delivery:
     """The delivery of this process; a program that is opted out never loads it."""
-    from migas import delivery
+    import migas.delivery
 
-    return delivery.current()
+    return migas.delivery.current()
 
 
 def _after_setup() -> None:
