@@ -8,7 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
 from migas.collector.counts.filters import NAMES, Filter
-from migas.collector.counts.tables import ErrorRow, SessionsRow, Tables, UsersRow, VersionRow
+from migas.collector.counts.tables import (
+    AdoptionRow,
+    ErrorRow,
+    SessionsRow,
+    Tables,
+    UsersRow,
+    VersionRow,
+)
 from migas.collector.days import DEFAULT_DAYS, Period, Step, mistake_in
 from migas.collector.http.access import access_of, collector_of
 from migas.collector.http.rest import Refusal
@@ -72,6 +79,12 @@ async def sessions(tables: _Asked) -> list[SessionsRow]:
 async def versions(tables: _Asked) -> list[VersionRow]:
     """Sessions by version, with the completion rate and its 95 % interval."""
     return await tables.versions()
+
+
+@router.get("/{owner}/{repo}/adoption")
+async def adoption(tables: _Asked) -> list[AdoptionRow]:
+    """Sessions by the day, week or month they began, and by version, the newest first."""
+    return await tables.adoption()
 
 
 @router.get("/{owner}/{repo}/errors")

@@ -16,8 +16,7 @@ import pytest
 from tests.collector.databases import a_session, putting
 from tests.collector.live import PROJECT
 from tests.collector.pages.conftest import NOON
-from tests.collector.pages.site import Site, readable
-from tests.collector.pages.test_pages import chart_of
+from tests.collector.pages.site import Site, chart_of, readable, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,7 +192,7 @@ def test_each_table_is_a_file_by_a_link_with_the_same_filters(asked: Site) -> No
     files = [link for link in links(html) if ".csv?" in link or ".json?" in link]
     assert [link.partition("?") for link in files] == [
         (f"{PAGE}/{name}.{form}", "?", "period=7d&version=1.1.0")
-        for name in ("sessions", "versions", "errors", "users")
+        for name in ("sessions", "versions", "adoption", "errors", "users")
         for form in ("csv", "json")
     ]
     for link in files:
@@ -264,7 +263,7 @@ def test_users_are_counted_once_in_each_day_week_or_month(asked: Site, by: str, 
 
 
 def test_the_interface_is_closed_without_the_right_token(site: Site) -> None:
-    for table in ("sessions", "versions", "errors", "users"):
+    for table in ("sessions", "versions", "adoption", "errors", "users"):
         assert site.get(f"{API}/{table}").status == 401
         for token, status in (("wrong", 401), (site.token("nipreps/nipreps"), 403)):
             reply = site.get(f"{API}/{table}", Authorization=f"Bearer {token}")
