@@ -1,4 +1,4 @@
-"""`GET /api/v1/projects/…`: a project's tables for programs, by token."""
+"""`GET /api/v1/projects/…`: a project's tables for programs, by token; `EXAMPLE` reads one."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     403: {"model": Refusal, "description": "the token is for another project"},
     404: {"model": Refusal, "description": "there is no such project"},
 }
+
+EXAMPLE = """\
+import pandas
+url = "https://the-address-of-this-server/api/v1/projects/owner/repo/sessions?by=week"
+sessions = pandas.read_json(url, storage_options={"Authorization": "Bearer migas_…"})
+"""
+"""How a table comes into pandas."""
 
 router = APIRouter(prefix="/api/v1/projects", responses=_REFUSALS)
 

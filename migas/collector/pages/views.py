@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
@@ -12,9 +12,10 @@ from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotat
 from starlette.responses import Response
 
 from migas.collector.counts import tables
-from migas.collector.counts.filters import Filter, error_number
+from migas.collector.counts.filters import NAMES, Filter, error_number
 from migas.collector.http.access import collector_of, is_local
 from migas.collector.http.middleware import root_path, route_path
+from migas.collector.http.tables import EXAMPLE
 from migas.collector.pages import figures, origin, periods, signin
 from migas.collector.pages.address import Address
 from migas.collector.pages.chart import Axis, rate_line, shared_out, stacked
@@ -158,6 +159,26 @@ async def users(request: Request, owner: str, repo: str) -> Response:
     axis = Axis.of(address.period, today, shown.came)
     bands = {kind: [getattr(row, kind) for row in shown.rows] for kind in ("new", "returning")}
     return wanted.page("users.html", users=shown, axis=axis, chart=stacked(axis, bands))
+
+
+@router.get("/p/{owner}/{repo}/api")
+async def programs(request: Request, owner: str, repo: str) -> Response:
+    """How a program reads the tables of a project."""
+    wanted = await _wanted(request, owner, repo)
+    if isinstance(wanted, Response):
+        return wanted
+    root = str(request.base_url).rstrip("/")
+    addresses = {table: f"{root}/api/v1/projects/{wanted.name}/{table}" for table in tables.ROWS}
+    example = EXAMPLE.replace("https://the-address-of-this-server", root)
+    return wanted.page(
+        "programs.html",
+        addresses=addresses,
+        columns={
+            table: [field.name for field in fields(row)] for table, row in tables.ROWS.items()
+        },
+        filters=NAMES,
+        example=example.replace("owner/repo", wanted.name),
+    )
 
 
 @router.get("/p/{owner}/{repo}/{file}")
