@@ -110,7 +110,22 @@ class UsersRow:
     unfinished: bool
 
 
-Row = SessionsRow | VersionRow | AdoptionRow | ErrorRow | UsersRow
+@dataclass(frozen=True, slots=True)
+class EnvironmentRow:
+    """How many sessions ran on something, and how many users have it now and had it before.
+
+    `kind` is `platform`, `container`, `language` or `ci`; `users_before` are those of the period
+    of the same length before this one.
+    """
+
+    kind: str
+    value: str
+    sessions: int
+    users: int
+    users_before: int
+
+
+Row = SessionsRow | VersionRow | AdoptionRow | ErrorRow | UsersRow | EnvironmentRow
 
 
 class Tables:
@@ -216,6 +231,18 @@ class Tables:
             rows.append(UsersRow(start, users, new, users - new, sessions, self._is_open(start)))
         return rows
 
+    async def environments(self) -> list[EnvironmentRow]:
+        """What sessions ran on, by kind, the most frequent first."""
+        project, period, only = self._asked
+        _, shares = await self._reports.breakdown(project, period, only)
+        _, now = await self._reports.users_by_facet(project, period, only)
+        _, then = await self._reports.users_by_facet(project, period.before, only)
+        return [
+            EnvironmentRow(kind, value, number, now[kind][value], then[kind][value])
+            for kind, found in shares.items()
+            for value, number in sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+        ]
+
     def _is_open(self, start: dt.date) -> bool:
         return self._period.bucket(self._today) == start
 
@@ -226,6 +253,7 @@ ROWS: dict[str, type[Row]] = {
     "adoption": AdoptionRow,
     "errors": ErrorRow,
     "users": UsersRow,
+    "environments": EnvironmentRow,
 }
 """What each table of `Tables` has in a row."""
 

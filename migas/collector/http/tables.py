@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from migas.collector.counts.filters import NAMES, Filter
 from migas.collector.counts.tables import (
     AdoptionRow,
+    EnvironmentRow,
     ErrorRow,
     SessionsRow,
     Tables,
@@ -104,3 +105,9 @@ async def errors(tables: _Asked) -> list[ErrorRow]:
 async def users(tables: _Asked) -> list[UsersRow]:
     """Users by the day, week or month: all, new and returning."""
     return await tables.users()
+
+
+@router.get("/{owner}/{repo}/environments")
+async def environments(tables: _Asked) -> list[EnvironmentRow]:
+    """What sessions ran on: platforms, containers, languages and CI, with their users."""
+    return await tables.environments()

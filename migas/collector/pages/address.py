@@ -44,9 +44,15 @@ class Address:
         """What a form keeps that asks for something else of the same sessions."""
         return query_of(self.period) | self.only.values
 
-    def to(self, path: str) -> str:
-        """Another page of the project over the same sessions; `path` follows its own address."""
-        return f"{self.root}/p/{quote(self.project)}{path and f'/{path}'}?{urlencode(self.query)}"
+    def to(self, path: str, **more: str | None) -> str:
+        """Another page of the project over the same sessions, or those of `more` filters.
+
+        Args:
+            path: What follows the project's own address.
+            more: Filters that are added, changed or, by None, taken away.
+        """
+        query = urlencode(query_of(self.period) | self.only.with_(**more).values)
+        return f"{self.root}/p/{quote(self.project)}{path and f'/{path}'}?{query}"
 
     def during(self, preset: str) -> str:
         """This page over another period."""

@@ -191,10 +191,10 @@ def test_whatever_a_filter_says_appears_as_text(asked: Site, value: str) -> None
 
 def test_each_table_is_a_file_by_a_link_with_the_same_filters(asked: Site) -> None:
     html = asked.text(f"{PAGE}?period=7d&version=1.1.0")
-    files = [link for link in links(html) if ".csv?" in link or ".json?" in link]
+    files = dict.fromkeys(link for link in links(html) if ".csv?" in link or ".json?" in link)
     assert [link.partition("?") for link in files] == [
         (f"{PAGE}/{name}.{form}", "?", "period=7d&version=1.1.0")
-        for name in ("sessions", "versions", "adoption", "errors", "users")
+        for name in ("sessions", "versions", "adoption", "errors", "environments", "users")
         for form in ("csv", "json")
     ]
     for link in files:
@@ -248,6 +248,14 @@ def test_programs_read_the_same_tables_with_a_token(asked: Site) -> None:
     assert (error["first"], error["message"]) == ("2026-11-16", BROKEN["error_desc"])
 
 
+def test_what_sessions_ran_on_is_a_table_with_users(asked: Site) -> None:
+    rows = called(asked, "environments?container=apptainer")
+    found = {(row["kind"], row["value"]): (row["sessions"], row["users"]) for row in rows}
+    assert found["container", "apptainer"] == (50, 10)
+    assert found["platform", "darwin"] == (10, 2)
+    assert {row["users_before"] for row in rows} == {0}
+
+
 @pytest.mark.parametrize("by", ["day", "week", "month"])
 @pytest.mark.parametrize("only", ["", "&ci=no"])
 def test_users_are_counted_once_in_each_day_week_or_month(asked: Site, by: str, only: str) -> None:
@@ -265,7 +273,7 @@ def test_users_are_counted_once_in_each_day_week_or_month(asked: Site, by: str, 
 
 
 def test_the_interface_is_closed_without_the_right_token(site: Site) -> None:
-    for table in ("sessions", "versions", "adoption", "errors", "users"):
+    for table in ("sessions", "versions", "adoption", "errors", "users", "environments"):
         assert site.get(f"{API}/{table}").status == 401
         for token, status in (("wrong", 401), (site.token("nipreps/nipreps"), 403)):
             reply = site.get(f"{API}/{table}", Authorization=f"Bearer {token}")
@@ -297,9 +305,9 @@ def test_what_a_spreadsheet_would_run_is_defused(open_site: Site) -> None:
 
 
 def test_users_are_told_over_time_and_by_what_they_run_it_on(asked: Site) -> None:
-    (link,) = {link for link in links(asked.text(PAGE)) if link.startswith(f"{PAGE}/users?")}
+    (link,) = {link for link in links(asked.text(PAGE)) if re.match(f"{PAGE}/users[?][^#]*$", link)}
     text = readable(asked.text(link))
-    assert "Users 40 Sessions of each, on average 5.0" in text
+    assert "Users 40 In the 30 days before 0 Sessions of each, on average 5.0" in text
     assert "18 Nov 2026 40 " in text
     assert "python 3.11 40 100%" in text
     assert "darwin 8 20.0%" in text
