@@ -356,25 +356,28 @@ def _chosen(
 
 
 class UsersOf(NamedTuple):
-    """How many users have a value in a period, and how many had it in the period before.
+    """How many users have a value in a period, and in its first and in its second half.
 
     `trend` is 1 or -1 where their share of all users has grown or shrunk by more than chance.
     """
 
     value: str
     users: int
-    before: int
+    earlier: int
+    later: int
     trend: int
 
 
 class UsersPage(NamedTuple):
-    """The users of a period: how many, and how many in the period before.
+    """The users of a period: how many, and in each of its halves.
 
-    `rows` has them by the day, week or month, `tables` by kind what their sessions ran on.
+    `rows` has them by the day, week or month, `tables` by kind what their sessions ran on, `came`
+    the releases of the period.
     """
 
     number: int
-    before: int
+    earlier: int
+    later: int
     sessions: int
     rows: Sequence[UsersRow]
     tables: Mapping[str, Sequence[UsersOf]]
@@ -384,23 +387,27 @@ class UsersPage(NamedTuple):
 async def users(collector: Collector, name: str, period: Period, only: Filter) -> UsersPage:
     """Everything that a page about a project's users shows of a period."""
     ask, today = collector.reports, collector.clock.today()
-    number, now = await ask.users_by_facet(name, period, only)
-    before, then = await ask.users_by_facet(name, period.before, only)
+    number, in_all = await ask.users_by_facet(name, period, only)
+    (earlier, then), (later, now) = [
+        await ask.users_by_facet(name, half, only) for half in period.halves
+    ]
     rows = await Tables(ask, name, period, only, today).users()
     tables = {
         facet: [
             UsersOf(
                 value,
-                now[facet][value],
+                users_of,
                 then[facet][value],
-                compared((now[facet][value], number), (then[facet][value], before)),
+                now[facet][value],
+                compared((now[facet][value], later), (then[facet][value], earlier)),
             )
-            for value, _ in _frequent(now[facet] | then[facet])[:MAX_VALUES]
+            for value, users_of in _frequent(in_all[facet])[:MAX_VALUES]
         ]
         for facet in ("language", "platform", "container")
     }
     came = arrivals(await ask.usage(name, period, only), period)
-    return UsersPage(number, before, sum(row.sessions for row in rows), rows, tables, came)
+    sessions = sum(row.sessions for row in rows)
+    return UsersPage(number, earlier, later, sessions, rows, tables, came)
 
 
 def _by_version(usage: Sequence[UsageCount]) -> Counter[str]:

@@ -212,6 +212,7 @@ def test_a_page_is_printed_on_white_without_what_is_clicked(demo: Site, browsing
     page = browsing.open(demo.url + PIPELINE, scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(24, 32, 37)"
+    assert page.evaluate(FAINT) == []
     assert not page.locator(".picker").is_visible()
     assert page.locator(".chart").first.is_visible()
     page.emulate_media(media="screen", color_scheme="light")
