@@ -15,7 +15,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID, uuid4
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 
 from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild

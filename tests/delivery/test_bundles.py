@@ -18,8 +18,6 @@ from tests.support.desk import PATIENT, PRELUDE, ROOT, RUN, SECONDS, Desk, Ended
 from tests.support.records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.support.collector import CollectorProcess
 
 FROZEN = "import sys; sys.frozen = True\n"
@@ -41,7 +39,7 @@ KINDS = [
 
 
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[str]]]:
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """How to start each kind of bundle; one is built when it is first asked for."""
 
     class Built(dict[str, list[str]]):

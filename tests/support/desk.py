@@ -112,7 +112,8 @@ class Desk:
             except subprocess.TimeoutExpired:
                 process.kill()  # leaving the block waits for it
                 raise
-        name = str(process.args[-1]).encode()  # type: ignore[index]
+        assert isinstance(process.args, list)
+        name = str(process.args[-1]).encode()
         return Ended(
             process.returncode,
             (stdout or b"").replace(name, b"program.py"),

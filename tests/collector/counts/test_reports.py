@@ -13,11 +13,11 @@ import pytest
 from migas.collector.collector import Collector
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.history import Seen
+from migas.collector.counts.outcomes import UsageCount
 from migas.collector.counts.reports import (
     ALL,
     LostRun,
     StatusCount,
-    UsageCount,
     UserCounts,
 )
 from migas.collector.counts.sessions import anonymous_session

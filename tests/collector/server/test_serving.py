@@ -92,7 +92,12 @@ def test_a_worker_that_dies_while_the_database_is_away_is_replaced_afterwards() 
             os.kill(first, signal.SIGKILL)
             # Two attempts to replace it have begun: one, at least, was in vain.
             tried: set[int] = set()
-            wait_until(lambda: len(tried.update(children(process.pid)) or tried) >= 4)
+
+            def are_tried() -> bool:
+                tried.update(children(process.pid))
+                return len(tried) >= 4
+
+            wait_until(are_tried)
             postgres.start()
             wait_until(lambda: len(children(process.pid)) == 2)
             with closing(http.client.HTTPConnection("127.0.0.1", collector.port, 20)) as connection:
