@@ -411,10 +411,10 @@ def test_two_versions_are_set_side_by_side(
 def test_releases_stand_on_the_charts_over_time(demo: Site, browsing: Browsing) -> None:
     page = browsing.open(f"{demo.url}{PIPELINE}?period=1y")
     for chart in page.locator(".chart").all():
-        names = chart.locator("text.release").all_inner_texts()
+        names = chart.locator("text.release").all_text_contents()
         assert names == ["1.9.1", "2.0.0", "2.0.1", "2.1.0", "2.2.0", "2.2.1", "2.3.0"]
     page.get_by_role("link", name="OSError").first.click()
-    assert "2.3.0" in page.locator(".chart text.release").all_inner_texts()
+    assert "2.3.0" in page.locator(".chart text.release").all_text_contents()
 
 
 def test_hostile_texts_do_nothing_in_a_browser(open_site: Site, browsing: Browsing) -> None:
