@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas.settings
-from migas.settings import table
+from migas import settings as table
 from migas.transport.answers import Answer, NoAnswerError, forgotten
 from tests.support import answers as faulty
 from tests.support.collector import run_command, running_collector

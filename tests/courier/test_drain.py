@@ -13,16 +13,16 @@ import pytest
 
 from migas.courier.drain import Drain
 from migas.courier.sender import Sender
+from migas.spool import Spool
 from migas.spool.record import Entry
 from migas.spool.servers import Backoff
-from migas.spool.spool import Spool
 from tests.support.collector import running_collector
 from tests.support.desk import NOBODY, wait_until
 from tests.support.fault_server import Answer, FaultServer, Request
 from tests.support.records import plant, put_old, record
 
 if TYPE_CHECKING:
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
 
 Draining = Callable[..., Drain]
 

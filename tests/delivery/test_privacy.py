@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
 
 FAILED = {
     "status": "F",

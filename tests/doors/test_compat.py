@@ -197,7 +197,7 @@ def test_a_raw_request_without_a_server_is_answered_too() -> None:
     ],
 )
 def test_a_status_has_a_short_and_a_long_name(given: str, stored: str) -> None:
-    assert migas.message.breadcrumb.compose({"project": "a/b", "status": given})["status"] == stored
+    assert migas.message.compose({"project": "a/b", "status": given})["status"] == stored
 
 
 def test_classes_and_exceptions_are_taken_as_meant(python: Python) -> None:

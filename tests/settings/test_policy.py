@@ -15,7 +15,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from migas.settings import places, policy, table
+from migas import settings as table
+from migas.settings import places, policy
 from tests.support.desk import NOBODY
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment

@@ -12,8 +12,8 @@ import pytest
 
 from migas.courier import main as courier
 from migas.courier.drain import Drain
+from migas.spool import Spool
 from migas.spool.servers import Backoff
-from migas.spool.spool import Spool
 from tests.spool.simulation import START, LimitedServer, World
 from tests.support.records import record
 

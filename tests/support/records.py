@@ -11,8 +11,8 @@ from migas.host import process
 from migas.spool.record import Claim, Entry, encode
 
 if TYPE_CHECKING:
+    from migas.spool import Spool
     from migas.spool.record import Record
-    from migas.spool.spool import Spool
 
 
 def record(endpoint: str = "http://127.0.0.1:9", **fields: Any) -> Record:

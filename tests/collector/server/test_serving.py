@@ -12,7 +12,7 @@ import ssl
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -150,7 +150,7 @@ def test_without_a_proxy_nobody_chooses_an_address(live_collector_limit: LiveCol
 
 
 @pytest.fixture
-def live_collector_limit(live_server: Any, database: Database) -> Iterator[LiveCollector]:
+def live_collector_limit(live_server: LiveServer, database: Database) -> Iterator[LiveCollector]:
     with live_server.collector(database, limit=2) as running:
         yield running
 
