@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from migas.collector.pages.words import visible
-from migas.message.breadcrumb import MAX_VERSION_CHARS
+from migas.message import MAX_VERSION_CHARS
 from tests.collector.live import PROJECT
 from tests.collector.pages.site import readable
 
