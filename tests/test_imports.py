@@ -93,6 +93,7 @@ HOUSE = """
     collector.ingestion.timing collector.ingestion
     collector.counts.tables
     collector.counts.reports collector.counts.removal
+    collector.counts.adoption collector.counts.differences
     collector.migrations.migrate collector.counts.ledger
     collector.migrations.env collector.migrations.versions
     collector.migrations.versions.step_0001_breadcrumbs

@@ -70,7 +70,13 @@ def create_app(
         An application with every way in and out.
     """
     # The interactive pages load scripts from another site.
-    app = FastAPI(title="migas collector", version=migas.__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="migas collector",
+        version=migas.__version__,
+        description=f"A project's tables are read with a token:\n\n```python\n{tables.EXAMPLE}```",
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.collector = collector
     app.state.limiter = limiter
     for router in _ROUTERS:

@@ -88,10 +88,11 @@ def _environment() -> Environment:
             "labelled",
             "times",
             "day",
+            "start",
             "moment",
         )
     }
-    environment.filters |= {"spark": chart.spark, "columns": chart.columns}
+    environment.filters["spark"] = chart.spark
     environment.globals |= {
         "file": _address_of_file,
         "span": words.span,

@@ -142,6 +142,32 @@ def cookie_of(reply: Reply) -> str:
     return f"{found[1]}={found[2]}"
 
 
+def table_of(html: str, name: str) -> dict[str, list[str]]:
+    """The columns of the table that a chart's values are read from, by their heads.
+
+    Args:
+        html: A page.
+        name: The table's id.
+    """
+    table = html[html.index(f'id="{name}"') :].partition("</table>")[0]
+    head, *rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    cells = [[readable(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)] for row in rows]
+    heads = [readable(cell) for cell in re.findall(r"<th.*?</th>", head)]
+    return dict(zip(heads, map(list, zip(*cells, strict=True)), strict=True))
+
+
+def chart_of(html: str) -> dict[str, list[Any]]:
+    """What a project's chart of sessions shows, by outcome, and the rates; None where none is."""
+    columns = table_of(html, "sessions-table")
+    heads = {"Completed": "completed", "Failed": "failed", "Suspended": "suspended"}
+    heads |= {"No end reported": "running", "Sessions": "sessions"}
+    numbers = {
+        name: [int(text.replace(",", "")) for text in columns[head]] for head, name in heads.items()
+    }
+    rates = [None if "%" not in t else float(t[:-1]) for t in columns["Completion rate"]]
+    return {**numbers, "rate": rates}
+
+
 def readable(html: str) -> str:
     """The text of a page: what is left without its tags and scripts."""
     without = re.sub(r"<(script|style)\b.*?</\1>", " ", html, flags=re.DOTALL)
