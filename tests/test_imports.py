@@ -72,7 +72,8 @@ HOUSE = """
     collector.app
     collector.server.access_log collector.server.upkeep collector.server.workers
     collector.server.messenger collector.server.slow_clients
-    collector.server.package_index collector.server.delivery collector.server
+    collector.server.package_index collector.server.delivery collector.server.repeating
+    collector.server
     collector.pages
     collector.pages.views collector.pages.refusals collector.pages.feed collector.pages.sharing
     collector.pages.responses collector.pages.signin

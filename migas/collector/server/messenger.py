@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from migas.collector.database.outage import cause, is_outage
+from migas.collector.database.outage import cause
 from migas.collector.server.delivery import Delivery
+from migas.collector.server.repeating import repeat
 
 if TYPE_CHECKING:
     from migas.collector.collector import Collector
@@ -33,18 +34,17 @@ async def keep_telling(collector: Collector, root: str) -> None:
     """
     delivery = Delivery()
     under_way: set[asyncio.Task[None]] = set()
+
+    async def work() -> None:
+        for project in await collector.news.claim(LOOK_SECONDS):
+            await collector.news.look(project)
+        for letter in await collector.webhooks.claim():
+            sending = asyncio.create_task(_send(collector, delivery, letter, root))
+            under_way.add(sending)
+            sending.add_done_callback(under_way.discard)
+
     try:
-        while True:
-            try:
-                for project in await collector.news.claim(LOOK_SECONDS):
-                    await collector.news.look(project)
-                for letter in await collector.webhooks.claim():
-                    sending = asyncio.create_task(_send(collector, delivery, letter, root))
-                    under_way.add(sending)
-                    sending.add_done_callback(under_way.discard)
-            except (SQLAlchemyError, OSError) as error:
-                _complain(error)
-            await asyncio.sleep(INTERVAL)
+        await repeat(work, INTERVAL, "telling news")
     finally:
         for sending in under_way:
             sending.cancel()
@@ -53,14 +53,9 @@ async def keep_telling(collector: Collector, root: str) -> None:
 
 async def _send(collector: Collector, delivery: Delivery, letter: Letter, root: str) -> None:
     arrived = await delivery.send(letter, root)
-    try:
-        await collector.webhooks.settle(letter, arrived=arrived)
-    except (SQLAlchemyError, OSError) as error:  # it is sent once more
-        _complain(error)
     if not arrived:
         _log.warning("a webhook of %s did not take what it was told", letter.project)
-
-
-def _complain(error: Exception) -> None:
-    trace = None if is_outage(error) else error
-    _log.warning("news are looked for or told again later: %s", cause(error), exc_info=trace)
+    try:
+        await collector.webhooks.settle(letter, arrived=arrived)
+    except (SQLAlchemyError, OSError) as error:
+        _log.warning("a webhook of %s is told once more: %s", letter.project, cause(error))
