@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 
 from migas.collector.database.tables import projects
 from migas.collector.days import DEFAULT_DAYS, Period
+from migas.collector.projects.names import is_project_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,6 +71,8 @@ class SharedTotals:
 
     async def of(self, project: str) -> Totals | None:
         """The totals of a project; None where they are not shared, or there is no such project."""
+        if not is_project_name(project):  # it may be one that no database can be asked for
+            return None
         mine = (projects.c.project == project) & projects.c.shared.isnot(None)
         async with self._connections.reading() as connection:
             if (await connection.execute(select(projects.c.idx).where(mine))).first() is None:

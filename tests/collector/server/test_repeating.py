@@ -9,12 +9,14 @@ from migas.collector.server.repeating import repeat
 
 def test_it_goes_on_after_a_failure_and_ends_when_it_is_told_to() -> None:
     times = 0
+    settled = asyncio.Event()
 
     async def work() -> None:
         nonlocal times
         times += 1
         if times < 3:
             raise ConnectionResetError("the database is away")
+        settled.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -22,8 +24,7 @@ def test_it_goes_on_after_a_failure_and_ends_when_it_is_told_to() -> None:
 
     async def run() -> None:
         repeating = asyncio.create_task(repeat(work, 0.01, "a test"))
-        while times < 3:
-            await asyncio.sleep(0.01)
+        await settled.wait()
         repeating.cancel()
         await asyncio.gather(repeating, return_exceptions=True)
         assert repeating.cancelled()
