@@ -144,16 +144,6 @@ def test_the_interface_for_programs_names_the_badge(site: Site) -> None:
     assert not [path for path in paths if "feed" in path]
 
 
-def test_a_browser_has_nothing_to_complain_of(site: Site, browsing: Browsing) -> None:
-    for scheme in ("light", "dark"):
-        page = browsing.open(site.url + PAGE, scheme=scheme, width=360)
-        assert page.get_by_role("heading", level=1).inner_text() == PROJECT
-        wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-        assert not wide
-    browsing.open(f"{site.url}{PAGE}/badge.svg")
-    browsing.check()
-
-
 def test_sharing_is_a_command_and_so_is_its_end(run: Run, database: Database) -> None:
     db = ["--db", database.url]
     run("project", "add", PROJECT, *db)
@@ -169,3 +159,13 @@ def test_sharing_is_a_command_and_so_is_its_end(run: Run, database: Database) ->
     assert told == {"project": PROJECT, "shared": False}
     assert not is_shared()
     assert run("project", "share", "no/such", *db).returncode == 2
+
+
+def test_a_browser_has_nothing_to_complain_of(site: Site, browsing: Browsing) -> None:
+    for scheme in ("light", "dark"):
+        page = browsing.open(site.url + PAGE, scheme=scheme, width=360)
+        assert page.get_by_role("heading", level=1).inner_text() == PROJECT
+        wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        assert not wide
+    browsing.open(f"{site.url}{PAGE}/badge.svg")
+    browsing.check()
