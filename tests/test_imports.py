@@ -72,10 +72,11 @@ HOUSE = """
     collector.server.serve
     collector.app
     collector.server.access_log collector.server.upkeep collector.server.workers
-    collector.server.slow_clients
-    collector.server.package_index collector.server
+    collector.server.messenger collector.server.slow_clients
+    collector.server.package_index collector.server.delivery collector.server.repeating
+    collector.server
     collector.pages
-    collector.pages.views collector.pages.refusals
+    collector.pages.views collector.pages.refusals collector.pages.feed collector.pages.sharing
     collector.pages.responses collector.pages.signin
     collector.pages.chart
     collector.pages.address collector.pages.figures
@@ -91,6 +92,10 @@ HOUSE = """
     collector.ingestion.recorder
     collector.ingestion.crumb collector.ingestion.group_commit
     collector.ingestion.timing collector.ingestion
+    collector.news.totals
+    collector.news.webhooks
+    collector.news.news
+    collector.news.rules collector.news
     collector.counts.tables
     collector.counts.reports collector.counts.removal
     collector.counts.adoption collector.counts.differences
@@ -99,7 +104,8 @@ HOUSE = """
     collector.migrations.versions.step_0001_breadcrumbs
     collector.migrations.versions.step_0002_sessions
     collector.migrations.versions.step_0003_time
-    collector.migrations.versions.step_0004_errors collector.migrations
+    collector.migrations.versions.step_0004_errors
+    collector.migrations.versions.step_0006_news collector.migrations
     collector.counts.rebuild collector.counts.filters collector.counts.history
     collector.counts.comparison
     collector.counts.outcomes

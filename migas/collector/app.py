@@ -35,7 +35,7 @@ _ROUTERS = (
     administration.router,
     health.router,
     metrics.router,
-    pages.router,
+    *pages.routers,
 )
 
 _PATHS = frozenset(
