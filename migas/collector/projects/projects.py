@@ -90,7 +90,7 @@ class Projects:
             if flags:
                 insert = insert_new(flagged_versions, self._connections.dialect)
                 await connection.execute(insert, flags)
-        self._remembered.clear()
+        self._remembered = {}
 
     async def set_package(self, project: str, package: str | None) -> None:
         """Say under which name a package index knows a project; None for none."""
@@ -111,10 +111,11 @@ class Projects:
             .values(asked=now)
             .returning(projects.c.project, projects.c.package)
         )
-        rows = (
-            await self._connections.transact(lambda connection: connection.execute(claimed))
-        ).all()
-        return [(row.project, row.package) for row in rows]
+
+        async def claim(connection: AsyncConnection) -> list[tuple[str, str]]:
+            return [(row.project, row.package) for row in await connection.execute(claimed)]
+
+        return await self._connections.transact(claim)
 
     async def known(self, connection: AsyncConnection, names: list[str]) -> dict[str, Release]:
         """The registered ones among some projects, with what is known about their versions.
@@ -127,10 +128,11 @@ class Projects:
         """
         now = time.monotonic()
         if self._remembered_until <= now:
-            self._remembered.clear()
+            self._remembered = {}
             self._remembered_until = now + MEMORY_SECONDS
+        remembered = self._remembered  # another thread may forget it at any moment
         found: dict[str, Release] = {}
-        asked = [name for name in names if name not in self._remembered]
+        asked = [name for name in names if name not in remembered]
         if asked:
             registered = await _registered(connection, set(asked))
             newcomers: list[str] = []
@@ -140,8 +142,8 @@ class Projects:
                 await self._register(connection, newcomers)
             found = await _releases(connection, {*registered, *newcomers})
             # What this transaction registers may still be rolled back with it.
-            self._remembered.update((name, found[name]) for name in registered)
-        return self._remembered | found
+            remembered.update((name, found[name]) for name in registered)
+        return remembered | found
 
     async def _register(self, connection: AsyncConnection, names: list[str]) -> None:
         if names:
