@@ -39,7 +39,7 @@ def measure(options: Options) -> list[Table]:
         with Harness(world) as harness, reporting(harness, FORMS):
             series[world] = {name: _against(harness, name, options) for name in _manners()}
     for manner in _manners():
-        cells = []
+        cells: list[str] = []
         for world, runs in series.items():
             for form in FORMS:
                 cells += _cells(world, runs, manner, form.name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmarks.clients import RELEASED_TRACK_EXIT, SENTRY_MONITOR, SESSION, Client
 from benchmarks.harness import Harness, Program
 from benchmarks.report import Table, us, verdict
-from migas.spool.spool import MAX_FILES
+from migas.spool import MAX_FILES
 from tests.support.fault_server import FaultServer
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from migas.collector.http.metrics import Metrics
 from migas.collector.http.middleware import BodyLimit, RootPath, SignedAnswers, ToldTiming
 from migas.collector.http.rate_limit import RateLimit
 from migas.collector.pages.refusals import RefusalPages
-from migas.message.breadcrumb import MAX_REQUEST_BYTES
+from migas.message import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

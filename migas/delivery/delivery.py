@@ -10,23 +10,20 @@ import os
 import sys
 import time
 
-from migas import log
+from migas import host, log, message
 from migas.delivery.couriers import Couriers
-from migas.delivery.timer import Watch
 from migas.host import process
-from migas.host.descriptors import Reserve
-from migas.host.originals import RLock
-from migas.message import breadcrumb
+from migas.host.files import Reserve
+from migas.host.threads import Watch
 from migas.settings import permission, places, values
-from migas.spool import layout
-from migas.spool.spool import Spool
+from migas.spool import Spool, layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from mmap import mmap
 
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
     from migas.spool.marks import Marks
     from migas.spool.record import Record
 
@@ -44,7 +41,7 @@ class Delivery:
         self.watch = Watch()
         self._couriers = Couriers(self.watch)
         # Reentrant: a signal's handler may end a run while this very thread holds it.
-        self._lock = RLock()
+        self._lock = host.RLock()
         self._spool: Spool | None = None
         self._marks: Marks | None = None
         self._reserve = Reserve()
@@ -269,7 +266,7 @@ class Delivery:
         lost: Breadcrumb = {**crumb, "status": "F", "status_desc": LOST}
         record: Record = {
             "endpoint": values.settings().endpoint,
-            "breadcrumb": breadcrumb.fit(lost),
+            "breadcrumb": message.fit(lost),
             "process": process.facts(),
             "oom_kills": environment.known(process.oom_kills) or {},
         }
@@ -377,10 +374,10 @@ class OpenRun:
 def _print(crumb: Breadcrumb) -> None:
     from migas.spool import servers
 
-    text = breadcrumb.graphql_body(crumb).decode()
+    text = message.graphql_body(crumb).decode()
     known = servers.of_this_user()
     accepted = known.accepts(values.settings().endpoint) if known else ()
-    headers = breadcrumb.timing_headers(crumb, accepted)
+    headers = message.timing_headers(crumb, accepted)
     beside = "".join(f" {name}: {value}" for name, value in headers.items())
     try:
         sys.stderr.write(f"migas would send {text}{beside}\n")

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 
-from migas.settings import policy
-from migas.settings.table import OFFICIAL_HOST
-from migas.settings.values import settings
+from migas.settings import OFFICIAL_HOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +26,9 @@ def refusal() -> str | None:
     decided = refusal_by_user()
     if decided is not None:
         return decided
-    now = settings()
+    from migas.settings import values
+
+    now = values.settings()
     if not now.is_set_up:
         return "setup() was not called"
     if not now.enabled:
@@ -56,7 +56,9 @@ def refusal_by_user() -> str | None:
     do_not_track = os.environ.get("DO_NOT_TRACK", "")
     if do_not_track and do_not_track.strip().lower() not in _FALSE_WORDS:
         return "DO_NOT_TRACK is set"
-    return None if settings().captured_by_test else policy.refusal()
+    from migas.settings import values  # whoever is opted out by a variable needs none
+
+    return None if values.settings().captured_by_test else values.policy().refusal()
 
 
 def refused(reason: str, shape: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,9 +73,11 @@ def request_refusal(endpoint: str) -> str | None:
     Args:
         endpoint: The server's base URL; what `setup()` named does not matter here.
     """
-    if settings().captured_by_test:
+    from migas.settings import values
+
+    if values.settings().captured_by_test:
         return "breadcrumbs are captured"
-    if not settings().enabled:
+    if not values.settings().enabled:
         return "setup(enabled=False) was called"
     if _is_out_of_bounds(endpoint):
         return "a test must not reach the official server"
@@ -82,9 +86,11 @@ def request_refusal(endpoint: str) -> str | None:
 
 def _is_out_of_bounds(endpoint: str) -> bool:
     """Whether a test would reach the official server."""
+    from migas.settings import values
+
     host = endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
     is_official = host.lower().rstrip(".") == OFFICIAL_HOST
-    return is_official and not settings().captured_by_test and _is_under_pytest()
+    return is_official and not values.settings().captured_by_test and _is_under_pytest()
 
 
 def _silent_rank() -> int | None:

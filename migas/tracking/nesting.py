@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import sys
 
-from migas.host import forks
+from migas import host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Place:
             if (parent.project, parent.version) == here:
                 return True
             parent = _nearest_open(parent.place.parent)
-        with forks.held_off():
+        with host.forks_held_off():
             return is_pool_worker() or _ancestor_speaks_for(self._run.project)
 
 
@@ -131,9 +131,8 @@ def _ancestor_speaks_for(project: str) -> bool:
     """Whether a program that started this one has an open run of the same project."""
     from migas.host import process
     from migas.settings import places
-    from migas.spool import layout
+    from migas.spool import Spool, layout
     from migas.spool.record import InvalidRecordError, OpenEntry, place_key
-    from migas.spool.spool import Spool
 
     spool = Spool(places.state_folder())
     # Ten thousand runs may be open in a home that a cluster shares: their names are not read.

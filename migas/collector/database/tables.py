@@ -25,7 +25,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-from migas.message.breadcrumb import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
+from migas.message import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
 
 MAX_PROJECT_CHARS = 140
 MAX_PACKAGE_CHARS = 100

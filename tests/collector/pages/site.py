@@ -6,7 +6,7 @@ import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode, urlsplit
 
 from migas.collector.collector import Collector
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Page
 
     from tests.collector.live import LiveCollector, Reply
+
+Scheme = Literal["light", "dark"]
 
 _COOKIE = re.compile(r"([^=;]+)=([^;]*)")
 
@@ -102,7 +104,7 @@ class Browsing:
         page.on("requestfailed", lambda request: self.complaints.append(request.url))
         page.on("request", lambda request: self.requests.append(request.url))
 
-    def open(self, url: str, *, scheme: Any = "light", width: int = 1200) -> Page:
+    def open(self, url: str, *, scheme: Scheme = "light", width: int = 1200) -> Page:
         """Open a page as somebody who has not been here before."""
         self._context.clear_cookies()
         self._page.set_viewport_size({"width": width, "height": 900})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.collector.pages.site import Browsing, Site
+    from tests.collector.pages.site import Browsing, Scheme, Site
 
 pytestmark = pytest.mark.slow
 
@@ -152,7 +152,7 @@ def focused(page: Page) -> dict[str, Any]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_charts_are_drawn_in_the_colours_of_the_scheme(
-    demo: Site, browsing: Browsing, scheme: str
+    demo: Site, browsing: Browsing, scheme: Scheme
 ) -> None:
     page = browsing.open(f"{demo.url}{PIPELINE}?period=90d", scheme=scheme)
     sessions, rate = page.locator("canvas").all()
@@ -260,7 +260,7 @@ def test_the_whole_page_can_be_used_by_keyboard(demo: Site, browsing: Browsing) 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, 1200])
 def test_the_questions_are_answered_by_clicks(
-    demo: Site, browsing: Browsing, scheme: str, width: int
+    demo: Site, browsing: Browsing, scheme: Scheme, width: int
 ) -> None:
     page = browsing.open(demo.url + PIPELINE, scheme=scheme, width=width)
     verdict = page.locator(".verdict").inner_text()

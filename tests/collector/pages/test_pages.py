@@ -100,7 +100,7 @@ def test_an_error_that_a_release_brought_or_brought_back_is_marked(
     def failing(version: str, days_ago: int, kind: str | None, number: int = 8) -> list[Any]:
         """A hundred sessions of a version, of which some fail."""
         when = NOON - dt.timedelta(days=days_ago)
-        failed = {"status": "F", "error_type": kind, "error_desc": "at 0x7f12"}
+        failed: dict[str, Any] = {"status": "F", "error_type": kind, "error_desc": "at 0x7f12"}
         return [
             a_session(when, version=version, **(failed if n < number and kind else {}))
             for n in range(100)
