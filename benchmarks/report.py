@@ -25,8 +25,8 @@ within three minutes and writes nothing. Programs take turns and each run is com
 run of the same round, in the same virtual environment. *Median* is the median of these differences,
 *best* the best run less the best bare run: on a busy machine the truth lies nearer to the best. CPU
 is user and system time of the program and what it waited for. A target is met (`ok`) by the median;
-`ok at best` says that only the best run met it. Each section ends with how busy the machine was: under
-a load above its CPUs only ratios mean something, and they little.
+`ok at best` says that only the best run met it. Each section ends with how busy the machine was:
+under a load above its CPUs only ratios mean something, and they little.
 """
 
 
