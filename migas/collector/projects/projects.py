@@ -100,7 +100,7 @@ class Projects:
             if flags:
                 insert = insert_new(flagged_versions, self._connections.dialect)
                 await connection.execute(insert, flags)
-        self._remembered.clear()
+        self._remembered = {}
 
     async def set_package(self, project: str, package: str | None) -> None:
         """Say under which name a package index knows a project; None for none."""
@@ -121,10 +121,11 @@ class Projects:
             .values(asked=now)
             .returning(projects.c.project, projects.c.package)
         )
-        rows = (
-            await self._connections.transact(lambda connection: connection.execute(claimed))
-        ).all()
-        return [(row.project, row.package) for row in rows]
+
+        async def claim(connection: AsyncConnection) -> list[tuple[str, str]]:
+            return [(row.project, row.package) for row in await connection.execute(claimed)]
+
+        return await self._connections.transact(claim)
 
     async def known(self, connection: AsyncConnection, names: list[str]) -> dict[str, Known]:
         """The registered ones among some projects, also by names that they had before.
@@ -137,10 +138,11 @@ class Projects:
         """
         now = time.monotonic()
         if self._remembered_until <= now:
-            self._remembered.clear()
+            self._remembered = {}
             self._remembered_until = now + MEMORY_SECONDS
+        remembered = self._remembered  # another thread may forget it at any moment
         found: dict[str, Known] = {}
-        asked = [name for name in names if name not in self._remembered]
+        asked = [name for name in names if name not in remembered]
         if asked:
             named = await _named(connection, set(asked))
             newcomers: list[str] = []
@@ -152,8 +154,8 @@ class Projects:
             releases = await _releases(connection, set(today.values()))
             found = {name: Known(project, releases[project]) for name, project in today.items()}
             # What this transaction registers may still be rolled back with it.
-            self._remembered.update((name, found[name]) for name in named)
-        return self._remembered | found
+            remembered.update((name, found[name]) for name in named)
+        return remembered | found
 
     async def _register(self, connection: AsyncConnection, names: list[str]) -> None:
         if names:
