@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from migas.collector.counts.outcomes import UsageCount
     from migas.collector.days import Period
@@ -37,19 +38,32 @@ class Adoption(NamedTuple):
     bars: Mapping[dt.date, Sequence[int]]
 
 
-def adoption(usage: Sequence[UsageCount], period: Period, latest: str = "") -> Adoption:
+Uses = Mapping[tuple["dt.date", str], int]
+"""How many sessions a version has on a day."""
+
+
+def uses(usage: Iterable[UsageCount]) -> Uses:
+    """Counts by day, version and status without the status."""
+    found: defaultdict[tuple[dt.date, str], int] = defaultdict(int)
+    for day, version, _, number in usage:
+        found[day, version] += number
+    return found
+
+
+def adoption(used: Uses, period: Period, latest: str = "") -> Adoption:
     """Share the sessions of a period out among its versions.
 
     Args:
-        usage: How many sessions have which version, by day.
+        used: How many sessions have which version, by day.
         period: Which days, and what is counted together; none of them is left out.
         latest: The newest version, which is among those shown where it has a session.
     """
     by_version: Counter[str] = Counter()
     by_start: defaultdict[dt.date, Counter[str]] = defaultdict(Counter)
-    for day, version, _, number in usage:
+    starts = {day: period.bucket(day) for day in {day for day, _ in used}}
+    for (day, version), number in used.items():
         by_version[version] += number
-        by_start[period.bucket(day)][version] += number
+        by_start[starts[day]][version] += number
     ranked = sorted(by_version, key=lambda name: (name != latest, -by_version[name], name))
     shown = sorted(ranked[:MAX_VERSIONS], key=version_order, reverse=True)
     bars = {}
@@ -59,7 +73,7 @@ def adoption(usage: Sequence[UsageCount], period: Period, latest: str = "") -> A
     return Adoption(shown, len(ranked) - len(shown), bars)
 
 
-def arrivals(usage: Sequence[UsageCount], period: Period) -> dict[dt.date, list[str]]:
+def arrivals(used: Uses, period: Period) -> dict[dt.date, list[str]]:
     """The versions that came within a period, by the day, week or month that first has them.
 
     A version has come where all its sessions lie behind a day by more than chance, and where it
@@ -69,7 +83,7 @@ def arrivals(usage: Sequence[UsageCount], period: Period) -> dict[dt.date, list[
     first: dict[str, dt.date] = {}
     by_version: Counter[str] = Counter()
     by_day: Counter[dt.date] = Counter()
-    for day, version, _, number in usage:
+    for (day, version), number in used.items():
         first[version] = min(day, first.get(version, day))
         by_version[version] += number
         by_day[day] += number

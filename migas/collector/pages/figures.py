@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.adoption import adoption, arrivals
+from migas.collector.counts.adoption import adoption, arrivals, uses
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.comparison import Comparison, newest_two
 from migas.collector.counts.differences import differences
@@ -176,14 +176,16 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
     ask = collector.reports
     usage, shares = await ask.breakdown(name, period, only)
     finished = rated(usage, collector.clock.today())
+    starts = {day: period.bucket(day) for day in {row.day for row in usage}}
     by_bucket, rated_by_bucket = (
-        outcomes_by((period.bucket(row.day), row.status, row.sessions) for row in rows)
+        outcomes_by((starts[row.day], row.status, row.sessions) for row in rows)
         for rows in (usage, finished)
     )
     by_version, rated_by_version = (
         outcomes_by((row.version, row.status, row.sessions) for row in rows)
         for rows in (usage, finished)
     )
+    used = uses(usage)
     release = await collector.projects.release(name)
     shown, others = _most_frequent(by_version, release.latest)
     return Project(
@@ -205,8 +207,8 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
         ),
         other_versions_number=len(others),
         comparison=newest_two(rated_by_version, release.named),
-        adoption=adoption(usage, period, release.named),
-        came=arrivals(usage, period),
+        adoption=adoption(used, period, release.named),
+        came=arrivals(used, period),
         failures=await ask.errors(name, period, only, MAX_FAILURES),
         shares={facet: _frequent(found)[:MAX_SHARES] for facet, found in shares.items()},
         lost=await ask.lost_runs(name, period, only),
@@ -267,7 +269,7 @@ async def error(
         sorted(remarkable, key=lambda pair: -pair[1].times)[:MAX_REMARKABLE],
         await ask.messages(name, period, its_own, MAX_MESSAGES),
         newest_two(by_version, (await collector.projects.release(name)).named),
-        arrivals(all_usage, period),
+        arrivals(uses(all_usage), period),
     )
 
 
@@ -405,7 +407,7 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
         ]
         for facet in ("language", "platform", "container")
     }
-    came = arrivals(await ask.usage(name, period, only), period)
+    came = arrivals(uses(await ask.usage(name, period, only)), period)
     sessions = sum(row.sessions for row in rows)
     return UsersPage(number, earlier, later, sessions, rows, tables, came)
 

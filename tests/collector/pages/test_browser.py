@@ -355,7 +355,7 @@ def test_the_questions_are_answered_by_clicks(
     assert page.locator(".facts dd").first.inner_text() == total
 
     page.get_by_role("link", name="Users", exact=True).first.click()
-    page.get_by_role("link", name="months").click()
+    page.get_by_role("link", name="months", exact=True).click()
     assert page.get_by_role("heading", name="Users per month").is_visible()
     for found in (OBSTACLES, FAINT):
         assert page.evaluate(found) == []
