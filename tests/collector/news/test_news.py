@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TODAY = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 PEOPLE = [f"00000000-0000-4000-8000-{number:012}" for number in range(40)]
-BROKEN = {"status": "F", "error_type": "OSError", "error_desc": "Read-only: <path>"}
+BROKEN: dict[str, Any] = {"status": "F", "error_type": "OSError", "error_desc": "Read-only: <path>"}
 
 Sessions = list[dict[str, Any]]
 
