@@ -63,8 +63,11 @@ class News:
             if not (await connection.execute(select(projects.c.idx).where(due).limit(1))).all():
                 return []  # mostly so, and reading holds up no writer
         claimed = update(projects).where(due).values(looked=now).returning(projects.c.project)
-        found = await self._connections.transact(lambda connection: connection.scalars(claimed))
-        return list(found)
+
+        async def claim(connection: AsyncConnection) -> list[str]:
+            return list(await connection.scalars(claimed))
+
+        return await self._connections.transact(claim)
 
     async def look(self, project: str) -> None:
         """Find a project's news, and keep those that were not told before."""

@@ -181,7 +181,7 @@ PAGES = [
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, 1200])
-def test_axe_finds_nothing(demo: Site, browsing: Browsing, scheme: str, width: int) -> None:
+def test_axe_finds_nothing(demo: Site, browsing: Browsing, scheme: Scheme, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = browsing.open(demo.url + PIPELINE, scheme=scheme, width=width)
     error = page.get_by_role("link", name="OSError").first.get_attribute("href")
@@ -389,7 +389,7 @@ def test_without_javascript_charts_and_tables_are_there(demo: Site, scriptless: 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, 1200])
 def test_two_versions_are_set_side_by_side(
-    demo: Site, browsing: Browsing, scheme: str, width: int
+    demo: Site, browsing: Browsing, scheme: Scheme, width: int
 ) -> None:
     page = browsing.open(f"{demo.url}{PIPELINE}?period=1y", scheme=scheme, width=width)
     page.get_by_role("link", name="Two versions side by side").click()
