@@ -41,7 +41,7 @@ HOUSE = """
     courier.main
     courier.drain courier.sender
     courier.recovery
-    courier.pace courier.tidy courier
+    courier.pace courier.tidy courier.unused courier
     transport.client
     transport.deadlines
     transport.connections transport.answers
