@@ -5,6 +5,7 @@ Only for a process of our own. In a program this would be a guest who moves the 
 
 from __future__ import annotations
 
+import importlib
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -37,3 +38,4 @@ def put_off() -> None:
 
     stand_in.__dict__.update(__getattr__=real, version=version)
     sys.modules[_METADATA] = stand_in
+    importlib.metadata = stand_in  # as an import sets it
