@@ -58,7 +58,7 @@ HOUSE = """
     message.outcome message.redact
     message.redact.arguments message.redact.machines message.redact.paths message.redact.people
     message.excerpt
-    message.redact.shapes message
+    message.redact.shapes message.redact.words message
     host.children
     host.environment host.files host.process host.threads
     host.descriptors host.forks host.terminal host
