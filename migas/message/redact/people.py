@@ -40,14 +40,14 @@ _DICOM_SIGNS = (
 
 _WORDS = NAMES_NOBODY | frozenset(
     """
-    age aged analysis anonymous average brain column criteria dataset description different directorie
-    exclusion existing fsaverage here id identical inclusion individual info main manual manually more
-    motion movement multiple native orientation parameter per position provided registered regex
-    registration same separate separately session single size space specific surface there together
-    under unknown within without weight
+    age aged analysis anonymous average brain column criteria dataset description different
+    directorie exclusion existing fsaverage here id identical inclusion individual info main
+    manual manually more motion movement multiple native orientation parameter per position
+    provided registered regex registration same separate separately session single size space
+    specific surface there together under unknown within without weight
     """.split()  # noqa: SIM905  words are read as words
 )
-_ENDS_LIKE_NO_NAME = (
+_ENDS = (
     "tion",
     "sion",
     "ness",
@@ -66,7 +66,7 @@ def _hide_unless_word(match: re.Match[str]) -> str:
     """A name in small letters stands where only words of the trade and of grammar stand else."""
     for word in match[2].split():
         singular = word.removesuffix("s")
-        if word in _WORDS or singular in _WORDS or word.endswith(_ENDS_LIKE_NO_NAME):
+        if word in _WORDS or singular in _WORDS or word.endswith(_ENDS):
             return match[0]
     return f"{match[1]}<id>"
 
@@ -158,7 +158,8 @@ RULES = (
     rule(
         ("subject ", "participant ", "patient ", "proband ", "volunteer "),
         _hide_unless_word,
-        rf"(?i)((?<![a-z-]){_PERSON}[ ])(?-i:(?!{STOP})([a-z]{{2,24}}(?:[ ](?!{STOP})[a-z]{{2,24}})?))",
+        rf"(?i)((?<![a-z-]){_PERSON}[ ])(?-i:(?!{STOP})([a-z]{{2,24}}",
+        rf"(?:[ ](?!{STOP})[a-z]{{2,24}})?))",
         rf"(?=[ ]{STOP}|[.;,:]?(?:[ ]\(|\s*$|\n)|[.;,:][ ])",
     ),
     rule(
