@@ -7,7 +7,7 @@ import importlib
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmarks import report
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from benchmarks.report import Table
 
 TABLES = {
-    "startup": "importing, decorating and calling",
-    "endings": "what a program's end costs, by the manner of the server",
+    "ratios": "what tracking adds, over what migas 0.4.0 adds, on a host and in a container",
     "hosts": "the same in programs that have click, or numpy and asyncio, loaded",
-    "back-to-back": "many runs in a row on one CPU, and what their couriers cost",
+    "one-cpu": "the same on one CPU, and the price of a courier that warms up there",
+    "startup": "importing, and opting out",
     "sessions": "a session's open and close inside a program",
+    "manners": "what a program's end costs, by the manner of the server",
+    "rivals": "the same beside other clients",
+    "back-to-back": "many runs in a row on one CPU, and what their couriers cost",
     "drain": "sending what has piled up, next to a bare urllib3 loop",
-    "collector": "a collector under load, and over many breadcrumbs",
+    "collector": "a collector under load",
+    "rows": "a collector over many breadcrumbs",
 }
 
 
@@ -36,12 +40,18 @@ class Options:
         budget: Seconds that one comparison may take, about.
         breadcrumbs: How many are drained.
         rows: How many a collector's database is filled with.
+        turns: How often a collector is loaded.
     """
 
-    rounds: int
-    budget: float
-    breadcrumbs: int
+    rounds: int = 9
+    budget: float = 60.0
+    breadcrumbs: int = 5000
     rows: int = 200_000
+    turns: int = 3
+
+
+QUICK = Options(rounds=3, budget=8.0, breadcrumbs=1000, rows=50_000, turns=1)
+"""Each table within three minutes: enough to see where a change leads, not to publish."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,18 +63,21 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("table", nargs="*", help="which tables; all without any")
-    parser.add_argument("--rounds", type=int, default=9, help="runs of each program (9)")
-    parser.add_argument("--budget", type=float, default=40.0, help="seconds a comparison (40)")
-    parser.add_argument("--breadcrumbs", type=int, default=5000, help="to be drained (5,000)")
-    parser.add_argument("--rows", type=int, default=200_000, help="in a collector (200,000)")
-    parser.add_argument("--output", default=report.RESULTS, help="where the tables are written")
+    parser.add_argument("--quick", action="store_true", help="a table within three minutes")
+    parser.add_argument("--rounds", type=int, help="runs of each program (9)")
+    parser.add_argument("--rows", type=int, help="in a collector (200,000)")
+    parser.add_argument("--output", help="where to write the tables (results.md, unless quick)")
     options = parser.parse_args(arguments)
+    said = {name: getattr(options, name) for name in ("rounds", "rows") if getattr(options, name)}
+    chosen = replace(QUICK if options.quick else Options(), **said)
     for name in options.table:
         if name not in TABLES:
             parser.error(f"no such table: {name}")
+    output = options.output or ("" if options.quick else report.RESULTS)
+    if output and not options.table:
+        report.begin(output)
     measured: list[Table] = []
     failed = False
-    chosen = Options(options.rounds, options.budget, options.breadcrumbs, options.rows)
     for name in options.table or TABLES:
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
         start = time.monotonic()
@@ -77,9 +90,10 @@ def main(arguments: list[str] | None = None) -> int:
         for table in tables:
             print(table.markdown(), flush=True)
             measured.append(table)
-            # After every table: what was measured survives an interruption.
-            versions = module.versions() if hasattr(module, "versions") else _versions()
-            report.write([table], versions, options.output)
+            if output:
+                # After every table: what was measured survives an interruption.
+                versions = module.versions() if hasattr(module, "versions") else _versions()
+                report.write(table, versions, output)
         print(f"({name}: {time.monotonic() - start:.0f} s)\n", file=sys.stderr, flush=True)
     return 2 if failed else int(any(_missed(table) for table in measured))
 

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.clients import BARE, SESSION_DETACHED, SESSION_INLINE, Client, missing, usable
+from benchmarks.clients import BARE, SESSION, Client, missing, usable
 from benchmarks.harness import Harness
 from benchmarks.report import Table, ms
 from tests.support.fault_server import FaultServer
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from benchmarks.__main__ import Options
 
 RUNS = 50
-SPOOL_ONLY = SESSION_DETACHED.with_settings("session, spool", MIGAS_DELIVERY="spool")
-CLIENTS = (BARE, SPOOL_ONLY, SESSION_DETACHED, SESSION_INLINE)
+CLIENTS = (
+    BARE,
+    *(
+        SESSION.with_settings(f"session, {delivery}", MIGAS_DELIVERY=delivery)
+        for delivery in ("spool", "detached", "inline")
+    ),
+)
 
 
 def measure(options: Options) -> list[Table]:
@@ -44,7 +49,7 @@ def measure(options: Options) -> list[Table]:
 
 def _row_of(client: Client) -> tuple[str, ...]:
     cpu = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    with Harness(cpu) as harness, FaultServer() as server:
+    with Harness(cpu=cpu) as harness, FaultServer() as server:
         program = client.program(server.url)
         home = harness.folder()
         harness.run(program, state=home)
@@ -53,7 +58,7 @@ def _row_of(client: Client) -> tuple[str, ...]:
         # Whoever is left behind goes on running: that is what a row of runs is about.
         samples = [harness.run(program, state=home, grace=None) for _ in range(RUNS)]
         wall = time.perf_counter() - start
-        left, _ = harness.settle(30.0)
+        left, *_ = harness.settle(30.0)
         settled = time.perf_counter() - start - wall
         left += sum(sample.left_cpu for sample in samples)
         own = sum(sample.cpu for sample in samples)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from benchmarks.environments import OURS, POSTHOG, RELEASED, SENTRY, WRAPT_1, Environment
+from benchmarks.environments import OURS, POSTHOG, RELEASED, SENTRY, Environment
 from benchmarks.harness import Program
 
 if TYPE_CHECKING:
@@ -39,16 +39,13 @@ class Client:
     block: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def program(
-        self, url: str = "", *, host: str = "plain", work: str = WORK, called: bool = True
-    ) -> Program:
+    def program(self, url: str = "", *, host: str = "plain", work: str = WORK) -> Program:
         """A program that this client watches.
 
         Args:
             url: The server's base URL.
             host: What else the program is made of; a key of `HOSTS`.
-            work: What its function does.
-            called: Whether the function is called at all.
+            work: What its function does, in a line.
         """
         head, above = HOSTS[host]
         body = f"    {self.block}\n        {work}" if self.block else f"    {work}"
@@ -61,7 +58,7 @@ class Client:
             above,
             self.decorator,
             f"def main():\n{body}",
-            "main()" if called else "",
+            "main()",
         ]
         source = "\n".join(line for line in lines if line) + "\n"
         return Program(
@@ -81,23 +78,11 @@ HOSTS = {
 """What a program has loaded anyway: lines at its top, lines above its function."""
 
 BARE = Client("bare Python", OURS)
-WRAPT = Client(
-    "wrapt 2",
-    OURS,
-    "wrapt",
-    "@wrapt.decorator\ndef watched(wrapped, instance, args, kwargs):\n"
-    "    return wrapped(*args, **kwargs)",
-    "@watched",
-)
-WRAPT_117 = replace(WRAPT, name="wrapt 1.17", environment=WRAPT_1)
 
 _SETUP = "migas.setup(endpoint=URL)"
 TRACK = Client("@migas.track", OURS, "migas", _SETUP, f"@migas.track({PROJECT})")
 SESSION = Client("with migas.session", OURS, "migas", _SETUP, "", f"with migas.session({PROJECT}):")
-
-TRACK_DETACHED = TRACK.with_settings("@migas.track", MIGAS_DELIVERY="detached")
-SESSION_DETACHED = SESSION.with_settings("with migas.session", MIGAS_DELIVERY="detached")
-SESSION_INLINE = SESSION.with_settings("session, inline", MIGAS_DELIVERY="inline")
+FORMS = (SESSION, TRACK)
 
 RELEASED_TRACK_EXIT = Client(
     "migas 0.4.0 track_exit",
@@ -121,7 +106,6 @@ POSTHOG_CAPTURE = Client(
 )
 
 RIVALS = (RELEASED_TRACK_EXIT, SENTRY_MONITOR, POSTHOG_CAPTURE)
-EVERYBODY = (BARE, WRAPT, WRAPT_117, TRACK_DETACHED, SESSION_DETACHED, SESSION_INLINE, *RIVALS)
 
 
 def bare_twin(client: Client) -> Client:

@@ -1,41 +1,31 @@
-"""A collector under load: throughput, latency, memory, and what ten million breadcrumbs change.
+"""A collector under load: throughput, latency, memory, by its database and its workers.
 
 Collectors, databases and the load share one machine, as processes of their own.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
-import statistics
-import sys
 import tempfile
-import time
-import urllib.request
-from dataclasses import replace
 from importlib import metadata
-from pathlib import Path
-from subprocess import PIPE, Popen
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmarks.load import CONNECTIONS, GRAPHQL, PROJECT, REST, load
+from benchmarks.load import CONNECTIONS, GRAPHQL, REST, load
 from benchmarks.report import Table, mib, ms, us
+from benchmarks.serving import Collector, cpu_of_tree, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from benchmarks.__main__ import Options
     from tests.support.postgres import Postgres
 
 SECONDS = 6.0
-TURNS = 3
-TARGETS = {GRAPHQL: 700, REST: 1500}
+FEW = 16
+LOADS = ((GRAPHQL, CONNECTIONS, 700), (REST, CONNECTIONS, 1500), (REST, FEW, 1500))
+"""Ways in, how many connections ask at the same time, and the least that is answered a second."""
 P99_TARGET = 0.060
-SLOWER_TARGET = 0.20
-PAGE_TARGET = 0.150
 MEMORY_TARGET = 150 * 2**20
-STEP = 500_000
 
 
 def versions() -> str:
@@ -52,8 +42,8 @@ def measure(options: Options) -> Iterator[Table]:
         "collector",
         "A collector's throughput",
         ("one worker", "a second", "target", "", "p50 ms", "p99 ms at half the target", "", "MiB"),
-        f"{CONNECTIONS} connections for {SECONDS:.0f} s from one process on the same machine, the"
-        f" best of {TURNS} turns; every answer comes after its commit.",
+        f"Kept connections for {SECONDS:.0f} s from one process on the same machine, the best of"
+        f" {options.turns} turns; every answer comes after its commit.",
     )
     growth = Table(
         "collector",
@@ -67,24 +57,23 @@ def measure(options: Options) -> Iterator[Table]:
             "PostgreSQL": postgres.new_database(),
         }
         for name, url in databases.items():
-            _speed(speed, name, url)
+            _speed(speed, name, url, options.turns)
         yield speed
         for workers in (1, 2):
-            with _collector(postgres.new_database(), "--workers", str(workers)) as collector:
-                rates = [_best_rate(collector, kind) for kind in (GRAPHQL, REST)]
+            with serving(postgres.new_database(), "--workers", str(workers)) as collector:
+                rates = [_best_rate(collector, kind, options.turns) for kind in (GRAPHQL, REST)]
             growth.add(str(workers), *(f"{rate:,.0f}" for rate in rates))
         yield growth
         yield _on_paper(postgres)
-        yield _many(options.rows, folder, postgres.new_database)
 
 
 def _on_paper(postgres: Postgres) -> Table:
     """What a breadcrumb costs one worker and its database, and what that makes of many."""
-    with _collector(postgres.new_database()) as collector:
+    with serving(postgres.new_database()) as collector:
         load(collector.port, REST, 2.0)
-        before = collector.cpu(), _cpu_of_tree(postgres.pid), _wal_bytes(postgres)
+        before = collector.cpu(), cpu_of_tree(postgres.pid), _wal_bytes(postgres)
         number = load(collector.port, REST, SECONDS).successes
-        after = collector.cpu(), _cpu_of_tree(postgres.pid), _wal_bytes(postgres)
+        after = collector.cpu(), cpu_of_tree(postgres.pid), _wal_bytes(postgres)
     used = zip(before, after, strict=True)
     worker, database, log = ((end - start) / number for start, end in used)
     table = Table(
@@ -109,216 +98,28 @@ def _wal_bytes(postgres: Postgres) -> int:
     return int(row["bytes"])
 
 
-def _cpu_of_tree(pid: int) -> float:
-    """Seconds of CPU that a process, its children and those it has outlived have used."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    ticks = sum(map(int, fields[11:15]))
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    return ticks / os.sysconf("SC_CLK_TCK") + sum(_cpu_of_tree(int(child)) for child in children)
-
-
-def _speed(table: Table, name: str, url: str) -> None:
-    for kind, target in TARGETS.items():
-        with _collector(url) as collector:
+def _speed(table: Table, name: str, url: str, turns: int) -> None:
+    for kind, connections, target in LOADS:
+        with serving(url) as collector:
             load(collector.port, kind, 1.0)
-            turns = [load(collector.port, kind, SECONDS) for _ in range(TURNS)]
-            full = max(turns, key=lambda turn: turn.rate)
-            turns = [load(collector.port, kind, SECONDS, target / 2) for _ in range(TURNS)]
-            half = min(turns, key=lambda turn: turn.p99)
+            full, half = (
+                [load(collector.port, kind, SECONDS, rate, connections) for _ in range(turns)]
+                for rate in (None, target / 2)
+            )
+            best = max(full, key=lambda turn: turn.rate)
+            p99 = min(turn.p99 for turn in half)
             memory = collector.memory()
         table.add(
-            f"{kind}, {name}",
-            f"{full.rate:,.0f}",
+            f"{kind}, {connections} connections, {name}",
+            f"{best.rate:,.0f}",
             f"≥ {target:,}",
-            "over" if full.rate < target or full.failures else "ok",
-            ms(full.p50),
-            ms(half.p99),
-            "over" if half.p99 > P99_TARGET or half.failures else "ok",
+            "over" if best.rate < target or any(turn.failures for turn in full) else "ok",
+            ms(best.p50),
+            ms(p99),
+            "over" if p99 > P99_TARGET or any(turn.failures for turn in half) else "ok",
             mib(memory) + (" over" if memory > MEMORY_TARGET else ""),
         )
 
 
-def _best_rate(collector: _Collector, kind: str) -> float:
-    return max(load(collector.port, kind, SECONDS).rate for _ in range(TURNS))
-
-
-def _many(rows: int, folder: str, new_database: Callable[[], str]) -> Table:
-    table = Table(
-        "collector",
-        f"A collector over {rows:,} breadcrumbs",
-        (
-            "database",
-            "empty, a second",
-            "filled, a second",
-            "target",
-            "",
-            "slowest query of a page ms",
-            "a page ms",
-            "target",
-            "",
-        ),
-        f"{REST}, the best of {TURNS} turns that an empty and a filled database took in turn. The"
-        " page is that of a year of one project with all of the breadcrumbs, asked for by HTTP;"
-        " the median of five.",
-    )
-    for name in ("SQLite", "PostgreSQL"):
-        empty, filled = (
-            f"sqlite:///{folder}/{state}.sqlite" if name == "SQLite" else new_database()
-            for state in ("empty", "filled")
-        )
-        asyncio.run(_fill(filled, rows))
-        with _collector(empty) as one, _collector(filled) as other:
-            for collector in (one, other):
-                load(collector.port, REST, 2.0)
-            turns = [
-                [load(collector.port, REST, SECONDS).rate for collector in (one, other)]
-                for _ in range(TURNS)
-            ]
-            page = _page(other.port)
-        rates = [max(of) for of in zip(*turns, strict=True)]
-        slower = 1 - rates[1] / rates[0]
-        table.add(
-            name,
-            f"{rates[0]:,.0f}",
-            f"{rates[1]:,.0f}",
-            f"{-SLOWER_TARGET:.0%}",
-            "over" if slower > SLOWER_TARGET else "ok",
-            ms(asyncio.run(_slowest_query(filled))),
-            ms(page),
-            f"≤ {ms(PAGE_TARGET)}",
-            "over" if page > PAGE_TARGET else "ok",
-        )
-    return table
-
-
-def _page(port: int) -> float:
-    """Seconds from the request for a project's page to its last byte."""
-    took = []
-    for _ in range(6):
-        began = time.perf_counter()
-        address = f"http://127.0.0.1:{port}/p/{PROJECT}?period=1y"
-        with urllib.request.urlopen(address) as answer:
-            text = answer.read()
-        took.append(time.perf_counter() - began)
-        assert PROJECT.encode() in text
-    return statistics.median(took[1:])  # the first one compiled the statements
-
-
-async def _fill(url: str, rows: int) -> None:
-    """Put breadcrumbs of a year into a database, by its own SQL, and count them."""
-    from sqlalchemy import text
-
-    from migas.collector.collector import Collector
-    from migas.collector.counts.rebuild import rebuild
-
-    first = int(time.time()) - 365 * 86400
-    async with Collector.open(url) as collector:
-        await collector.projects.register([PROJECT])
-        sqlite = url.startswith("sqlite")
-        for start in range(0, rows, STEP):
-            sql = _insert(sqlite, start, min(start + STEP, rows) - 1, rows, first)
-            async with collector.connections.writing() as connection:
-                await connection.exec_driver_sql(sql)
-        async with collector.connections.writing() as connection:
-            await connection.run_sync(rebuild)
-        async with collector.connections.reading() as connection:
-            await connection.execute(text("ANALYZE"))
-    if not sqlite:
-        await _rest(url)
-
-
-async def _rest(url: str) -> None:
-    """Have PostgreSQL do at once what it does for some time after so much was written."""
-    import asyncpg  # type: ignore[import-untyped]
-
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("VACUUM (ANALYZE)")
-        await connection.execute("CHECKPOINT")
-    finally:
-        await connection.close()
-
-
-def _insert(sqlite: bool, start: int, end: int, rows: int, first: int) -> str:
-    """Breadcrumbs number `start` to `end` of so many, spread over a year from `first` on."""
-    users = max(1, rows // 100)
-    if sqlite:
-        numbers = (
-            f"(WITH RECURSIVE t(n) AS (SELECT {start} UNION ALL SELECT n + 1 FROM t"
-            f" WHERE n < {end}) SELECT n FROM t) AS numbers"
-        )
-        session = "printf('%08x-0000-4000-8000-%012x', abs(random()) % 4294967296, n)"
-        user = f"printf('00000000-0000-4000-8000-%012x', n % {users})"
-    else:
-        numbers = f"generate_series({start}::bigint, {end}::bigint) AS numbers(n)"
-        session = "gen_random_uuid()"
-        user = f"('00000000-0000-4000-8000-' || lpad(to_hex(n % {users}), 12, '0'))::uuid"
-    return (
-        "INSERT INTO crumbs (project, version, language, language_version, timestamp, session_id,"
-        " user_id, status, error_type, error_desc, is_ci, platform, container, digest)"
-        f" SELECT '{PROJECT}', '1.' || (n * 20 / {rows}) || '.0', 'python',"
-        f" '3.1' || (n % 4) || '.7', {first} + n * 31536000 / {rows}, {session}, {user},"
-        " CASE WHEN n % 10 = 0 THEN 'F' WHEN n % 50 = 1 THEN 'R' ELSE 'C' END,"
-        " CASE WHEN n % 10 = 0 THEN 'Error' || (n % 7) END,"
-        " CASE WHEN n % 10 = 0 THEN 'no such <path>' END, n % 3 = 0,"
-        f" 'Linux-' || (n % 5), 'docker', n FROM {numbers}"
-    )
-
-
-async def _slowest_query(url: str) -> float:
-    """Seconds that the slowest of a page's questions takes."""
-    from migas.collector.collector import Collector
-    from migas.collector.counts.filters import Filter
-    from migas.collector.days import Period
-
-    period = Period.weeks(52)
-    async with Collector.open(url) as collector:
-        reports = collector.reports
-        questions: list[Callable[[], Any]] = [
-            lambda: reports.sessions(PROJECT, replace(period, by="week")),
-            lambda: reports.usage(PROJECT, period),
-            lambda: reports.errors(PROJECT, period),
-            lambda: reports.users(PROJECT, period),
-            lambda: reports.lost_runs(PROJECT, period),
-            lambda: reports.breakdown(PROJECT, period),
-            lambda: reports.breakdown(PROJECT, period, Filter(container="docker")),
-        ]
-        medians = []
-        for question in questions:
-            took = []
-            for _ in range(6):
-                began = time.perf_counter()
-                await question()
-                took.append(time.perf_counter() - began)
-            medians.append(statistics.median(took[1:]))  # the first one compiled the statement
-    return max(medians)
-
-
-class _Collector:
-    """A running `migas serve` process and where it listens."""
-
-    def __init__(self, process: Popen[str], port: int) -> None:
-        self.process = process
-        self.port = port
-
-    def memory(self) -> int:
-        """The most memory that one process of it has held, in bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-    def cpu(self) -> float:
-        """Seconds of CPU that its processes have used."""
-        return _cpu_of_tree(self.process.pid)
-
-
-@contextlib.contextmanager
-def _collector(url: str, *arguments: str) -> Iterator[_Collector]:
-    command = [sys.executable, "-m", "migas", "serve", "--db", url, "--port", "0", "--open"]
-    process = Popen([*command, "--rate-limit", "0", *arguments], stdout=PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        address = process.stdout.readline().split()[3]
-        yield _Collector(process, int(address.rpartition(":")[2]))
-    finally:
-        process.terminate()
-        process.wait(30)
+def _best_rate(collector: Collector, kind: str, turns: int) -> float:
+    return max(load(collector.port, kind, SECONDS).rate for _ in range(turns))

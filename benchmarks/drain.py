@@ -6,7 +6,7 @@ import marshal
 import os
 from typing import TYPE_CHECKING
 
-from benchmarks.clients import SESSION_DETACHED
+from benchmarks.clients import SESSION
 from benchmarks.harness import Harness, Program
 from benchmarks.report import Table, ms
 from tests.support.fault_server import FaultServer, Request
@@ -45,7 +45,7 @@ def measure(options: Options) -> list[Table]:
         f"The best of {ROUNDS} turns each, whole processes, imports included. The target is the"
         " rate of the drain over that of the bare loop.",
     )
-    environment = SESSION_DETACHED.environment
+    environment = SESSION.environment
     if environment.problem:
         table.add("migas flush", f"skipped: {environment.problem}")
         return [table]

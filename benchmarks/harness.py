@@ -19,7 +19,13 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from benchmarks.launcher import BYTES_PER_MAXRSS
+from tests.support import worlds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,14 +52,29 @@ class Program:
 
 @dataclass(frozen=True)
 class Sample:
-    """One run: seconds of wall and CPU time, peak memory in bytes, and what it left behind."""
+    """One run: seconds of wall and CPU time, peak memory in bytes, and the same of what it left.
+
+    What it has waited for itself, as for an inline courier, counts as its own: CPU is the sum,
+    memory that of the larger process.
+    """
 
     status: int
     wall: float
     cpu: float
     memory: float
     left_cpu: float = 0.0
+    left_memory: float = 0.0
     left_alive: bool = False
+
+    @property
+    def all_cpu(self) -> float:
+        """Of the program and its courier."""
+        return self.cpu + self.left_cpu
+
+    @property
+    def all_memory(self) -> float:
+        """Of the larger one, the program or its courier."""
+        return max(self.memory, self.left_memory)
 
 
 @dataclass(frozen=True)
@@ -63,7 +84,7 @@ class Series:
     samples: tuple[Sample, ...]
 
     def values(self, what: str) -> list[float]:
-        """The runs' `wall`, `cpu`, `memory` or `left_cpu`."""
+        """One field of `Sample` for each run."""
         return [getattr(sample, what) for sample in self.samples]
 
     def median(self, what: str = "wall") -> float:
@@ -85,22 +106,37 @@ class Series:
         return [sample.status for sample in self.samples if sample.status]
 
 
+ORDINARY, CONTAINER = "ordinary host", "container"
+WORLDS = (ORDINARY, CONTAINER)
+"""What `auto` tells apart: in the first couriers are detached, in the second waited for."""
+
+
 class Harness:
     """Runs programs in a temporary home. Use it as a context manager.
 
     Args:
+        world: One of `WORLDS`, in which the programs believe themselves to be.
         cpu: The one CPU that all programs share, if they are to share one.
+
+    Raises:
+        RuntimeError: From within this container no program can be made to see an ordinary host.
     """
 
-    def __init__(self, cpu: int | None = None) -> None:
+    def __init__(self, world: str = ORDINARY, *, cpu: int | None = None) -> None:
+        self.world = world
         self.directory = tempfile.mkdtemp(prefix="migas-benchmarks-")
         self.adopts = _adopt_orphans()
         self._runs = 0
         self._paths: dict[str, str] = {}
+        self._seen = worlds.CONTAINER if world == CONTAINER else worlds.PLAIN
         launcher = os.path.join(os.path.dirname(__file__), "launcher.py")
-        self._launcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", launcher], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        command = [sys.executable, "-I", "-S", launcher]
+        if world == ORDINARY:
+            try:
+                command = [*worlds.ordinary_host(Path(self.directory)), *command]
+            except pytest.skip.Exception as problem:
+                raise RuntimeError(str(problem)) from None
+        self._launcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if cpu is not None:
             os.sched_setaffinity(self._launcher.pid, {cpu})
 
@@ -117,10 +153,9 @@ class Harness:
     def environment(self, program: Program, state: str) -> dict[str, str]:
         """What a program finds in its environment: nothing of ours, no proxy, its own home."""
         return {
-            "PATH": os.defpath,
+            **self._seen,
             "HOME": state,
             "TMPDIR": state,
-            "LANG": "C.UTF-8",
             "MIGAS_STATE_DIR": os.path.join(state, "migas"),
             **program.settings,
         }
@@ -149,7 +184,7 @@ class Harness:
         *,
         state: str | None = None,
         timeout: float = 60.0,
-        grace: float | None = 3.0,
+        grace: float | None = 10.0,
     ) -> Sample:
         """Run a program once.
 
@@ -167,8 +202,8 @@ class Harness:
         marshal.dump(request, self._launcher.stdin)
         self._launcher.stdin.flush()
         status, wall, cpu, memory = marshal.load(self._launcher.stdout)
-        left_cpu, left_alive = (0.0, True) if grace is None else self.settle(grace)
-        return Sample(status, wall, cpu, memory, left_cpu, left_alive)
+        left = (0.0, 0.0, True) if grace is None else self.settle(grace)
+        return Sample(status, wall, cpu, memory, *left)
 
     def compare(
         self,
@@ -177,7 +212,7 @@ class Harness:
         rounds: int = 7,
         budget: float = 20.0,
         timeout: float = 60.0,
-        grace: float = 3.0,
+        grace: float = 10.0,
     ) -> dict[str, Series]:
         """Run all programs in turn, again and again.
 
@@ -203,13 +238,13 @@ class Harness:
                 break
         return {name: Series(tuple(taken)) for name, taken in samples.items()}
 
-    def settle(self, grace: float) -> tuple[float, bool]:
+    def settle(self, grace: float) -> tuple[float, float, bool]:
         """Wait for what the last program left behind, then kill it.
 
         Returns:
-            The CPU seconds it took, and whether it had to be killed.
+            The CPU seconds it took, its peak memory in bytes, and whether it had to be killed.
         """
-        cpu, killed = 0.0, False
+        cpu, memory, killed = 0.0, 0.0, False
         deadline = time.monotonic() + grace
         while orphans := self._orphans():
             if time.monotonic() >= deadline:
@@ -221,8 +256,9 @@ class Harness:
                 done, _, usage = os.wait4(pid, 0 if killed else os.WNOHANG)
                 if done:
                     cpu += usage.ru_utime + usage.ru_stime
+                    memory = max(memory, usage.ru_maxrss * BYTES_PER_MAXRSS)
             time.sleep(0.005)
-        return cpu, killed
+        return cpu, memory, killed
 
     def _orphans(self) -> list[int]:
         if not self.adopts:

@@ -1,57 +1,19 @@
-"""What tracking adds to programs that have loaded much already: click, numpy and asyncio."""
+"""The same ratios in programs that have loaded much already: click, or numpy and asyncio."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmarks.clients import (
-    BARE,
-    HOSTS,
-    SESSION_DETACHED,
-    TRACK_DETACHED,
-    WRAPT,
-    Client,
-    missing,
-    usable,
-)
-from benchmarks.harness import Harness
-from benchmarks.proof import reporting
-from benchmarks.report import COSTS, Table, costs
-from tests.support.fault_server import FaultServer
+from benchmarks.clients import HOSTS
+from benchmarks.ratios import SHORT, compared
 
 if TYPE_CHECKING:
     from benchmarks.__main__ import Options
-
-TARGET = 0.020
-CLIENTS = (TRACK_DETACHED, SESSION_DETACHED)
-IMPORTING = Client("import wrapt", WRAPT.environment, "wrapt")
+    from benchmarks.report import Table
 
 
 def measure(options: Options) -> list[Table]:
-    """Run each program bare, with wrapt imported, and tracked, against a good server."""
-    table = Table(
-        "hosts",
-        "In larger programs",
-        ("added to a program of 50 ms", *COSTS),
-        "The target holds over what importing wrapt adds there.",
-    )
-    for name, reason in missing((BARE,)).items():
-        table.add(name, reason)
-    if not usable((BARE,)):
-        return [table]
-    with Harness() as harness, FaultServer() as server:
-        for host in HOSTS:
-            if host == "plain":
-                continue
-            programs = [
-                client.program(server.url, host=host) for client in (BARE, IMPORTING, *CLIENTS)
-            ]
-            with reporting(harness, CLIENTS, host):
-                series = harness.compare(programs, rounds=options.rounds, budget=options.budget)
-            bare, importing = series[BARE.name], series[IMPORTING.name]
-            table.add(f"{host}: import wrapt", *costs(importing, bare))
-            for client in CLIENTS:
-                of = series[client.name]
-                table.add(f"{host}: {client.name}", *costs(of, bare))
-                table.add(f"{host}: {client.name}, over wrapt", *costs(of, importing, TARGET))
-    return [table]
+    """Compare both forms with the released migas in larger programs."""
+    cells = [replace(SHORT, name=host, host=host) for host in HOSTS if host != "plain"]
+    return compared("hosts", "In larger programs, 50 ms of work", cells, options)

@@ -6,13 +6,13 @@ It reads marshalled `(argv, environment, directory, timeout)` from stdin and wri
 `(status, wall seconds, CPU seconds, peak memory in bytes)` to stdout.
 """
 
-import _signal  # type: ignore[import-not-found]
+import _signal
 import marshal
 import posix
 import sys
 import time
 
-_BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
+BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
 
 
 def run(
@@ -32,7 +32,7 @@ def run(
         posix.waitstatus_to_exitcode(status),
         wall,
         usage.ru_utime + usage.ru_stime,
-        usage.ru_maxrss * _BYTES_PER_MAXRSS,
+        usage.ru_maxrss * BYTES_PER_MAXRSS,
     )
 
 

@@ -16,11 +16,17 @@ RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results.md")
 
 _TITLE = "# What a tracked program costs"
 _PREFACE = """\
-Written by `python -m benchmarks`; a section is replaced when its table is run again. Programs take
-turns and each run is compared with the bare run of the same round, in the same virtual environment.
-*Median* is the median of these differences, *best* the best run less the best bare run: on a busy
-machine the truth lies nearer to the best. CPU is user and system time of the program and what it
-waited for. A target is met (`ok`) by the median; `ok at best` says that only the best run met it.
+All of it anew, on a machine that does nothing else (about two hours):
+
+    python -m benchmarks --rows 10000000
+
+`python -m benchmarks TABLE …` replaces the sections of some tables, and `--quick` measures a table
+within three minutes and writes nothing. Programs take turns and each run is compared with the bare
+run of the same round, in the same virtual environment. *Median* is the median of these differences,
+*best* the best run less the best bare run: on a busy machine the truth lies nearer to the best. CPU
+is user and system time of the program and what it waited for. A target is met (`ok`) by the median;
+`ok at best` says that only the best run met it. Each section ends with how busy the machine was:
+under a load above its CPUs only ratios mean something, and they little.
 """
 
 
@@ -123,12 +129,17 @@ def machine() -> str:
     )
 
 
-def write(tables: list[Table], versions: str, path: str = RESULTS) -> None:
-    """Put tables into the results, in place of their former selves."""
+def begin(path: str) -> None:
+    """Forget what was measured before."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join([_TITLE + "\n", _PREFACE]))
+
+
+def write(table: Table, versions: str, path: str) -> None:
+    """Put a table into the results, in place of its former self."""
     sections = _sections(path)
     day = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    for table in tables:
-        sections[table.title] = f"{table.markdown()}\n<sub>{day}; {machine()}; {versions}</sub>\n"
+    sections[table.title] = f"{table.markdown()}\n<sub>{day}; {machine()}; {versions}</sub>\n"
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join([_TITLE + "\n", _PREFACE, *sections.values()]))
 

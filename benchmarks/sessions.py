@@ -7,9 +7,10 @@ import os
 import statistics
 from typing import TYPE_CHECKING
 
-from benchmarks.clients import RELEASED_TRACK_EXIT, SENTRY_MONITOR, SESSION_DETACHED, Client
+from benchmarks.clients import RELEASED_TRACK_EXIT, SENTRY_MONITOR, SESSION, Client
 from benchmarks.harness import Harness, Program
 from benchmarks.report import Table, us, verdict
+from migas.spool import MAX_FILES
 from tests.support.fault_server import FaultServer
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ URL = os.environ["BENCHMARK_URL"]
 {opening}
 def once():
     {body}
-for _ in range({warm}):
+for _ in range({before}):
     once()
 cpu, walls = time.process_time(), []
 for _ in range({count}):
@@ -46,26 +47,29 @@ def measure(options: Options) -> list[Table]:
         " the released migas waits for the server at each breadcrumb, sentry-sdk queues.",
     )
     session = "with migas.session('owner/repo', '1.0'): pass"
-    opening = f"import migas\n{SESSION_DETACHED.opening}"
-    spool = SESSION_DETACHED.with_settings("migas.session, spool", MIGAS_DELIVERY="spool")
-    detached = SESSION_DETACHED.with_settings("migas.session, detached")
+    opening = f"import migas\n{SESSION.opening}"
+    spool = SESSION.with_settings("migas.session, spool", MIGAS_DELIVERY="spool")
+    crowd = spool.with_settings(f"migas.session, spool, {MAX_FILES:,} files wait")
+    detached = SESSION.with_settings("migas.session, detached", MIGAS_DELIVERY="detached")
     breadcrumb = "migas.add_breadcrumb('owner/repo', '1.0', status='C')"
     released = "import migas\nmigas.setup(endpoint=URL + '/graphql')"
     monitor = "with sentry_sdk.monitor(monitor_slug='main'): pass"
     with Harness() as harness, FaultServer() as server:
-        for client, lines, body, count in (
-            (spool, opening, session, 1000),
-            (detached, opening, session, 1000),
-            (_named(RELEASED_TRACK_EXIT, "migas 0.4.0 breadcrumb"), released, breadcrumb, 200),
+        for client, lines, body, before, count in (
+            (spool, opening, session, 20, 1000),
+            (crowd, opening, session, MAX_FILES, 1000),
+            (detached, opening, session, 20, 1000),
+            (_named(RELEASED_TRACK_EXIT, "migas 0.4.0 breadcrumb"), released, breadcrumb, 20, 200),
             (
                 _named(SENTRY_MONITOR, "sentry-sdk monitor"),
                 f"import sentry_sdk\n{SENTRY_MONITOR.opening}",
                 monitor,
+                20,
                 200,
             ),
         ):
-            target = TARGET if client in (spool, detached) else None
-            source = _LOOP.format(opening=lines, body=body, warm=20, count=count)
+            target = TARGET if client.environment is SESSION.environment else None
+            source = _LOOP.format(opening=lines, body=body, before=before, count=count)
             settings = {"BENCHMARK_URL": server.url, **client.settings}
             program = Program(client.name, client.environment.python, source, settings)
             server.clear()
@@ -85,7 +89,7 @@ def _times(
     with open(os.path.join(home, "result.json"), encoding="utf-8") as file:
         walls, cpu = json.load(file)
     median, best = statistics.median(walls), min(walls)
-    ours = client.environment is SESSION_DETACHED.environment
+    ours = client.environment is SESSION.environment
     if ours:
         arguments = ("-m", "migas", "flush", "--timeout", "60")
         flush = Program("flush", client.environment.python, arguments, program.settings)

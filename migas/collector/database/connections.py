@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from migas.collector.database.engine import for_writing
+from migas.collector.database.sqlite_writer import SqliteWriter
 from migas.collector.database.tables import projects
 
 if TYPE_CHECKING:
@@ -44,9 +45,12 @@ class Connections:
         self._writing = for_writing(writing)
         # Two transactions of this process would wait for SQLite's one lock by trying again.
         self._turn = asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
+        self._writer = SqliteWriter(writing.url) if self.dialect == "sqlite" else None
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._writer:
+            await self._writer.close()
         await self._reading.dispose()
         await self._writing.dispose()
 
@@ -71,11 +75,15 @@ class Connections:
         """Do work in a transaction that may write, again where it met another one's.
 
         Args:
-            work: What to do; when it is done again, nothing of the first time is left.
+            work: What to do, waiting for nothing but the connection; when it is done again,
+                nothing of the first time is left.
 
         Returns:
             What the work returned, after the commit.
         """
+        if self._writer:  # where two transactions that write never meet
+            async with self._turn:
+                return await self._writer.transact(work)
         for _ in range(1, MAX_ATTEMPTS):
             try:
                 async with self.writing() as connection:

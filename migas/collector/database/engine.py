@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 import platformdirs
-from sqlalchemy import URL, Connection, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, event, func, make_url, select
+from sqlalchemy import create_engine as create_synchronous_engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -134,9 +135,19 @@ def create_engine(url: URL) -> AsyncEngine:
     except (ArgumentError, TypeError, ValueError) as error:
         raise unusable(url, error) from error
     if is_sqlite:
-        event.listen(engine.sync_engine, "connect", _configure_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        _configure_all(engine.sync_engine)
     return engine
+
+
+def create_sqlite_writer(url: URL) -> Engine:
+    """An engine without an event loop, for transactions that write into SQLite's file.
+
+    Args:
+        url: From `engine_url`.
+    """
+    engine = create_synchronous_engine(url.set(drivername="sqlite"), hide_parameters=True)
+    _configure_all(engine)
+    return engine.execution_options(**{_WRITES: True})
 
 
 def for_writing(engine: AsyncEngine) -> AsyncEngine:
@@ -170,6 +181,11 @@ def make_private_file(path: str) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise CollectorError(f"cannot write the database {path}: {error.strerror}") from error
+
+
+def _configure_all(engine: Engine) -> None:
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

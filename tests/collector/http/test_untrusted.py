@@ -380,8 +380,10 @@ def talk(collector: LiveCollector, request: bytes) -> bytes:
 def test_a_collector_that_runs_logs_no_request_that_makes_no_sense(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with running_collector(environment=plain_environment()) as running:
-        with socket.create_connection(("127.0.0.1", running.port), timeout=30) as client:
-            client.sendall(b"nonsense\r\n\r\n")
-            assert client.recv(100).startswith(b"HTTP/1.1 400")
+    with (
+        running_collector(environment=plain_environment()) as running,
+        socket.create_connection(("127.0.0.1", running.port), timeout=30) as client,
+    ):
+        client.sendall(b"nonsense\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 400")
     assert "Invalid HTTP request" not in capfd.readouterr().err

@@ -1,0 +1,75 @@
+"""SQLite's transactions that write, each done by a thread in one go.
+
+The asynchronous driver hands every step of a statement to a thread and waits for the answer, two
+dozen times a transaction. Each of these waits costs more than most of the steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from migas.collector.database.engine import create_sqlite_writer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from sqlalchemy import URL, Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+Result = TypeVar("Result")
+
+
+class SqliteWriter:
+    """A thread that writes into one file.
+
+    Args:
+        url: The file, as `engine_url` has it.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._engine = create_sqlite_writer(url)
+        self._thread = ThreadPoolExecutor(1, "sqlite-writer")
+
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        """Do work in a transaction, which is committed whether or not somebody still waits for it.
+
+        Args:
+            work: What to do; it may wait for nothing but its connection.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
+
+    async def close(self) -> None:
+        """Close the file. Nothing may be written afterwards."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        self._thread.shutdown()
+
+    def _do(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        with self._engine.begin() as connection:
+            steps = cast(
+                "Coroutine[Any, Any, Result]", work(cast("AsyncConnection", _Prompt(connection)))
+            )
+            try:
+                steps.send(None)
+            except StopIteration as end:
+                return cast("Result", end.value)
+            steps.close()
+            raise RuntimeError("a transaction may wait for nothing but its connection")
+
+
+class _Prompt:
+    """A connection with an asynchronous one's methods, which have done it all when they return."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.dialect = connection.dialect
+        self._connection = connection
+
+    async def execute(self, *arguments: Any) -> Any:
+        return self._connection.execute(*arguments)
+
+    async def scalar(self, *arguments: Any) -> Any:
+        return self._connection.scalar(*arguments)
+
+    async def scalars(self, *arguments: Any) -> Any:
+        return self._connection.scalars(*arguments)
