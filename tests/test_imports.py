@@ -60,7 +60,7 @@ HOUSE = """
     message.outcome message.redact
     message.redact.arguments message.redact.machines message.redact.paths message.redact.people
     message.excerpt
-    message.redact.shapes
+    message.redact.shapes message.redact.words
     host.children
     host.environment host.files host.process host.threads
     host.terminal host

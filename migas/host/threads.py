@@ -14,8 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_POLL_SECONDS = 0.001
-_POLLS = 50
+_POLL_SECONDS = (0.00002, 0.00005, 0.0001, 0.0002, *[0.001] * 50)
 _JOIN_SECONDS = 1.0
 
 
@@ -205,7 +204,7 @@ def _without_signals(start: Callable[[], object]) -> None:
 def _wait_for_kernel(native_id: int | None) -> None:
     if native_id is None or not sys.platform.startswith("linux"):
         return
-    for _attempt in range(_POLLS):
+    for seconds in _POLL_SECONDS:
         if not os.path.exists(f"/proc/self/task/{native_id}"):
             return
-        host.sleep(_POLL_SECONDS)
+        host.sleep(seconds)
