@@ -12,7 +12,9 @@ from migas.host import originals
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
+_BEGIN_SECONDS = 0.1
 _POLL_SECONDS = 0.001
 _POLLS = 50
 
@@ -37,7 +39,11 @@ class OwnThread:
         self._bell.acquire()
         self._life = originals.thread.allocate_lock()
         self._life.acquire()
-        _without_signals(lambda: originals.thread.start_new_thread(self._run, ()))
+        begun = originals.thread.allocate_lock()
+        begun.acquire()
+        _without_signals(lambda: originals.thread.start_new_thread(self._run, (begun,)))
+        # Python 3.14 takes one that has not begun for freed, and ends a dump of all stacks there.
+        begun.acquire(timeout=_BEGIN_SECONDS)
 
     def is_current(self) -> bool:
         """Whether this is the thread that asks."""
@@ -65,7 +71,8 @@ class OwnThread:
             _wait_for_kernel(self._native_id)
         return bool(is_gone)
 
-    def _run(self) -> None:
+    def _run(self, begun: Any) -> None:
+        begun.release()
         self._ident = originals.thread.get_ident()
         self._native_id = getattr(originals.thread, "get_native_id", lambda: None)()
         try:
