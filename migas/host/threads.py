@@ -81,25 +81,48 @@ class OwnThread:
             self._life.release()
 
 
-def start(function: Callable[[], None], name: str) -> threading.Thread:
-    """Start a daemon thread of the program's own kind, in which all signals are blocked.
+class ProgramThread:
+    """A daemon thread of the program's own kind, in which all signals are blocked.
 
     It is for what a program calls and waits for: where its threads are greenlets, so is this one,
     and the others go on meanwhile.
 
+    Args:
+        function: Runs in it.
+        name: What the program sees of it.
+
     Raises:
         RuntimeError: The interpreter is shutting down, or the system has no thread left.
     """
-    thread = threading.Thread(target=function, name=name, daemon=True)
-    _without_signals(thread.start)
-    return thread
 
+    def __init__(self, function: Callable[[], None], name: str) -> None:
+        self._function = function
+        # From Python 3.13 on a join that is not over in time raises under eventlet.
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        _without_signals(self._thread.start)
 
-def join(thread: threading.Thread, seconds: float) -> None:
-    """Wait until a thread that `start` gave is gone, also for the kernel."""
-    thread.join(seconds)
-    if not thread.is_alive():
-        _wait_for_kernel(thread.native_id)
+    @property
+    def ident(self) -> int | None:
+        """As `threading.get_ident` says in it."""
+        return self._thread.ident
+
+    def join(self, seconds: float) -> bool:
+        """Wait until it is gone, also for the kernel.
+
+        Returns:
+            Whether it is.
+        """
+        is_gone = self._is_over.wait(seconds)
+        if is_gone:
+            _wait_for_kernel(self._thread.native_id)
+        return is_gone
+
+    def _run(self) -> None:
+        try:
+            self._function()
+        finally:
+            self._is_over.set()
 
 
 def _without_signals(start: Callable[[], object]) -> None:
