@@ -6,6 +6,7 @@ import csv
 import datetime as dt  # noqa: TC003  FastAPI reads the annotations when it runs
 import io
 import re
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,17 @@ class VersionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptionRow:
+    """How many sessions a version has in a day, week or month, and in percent of all then."""
+
+    start: dt.date
+    version: str
+    sessions: int
+    share: float
+    unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorRow:
     """An error with which sessions failed.
 
@@ -98,7 +110,22 @@ class UsersRow:
     unfinished: bool
 
 
-Row = SessionsRow | VersionRow | ErrorRow | UsersRow
+@dataclass(frozen=True, slots=True)
+class EnvironmentRow:
+    """How many sessions ran on something, and how many users have it now and had it before.
+
+    `kind` is `platform`, `container`, `language` or `ci`; `users_before` are those of the period
+    of the same length before this one.
+    """
+
+    kind: str
+    value: str
+    sessions: int
+    users: int
+    users_before: int
+
+
+Row = SessionsRow | VersionRow | AdoptionRow | ErrorRow | UsersRow | EnvironmentRow
 
 
 class Tables:
@@ -153,6 +180,23 @@ class Tables:
             found.append(VersionRow(version, *numbers, ended.ended, *rates))
         return found
 
+    async def adoption(self) -> list[AdoptionRow]:
+        """Sessions by the day, week or month and by version, the newest first."""
+        found: defaultdict[dt.date, Counter[str]] = defaultdict(Counter)
+        for row in await self._reports.usage(*self._asked):
+            found[self._period.bucket(row.day)][row.version] += row.sessions
+        return [
+            AdoptionRow(
+                start,
+                version,
+                by_version[version],
+                round(100 * by_version[version] / by_version.total(), 2),
+                self._is_open(start),
+            )
+            for start, by_version in sorted(found.items())
+            for version in sorted(by_version, key=version_order, reverse=True)
+        ]
+
     async def errors(self) -> list[ErrorRow]:
         """Errors, those that hit most users first."""
         found = await self._reports.errors(*self._asked, MAX_ERRORS)
@@ -187,18 +231,33 @@ class Tables:
             rows.append(UsersRow(start, users, new, users - new, sessions, self._is_open(start)))
         return rows
 
+    async def environments(self) -> list[EnvironmentRow]:
+        """What sessions ran on, by kind, the most frequent first."""
+        project, period, only = self._asked
+        _, shares = await self._reports.breakdown(project, period, only)
+        _, now = await self._reports.users_by_facet(project, period, only)
+        _, then = await self._reports.users_by_facet(project, period.before, only)
+        return [
+            EnvironmentRow(kind, value, number, now[kind][value], then[kind][value])
+            for kind, found in shares.items()
+            for value, number in sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+        ]
+
     def _is_open(self, start: dt.date) -> bool:
         return self._period.bucket(self._today) == start
 
 
-NAMES = ("sessions", "versions", "errors", "users")
 ROWS: dict[str, type[Row]] = {
     "sessions": SessionsRow,
     "versions": VersionRow,
+    "adoption": AdoptionRow,
     "errors": ErrorRow,
     "users": UsersRow,
+    "environments": EnvironmentRow,
 }
 """What each table of `Tables` has in a row."""
+
+NAMES = tuple(ROWS)
 
 
 def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`GET /api/v1/projects/…`: a project's tables for programs, by token."""
+"""`GET /api/v1/projects/…`: a project's tables for programs, by token; `EXAMPLE` reads one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
 from migas.collector.counts.filters import NAMES, Filter
-from migas.collector.counts.tables import ErrorRow, SessionsRow, Tables, UsersRow, VersionRow
+from migas.collector.counts.tables import (
+    AdoptionRow,
+    EnvironmentRow,
+    ErrorRow,
+    SessionsRow,
+    Tables,
+    UsersRow,
+    VersionRow,
+)
 from migas.collector.days import DEFAULT_DAYS, Period, Step, mistake_in
 from migas.collector.http.access import access_of, collector_of
 from migas.collector.http.rest import Refusal
@@ -18,6 +26,13 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     403: {"model": Refusal, "description": "the token is for another project"},
     404: {"model": Refusal, "description": "there is no such project"},
 }
+
+EXAMPLE = """\
+import pandas
+url = "https://the-address-of-this-server/api/v1/projects/owner/repo/sessions?by=week"
+sessions = pandas.read_json(url, storage_options={"Authorization": "Bearer migas_…"})
+"""
+"""How a table comes into pandas."""
 
 router = APIRouter(prefix="/api/v1/projects", responses=_REFUSALS)
 
@@ -74,6 +89,12 @@ async def versions(tables: _Asked) -> list[VersionRow]:
     return await tables.versions()
 
 
+@router.get("/{owner}/{repo}/adoption")
+async def adoption(tables: _Asked) -> list[AdoptionRow]:
+    """Sessions by the day, week or month they began, and by version, the newest first."""
+    return await tables.adoption()
+
+
 @router.get("/{owner}/{repo}/errors")
 async def errors(tables: _Asked) -> list[ErrorRow]:
     """Errors, those that hit most users first."""
@@ -84,3 +105,9 @@ async def errors(tables: _Asked) -> list[ErrorRow]:
 async def users(tables: _Asked) -> list[UsersRow]:
     """Users by the day, week or month: all, new and returning."""
     return await tables.users()
+
+
+@router.get("/{owner}/{repo}/environments")
+async def environments(tables: _Asked) -> list[EnvironmentRow]:
+    """What sessions ran on: platforms, containers, languages and CI, with their users."""
+    return await tables.environments()
