@@ -254,14 +254,14 @@ async def db_upgrade(database: str) -> Answer:
 
 @action
 async def db_rebuild(database: str) -> Answer:
-    """Make sessions, users and daily counts anew from the breadcrumbs."""
+    """Make sessions, users and counts anew from the breadcrumbs."""
     async with _opened(database) as collector, collector.connections.writing() as connection:
         found = await connection.run_sync(rebuild)
     lines = []
     for name, number, wrong in (
         ("sessions", found.sessions, found.wrong_sessions),
         ("users", found.users, found.wrong_users),
-        ("daily counts", found.counts, found.wrong_counts),
+        ("counts", found.counts, found.wrong_counts),
         ("failures by their errors", found.errors, found.wrong_errors),
     ):
         verdict = f"{wrong:,} were wrong and are right now" if wrong else "all were right"
