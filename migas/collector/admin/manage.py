@@ -45,7 +45,11 @@ Answer: TypeAlias = tuple[Any, str]
 """What came of it: a value for `--json`, None where all is said already, and a text for people."""
 
 _MAX_CELL = 60
-_TABLES: dict[str, tuple[str, Any]] = {"version": ("versions", "day"), "error": ("errors", "day")}
+_TABLES: dict[str, tuple[str, Any]] = {
+    "version": ("versions", "day"),
+    "error": ("errors", "day"),
+    "duration": ("durations", "week"),
+}
 
 _TIMES = ("registered", "first", "last")
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
@@ -226,7 +230,7 @@ async def token_revoke(database: str, token: str) -> Answer:
 async def report(
     database: str, project: str, *, since: str | None, until: str | None, by: str, csv: bool
 ) -> Answer:
-    """A project's versions, errors, or sessions by time, as a table."""
+    """A project's versions, errors, durations, or sessions by time, as a table."""
     async with _opened(database, project) as collector:
         today = collector.clock.today()
         last = min(_day(until) or today, today)

@@ -113,10 +113,10 @@ def _is_language(value: str) -> ColumnElement[bool]:
     )
 
 
-def _is_language_of_profile(value: str) -> ColumnElement[bool]:
+def is_language(named: ColumnElement[str], value: str) -> ColumnElement[bool]:
+    """Whether a name like `python 3.11` is that language, or a version of it."""
     more = f"{value}." if " " in value else f"{value} "
-    of = profiles.c.language
-    return or_(of == value, of.startswith(more, autoescape=True))
+    return or_(named == value, named.startswith(more, autoescape=True))
 
 
 def _is_user(value: str) -> ColumnElement[bool]:
@@ -153,7 +153,7 @@ _CONDITIONS: Mapping[str, Any] = {
 _PROFILE_CONDITIONS: Mapping[str, Any] = {
     "platform": lambda value: profiles.c.platform == value,
     "container": lambda value: profiles.c.container == value,
-    "language": _is_language_of_profile,
+    "language": lambda value: is_language(profiles.c.language, value),
     "ci": lambda value: profiles.c.ci == value,
     "user": lambda value: profiles.c.user_type == value,
 }

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select, update
 
+from migas.collector.counts.durations import timed
 from migas.collector.counts.sessions import Session, counted, differences, joined
 from migas.collector.counts.slices import STATUSES, described, key_of, parts, slice_rows
 from migas.collector.database.json_rows import among, insert_rows, packed
-from migas.collector.database.tables import daily, profiles, sessions, slices, users
+from migas.collector.database.tables import daily, durations, profiles, sessions, slices, users
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +38,7 @@ class Ledger:
             profiles, profiles.columns.keys(), dialect
         ).on_conflict_do_nothing()
         self._insert_slices = _adding(slices, list(STATUSES.values()), dialect)
+        self._insert_durations = _adding(durations, ["sessions"], dialect)
         self._insert_daily = _adding(daily, ["sessions"], dialect)
 
     async def count(
@@ -72,6 +74,10 @@ class Ledger:
             await connection.execute(self._insert_profiles, packed(described(rows)))
             by_slice = ((*key_of(of), self._shard, *numbers) for of, numbers in rows.items())
             await connection.execute(self._insert_slices, packed(sorted(by_slice)))
+        took = differences(changes, partial(timed, types=types))
+        if took:
+            by_bucket = ((*key, self._shard, number) for key, number in sorted(took.items()))
+            await connection.execute(self._insert_durations, packed(by_bucket))
         counts = differences(changes, counted)
         if counts:
             by_count = ((*key, self._shard, number, 0) for key, number in sorted(counts.items()))

@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from migas.collector.counts.durations import DurationCount, timed
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Count, Session, counted
 from migas.collector.counts.slices import NO_USER, Part, described, key_of, parts, slice_rows
@@ -34,6 +35,7 @@ from migas.collector.database.tables import (
     MAX_VALUE_CHARS,
     crumbs,
     daily,
+    durations,
     profiles,
     project_users,
     sessions,
@@ -97,6 +99,8 @@ def rebuild(connection: Connection) -> Difference:
     by_slice = {key_of(of): tuple(numbers) for of, numbers in slice_rows(of_slices).items()}
     wrong_counts = _count_anew(connection, daily, by_count, example=0)
     wrong_counts += _count_anew(connection, slices, by_slice)
+    by_bucket = {tuple(key): (number,) for key, number in _durations(connection).items()}
+    wrong_counts += _count_anew(connection, durations, by_bucket)
     rows = described(of for of, _ in of_slices)
     wrong_counts += len(set(rows).difference(map(tuple, connection.execute(select(profiles)))))
     connection.execute(delete(profiles))
@@ -105,7 +109,7 @@ def rebuild(connection: Connection) -> Difference:
     return Difference(
         _size(connection, sessions),
         _size(connection, project_users),
-        len(by_count) + len(by_slice),
+        len(by_count) + len(by_slice) + len(by_bucket),
         errors,
         wrong_sessions,
         wrong_users,
@@ -238,6 +242,30 @@ def _counts(connection: Connection) -> tuple[Counter[Count], Counter[Part]]:
         for part in parts(alike, {None: user_type or NO_USER}):
             total_parts[part] += number
     return total, total_parts
+
+
+def _durations(connection: Connection) -> Counter[DurationCount]:
+    """What `durations` must hold."""
+    by = sessions.c.session_id, sessions.c.project
+    of_user = users.c.user_id == sessions.c.user_id
+    columns = [sessions.c[name] for name in Session._fields]
+    query = (
+        select(*columns, users.c.user_type)
+        .join_from(sessions, users, of_user, isouter=True)
+        .where(sessions.c.status == "C", sessions.c.duration.isnot(None))
+        .order_by(*by)
+        .limit(_BATCH)
+    )
+    total: Counter[DurationCount] = Counter()
+    rows = connection.execute(query).all()
+    while rows:
+        for *values, user_type in rows:
+            session = Session(*values)
+            total.update(timed(session, {session.user_id: user_type or NO_USER}))
+        was_read = (by[0] == session.session_id) & (by[1] <= session.project)
+        later = query.where(by[0] >= session.session_id, ~was_read)
+        rows = connection.execute(later).all()
+    return total
 
 
 def _count_anew(

@@ -8,13 +8,15 @@ Texts are what senders wrote: whoever shows them treats them as hostile.
 from __future__ import annotations
 
 import asyncio
+import operator
 from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Integer, case, distinct, func, literal_column, select
 
-from migas.collector.counts.filters import Filter
+from migas.collector.counts.durations import VERSION, bucket
+from migas.collector.counts.filters import Filter, is_language
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.history import history
 from migas.collector.counts.outcomes import Outcomes, UsageCount, outcomes_by
@@ -26,6 +28,7 @@ from migas.collector.database.tables import (
     RUNNING,
     crumbs,
     daily,
+    durations,
     profiles,
     project_users,
     projects,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
     from migas.collector.clock import Clock
     from migas.collector.counts.history import History
+    from migas.collector.counts.slices import Span
     from migas.collector.database.connections import Connections
     from migas.collector.days import Period
     from migas.collector.tokens import Access
@@ -60,6 +64,9 @@ _DAY = COUNTED_AT // SECONDS_A_DAY
 
 MAX_COUNTING = 2
 """So many questions that look at breadcrumbs or sessions one by one are answered at a time."""
+
+MAX_TIMED = 50_000
+"""Of no more sessions is each one's duration read where no count has the answer."""
 
 SILENT_SECONDS = SECONDS_A_DAY
 """After so long without a word a run that has not ended counts as never heard of again."""
@@ -121,6 +128,16 @@ class Message(NamedTuple):
     began: datetime
     version: str
     text: str | None
+
+
+class Durations(NamedTuple):
+    """How many runs took how long, by `bucket`: of days, weeks or months, and of versions.
+
+    Versions are empty where they cannot be told in time.
+    """
+
+    by_time: defaultdict[date, Counter[int]]
+    by_version: defaultdict[str, Counter[int]]
 
 
 class LostRun(NamedTuple):
@@ -205,6 +222,64 @@ class Reports:
             for value, number in await self._counts([project], facet, period, "value"):
                 shares[facet][value] = number
         return Breakdown(usage, shares)
+
+    async def durations(self, project: str, period: Period, only: Filter = ALL) -> Durations | None:
+        """How long the runs took that completed.
+
+        Returns:
+            None where that cannot be told in time: for more than one filter over many sessions.
+        """
+        found = Durations(defaultdict(Counter), defaultdict(Counter))
+        asked = only.with_(outcome=None).values
+        if only.outcome not in (None, "completed") or only.error:
+            return found
+        conditions = [durations.c.project == project]
+        spans = cover(period, charted=True)
+        if asked.keys() - {VERSION}:
+            if (await self.outcomes(project, period)).total <= MAX_TIMED:
+                return await self._durations_one_by_one(project, period, only)
+            if len(asked) > 1:
+                return None
+            spans = [(1, day_number(period.first), day_number(period.last))]
+        kind, value = next(iter(asked.items()), (VERSION, None))
+        conditions.append(durations.c.kind == kind)
+        if value is not None:
+            is_value = is_language if kind == "language" else operator.eq
+            conditions.append(is_value(durations.c.value, value))
+        for day, number, runs in await self._buckets(durations.c.day, conditions, spans):
+            found.by_time[period.bucket(day_of(day))][number] += runs
+        if kind == VERSION:
+            spans = cover(period, charted=False)
+            for name, number, runs in await self._buckets(durations.c.value, conditions, spans):
+                found.by_version[name][number] += runs
+        return found
+
+    async def _buckets(
+        self,
+        column: ColumnElement[Any],
+        conditions: Sequence[ColumnElement[bool]],
+        spans: Sequence[tuple[Span, int, int]],
+    ) -> list[tuple[Any, int, int]]:
+        """Counts of durations by a column and their bucket; one may come in several rows."""
+        total, found = func.sum(durations.c.sessions), []
+        by = (column, durations.c.bucket)
+        for span, first, last in spans:
+            those = (durations.c.span == span, durations.c.day.between(first, last))
+            query = select(*by, total).where(*conditions, *those).group_by(*by).having(total > 0)
+            found += [(row[0], row[1], int(row[2])) for row in await self._rows(query)]
+        return found
+
+    async def _durations_one_by_one(self, project: str, period: Period, only: Filter) -> Durations:
+        found = Durations(defaultdict(Counter), defaultdict(Counter))
+        query = select(_DAY, sessions.c.version, sessions.c.duration).where(
+            *_those(project, period, only.with_(outcome="completed")),
+            sessions.c.duration.isnot(None),
+        )
+        for day, version, seconds in await self._scanned(query):
+            number = bucket(seconds)
+            found.by_time[period.bucket(day_of(day))][number] += 1
+            found.by_version[version][number] += 1
+        return found
 
     async def sessions(self, project: str, period: Period) -> list[StatusCount]:
         """Sessions by the day, or by the week from Monday on, they began; and by their status.

@@ -216,6 +216,24 @@ slices = Table(
 A count is the sum over its shards, as in `daily`.
 """
 
+durations = Table(
+    "durations",
+    metadata,
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("span", SmallInteger, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("value", String(MAX_VALUE_CHARS), primary_key=True),
+    Column("bucket", SmallInteger, primary_key=True, autoincrement=False),
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("sessions", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How many sessions with a value completed on the `span` days from `day` on, by their duration.
+
+See `timed`. A count is the sum over its shards, as in `daily`.
+"""
+
 project_users = Table(
     "project_users",
     metadata,

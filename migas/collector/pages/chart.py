@@ -60,6 +60,26 @@ def spark(values: Sequence[int]) -> str:
     return "M" + "L".join(points)
 
 
+def line(values: Sequence[float | None], top: float) -> str:
+    """A line through some values, with gaps where there is none, in the box of `spark`.
+
+    Args:
+        values: From 0 to `top`.
+        top: What is as high as the box.
+    """
+    step = SPARK_WIDTH / max(len(values) - 1, 1)
+    path, pen = "", "M"
+    for number, value in enumerate(values):
+        if value is None:
+            pen = "M"
+            continue
+        height = (SPARK_HEIGHT - 2) * (1 - value / (top or 1)) + 1
+        # A point alone is drawn as a short stroke, or it would not be seen.
+        path += f"{pen}{number * step:.1f},{height:.1f}" + ("h0.6" if pen == "M" else "")
+        pen = "L"
+    return path
+
+
 def columns(values: Sequence[int], top: int = 0) -> str:
     """A column for each count, as an SVG path in a box as wide as there are counts and 100 high.
 

@@ -86,12 +86,17 @@ def _environment() -> Environment:
             "percent",
             "interval",
             "labelled",
+            "lasting",
             "times",
             "day",
             "moment",
         )
     }
-    environment.filters |= {"spark": chart.spark, "columns": chart.columns}
+    environment.filters |= {
+        "spark": chart.spark,
+        "columns": chart.columns,
+        "line": chart.line,
+    }
     environment.globals |= {
         "file": _address_of_file,
         "span": words.span,

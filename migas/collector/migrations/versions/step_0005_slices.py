@@ -1,4 +1,4 @@
-"""Counts that can be filtered; they are empty until everything is counted anew, which follows."""
+"""Counts that can be filtered, and those of durations; counting everything anew fills them."""
 
 from __future__ import annotations
 
@@ -33,5 +33,17 @@ def upgrade() -> None:
         sa.Column("failed", sa.BigInteger, nullable=False),
         sa.Column("suspended", sa.BigInteger, nullable=False),
         sa.Column("running", sa.BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "durations",
+        sa.Column("project", sa.String(140), primary_key=True),
+        sa.Column("kind", sa.String(16), primary_key=True),
+        sa.Column("span", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("value", sa.String(100), primary_key=True),
+        sa.Column("bucket", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("shard", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("sessions", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
