@@ -163,6 +163,10 @@ def test_a_report_tells_versions_errors_and_days(run: Run, database: Database) -
     assert "\x1b" not in errors
     table = run(*report, "--by", "week", "--csv").stdout.splitlines()
     assert [row.split(",")[:2] for row in table[1:]] == [['"2024-09-30"', '"3"']]
+    took = json.loads(run(*report, "--by", "duration", "--json").stdout)["durations"]
+    assert [(row["start"], row["runs"], row["median"]) for row in took] == [
+        ("2024-09-30", 0, None)  # they failed, and did not say how long they took
+    ]
     refused = run("report", "a/b", "--since", "2024-10-05", "--until", day, *db)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "end before it begins" in refused.stderr
