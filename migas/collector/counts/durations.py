@@ -12,7 +12,7 @@ from math import ceil, log, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.chance import CONFIDENT
-from migas.collector.counts.slices import NO_USER, SPANS, Span, first_day, profile_of
+from migas.collector.counts.slices import SPANS, Span, first_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,19 +27,14 @@ SHORTEST = 0.05
 
 _NOTHING = ceil(log(SHORTEST) / log(GROWTH)) - 1
 
-VERSION = "version"
-PROFILE_KINDS = ("platform", "container", "language", "ci", "user")
-"""Kinds of counts, by the names that filters have; the latter in the order of a `Profile`."""
-
 
 class DurationCount(NamedTuple):
-    """What a row of `durations` counts: runs that have a value, by how long they took."""
+    """What a row of `durations` counts: the runs of a version, by how long they took."""
 
     project: str
-    kind: str
     span: Span
     day: int
-    value: str
+    version: str
     bucket: int
 
 
@@ -53,27 +48,14 @@ def middle(number: int) -> float:
     return 2 * GROWTH**number / (GROWTH + 1) if number > _NOTHING else 0.0
 
 
-def timed(session: Session, types: Mapping[str | None, str]) -> tuple[DurationCount, ...]:
-    """Where the duration of a session is counted, once in each.
-
-    Args:
-        session: A session.
-        types: The types of users, its own among them.
-    """
+def timed(session: Session) -> tuple[DurationCount, ...]:
+    """Where the duration of a session is counted, once in each."""
     if session.status != "C" or session.duration is None:
         return ()
-    project, day, number = session.project, session.day, bucket(session.duration)
-    profile = profile_of(session, types.get(session.user_id, NO_USER))
-    # A year of all versions is read in weeks; of one other value in days, which are few enough.
-    return (
-        *(
-            DurationCount(project, VERSION, span, first_day(day, span), session.version, number)
-            for span in SPANS
-        ),
-        *(
-            DurationCount(project, kind, 1, day, value, number)
-            for kind, value in zip(PROFILE_KINDS, profile, strict=True)
-        ),
+    project, day, version = session.project, session.day, session.version
+    number = bucket(session.duration)
+    return tuple(
+        DurationCount(project, span, first_day(day, span), version, number) for span in SPANS
     )
 
 

@@ -34,6 +34,10 @@ class Ledger:
     def __init__(self, dialect: str, shard: int = 0) -> None:
         self._shard = shard
         self._insert_sessions = _insert_sessions(dialect)
+        # The types of users as they were first seen.
+        self._select_types = select(users.c.user_id, users.c.user_type).where(
+            among([users.c.user_id], None, dialect)
+        )
         self._insert_profiles = insert_rows(
             profiles, profiles.columns.keys(), dialect
         ).on_conflict_do_nothing()
@@ -68,13 +72,15 @@ class Ledger:
             changes: Pairs of what a session was and what it is; None where there is none.
         """
         every = [session for pair in changes for session in pair if session is not None]
-        types = await _user_types(connection, {session.user_id for session in every})
+        people = sorted({(session.user_id,) for session in every if session.user_id is not None})
+        found = await connection.execute(self._select_types, packed(people)) if people else ()
+        types: dict[str | None, str] = {row[0]: row[1] for row in found}
         rows = slice_rows(differences(changes, partial(parts, types=types)))
         if rows:
             await connection.execute(self._insert_profiles, packed(described(rows)))
             by_slice = ((*key_of(of), self._shard, *numbers) for of, numbers in rows.items())
             await connection.execute(self._insert_slices, packed(sorted(by_slice)))
-        took = differences(changes, partial(timed, types=types))
+        took = differences(changes, timed)
         if took:
             by_bucket = ((*key, self._shard, number) for key, number in sorted(took.items()))
             await connection.execute(self._insert_durations, packed(by_bucket))
@@ -145,15 +151,3 @@ async def lock_sessions(
         .with_for_update()
     )
     return [Session(*row) for row in await connection.execute(query)]
-
-
-async def _user_types(
-    connection: AsyncConnection, people: set[str | None]
-) -> dict[str | None, str]:
-    """The types of users as they were first seen."""
-    known = sorted((name,) for name in people if name is not None)
-    if not known:
-        return {}
-    query = select(users.c.user_id, users.c.user_type)
-    query = query.where(among([users.c.user_id], known, connection.dialect.name))
-    return {row.user_id: row.user_type for row in await connection.execute(query)}

@@ -247,21 +247,15 @@ def _counts(connection: Connection) -> tuple[Counter[Count], Counter[Part]]:
 def _durations(connection: Connection) -> Counter[DurationCount]:
     """What `durations` must hold."""
     by = sessions.c.session_id, sessions.c.project
-    of_user = users.c.user_id == sessions.c.user_id
     columns = [sessions.c[name] for name in Session._fields]
-    query = (
-        select(*columns, users.c.user_type)
-        .join_from(sessions, users, of_user, isouter=True)
-        .where(sessions.c.status == "C", sessions.c.duration.isnot(None))
-        .order_by(*by)
-        .limit(_BATCH)
-    )
+    has_one = (sessions.c.status == "C") & sessions.c.duration.isnot(None)
+    query = select(*columns).where(has_one).order_by(*by).limit(_BATCH)
     total: Counter[DurationCount] = Counter()
     rows = connection.execute(query).all()
     while rows:
-        for *values, user_type in rows:
-            session = Session(*values)
-            total.update(timed(session, {session.user_id: user_type or NO_USER}))
+        for row in rows:
+            session = Session(*row)
+            total.update(timed(session))
         was_read = (by[0] == session.session_id) & (by[1] <= session.project)
         later = query.where(by[0] >= session.session_id, ~was_read)
         rows = connection.execute(later).all()

@@ -8,15 +8,14 @@ Texts are what senders wrote: whoever shows them treats them as hostile.
 from __future__ import annotations
 
 import asyncio
-import operator
 from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Integer, case, distinct, func, literal_column, select
 
-from migas.collector.counts.durations import VERSION, bucket
-from migas.collector.counts.filters import Filter, is_language
+from migas.collector.counts.durations import bucket
+from migas.collector.counts.filters import Filter
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.history import history
 from migas.collector.counts.outcomes import Outcomes, UsageCount, outcomes_by
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
     from migas.collector.clock import Clock
     from migas.collector.counts.history import History
-    from migas.collector.counts.slices import Span
     from migas.collector.database.connections import Connections
     from migas.collector.days import Period
     from migas.collector.tokens import Access
@@ -131,10 +129,7 @@ class Message(NamedTuple):
 
 
 class Durations(NamedTuple):
-    """How many runs took how long, by `bucket`: of days, weeks or months, and of versions.
-
-    Versions are empty where they cannot be told in time.
-    """
+    """How many runs took how long, by `bucket`: of days, weeks or months, and of versions."""
 
     by_time: defaultdict[date, Counter[int]]
     by_version: defaultdict[str, Counter[int]]
@@ -227,45 +222,33 @@ class Reports:
         """How long the runs took that completed.
 
         Returns:
-            None where that cannot be told in time: for more than one filter over many sessions.
+            None where that takes too long: of many sessions, by another filter than version.
         """
         found = Durations(defaultdict(Counter), defaultdict(Counter))
         asked = only.with_(outcome=None).values
         if only.outcome not in (None, "completed") or only.error:
             return found
-        conditions = [durations.c.project == project]
-        spans = cover(period, charted=True)
-        if asked.keys() - {VERSION}:
-            if (await self.outcomes(project, period)).total <= MAX_TIMED:
-                return await self._durations_one_by_one(project, period, only)
-            if len(asked) > 1:
-                return None
-            spans = [(1, day_number(period.first), day_number(period.last))]
-        kind, value = next(iter(asked.items()), (VERSION, None))
-        conditions.append(durations.c.kind == kind)
-        if value is not None:
-            is_value = is_language if kind == "language" else operator.eq
-            conditions.append(is_value(durations.c.value, value))
-        for day, number, runs in await self._buckets(durations.c.day, conditions, spans):
+        if asked.keys() - {"version"}:
+            few = (await self.outcomes(project, period)).total <= MAX_TIMED
+            return await self._durations_one_by_one(project, period, only) if few else None
+        for day, number, runs in await self._buckets(project, period, only, durations.c.day):
             found.by_time[period.bucket(day_of(day))][number] += runs
-        if kind == VERSION:
-            spans = cover(period, charted=False)
-            for name, number, runs in await self._buckets(durations.c.value, conditions, spans):
-                found.by_version[name][number] += runs
+        for name, number, runs in await self._buckets(project, period, only, durations.c.version):
+            found.by_version[name][number] += runs
         return found
 
     async def _buckets(
-        self,
-        column: ColumnElement[Any],
-        conditions: Sequence[ColumnElement[bool]],
-        spans: Sequence[tuple[Span, int, int]],
+        self, project: str, period: Period, only: Filter, column: ColumnElement[Any]
     ) -> list[tuple[Any, int, int]]:
         """Counts of durations by a column and their bucket; one may come in several rows."""
         total, found = func.sum(durations.c.sessions), []
         by = (column, durations.c.bucket)
-        for span, first, last in spans:
+        mine = [durations.c.project == project]
+        if only.version is not None:
+            mine.append(durations.c.version == only.version)
+        for span, first, last in cover(period, charted=column is durations.c.day):
             those = (durations.c.span == span, durations.c.day.between(first, last))
-            query = select(*by, total).where(*conditions, *those).group_by(*by).having(total > 0)
+            query = select(*by, total).where(*mine, *those).group_by(*by).having(total > 0)
             found += [(row[0], row[1], int(row[2])) for row in await self._rows(query)]
         return found
 

@@ -74,18 +74,6 @@ def _number(profile: Profile) -> int:
     return int.from_bytes(digest) >> 1
 
 
-def profile_of(session: Session, user_type: str) -> Profile:
-    """The profile of a session whose user is of a type."""
-    ran_on = facets(
-        session.platform,
-        session.container,
-        session.language,
-        session.language_version,
-        session.is_ci,
-    )
-    return Profile._make([*(value for _, value in ran_on), user_type])
-
-
 def parts(session: Session, types: Mapping[str | None, str]) -> tuple[Part, ...]:
     """Where a session is counted, once in each.
 
@@ -93,18 +81,44 @@ def parts(session: Session, types: Mapping[str | None, str]) -> tuple[Part, ...]
         session: A session.
         types: The types of users, its own among them.
     """
-    profile = profile_of(session, types.get(session.user_id, NO_USER))
-    project, day, version = session.project, session.day, session.version
+    return _parts(
+        session.project,
+        session.day,
+        session.version,
+        session.status,
+        session.platform,
+        session.container,
+        session.language,
+        session.language_version,
+        session.is_ci,
+        types.get(session.user_id, NO_USER),
+    )
+
+
+@lru_cache(4096)  # Sessions of a day are much alike, and each breadcrumb comes by here.
+def _parts(  # noqa: PLR0917  the columns
+    project: str,
+    day: int,
+    version: str,
+    status: str,
+    platform: str,
+    container: str,
+    language: str,
+    language_version: str,
+    is_ci: bool,
+    user_type: str,
+) -> tuple[Part, ...]:
+    ran_on = facets(platform, container, language, language_version, is_ci)
+    profile = Profile._make([*(value for _, value in ran_on), user_type])
     return tuple(
-        Part(Slice(project, span, first_day(day, span), version, profile), session.status)
-        for span in SPANS
+        Part(Slice(project, span, first_day(day, span), version, profile), status) for span in SPANS
     )
 
 
 def slice_rows(found: Mapping[Part, int]) -> dict[Slice, list[int]]:
     """Counts as rows have them: by slice, a number for each of `STATUSES`, in their order."""
     rows: dict[Slice, list[int]] = {}
-    for (of, status), number in sorted(found.items()):
+    for (of, status), number in found.items():
         rows.setdefault(of, [0] * len(STATUSES))[_COLUMN_OF[status]] += number
     return rows
 

@@ -220,16 +220,15 @@ durations = Table(
     "durations",
     metadata,
     Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
-    Column("kind", String(16), primary_key=True),
     Column("span", SmallInteger, primary_key=True, autoincrement=False),
     Column("day", Integer, primary_key=True, autoincrement=False),
-    Column("value", String(MAX_VALUE_CHARS), primary_key=True),
+    Column("version", String(MAX_VERSION_CHARS), primary_key=True),
     Column("bucket", SmallInteger, primary_key=True, autoincrement=False),
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("sessions", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""How many sessions with a value completed on the `span` days from `day` on, by their duration.
+"""How many sessions of a version completed on the `span` days from `day` on, by their duration.
 
 See `timed`. A count is the sum over its shards, as in `daily`.
 """

@@ -97,6 +97,7 @@ async def users(tables: _Asked) -> list[UsersRow]:
 async def durations(tables: _Asked) -> list[DurationRow]:
     """How long runs took that completed: by the day, week or month, then by version.
 
-    Quantiles are estimates within 2 %. With several filters over many sessions there are none.
+    Quantiles are estimates within 2 %. Of many sessions they are told by version alone: with other
+    filters the answer is empty then.
     """
     return await tables.durations()

@@ -38,10 +38,9 @@ def upgrade() -> None:
     op.create_table(
         "durations",
         sa.Column("project", sa.String(140), primary_key=True),
-        sa.Column("kind", sa.String(16), primary_key=True),
         sa.Column("span", sa.SmallInteger, primary_key=True, autoincrement=False),
         sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("value", sa.String(100), primary_key=True),
+        sa.Column("version", sa.String(24), primary_key=True),
         sa.Column("bucket", sa.SmallInteger, primary_key=True, autoincrement=False),
         sa.Column("shard", sa.SmallInteger, primary_key=True, autoincrement=False),
         sa.Column("sessions", sa.BigInteger, nullable=False),
