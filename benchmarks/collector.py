@@ -230,7 +230,7 @@ async def _fill(url: str, rows: int) -> None:
 
 async def _rest(url: str) -> None:
     """Have PostgreSQL do at once what it does for some time after so much was written."""
-    import asyncpg  # type: ignore[import-untyped]
+    import asyncpg
 
     connection = await asyncpg.connect(url)
     try:

@@ -6,7 +6,7 @@ It reads marshalled `(argv, environment, directory, timeout)` from stdin and wri
 `(status, wall seconds, CPU seconds, peak memory in bytes)` to stdout.
 """
 
-import _signal  # type: ignore[import-not-found]
+import _signal
 import marshal
 import posix
 import sys

@@ -16,7 +16,7 @@ import uuid
 from collections import deque
 from dataclasses import dataclass
 from subprocess import PIPE, Popen
-from typing import Any
+from typing import Any, cast
 
 CONNECTIONS = 64
 GRAPHQL, REST = "add_project", "REST wait=true"
@@ -70,11 +70,10 @@ class _Connection(asyncio.Protocol):
         self._generator = generator
         self._began = 0.0
         self._answer = b""
-        self.transport: Any = None
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for something to send."""
-        self.transport = transport
+        self.transport = cast("asyncio.WriteTransport", transport)
         self._generator.idle(self)
 
     def send(self, due: float) -> None:

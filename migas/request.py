@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from migas import log
-from migas.message.breadcrumb import encode
-from migas.settings import permission, table, values
+from migas.message import encode
+from migas.settings import base_url, permission, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def request(
     method = method.upper()
     if method not in ("GET", "POST"):
         raise ValueError(f"The method is {method!r}; it must be 'GET' or 'POST'.")
-    base = table.base_url(url)
+    base = base_url(url)
     refusal = permission.request_refusal(base)
     if refusal is not None:
         return _failure(503, f"Nothing is sent: {refusal}.")

@@ -15,17 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migas import calls
-from migas.delivery import delivery, hooks
-from migas.message import breadcrumb
-from migas.settings import inheritance, permission, values
+from migas import calls, delivery, message
+from migas.delivery.delivery import Delivery
+from migas.settings import identity, permission, values
 from migas.tracking import session as runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.delivery.delivery import OpenRun
+    from migas.message import Breadcrumb
 
 __all__ = ["CapturedBreadcrumb", "capture_breadcrumbs"]
 
@@ -72,13 +72,13 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
 
     captured: list[CapturedBreadcrumb] = []
     kept = values.publish(values.Settings(captured_by_test=True, is_set_up=set_up))
-    parent = os.environ.get(inheritance.VARIABLE)
+    parent = os.environ.get(identity.PARENT_VARIABLE)
 
     def take(crumb: Breadcrumb) -> None:
-        fields: dict[str, Any] = {**breadcrumb.without_timing(crumb)}
+        fields: dict[str, Any] = {**message.without_timing(crumb)}
         captured.append(CapturedBreadcrumb(**fields))
 
-    outer = hooks.replace(_Captured(take))
+    outer = delivery.replace(_Captured(take))
     client = calls.replace_client(_AgreeingClient(take))
     before = set(runs.open_sessions())
     try:
@@ -87,22 +87,22 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
         for left_open in set(runs.open_sessions()) - before:
             left_open.discard()
         calls.replace_client(client)
-        hooks.replace(outer)
+        delivery.replace(outer)
         values.publish(kept)
         if parent is None:
-            os.environ.pop(inheritance.VARIABLE, None)
+            os.environ.pop(identity.PARENT_VARIABLE, None)
         else:
-            os.environ[inheritance.VARIABLE] = parent
+            os.environ[identity.PARENT_VARIABLE] = parent
 
 
-class _Captured(delivery.Delivery):
+class _Captured(Delivery):
     """A delivery that hands breadcrumbs over and writes, starts and sends nothing."""
 
     def __init__(self, take: Callable[[Breadcrumb], None]) -> None:
         super().__init__()
         self._take = take
 
-    def open_run(self, crumb: Breadcrumb) -> delivery.OpenRun:  # noqa: ARG002  nothing is on disk
+    def open_run(self, crumb: Breadcrumb) -> OpenRun:  # noqa: ARG002  nothing is on disk
         return self.without_record()
 
     def end(self, path: str | None, crumb: Breadcrumb) -> None:  # noqa: ARG002
@@ -145,7 +145,7 @@ class _AgreeingClient:
     ) -> Any:
         if name == "add_breadcrumb":
             flat = {**variables, **variables["ctx"], **variables["proc"]}
-            self._take(breadcrumb.compose(flat))
+            self._take(message.compose(flat))
         answers: dict[str, Any] = {
             "check_project": {"flagged": False, "latest": variables.get("v", ""), "message": ""},
             "get_usage": {"hits": 0, "unique": bool(variables.get("u")), "message": ""},

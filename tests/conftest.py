@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas import calls
-from migas.delivery import hooks
+from migas import calls, delivery
 from migas.settings import setup, values
 from migas.tracking import session as runs
 from tests.support.collector import running_collector
@@ -111,13 +110,13 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "site"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("_MIGAS_PARENT", "")
-    monkeypatch.setattr(hooks, "_current", None)
+    monkeypatch.setattr(delivery, "_current", None)
     values.publish(values.Settings())
     yield tmp_path / "state"
     for session in runs.open_sessions():
         session.discard()
         session.stop()
-    hooks.current().at_exit()
+    delivery.current().at_exit()
     for client in calls._clients.values():
         client.close()
     calls._clients.clear()

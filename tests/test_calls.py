@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas.message import breadcrumb
+from migas import message
 from migas.settings import values
 from tests.support.answers import Answer, Request
 from tests.support.collector import run_command
@@ -375,7 +375,7 @@ def test_values_travel_as_variables(pointed: FaultServer) -> None:
 def test_a_request_is_within_the_wire_s_size(name: str, pointed: FaultServer) -> None:
     options = {"wait": True} if name == "add_breadcrumb" else {}
     getattr(migas, name)("lab/tool", "1.0.0", error_desc="é\n" * 9000, **options)
-    assert len(pointed.requests[0].body) <= breadcrumb.MAX_REQUEST_BYTES
+    assert len(pointed.requests[0].body) <= message.MAX_REQUEST_BYTES
     assert len(pointed.breadcrumbs) == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -25,17 +26,17 @@ HOUSE = """
     tracking.decorator
     tracking.exits
     tracking.wrapper
+    tracking.generators
     tracking.wrapt_types
     tracking.session
     calls
-    tracking.plan tracking.execs
+    tracking
     tracking.signals tracking.nesting tracking.update_notice tracking.handlers
-    tracking.nipype tracking
-    delivery.hooks
+    tracking.nipype
+    delivery
     delivery.delivery
     delivery.couriers delivery.privacy
-    delivery.spawn delivery.timer delivery.courier_thread
-    delivery.way delivery
+    delivery.spawn delivery.courier_thread
     courier.warm
     courier.main
     courier.drain courier.sender
@@ -45,24 +46,24 @@ HOUSE = """
     transport.deadlines
     transport.connections transport.answers
     transport.exchanges transport
-    spool.spool spool.marks spool.lease
+    spool
+    spool.marks spool.lease
     spool.servers spool.releases spool.record
-    spool.layout spool
+    spool.layout
     settings.setup
     settings.permission
     settings.identity
     settings.values
-    settings.policy settings.inheritance settings.first_run settings.own_file
-    settings.places settings.table settings
-    message.verdict
+    settings.policy settings.first_run settings.own_file
+    settings.places
+    settings
     message.outcome message.redact
     message.redact.arguments message.redact.machines message.redact.paths message.redact.people
     message.excerpt
-    message.redact.shapes message
+    message.redact.shapes
     host.children
     host.environment host.files host.process host.threads
-    host.descriptors host.forks host.terminal host
-    host.originals
+    host.terminal host
     log
     collector.admin.commands
     collector.admin.manage
@@ -71,10 +72,11 @@ HOUSE = """
     collector.server.serve
     collector.app
     collector.server.access_log collector.server.upkeep collector.server.workers
-    collector.server.slow_clients
-    collector.server.package_index collector.server
+    collector.server.messenger collector.server.slow_clients
+    collector.server.package_index collector.server.delivery collector.server.repeating
+    collector.server
     collector.pages
-    collector.pages.views collector.pages.refusals
+    collector.pages.views collector.pages.refusals collector.pages.feed collector.pages.sharing
     collector.pages.responses collector.pages.signin
     collector.pages.chart
     collector.pages.address collector.pages.figures
@@ -90,15 +92,21 @@ HOUSE = """
     collector.ingestion.recorder
     collector.ingestion.crumb collector.ingestion.group_commit
     collector.ingestion.timing collector.ingestion
+    collector.news.totals
+    collector.news.webhooks
+    collector.news.news
+    collector.news.rules collector.news
     collector.counts.tables
     collector.counts.reports collector.counts.removal
+    collector.counts.adoption collector.counts.differences
     collector.migrations.migrate collector.counts.ledger
     collector.migrations.env collector.migrations.versions
     collector.migrations.versions.step_0001_breadcrumbs
     collector.migrations.versions.step_0002_sessions
     collector.migrations.versions.step_0003_time
     collector.migrations.versions.step_0004_errors
-    collector.migrations.versions.step_0005_slices collector.migrations
+    collector.migrations.versions.step_0006_news
+    collector.migrations.versions.step_0007_slices collector.migrations
     collector.counts.rebuild collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations
     collector.counts.outcomes collector.counts.slices
@@ -111,7 +119,7 @@ HOUSE = """
     collector.database.statements collector.database.tables collector.database
     collector.clock
     collector.days collector.errors collector
-    message.breadcrumb
+    message
 """
 """Every file of the package, from top to bottom: a file imports only from lines below its own.
 This is the one place that says so."""
@@ -224,14 +232,49 @@ def test_importing_migas_does_not_load(heavy: str) -> None:
     assert heavy not in _loaded_by("import migas")
 
 
-def test_a_tracked_run_loads_no_network(tmp_path: Path) -> None:
-    statement = (
-        "import os\n"
-        f"os.environ.update(MIGAS_STATE_DIR={str(tmp_path)!r}, MIGAS_DELIVERY='spool')\n"
-        "import migas; migas.setup(endpoint='http://127.0.0.1:9')\n"
-        "with migas.session('lab/tool', '1.0.0'):\n    pass"
+FORMS = {
+    "a session": "with migas.session('lab/tool', '1.0.0'):\n    pass",
+    "a decorator": "@migas.track('lab/tool', '1.0.0')\ndef run():\n    pass\nrun()",
+}
+MAX_MODULES = 33
+
+
+def _loaded_by_run(form: str, state: Path, delivery: str, **environment: str) -> set[str]:
+    said = {"MIGAS_STATE_DIR": str(state), "MIGAS_DELIVERY": delivery, **environment}
+    return _loaded_by(
+        f"import os\nos.environ.update({said!r})\n"
+        f"import migas; migas.setup(endpoint='http://127.0.0.1:9')\n{FORMS[form]}"
     )
-    assert not {"urllib3", "ssl", "asyncio", "socket", "http"} & _loaded_by(statement)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("delivery", ["spool", "detached"])
+def test_a_tracked_run_loads_few_modules_of_ours(form: str, delivery: str, tmp_path: Path) -> None:
+    loaded = _loaded_by_run(form, tmp_path / "state", delivery)
+    ours = {module for module in loaded if module.partition(".")[0] == "migas"}
+    assert len(ours) <= MAX_MODULES
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_tracked_run_loads_no_network(form: str, tmp_path: Path) -> None:
+    loaded = _loaded_by_run(form, tmp_path / "state", "spool")
+    assert not {"urllib3", "ssl", "asyncio", "socket", "http"} & loaded
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_who_is_opted_out_loads_nothing_that_only_runs_need(form: str, tmp_path: Path) -> None:
+    loaded = _loaded_by_run(form, tmp_path / "state", "detached", MIGAS_OPTOUT="1")
+    assert not {"migas.delivery", "migas.settings.policy", "migas.host.process", "wrapt"} & loaded
+    assert form == "a session" or "migas.tracking.session" not in loaded
+
+
+def test_no_proxy_is_looked_for_where_the_environment_names_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    statement = "from migas.transport import connections\nconnections.pool_for('http://[::1]', 'x')"
+    assert "urllib.request" not in _loaded_by(statement)
 
 
 def test_what_is_public_is_there() -> None:

@@ -10,8 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from migas import settings as table
 from migas.cli import main as cli
-from migas.settings import table
 from tests.support.collector import running_collector
 
 ROOT = Path(__file__).parent.parent

@@ -6,19 +6,18 @@ import os
 import time
 from typing import NamedTuple
 
-from migas.delivery import privacy, way
-from migas.message import breadcrumb
-from migas.settings import identity, permission, places, policy, setup, table, values
-from migas.spool import layout
+from migas import message, settings
+from migas.delivery import privacy, spawn
+from migas.settings import identity, permission, places, policy, setup, values
+from migas.spool import Spool, layout
 from migas.spool.record import as_sent
 from migas.spool.servers import Backoff
-from migas.spool.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
 
 
 def status() -> dict[str, Any]:
@@ -41,13 +40,13 @@ def status() -> dict[str, Any]:
         "endpoint": _endpoint(),
         "user_id": identity.kept_user_id(folder) if folder and reason is None else None,
         "delivery": values.delivery(),
-        "courier": str(way.find()),
+        "courier": str(spawn.find_way()),
         "timeout": values.settings().timeout,
         "error_text": values.settings().error_text,
         "timing": values.settings().timing,
         "variables": {
-            name: table.without_credentials(os.environ[name])
-            for name in table.VARIABLES
+            name: settings.without_credentials(os.environ[name])
+            for name in settings.VARIABLES
             if os.environ.get(name)
         },
         "config_folder": folder,
@@ -61,7 +60,7 @@ def _endpoint() -> str | None:
     """The server that reports go to or, for who is opted out, would go to; no credentials."""
     try:
         named = values.endpoint_named() or values.settings().endpoint
-        return table.base_url(table.without_credentials(named))
+        return settings.base_url(settings.without_credentials(named))
     except ValueError:
         return None
 
@@ -77,9 +76,7 @@ class Request(NamedTuple):
 def _request(endpoint: str, crumb: Breadcrumb) -> Request:
     folder = _folder(places.state_folder)
     accepted = Backoff(folder).accepts(endpoint) if folder else []
-    return Request(
-        endpoint, breadcrumb.graphql_body(crumb), breadcrumb.timing_headers(crumb, accepted)
-    )
+    return Request(endpoint, message.graphql_body(crumb), message.timing_headers(crumb, accepted))
 
 
 def waiting() -> list[Request]:

@@ -7,9 +7,9 @@ import argparse
 import json
 import sys
 
+from migas import message
 from migas.cli import account
 from migas.host.terminal import printable
-from migas.message import breadcrumb
 from migas.settings import permission, setup, values
 
 TYPE_CHECKING = False
@@ -277,7 +277,7 @@ def _set_up_by_hand() -> str | None:
 
 
 def _project_problem(project: str) -> str | None:
-    is_one = breadcrumb.is_owner_and_repo(project)
+    is_one = message.is_owner_and_repo(project)
     return None if is_one else f"{project!r} is no project; it must be OWNER/REPO."
 
 

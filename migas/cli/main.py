@@ -77,15 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _settings() -> str:
     """Every variable and every key of the policy files, with what it means."""
-    from migas.settings import table
+    from migas import settings
 
-    def lines(rows: Mapping[str, table.Setting]) -> str:
+    def lines(rows: Mapping[str, settings.Setting]) -> str:
         return "\n".join(f"  {name:16} {row.meaning}" for name, row in rows.items())
 
     return (
-        f"environment variables:\n{lines(table.VARIABLES)}\n\n"
+        f"environment variables:\n{lines(settings.VARIABLES)}\n\n"
         "keys of ~/.config/migas/config.toml, and of /etc/xdg/migas/config.toml for a whole site:\n"
-        f"{lines(table.KEYS)}"
+        f"{lines(settings.KEYS)}"
     )
 
 

@@ -12,10 +12,9 @@ import os
 import signal
 import sys
 
-from migas.message import outcome
-from migas.message.breadcrumb import is_owner_and_repo
+from migas.message import is_owner_and_repo, outcome
 from migas.settings import permission, setup
-from migas.tracking.plan import Plan
+from migas.tracking import Plan
 from migas.tracking.session import Session
 
 TYPE_CHECKING = False

@@ -1,5 +1,5 @@
 """A migas server of our own, for labs, tests and demonstrations.
 
-It stands beside the client and shares only `migas.message.breadcrumb` with it; of the client, only
+It stands beside the client and shares only `migas.message` with it; of the client, only
 the command line imports it. Its libraries come with the extra `collector`.
 """

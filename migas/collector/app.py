@@ -19,7 +19,7 @@ from migas.collector.http.metrics import Metrics
 from migas.collector.http.middleware import BodyLimit, RootPath, SignedAnswers, ToldTiming
 from migas.collector.http.rate_limit import RateLimit
 from migas.collector.pages.refusals import RefusalPages
-from migas.message.breadcrumb import MAX_REQUEST_BYTES
+from migas.message import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ _ROUTERS = (
     administration.router,
     health.router,
     metrics.router,
-    pages.router,
+    *pages.routers,
 )
 
 _PATHS = frozenset(
@@ -70,7 +70,13 @@ def create_app(
         An application with every way in and out.
     """
     # The interactive pages load scripts from another site.
-    app = FastAPI(title="migas collector", version=migas.__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="migas collector",
+        version=migas.__version__,
+        description=f"A project's tables are read with a token:\n\n```python\n{tables.EXAMPLE}```",
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.collector = collector
     app.state.limiter = limiter
     for router in _ROUTERS:

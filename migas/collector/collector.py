@@ -15,6 +15,9 @@ from migas.collector.database.connections import Connections
 from migas.collector.database.engine import create_engine, describe, engine_url
 from migas.collector.ingestion.ingestion import Ingestion
 from migas.collector.migrations.migrate import open_engine
+from migas.collector.news.news import News
+from migas.collector.news.totals import SharedTotals
+from migas.collector.news.webhooks import Webhooks
 from migas.collector.projects.projects import Projects
 from migas.collector.tokens import Tokens
 
@@ -43,6 +46,9 @@ class Collector:
         tokens: Who may read.
         reports: What can be read.
         removal: The way out.
+        news: What people want to hear of.
+        webhooks: Who is told of it.
+        totals: What everybody may see.
     """
 
     def __init__(
@@ -63,6 +69,9 @@ class Collector:
         self.tokens = Tokens(connections, clock)
         self.reports = Reports(connections, clock)
         self.removal = Removal(connections, ledger)
+        self.news = News(connections, clock, self.projects, self.reports)
+        self.webhooks = Webhooks(connections, clock)
+        self.totals = SharedTotals(connections, clock, self.reports)
 
     @classmethod
     @asynccontextmanager

@@ -60,6 +60,12 @@ class Period:
         return Period(last - dt.timedelta(days=self.days - 1), last)
 
     @property
+    def halves(self) -> tuple[Period, Period]:
+        """The first and the second half; of one day there is but the second."""
+        middle = self.first + dt.timedelta(days=self.days // 2)
+        return Period(self.first, middle - dt.timedelta(days=1)), Period(middle, self.last)
+
+    @property
     def year_ago(self) -> Period:
         """The period of the same length 52 weeks ago, with the same days of the week."""
         shift = dt.timedelta(weeks=52)

@@ -28,6 +28,10 @@ PREFIX = "migas"
 """How a token begins, so that people and scanners of repositories know one when they see it."""
 
 MAX_TOKEN_CHARS = 200
+FEED = "feed"
+"""The scope of a token that opens a project's feed: it stands in addresses, which are kept in many
+places, so it opens nothing else."""
+
 USE_SECONDS = 60
 """A use is noted at most so often: reading should not cost a write each time."""
 
@@ -70,6 +74,7 @@ class TokenRecord:
     issued: int
     last_used: int | None
     revoked: int | None
+    scope: str | None
 
 
 class Tokens:
@@ -85,12 +90,15 @@ class Tokens:
         self._clock = clock
         self._breaker = CircuitBreaker(clock.time)
 
-    async def issue(self, project: str | None, description: str | None = None) -> str:
+    async def issue(
+        self, project: str | None, description: str | None = None, scope: str | None = None
+    ) -> str:
         """Make a token.
 
         Args:
             project: What it may read; None makes a root token.
             description: Whose it is, for people.
+            scope: What of it, `FEED` say; all without one.
 
         Returns:
             The token, which nobody can find out again.
@@ -102,16 +110,22 @@ class Tokens:
             "hash": _hash(secret),
             "description": description,
             "issued": self._clock.now(),
+            "scope": scope,
         }
         async with self._connections.writing() as connection:
             await connection.execute(tokens.insert(), row)
         return f"{PREFIX}_{token_id}_{secret}"
 
-    async def verify(self, token: str) -> Access | None:
-        """What a token opens, and a note that it was used; None if it opens nothing."""
+    async def verify(self, token: str, scope: str | None = None) -> Access | None:
+        """What a token of a scope opens, and a note that it was used; None if it opens nothing.
+
+        A token with a scope opens nothing where none is asked for, and the other way round.
+        """
         token_id, secret = _parts(token)
         query = select(tokens.c.hash, tokens.c.project, tokens.c.last_used).where(
-            tokens.c.id == token_id, tokens.c.revoked.is_(None)
+            tokens.c.id == token_id,
+            tokens.c.revoked.is_(None),
+            tokens.c.scope.is_(None) if scope is None else tokens.c.scope == scope,
         )
         async with self._connections.reading() as connection:
             row = (await connection.execute(query)).one_or_none()

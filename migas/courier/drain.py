@@ -20,10 +20,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
+    from migas.spool import Spool
     from migas.spool.record import Entry, Record
     from migas.spool.servers import Backoff
-    from migas.spool.spool import Spool
 
     Send = Callable[[str, Breadcrumb], None]
 

@@ -10,16 +10,14 @@ import signal
 import sys
 import time
 
-from migas import log
+from migas import log, message
 from migas.courier.drain import Clock, Drain
 from migas.courier.sender import Sender
 from migas.host import environment
-from migas.message import breadcrumb
 from migas.settings import permission, places
-from migas.spool import releases
+from migas.spool import Spool, releases
 from migas.spool.record import MAX_RECORD_BYTES, InvalidRecordError, as_sent, parse
 from migas.spool.servers import Backoff, of_this_user
-from migas.spool.spool import Spool
 from migas.transport.answers import NoAnswerError
 
 TYPE_CHECKING = False
@@ -186,7 +184,7 @@ def send_payload(sender: Sender, payload: bytes) -> None:
     """Send a record that no disk took; where that fails, the disk gets another chance."""
     try:
         record = parse(payload)
-        record["breadcrumb"] = breadcrumb.fit(record["breadcrumb"])
+        record["breadcrumb"] = message.fit(record["breadcrumb"])
     except InvalidRecordError as error:
         log.debug("%s", error)
         return

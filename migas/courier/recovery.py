@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import time
 
-from migas import log
+from migas import log, message
 from migas.courier.tidy import CLAIM_SECONDS
 from migas.host import files, process
-from migas.message import breadcrumb, outcome
+from migas.message import outcome
 from migas.spool import layout, marks
 from migas.spool.record import LOST, InvalidRecordError, key, place_key
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from migas.spool import Spool
     from migas.spool.record import OpenEntry, Record
-    from migas.spool.spool import Spool
 
 SILENT_SECONDS = 48 * 3600.0
 """Seconds after the last touch at which a run on another host counts as lost."""
@@ -133,7 +133,7 @@ def _report(spool: Spool, path: str, record: Record, verdict: dict[str, Any]) ->
     final: Record = {
         "endpoint": record["endpoint"],
         "ended": record["ended"],
-        "breadcrumb": breadcrumb.fit(breadcrumb.compose({**record["breadcrumb"], **verdict})),
+        "breadcrumb": message.fit(message.compose({**record["breadcrumb"], **verdict})),
     }
     if "not_before" in record:
         final["not_before"] = record["not_before"]

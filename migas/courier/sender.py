@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
     from migas.spool.servers import Backoff
     from migas.transport.client import Client
     from migas.transport.deadlines import Worker

@@ -10,7 +10,7 @@ from migas.spool.record import Claim, Entry, OpenEntry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from migas.spool.spool import Spool
+    from migas.spool import Spool
 
 CLAIM_SECONDS = 600.0
 """Seconds after which a claim that nobody finished goes back."""

@@ -13,11 +13,11 @@ import sys
 import threading
 import time
 
-from migas import log
+from migas import host, log
 from migas.courier import main as courier
 from migas.courier.drain import Clock
 from migas.courier.sender import Sender
-from migas.host import environment, forks, threads
+from migas.host import environment, threads
 from migas.settings import permission
 from migas.spool.servers import of_this_user
 from migas.transport.deadlines import Worker
@@ -242,7 +242,7 @@ def _import_all() -> bool:
     """Import what the thread needs, in the thread that asks it; whether all is there."""
     try:
         if "migas.transport.client" not in sys.modules:
-            with forks.held_off():
+            with host.forks_held_off():
                 import random  # noqa: F401
 
                 from migas.transport import client  # noqa: F401

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from migas import log
-from migas.delivery import way
-from migas.host import environment, forks
-from migas.host.originals import RLock
+from migas import host, log
+from migas.host import environment
 from migas.settings import places, values
 
 TYPE_CHECKING = False
@@ -17,9 +15,9 @@ if TYPE_CHECKING:
 
     from migas.delivery.courier_thread import CourierThread, Errand
     from migas.delivery.spawn import DispatchedCourier
-    from migas.delivery.timer import Watch
+    from migas.host.threads import Watch
+    from migas.spool import Spool
     from migas.spool.record import Record
-    from migas.spool.spool import Spool
 
 COURIER_SECONDS = 10.0
 """A process starts at most one courier in this time, and one more at its end."""
@@ -46,7 +44,7 @@ class Couriers:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         # Reentrant: a signal's handler may end a run while this very thread holds it.
-        self._lock = RLock()
+        self._lock = host.RLock()
         self._attended: list[DispatchedCourier | Errand] = []
         self._warm: DispatchedCourier | None = None
         self._thread: CourierThread | None = None
@@ -63,9 +61,12 @@ class Couriers:
             has_left: Says whether earlier runs may have left something to be sent.
         """
         with self._lock:
-            if self._is_own_courier():
+            kind = _kind_of_way()
+            if kind == "thread":
                 self._begin_thread(has_left)
-            elif self.is_waited_for() and not self._is_exiting and os.name == "posix":
+            elif kind == "none" or self._is_exiting or os.name != "posix":
+                return
+            elif self.is_waited_for():
                 self._warm_up()
 
     def _begin_thread(self, has_left: Callable[[], bool]) -> None:
@@ -84,8 +85,8 @@ class Couriers:
         # and then only the second half of what it has done at a fork would be done.
         import logging  # noqa: F401
 
-        forks.come_first()
-        with forks.held_off():
+        host.come_first_at_forks()
+        with host.forks_held_off():
             from migas.delivery.courier_thread import CourierThread
 
         self._thread = CourierThread()
@@ -100,7 +101,9 @@ class Couriers:
         if self.may_start():
             from migas.delivery import spawn
 
-            self._warm = spawn.dispatch(way.find(), patience=_patience(), warm_for=WARM_SECONDS)
+            self._warm = spawn.dispatch(
+                spawn.find_way(), patience=_patience(), warm_for=WARM_SECONDS
+            )
 
     def dismiss(self) -> None:
         """End the one that waits for a word: there is nothing for it to do."""
@@ -154,12 +157,10 @@ class Couriers:
 
     def may_start(self, payload: Record | None = None) -> bool:
         """Whether one could do anything now: none is started for a server that was unreachable."""
-        if values.delivery() == "spool":
-            return False  # and nothing is imported that did not come with the run's rooms
+        if _kind_of_way() == "none":
+            return False
         from migas.spool.servers import Backoff
 
-        if way.find().kind == "none":
-            return False
         try:
             root = places.state_folder()
         except RuntimeError:
@@ -178,14 +179,14 @@ class Couriers:
         Returns:
             Whether nothing of this user's waits any more.
         """
-        from migas.delivery import spawn
         from migas.spool.lease import Lease
 
         deadline = time.monotonic() + timeout
-        here = way.find()
         courier = None
-        if here.kind == "process":
-            courier = spawn.dispatch(here, attended_for=timeout, by_hand=True)
+        if _kind_of_way() == "process":
+            from migas.delivery import spawn
+
+            courier = spawn.dispatch(spawn.find_way(), attended_for=timeout, by_hand=True)
         if courier is not None:
             courier.wait(timeout)
             courier.forget()
@@ -249,7 +250,7 @@ class Couriers:
         attended = self.is_waited_for()
         warm = self._warmed(payload) if attended else None
         return warm or spawn.dispatch(
-            way.find(),
+            spawn.find_way(),
             text,
             attended_for=self._seconds() if attended else None,
             patience=_patience() if attended else None,
@@ -267,7 +268,7 @@ class Couriers:
         return None
 
     def _is_own_courier(self) -> bool:
-        return way.find().kind == "thread"
+        return _kind_of_way() == "thread"
 
     def _attend(self, courier: DispatchedCourier | Errand | None) -> None:
         self._forget_ended()
@@ -304,3 +305,13 @@ class Couriers:
 
 def _patience() -> float:
     return values.settings().exit_timeout + _RUNNING_GRACE / 2
+
+
+def _kind_of_way() -> str:
+    """Whether things leave by a `process`, a `thread` or, as far as this process goes, `none`."""
+    mode = values.delivery()
+    if mode in ("spool", "log"):
+        return "none"  # and nothing is imported that did not come with the run's rooms
+    from migas.delivery.spawn import find_way
+
+    return find_way(mode).kind

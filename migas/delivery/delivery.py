@@ -10,24 +10,22 @@ import os
 import sys
 import time
 
-from migas import log
+from migas import host, log, message
 from migas.delivery.couriers import Couriers
-from migas.delivery.timer import Watch
-from migas.host import process
-from migas.host.descriptors import Reserve
-from migas.host.originals import RLock
-from migas.message import breadcrumb
+from migas.host import environment, process
+from migas.host.files import Reserve
+from migas.host.threads import Watch
 from migas.settings import permission, places, values
-from migas.spool import layout
-from migas.spool.spool import Spool
+from migas.spool import Spool, layout
+from migas.spool.marks import Marks
+from migas.spool.record import LOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from mmap import mmap
 
-    from migas.message.breadcrumb import Breadcrumb
-    from migas.spool.marks import Marks
+    from migas.message import Breadcrumb
     from migas.spool.record import Record
 
 TOUCH_SECONDS = 3600.0
@@ -44,7 +42,7 @@ class Delivery:
         self.watch = Watch()
         self._couriers = Couriers(self.watch)
         # Reentrant: a signal's handler may end a run while this very thread holds it.
-        self._lock = RLock()
+        self._lock = host.RLock()
         self._spool: Spool | None = None
         self._marks: Marks | None = None
         self._reserve = Reserve()
@@ -263,13 +261,10 @@ class Delivery:
         return record
 
     def _open_record(self, crumb: Breadcrumb) -> Record:
-        from migas.host import environment
-        from migas.spool.record import LOST
-
         lost: Breadcrumb = {**crumb, "status": "F", "status_desc": LOST}
         record: Record = {
             "endpoint": values.settings().endpoint,
-            "breadcrumb": breadcrumb.fit(lost),
+            "breadcrumb": message.fit(lost),
             "process": process.facts(),
             "oom_kills": environment.known(process.oom_kills) or {},
         }
@@ -280,8 +275,6 @@ class Delivery:
     def _arm_marks(self, spool: Spool) -> None:
         if self._marks is not None:
             return
-        from migas.spool.marks import Marks
-
         self._marks = Marks(spool.folder(layout.MARKS), process.facts())
         try:
             self._marks.arm()
@@ -377,10 +370,10 @@ class OpenRun:
 def _print(crumb: Breadcrumb) -> None:
     from migas.spool import servers
 
-    text = breadcrumb.graphql_body(crumb).decode()
+    text = message.graphql_body(crumb).decode()
     known = servers.of_this_user()
     accepted = known.accepts(values.settings().endpoint) if known else ()
-    headers = breadcrumb.timing_headers(crumb, accepted)
+    headers = message.timing_headers(crumb, accepted)
     beside = "".join(f" {name}: {value}" for name, value in headers.items())
     try:
         sys.stderr.write(f"migas would send {text}{beside}\n")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from migas import log
-from migas.message import breadcrumb
-from migas.message.breadcrumb import TEXT_FIELDS, field_text, fit
+from migas import log, message
+from migas.host import environment
+from migas.message import TEXT_FIELDS, field_text, fit
 from migas.settings import identity, values
 
 TYPE_CHECKING = False
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
     from migas.message.redact import Personal
 
 COMMON_TEXTS = frozenset({"Completed", "Errored", "Suspended", "Lost"})
@@ -39,13 +39,11 @@ def compose(project: object, version: object, fields: Mapping[str, Any]) -> Brea
     Args:
         project: `owner/repo`.
         version: The project's version.
-        fields: Names from `breadcrumb.FIELDS`; they win over the facts of this process.
+        fields: Names from `message.FIELDS`; they win over the facts of this process.
 
     Raises:
         DroppedError: The program's own `before_send` keeps it back.
     """
-    from migas.host import environment
-
     given = {name: value for name, value in fields.items() if value is not None}
     said = redacted(given)
     said.update(project=project, project_version=version)
@@ -53,9 +51,9 @@ def compose(project: object, version: object, fields: Mapping[str, Any]) -> Brea
         said["user_id"] = identity.user_id()
     if "session_id" not in said:
         said["session_id"] = identity.session_id()
-    composed = breadcrumb.compose(said, environment.telemetry_fields())
+    composed = message.compose(said, environment.telemetry_fields())
     if not values.settings().timing:
-        return leaving(breadcrumb.without_timing(composed))
+        return leaving(message.without_timing(composed))
     composed.setdefault("ended_ago", 0)  # whoever sends it says how long ago that is by then
     return leaving(composed)
 
@@ -99,8 +97,6 @@ def _is_own(name: str, text: str) -> bool:
     import re
     import signal
 
-    from migas.host import environment
-
     names = "|".join((*signal.Signals.__members__, r"signal \d+"))
     schedulers = "|".join(environment.SCHEDULERS)
     return (
@@ -127,7 +123,7 @@ def leaving(composed: Breadcrumb) -> Breadcrumb:
             if changed is None:
                 raise DroppedError("before_send dropped the breadcrumb")
             crumb = changed
-        return fit(breadcrumb.compose(crumb))
+        return fit(message.compose(crumb))
     except DroppedError:
         raise
     except Exception as error:  # noqa: BLE001  the program's own function may raise anything

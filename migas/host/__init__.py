@@ -1,1 +1,80 @@
-"""What the operating system tells of this process and its machine, and what it lets us do."""
+"""The ground: this process and its machine, and what of ours nobody else replaces.
+
+gevent and eventlet replace threads, locks and all that waits, so that other code of the program's
+runs meanwhile, or waits for a signal that we keep from it; and there are tools that watch calls.
+They do so inside the modules that a program sees. A second copy of such a module, made from its C
+code, is nobody's but ours; eventlet even counts the locks of the first, and complains of ours.
+"""
+
+from __future__ import annotations
+
+import os
+from _frozen_importlib import module_from_spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _thread import RLock as RLock
+    from typing import Any
+
+
+def copy_of(name: str) -> Any:
+    """A module of the interpreter's written in C, as it was before anybody changed it.
+
+    Args:
+        name: The module's; one that does not care how often it is made.
+
+    Returns:
+        A copy, or the module itself on an interpreter that makes no second one.
+    """
+    module: Any = __import__(name)
+    try:
+        copy = module_from_spec(module.__spec__)
+        module.__spec__.loader.exec_module(copy)
+    except Exception:  # noqa: BLE001  interpreters differ in what they raise
+        return module
+    return copy
+
+
+own = copy_of("_thread")
+"""`_thread`, as it was."""
+
+if not TYPE_CHECKING:
+    RLock = own.RLock
+
+
+def sleep(seconds: float) -> None:
+    """Wait, and let nothing of the program's run in this thread meanwhile, but signal handlers."""
+    lock = own.allocate_lock()
+    lock.acquire()
+    lock.acquire(timeout=max(seconds, 0.0))
+
+
+_gate = RLock()
+_is_watching = False
+
+
+def forks_held_off() -> RLock:
+    """What to hold, as a context manager, while no fork may happen in another thread.
+
+    A child that is forked while another thread imports a module waits for that module for ever, as
+    soon as it imports it, too.
+    """
+    global _is_watching  # noqa: PLW0603  hooks cannot be removed, so they are installed once
+    if not _is_watching:
+        _is_watching = True
+        come_first_at_forks()
+    return _gate
+
+
+def come_first_at_forks() -> None:
+    """Have a fork wait here before it takes any lock of the modules that are imported by now.
+
+    What it waits for may need such a lock itself: importing urllib3 needs that of `logging`.
+    """
+    if hasattr(os, "register_at_fork"):
+        # The lock's own methods: no Ctrl-C can come between a hook and what it is to do.
+        os.register_at_fork(
+            before=_gate.acquire,
+            after_in_parent=_gate.release,
+            after_in_child=_gate._at_fork_reinit,  # type: ignore[attr-defined]  # noqa: SLF001
+        )

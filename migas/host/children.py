@@ -13,8 +13,9 @@ import sys
 import time
 from contextlib import contextmanager
 
-from migas.host import originals, process
-from migas.host.descriptors import out_of_the_way
+from migas import host
+from migas.host import process
+from migas.host.files import out_of_the_way
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def reap(pid: int, deadline: float) -> bool:
         while posix.waitpid(pid, posix.WNOHANG)[0] == 0:
             if time.monotonic() >= deadline:
                 return False
-            originals.sleep(pause)
+            host.sleep(pause)
             pause = min(pause * 2, longest)
     except ChildProcessError:
         return True  # the program waits for all children, or ignores their end
@@ -123,7 +124,7 @@ def _is_told() -> bool:
 
 def _others_take_signals() -> bool:
     """Whether a signal that this thread blocks would reach another one; ours block all."""
-    here = originals.thread.get_native_id()
+    here = host.own.get_native_id()
     masks = process.blocked_signals()
     return not masks or any(
         signal.SIGCHLD not in mask for thread, mask in masks.items() if thread != here

@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import threading  # also so that no thread of ours is the first to: it would be taken for the main
+import time
 
-from migas.host import originals
+from migas import host, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.001
 _POLLS = 50
+_JOIN_SECONDS = 1.0
 
 
 class OwnThread:
@@ -33,19 +35,19 @@ class OwnThread:
         self._function = function
         self._ident: int | None = None
         self._native_id: int | None = None
-        self._bell = originals.thread.allocate_lock()
+        self._bell = host.own.allocate_lock()
         self._bell.acquire()
-        self._life = originals.thread.allocate_lock()
+        self._life = host.own.allocate_lock()
         self._life.acquire()
-        _without_signals(lambda: originals.thread.start_new_thread(self._run, ()))
+        _without_signals(lambda: host.own.start_new_thread(self._run, ()))
 
     def is_current(self) -> bool:
         """Whether this is the thread that asks."""
-        return bool(self._ident == originals.thread.get_ident())
+        return bool(self._ident == host.own.get_ident())
 
     def wait(self, seconds: float) -> None:
         """In the thread: sleep until it is woken, at most so long."""
-        self._bell.acquire(timeout=min(seconds, originals.thread.TIMEOUT_MAX))
+        self._bell.acquire(timeout=min(seconds, host.own.TIMEOUT_MAX))
 
     def wake(self) -> None:
         """Have it wait no more, nor the next time if it is awake."""
@@ -66,12 +68,101 @@ class OwnThread:
         return bool(is_gone)
 
     def _run(self) -> None:
-        self._ident = originals.thread.get_ident()
-        self._native_id = getattr(originals.thread, "get_native_id", lambda: None)()
+        self._ident = host.own.get_ident()
+        self._native_id = getattr(host.own, "get_native_id", lambda: None)()
         try:
             self._function(self)
         finally:
             self._life.release()
+
+
+class Watch:
+    """Calls functions when their time comes, in the one thread of a tracked program.
+
+    Announcing a long run, touching its open record, starting a courier a little later: none of this
+    may happen in the program's own time. The thread exists only while something is due. It is
+    stopped and joined before a fork, because a live thread makes `os.fork()` warn on Python 3.12
+    and later and could hold a lock that the child needs.
+    """
+
+    def __init__(self) -> None:
+        self._due: dict[object, tuple[float, Callable[[], None]]] = {}
+        # Reentrant: a signal's handler may end a run while this very thread holds it.
+        self._lock = host.RLock()
+        self._thread: OwnThread | None = None
+        self._wakes_at = float("inf")
+        self._is_closed = False
+
+    def call_later(self, key: object, seconds: float, function: Callable[[], None]) -> None:
+        """Call a function once, after a while, unless it is cancelled.
+
+        Args:
+            key: Names the appointment; a new one of the same key replaces it.
+            seconds: From now.
+            function: Runs in the thread; what it raises is logged.
+        """
+        when = time.monotonic() + seconds
+        with self._lock:
+            self._due[key] = (when, function)
+            self._ensure_thread()
+            if when < self._wakes_at and self._thread is not None:
+                self._thread.wake()
+
+    def cancel(self, key: object) -> None:
+        """Forget an appointment; an unknown key is fine."""
+        with self._lock:
+            self._due.pop(key, None)
+
+    def ensure_running(self) -> None:
+        """Start the thread again after a fork stopped it, when something is due."""
+        if self._due and self._thread is None:
+            with self._lock:
+                self._ensure_thread()
+
+    def pause(self) -> bool:
+        """Stop the thread and wait until the system counts it no more; whether there was one."""
+        thread = self._thread
+        if thread is None or thread.is_current():
+            return False
+        with self._lock:
+            self._thread = None
+        thread.wake()
+        thread.join(_JOIN_SECONDS)
+        return True
+
+    def close(self) -> None:
+        """Stop for good, at the interpreter's end."""
+        self._is_closed = True
+        self.pause()
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None and not self._is_closed and self._due:
+            try:
+                self._thread = OwnThread(self._serve)
+            except RuntimeError as error:
+                # The interpreter is shutting down, or the system has no thread left.
+                log.debug("no thread can be started: %s", error)
+
+    def _serve(self, here: OwnThread) -> None:
+        while True:
+            with self._lock:
+                if self._thread is not here:
+                    return
+                if not self._due:
+                    self._thread = None
+                    return
+                key, (when, function) = min(self._due.items(), key=lambda item: item[1][0])
+                left = when - time.monotonic()
+                self._wakes_at = when if left > 0 else float("inf")
+                if left <= 0:
+                    del self._due[key]
+            if left > 0:
+                here.wait(left)
+                continue
+            try:
+                function()
+            except Exception as error:  # noqa: BLE001  the thread must outlive our own mistakes
+                log.debug("an appointment failed: %r", error)
 
 
 def start(function: Callable[[], None], name: str) -> threading.Thread:
@@ -117,4 +208,4 @@ def _wait_for_kernel(native_id: int | None) -> None:
     for _attempt in range(_POLLS):
         if not os.path.exists(f"/proc/self/task/{native_id}"):
             return
-        originals.sleep(_POLL_SECONDS)
+        host.sleep(_POLL_SECONDS)

@@ -10,7 +10,7 @@ import os
 import sys
 
 from migas import log
-from migas.message.breadcrumb import PROCESS_FIELDS, STATUSES, plain_text
+from migas.message import PROCESS_FIELDS, STATUSES, plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,66 @@ _BROKEN_PIPE = {("builtins", "BrokenPipeError")}
 _STATUS_WORDS = {word.lower() for word in STATUSES}
 _MAX_BEHIND = 8
 """Of exceptions that were each raised while another was handled, how many are looked through."""
+
+
+class Verdict:
+    """What decides how a run ended: its program's word, a signal, what left the block."""
+
+    __slots__ = ("_arrived", "_said")
+
+    def __init__(self) -> None:
+        self._said: Outcome | None = None
+        self._arrived: tuple[str, tuple[int, str, str]] | None = None
+
+    @property
+    def is_said(self) -> bool:
+        """Whether the program itself has said how the run ends."""
+        return self._said is not None
+
+    def say(self, said: Outcome) -> None:
+        """Take the program's own word, the last one if there are several."""
+        self._said = said
+
+    def signal_arrived(self, name: str, error: BaseException) -> None:
+        """Note what a signal's handler raised: if that ends the run, the signal ended it."""
+        self._arrived = (name, fingerprint(error))
+
+    def reached(
+        self, error: BaseException | None, description: str, find_handler: FindHandler | None
+    ) -> Outcome:
+        """How the run ended.
+
+        Args:
+            error: What left it, if anything did.
+            description: What is said of a run that completed.
+            find_handler: Finds the function that describes an exception's type.
+
+        Returns:
+            The exception's outcome, unless the program's word is of a failure or the exception is
+            no failure itself.
+        """
+        said = self._said
+        if error is None:
+            return said or completed(description)
+        try:
+            found = self._found_in(error, find_handler)
+        except Exception as failure:  # noqa: BLE001  a hostile class must not cost us the end
+            log.debug("an exception could not be read: %r", failure)
+            found = failed("Errored")
+        if said is None:
+            return found
+        if found["status"] == "C" or said["status"] == "F":
+            return {**found, **said} if found["status"] == "F" else said
+        return found
+
+    def _found_in(self, error: BaseException, find_handler: FindHandler | None) -> Outcome:
+        if self._arrived is not None:
+            name, mark = self._arrived
+            if is_made_of(error, mark):
+                from migas.host import environment
+
+                return terminated(name, environment.scheduler())
+        return from_exception(error, find_handler)
 
 
 def completed(description: str = "Completed") -> Outcome:
@@ -230,9 +290,9 @@ def _left_by_reader() -> Outcome | None:
     Python ignores SIGPIPE and raises an exception in its place, which any other pipe or connection
     may raise as well.
     """
-    from migas.host import descriptors
+    from migas.host import files
 
-    return terminated("SIGPIPE") if descriptors.standard_output_is_broken() else None
+    return terminated("SIGPIPE") if files.standard_output_is_broken() else None
 
 
 def _is_one_of(names: set[tuple[str, str]], error: BaseException) -> bool:

@@ -1,18 +1,27 @@
-"""Random ids: of the user, who is the same in two runs, and of a session. They say nothing else."""
+"""Who speaks: random ids of the user and of a session, and what a child takes over from its parent.
+
+The ids say nothing else. What a child takes over, the server and the session of a parent that was
+set up, travels in one environment variable. It names the parent beyond doubt, so that it means
+nothing to a process that merely inherited the text: a batch job submitted with its whole
+environment, another node, another container, a shell that outlived the program.
+"""
 
 from __future__ import annotations
 
 import os
 
 from migas import log
-from migas.host import files
-from migas.message.breadcrumb import canonical_uuid
-from migas.settings import places, values
+from migas.message import canonical_uuid
+from migas.settings import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PARENT_VARIABLE = "_MIGAS_PARENT"
+
+_NO_SERVER = "invalid"
+_FORBIDDEN = "off"
 _FILE_NAME = "user_id"
 _MAX_BYTES = 100
 
@@ -40,11 +49,13 @@ def session_id() -> str:
 
 def user_id() -> str | None:
     """The user's id for a breadcrumb: the one given to `setup()`, else the kept one, or None."""
+    from migas.settings.places import config_folder, persists
+
     settings = values.settings()
     if settings.given_user_id is not None or settings.captured_by_test:
         return settings.given_user_id
     try:
-        return kept_or_new_user_id(places.config_folder(), persists=places.persists)
+        return kept_or_new_user_id(config_folder(), persists=persists)
     except Exception as error:  # noqa: BLE001  no run is lost over a fact
         log.debug("no user id: %s", error)
         return None
@@ -82,6 +93,8 @@ def forget_user_id(folder: str) -> bool:
     Returns:
         Whether there was one.
     """
+    from migas.host import files
+
     for name in files.names(folder):
         draft = name.removeprefix(f"{_FILE_NAME}.")
         if draft != name and len(draft) == 16:
@@ -116,6 +129,8 @@ def _is_random(uuid: str) -> bool:
 
 
 def _content(path: str) -> str | None:
+    from migas.host import files  # who is opted out needs no more than a random id
+
     try:
         return canonical_uuid(files.read(path, _MAX_BYTES).decode("ascii", "replace"))
     except (OSError, files.UntrustedFileError):
@@ -123,6 +138,8 @@ def _content(path: str) -> str | None:
 
 
 def _write_once(folder: str, path: str) -> str | None:
+    from migas.host import files
+
     os.makedirs(folder, mode=0o700, exist_ok=True)
     draft = f"{path}.{os.urandom(8).hex()}"
     files.write_new(draft, f"{random_uuid()}\n".encode())
@@ -136,3 +153,62 @@ def _write_once(folder: str, path: str) -> str | None:
             return _read(path)
     os.unlink(draft)
     return _read(path)
+
+
+class Inherited:
+    """What an ancestor offers: its server, which may be none that can be used, or a no."""
+
+    __slots__ = ("endpoint", "is_forbidding", "pid", "session_id", "started")
+
+    def __init__(self, pid: int, started: str, session_id: str | None, endpoint: str) -> None:
+        self.pid = pid
+        self.started = started
+        self.session_id = session_id
+        self.is_forbidding = endpoint == _FORBIDDEN
+        self.endpoint = None if self.is_forbidding else endpoint
+
+
+def forbid_to_children() -> None:
+    """Have the programs that this process starts report nothing, whatever they say themselves."""
+    offer_to_children(_FORBIDDEN, None)
+
+
+def offer_to_children(endpoint: str, session_id: str | None) -> None:
+    """Leave this process's server and session for the programs it starts, without any user id.
+
+    Args:
+        endpoint: The server's base URL; empty where there is none that can be used.
+        session_id: The session, if it is to be shared.
+    """
+    from migas.host import process
+
+    here = process.facts()
+    if here["started"] and here["boot"] and here["namespace"]:
+        os.environ[PARENT_VARIABLE] = " ".join(
+            (
+                str(here["pid"]),
+                here["started"],
+                here["boot"],
+                here["namespace"],
+                session_id or "-",
+                endpoint or _NO_SERVER,
+            )
+        )
+    else:
+        os.environ.pop(PARENT_VARIABLE, None)
+
+
+def from_ancestor() -> Inherited | None:
+    """What a living ancestor of this process offers, or None."""
+    fields = os.environ.get(PARENT_VARIABLE, "").split(" ")
+    if len(fields) != 6 or not fields[0].isdigit():
+        return None
+    pid, started, boot, namespace, session_id, endpoint = fields
+    from migas.host import process
+
+    here = process.facts()
+    if not started or (boot, namespace) != (here["boot"], here["namespace"]):
+        return None
+    if (int(pid), started) not in process.ancestors():
+        return None
+    return Inherited(int(pid), started, canonical_uuid(session_id), endpoint)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 
-from migas.settings import policy
-from migas.settings.table import OFFICIAL_HOST
-from migas.settings.values import settings
+from migas.settings import OFFICIAL_HOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +26,8 @@ def refusal() -> str | None:
     decided = refusal_by_user()
     if decided is not None:
         return decided
+    from migas.settings.values import settings
+
     now = settings()
     if not now.is_set_up:
         return "setup() was not called"
@@ -56,7 +56,10 @@ def refusal_by_user() -> str | None:
     do_not_track = os.environ.get("DO_NOT_TRACK", "")
     if do_not_track and do_not_track.strip().lower() not in _FALSE_WORDS:
         return "DO_NOT_TRACK is set"
-    return None if settings().captured_by_test else policy.refusal()
+    # Not above: whoever is opted out by a variable has no need of it.
+    from migas.settings.values import policy, settings
+
+    return None if settings().captured_by_test else policy().refusal()
 
 
 def refused(reason: str, shape: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,6 +74,8 @@ def request_refusal(endpoint: str) -> str | None:
     Args:
         endpoint: The server's base URL; what `setup()` named does not matter here.
     """
+    from migas.settings.values import settings
+
     if settings().captured_by_test:
         return "breadcrumbs are captured"
     if not settings().enabled:
@@ -82,15 +87,17 @@ def request_refusal(endpoint: str) -> str | None:
 
 def _is_out_of_bounds(endpoint: str) -> bool:
     """Whether a test would reach the official server."""
+    from migas.settings.values import settings
+
     host = endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
     is_official = host.lower().rstrip(".") == OFFICIAL_HOST
     return is_official and not settings().captured_by_test and _is_under_pytest()
 
 
 def _silent_rank() -> int | None:
-    from migas.host import environment
+    from migas.host.environment import mpi_rank
 
-    return environment.mpi_rank()
+    return mpi_rank()
 
 
 def _is_under_pytest() -> bool:

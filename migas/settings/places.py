@@ -86,7 +86,7 @@ def _answers(folder: str) -> bool:
     One whose server is gone holds whoever asks it for ever.
     """
     if folder not in _answering:
-        from migas.host.threads import OwnThread  # who is opted out has no need of it
+        from migas.host.threads import OwnThread
 
         try:
             asking = OwnThread(lambda _thread: _look_at(folder))

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from migas.settings import places, table
+from migas.settings import KEYS, places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -194,6 +194,6 @@ def _text(path: str) -> str:
 
 def _problem(key: str, value: object) -> str | None:
     """What is wrong with a key and its value, in a sentence that says what would be right."""
-    if key not in table.KEYS:
-        return f"there is no key {key!r}; it must be one of {', '.join(table.KEYS)}"
-    return table.KEYS[key].problem(key, value)
+    if key not in KEYS:
+        return f"there is no key {key!r}; it must be one of {', '.join(KEYS)}"
+    return KEYS[key].problem(key, value)

@@ -6,17 +6,15 @@ or those of after, and never a process that is set up and does not know its serv
 
 from __future__ import annotations
 
-from migas import log
-from migas.host import forks
-from migas.message.breadcrumb import canonical_uuid
-from migas.settings import permission, values
-from migas.settings.places import config_folder
-from migas.settings.table import EXIT_TIMEOUT, RANKS, TIMEOUT, base_url
+from migas import host, log
+from migas.message import canonical_uuid
+from migas.settings import EXIT_TIMEOUT, RANKS, TIMEOUT, base_url, permission, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+    from types import ModuleType
 
     from migas.settings.values import BeforeSend, Settings
 
@@ -101,9 +99,9 @@ def setup(
             if filename is not None and save_config and resolved.endpoint_error is None:
                 _keep(filename, {**kept, "endpoint": given})
             if first_run_notice and not resolved.captured_by_test and permission.refusal() is None:
-                from migas.settings import first_run
+                from migas.settings import first_run, places
 
-                first_run.tell_once(config_folder())
+                first_run.tell_once(places.config_folder())
         for hook in _after_setup:
             hook()
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
@@ -157,10 +155,7 @@ def _with_surroundings(
     settings: Settings, endpoint: str | None, ids: tuple[str | None, str | None]
 ) -> Settings:
     """The settings with the server and the ids that arguments, parent and files name."""
-    with forks.held_off():  # a program that is opted out never needs it
-        from migas.settings import inheritance
-
-    parent = inheritance.from_ancestor()
+    parent = _identity().from_ancestor()
     user_id, session_id = ids
     inherited = parent.session_id if parent else None
     return settings.replace(
@@ -192,12 +187,10 @@ def _uuid(name: str, value: object) -> str | None:
 
 def _tell_children(settings: Settings) -> None:
     """Leave the programs that this process starts its server and session, or its no."""
-    with forks.held_off():
-        from migas.settings import inheritance
     if settings.enabled and not settings.is_forbidden:
-        inheritance.offer_to_children(settings.endpoint, settings.session_id)
+        _identity().offer_to_children(settings.endpoint, settings.session_id)
     else:
-        inheritance.forbid_to_children()
+        _identity().forbid_to_children()
 
 
 def _kept_values(filename: str | os.PathLike[str] | None) -> dict[str, str]:
@@ -210,6 +203,13 @@ def _kept_values(filename: str | os.PathLike[str] | None) -> dict[str, str]:
 
 def _keep(filename: str | os.PathLike[str], kept: dict[str, str | None]) -> None:
     """Write the caller's own file: neither a session nor what a variable or a parent said."""
-    from migas.settings import identity, own_file
+    from migas.settings import own_file
 
-    own_file.write(filename, {**kept, "user_id": identity.user_id()})
+    own_file.write(filename, {**kept, "user_id": _identity().user_id()})
+
+
+def _identity() -> ModuleType:
+    """What a program that is opted out never needs."""
+    with host.forks_held_off():
+        from migas.settings import identity
+    return identity

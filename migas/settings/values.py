@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 
-from migas import log
-from migas.host.originals import RLock
-from migas.settings import policy
-from migas.settings.table import (
+from migas import host, log
+from migas.settings import (
     DELIVERY,
     ENDPOINT,
     ERROR_TEXT,
@@ -25,9 +23,10 @@ from migas.settings.table import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import ModuleType
     from typing import Any, Never, Self
 
-    from migas.settings.table import Delivery, Setting
+    from migas.settings import Delivery, Setting
 
     BeforeSend = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 
@@ -117,7 +116,7 @@ class Settings:
 
 
 _published = Settings()
-_changing = RLock()
+_changing = host.RLock()
 if hasattr(os, "register_at_fork"):
     # Another thread may hold it in the moment of a fork, and does not exist in the child.
     os.register_at_fork(after_in_child=_changing._at_fork_reinit)  # type: ignore[attr-defined]  # noqa: SLF001
@@ -139,7 +138,7 @@ def publish(value: Settings) -> Settings:
     return previous
 
 
-def changing() -> RLock:
+def changing() -> host.RLock:
     """What to hold, as a context manager, from reading the settings to publishing others.
 
     So of two threads that change something neither undoes what the other said. Reading needs no
@@ -154,14 +153,27 @@ def change(**changes: Any) -> None:
         publish(_published.replace(**changes))
 
 
+_policy: ModuleType | None = None
+
+
+def policy() -> ModuleType:
+    """What people decided in files; whoever is opted out by a variable never loads it."""
+    global _policy  # noqa: PLW0603  asked for many times in a run
+    if _policy is None:
+        with host.forks_held_off():
+            from migas.settings import policy as loaded
+        _policy = loaded
+    return _policy
+
+
 def delivery() -> Delivery:
-    """The way of delivery in force, of `table.DELIVERIES`; the default where a test captures."""
+    """The way of delivery in force, of `settings.DELIVERIES`; the default where a test captures."""
     if _published.captured_by_test:
         return "auto"
-    decided: Delivery | None = policy.site("delivery")
+    decided: Delivery | None = policy().site("delivery")
     if decided is None and (asked := os.environ.get("MIGAS_DELIVERY", "").strip().lower()):
         decided = meant("MIGAS_DELIVERY", asked, DELIVERY)
-    return decided or policy.user("delivery") or "auto"
+    return decided or policy().user("delivery") or "auto"
 
 
 def meant(name: str, value: object, setting: Setting) -> Any:
@@ -189,15 +201,15 @@ def endpoint_named(argument: str | None = None, inherited: str | None = None) ->
     Returns:
         What was named first in the order of precedence, unchecked, or None when nothing was.
     """
-    decided = policy.site("endpoint")
+    decided = policy().site("endpoint")
     if decided is None and argument is not None:
         return argument  # an empty one, too: a mistake that must not lead to another server
-    return decided or os.environ.get("MIGAS_ENDPOINT") or inherited or policy.user("endpoint")
+    return decided or os.environ.get("MIGAS_ENDPOINT") or inherited or policy().user("endpoint")
 
 
 def timeout_named(argument: float | None) -> float:
     """Seconds that an explicit call waits, of all that say it."""
-    decided = policy.site("timeout")
+    decided = policy().site("timeout")
     if decided is not None:
         return float(decided)
     if argument is not None:
@@ -205,13 +217,13 @@ def timeout_named(argument: float | None) -> float:
     from_environment = os.environ.get("MIGAS_TIMEOUT", "").strip()
     if from_environment:
         return float(meant("MIGAS_TIMEOUT", from_environment, TIMEOUT))
-    by_user = policy.user("timeout")
+    by_user = policy().user("timeout")
     return float(TIMEOUT.default if by_user is None else by_user)
 
 
 def error_text_wished(before: str, argument: str | None) -> str:
     """What is said of an error; of several wishes the one for less wins."""
-    wishes = {before, policy.site("error_text"), policy.user("error_text")}
+    wishes = {before, policy().site("error_text"), policy().user("error_text")}
     if argument is not None:
         wishes.add(meant("error_text", argument, ERROR_TEXT))
     return next(wish for wish in ERROR_TEXTS if wish in wishes)
@@ -219,7 +231,7 @@ def error_text_wished(before: str, argument: str | None) -> str:
 
 def timing_wished(before: bool = True, argument: bool | None = None) -> bool:
     """Whether a server that asks is told when a run ended; of several wishes a no wins."""
-    wishes = [before, policy.site("timing"), policy.user("timing")]
+    wishes = [before, policy().site("timing"), policy().user("timing")]
     if argument is not None:
         wishes.append(meant("timing", argument, TIMING))
     return False not in wishes

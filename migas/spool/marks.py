@@ -13,7 +13,7 @@ import signal
 import threading
 
 from migas.host import files, process
-from migas.host.descriptors import OwnDescriptor
+from migas.host.files import OwnDescriptor
 from migas.spool.record import place_key
 
 TYPE_CHECKING = False

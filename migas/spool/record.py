@@ -11,8 +11,8 @@ import json
 import os
 import time
 
+from migas import message
 from migas.host.environment import SCHEDULERS
-from migas.message import breadcrumb
 from migas.settings import values
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Self, TypedDict
 
     from migas.host.process import ProcessFacts
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
 
     class Record(TypedDict, total=False):
         """What one file holds."""
@@ -151,7 +151,7 @@ class Claim:
 
 def encode(record: Record) -> bytes:
     """The text of a record."""
-    return breadcrumb.encode(record)
+    return message.encode(record)
 
 
 def parse(text: bytes) -> Record:
@@ -164,7 +164,7 @@ def parse(text: bytes) -> Record:
         found = json.loads(text)
         record: Record = {
             "endpoint": _endpoint(found["endpoint"]),
-            "breadcrumb": breadcrumb.compose(dict(found["breadcrumb"])),
+            "breadcrumb": message.compose(dict(found["breadcrumb"])),
         }
         if not record["breadcrumb"]["project"]:
             raise InvalidRecordError("The breadcrumb names no project")
@@ -200,7 +200,7 @@ def as_sent(record: Record, now: float) -> Breadcrumb:
     """
     crumb = record["breadcrumb"].copy()
     if not values.timing_wished():
-        return breadcrumb.without_timing(crumb)
+        return message.without_timing(crumb)
     if "ended_ago" in crumb:
         crumb["ended_ago"] = round(max(now - record.get("ended", now), 0) + crumb["ended_ago"])
     return crumb

@@ -1,1 +1,109 @@
-"""What a run is: when it opens, which one speaks, and how it ends."""
+"""What is asked of a run: the arguments of `track` and `session`, checked once."""
+
+from __future__ import annotations
+
+from migas import log
+from migas.message import FIELDS, is_owner_and_repo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from migas.message.outcome import FindHandler
+    from migas.tracking.handlers import HandlerSpec
+
+ANNOUNCE_SECONDS = 10.0
+"""How long a run lasts before it announces itself."""
+
+
+class Plan:
+    """What was asked of a run when it was decorated or made; it never changes.
+
+    Args:
+        project: `owner/repo`.
+        version: The project's version.
+        error_handlers: A dict of class or class name to function(type, message, traceback) that
+            returns fields, a preset's name (`'nipype'`), or a list of both.
+        init_ping: Whether a run that lasts announces itself.
+        announce_after: Seconds after which it does.
+        signals: Names or numbers of signals whose arrival ends a run as `Terminated`.
+        returns_exit_code: Whether a returned int is the exit code.
+        update_notice: Whether a newer or flagged version is told of at the end.
+        fields: Further fields of the breadcrumb.
+
+    Raises:
+        TypeError: The project or the version is no text, or another argument of a wrong type.
+        ValueError: An argument has a value that cannot be meant.
+    """
+
+    __slots__ = (
+        "announce_after",
+        "fields",
+        "find_handler",
+        "init_ping",
+        "project",
+        "returns_exit_code",
+        "signals",
+        "update_notice",
+        "version",
+    )
+
+    def __init__(
+        self,
+        project: str,
+        version: str,
+        *,
+        error_handlers: HandlerSpec | Iterable[HandlerSpec] | None = None,
+        init_ping: bool = True,
+        announce_after: float = ANNOUNCE_SECONDS,
+        signals: Iterable[str | int] = (),
+        returns_exit_code: bool = False,
+        update_notice: bool = False,
+        fields: dict[str, Any] | None = None,
+    ) -> None:
+        self.project = _text("project", project, "owner/repo")
+        self.version = _text("version", version, "1.2.3")
+        if not is_owner_and_repo(self.project):
+            log.warning("No server can know the project %r; it must be 'owner/repo'.", self.project)
+        self.init_ping = bool(init_ping)
+        self.announce_after = _seconds(announce_after)
+        self.returns_exit_code = bool(returns_exit_code)
+        self.update_notice = bool(update_notice)
+        self.fields = dict(fields or {})
+        unknown = set(self.fields) - set(FIELDS)
+        if unknown:
+            raise TypeError(
+                f"{min(unknown)!r} is no field of a breadcrumb; "
+                f"it must be one of {', '.join(FIELDS[4:])}."
+            )
+        self.signals: tuple[int, ...] = ()
+        self.find_handler: FindHandler | None = None
+        try:
+            if signals:
+                from migas.tracking import signals as signal_registry
+
+                self.signals = signal_registry.numbers(signals)
+            if error_handlers is not None:
+                self.find_handler = _handler_finder(error_handlers)
+        except OSError as error:  # no file can be opened any more
+            log.warning("a run of %r is reported with less: %s", self.project, error)
+
+
+def _handler_finder(error_handlers: HandlerSpec | Iterable[HandlerSpec]) -> FindHandler:
+    from migas.tracking.handlers import find_handler, resolve_error_handlers
+
+    handlers = resolve_error_handlers(error_handlers)  # type: ignore[arg-type]
+    return lambda exception_type: find_handler(handlers, exception_type)
+
+
+def _text(name: str, value: object, example: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError(f"The {name} is {value!r}; it must be a text such as {example!r}.")
+    return value.strip()
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise TypeError(f"announce_after is {value!r}; it must be a number of seconds, 0 or more.")
+    return float(value)

@@ -11,9 +11,7 @@ from _weakref import ref  # what `weakref` has, without importing that
 
 from migas import log
 from migas.settings import permission
-from migas.tracking import nesting
-from migas.tracking.plan import ANNOUNCE_SECONDS, Plan
-from migas.tracking.session import Session, preload
+from migas.tracking import ANNOUNCE_SECONDS, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
 
     from migas.tracking.handlers import HandlerSpec
+    from migas.tracking.session import Session
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,7 +38,11 @@ class Tracker:
     """
 
     def __init__(self, plan: Plan) -> None:
-        preload()
+        if permission.refusal_by_user() is None:
+            _session_type()
+            from migas.tracking.session import preload
+
+            preload()
         self._plan = plan
         self._is_used = False
         self._sessions: list[Session] = []
@@ -64,7 +67,7 @@ class Tracker:
         """
         self._is_used = True
         if self._started is None or not self._started.is_open:
-            self._started = Session(self._plan).start()
+            self._started = _session_type()(self._plan).start()
         return self
 
     def stop(self, exc: BaseException | None = None) -> None:
@@ -107,7 +110,7 @@ class Tracker:
 
     def __enter__(self) -> Session:
         self._is_used = True
-        session = Session(self._plan)
+        session: Session = _session_type()(self._plan)
         self._sessions.append(session)
         return session.start()
 
@@ -118,6 +121,8 @@ class Tracker:
         traceback: TracebackType | None,
     ) -> None:
         # Blocks of several threads or tasks may be open at once: this context's is meant.
+        from migas.tracking import nesting
+
         session = nesting.innermost(self._sessions) or self._sessions[-1]
         self._sessions.remove(session)
         session.stop(error)
@@ -147,6 +152,15 @@ class Tracker:
     def is_used(self) -> bool:
         """Whether it was called, entered or started."""
         return self._is_used
+
+
+def _session_type() -> type[Session]:
+    """What a run is; a program that is opted out and decorates functions never loads it."""
+    from migas import host
+
+    with host.forks_held_off():
+        from migas.tracking.session import Session
+    return Session
 
 
 _made: list[ref[Tracker]] = []
@@ -260,4 +274,5 @@ def session(
         signals=signals,
         fields=fields,
     )
-    return Session(plan, wait=wait)
+    made: Session = _session_type()(plan, wait=wait)
+    return made

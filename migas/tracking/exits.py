@@ -13,9 +13,9 @@ import threading
 from types import TracebackType
 
 from migas import log
-from migas.message.breadcrumb import FIELDS
+from migas.message import FIELDS
 from migas.settings import identity, permission, values
-from migas.tracking.plan import Plan
+from migas.tracking import Plan
 from migas.tracking.session import Session, open_sessions
 
 TYPE_CHECKING = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import sys
 
-from migas.host import forks
+from migas import host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Place:
             if (parent.project, parent.version) == here:
                 return True
             parent = _nearest_open(parent.place.parent)
-        with forks.held_off():
+        with host.forks_held_off():
             return is_pool_worker() or _ancestor_speaks_for(self._run.project)
 
 
@@ -129,21 +129,20 @@ def is_pool_worker() -> bool:
 
 def _ancestor_speaks_for(project: str) -> bool:
     """Whether a program that started this one has an open run of the same project."""
-    from migas.host import process
-    from migas.settings import places
-    from migas.spool import layout
+    from migas.host.process import ancestors, facts
+    from migas.settings.places import state_folder
+    from migas.spool import Spool, layout
     from migas.spool.record import InvalidRecordError, OpenEntry, place_key
-    from migas.spool.spool import Spool
 
-    spool = Spool(places.state_folder())
+    spool = Spool(state_folder())
     # Ten thousand runs may be open in a home that a cluster shares: their names are not read.
-    here = f"-{place_key(process.facts())}-"
+    here = f"-{place_key(facts())}-"
     names = [name for name in spool.names(layout.OPEN) if here in name]
     if not names:
         return False
-    ancestors = dict(process.ancestors())
+    above = dict(ancestors())
     for entry in filter(None, map(OpenEntry.parse, names)):
-        if ancestors.get(entry.pid) != entry.started:
+        if above.get(entry.pid) != entry.started:
             continue
         try:
             record = spool.read(spool.folder(layout.OPEN, entry.name))

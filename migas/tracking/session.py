@@ -9,11 +9,8 @@ from __future__ import annotations
 import os
 import time
 
-from migas import log
-from migas.host import forks, process
-from migas.message import outcome
-from migas.message.breadcrumb import canonical_uuid
-from migas.message.verdict import Verdict
+from migas import host, log
+from migas.message import canonical_uuid, outcome
 from migas.settings import identity, permission, setup, values
 from migas.tracking.nesting import Place
 
@@ -26,9 +23,9 @@ if TYPE_CHECKING:
     from migas.calls import ProjectAnswer
     from migas.delivery.delivery import Delivery, OpenRun
     from migas.host.process import ProcessFacts
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
     from migas.message.outcome import Outcome
-    from migas.tracking.plan import Plan
+    from migas.tracking import Plan
 
 _REPLACED = "Replaced by another program"
 
@@ -54,7 +51,7 @@ class Session:
         self._opener: ProcessFacts | None = None
         self._run: OpenRun | None = None
         self._fields = dict(plan.fields)
-        self._verdict = Verdict()
+        self._verdict = outcome.Verdict()
         self._is_joined = False
         self._is_ended = False
         self._is_discarded = False
@@ -260,6 +257,8 @@ class Session:
         """Write the open record and make the appointments; again after a late `setup()`."""
         if self._is_discarded or (self._run is not None and self._run.has_record):
             return
+        from migas.host import process
+
         shared = values.settings().session_id
         if shared is not None and "session_id" not in self._plan.fields:
             self.session_id = shared
@@ -327,9 +326,9 @@ class Session:
             run.end(crumb)
 
     def _compose(self, fields: dict[str, Any]) -> Breadcrumb:
-        from migas.delivery import privacy
+        from migas.delivery.privacy import compose
 
-        return privacy.compose(
+        return compose(
             self._plan.project,
             self._plan.version,
             {**self._fields, "session_id": self.session_id, **fields},
@@ -349,6 +348,8 @@ class Session:
 
     def _is_inherited(self) -> bool:
         """Whether this is a forked child that carries the run on while its opener is gone."""
+        from migas.host import process
+
         if self._run is None or self._opener is None or not process.is_gone(self._opener):
             return False
         from migas.tracking import nesting
@@ -373,8 +374,8 @@ def preload() -> None:
     """
     global _is_preloaded  # noqa: PLW0603  modules are imported once
     if not _is_preloaded and permission.refusal_by_user() is None:
-        with forks.held_off():
-            import migas.delivery.hooks
+        with host.forks_held_off():
+            import migas.delivery
             import migas.delivery.privacy  # noqa: F401
         _is_preloaded = True
 
@@ -392,22 +393,21 @@ def _watch_over_open_sessions() -> None:
     global _is_watching  # noqa: PLW0603  hooks are installed once
     if _is_watching:
         return
-    with forks.held_off():
-        from migas.delivery import hooks
-        from migas.tracking import execs
+    with host.forks_held_off():
+        from migas import delivery
 
         _is_watching = True
-        execs.watch(open_sessions)
+        delivery.call_at_execs(open_sessions)
         setup.call_after_setup(_after_setup)
-        hooks.current()
-        hooks.call_before_exit(_end_with_interpreter)
+        delivery.current()
+        delivery.call_before_exit(_end_with_interpreter)
 
 
 def _delivery() -> Delivery:
     """The delivery of this process; a program that is opted out never loads it."""
-    from migas.delivery import hooks
+    import migas.delivery
 
-    return hooks.current()
+    return migas.delivery.current()
 
 
 def _after_setup() -> None:

@@ -79,9 +79,9 @@ class _Handler:
         name = signal.Signals(self.number).name
         for run in _served_by(self.number):
             run.end_by_signal(name)
-        from migas.delivery import hooks
+        from migas import delivery
 
-        hooks.send_before_death()
+        delivery.send_before_death()
         signal.signal(self.number, signal.SIG_DFL)
         os.kill(os.getpid(), self.number)
 

@@ -7,28 +7,28 @@ caller is what the bare function gives, our own frame taken out of the traceback
 from __future__ import annotations
 
 import sys
-from types import CoroutineType, FunctionType, coroutine
+from types import CoroutineType, FunctionType
 
+from migas import host
 from migas.tracking import wrapt_types
 from migas.tracking.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+    from collections.abc import Callable
     from types import FrameType
     from typing import Any
 
     from wrapt import BoundFunctionWrapper, FunctionWrapper
 
-    from migas.tracking.plan import Plan
+    from migas.tracking import Plan
 else:
     FunctionWrapper, BoundFunctionWrapper = wrapt_types.load()
 
 # The flags of a function's code (inspect, "Code Objects Bit Flags").
-_CO_GENERATOR = 0x20
 _CO_COROUTINE = 0x80
-_CO_ITERABLE_COROUTINE = 0x100
-_CO_ASYNC_GENERATOR = 0x200
+_CO_LATER = _CO_COROUTINE | 0x20 | 0x200
+"""Of coroutine functions, and of generator functions of both kinds."""
 
 
 def wrap(function: Any, plan: Plan) -> Any:
@@ -165,34 +165,14 @@ def _identity(function: Any) -> Any:
     return function
 
 
-class _Unawaited:
-    """Holds a coroutine whose tracked wrapper may never be awaited.
-
-    Python then warns about the wrapper, under the function's name; closing the coroutine itself
-    keeps it from warning a second time.
-    """
-
-    __slots__ = ("coroutine",)
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self.coroutine = coroutine
-
-    def __del__(self) -> None:
-        close = getattr(self.coroutine, "close", None)
-        if close is not None:
-            close()
-
-
 def _runner_for(function: Any, plan: Plan) -> Callable[..., Any]:
     """The wrapper in wrapt's form that fits what a function returns."""
     flags = _flags(function)
-    if flags & _CO_COROUTINE:
-        return _later_runner(plan, _drive_coroutine)
-    if flags & _CO_GENERATOR:
-        return _later_runner(plan, _drive_either_generator)
-    if flags & _CO_ASYNC_GENERATOR:
-        return _later_runner(plan, _drive_async_generator)
-    return _function_runner(plan)
+    if not flags & _CO_LATER:
+        return _function_runner(plan)
+    with host.forks_held_off():
+        from migas.tracking import generators
+    return generators.runner(plan, flags)
 
 
 def _flags(function: Any) -> int:
@@ -225,8 +205,9 @@ def _function_runner(plan: Plan) -> Callable[..., Any]:
             return result
         if isinstance(result, CoroutineType):
             # A plain function around a coroutine function: the run lasts until it was awaited.
-            session.place.leave()
-            return _named_like(_drive_coroutine(session, result), result)
+            with host.forks_held_off():
+                from migas.tracking import generators
+            return generators.of_coroutine(session, result)
         session.stop_returned(result)
         return result
 
@@ -242,129 +223,7 @@ def _opened(plan: Plan) -> Session | None:
     return session if session.is_open else None
 
 
-def _later_runner(plan: Plan, drive: Callable[[Session, Any], Any]) -> Callable[..., Any]:
-    """For functions whose body runs after the call, in the coroutine or generator they return."""
-
-    def run(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
-        try:
-            inner = wrapped(*args, **kwargs)
-        except BaseException as error:
-            _drop_own_frame(error)
-            raise
-        return _named_like(drive(Session(plan), inner), inner)
-
-    return run
-
-
-def _drive_coroutine(
-    session: Session, coroutine: Coroutine[Any, Any, Any]
-) -> Coroutine[Any, Any, Any]:
-    return _await(session, _Unawaited(coroutine))
-
-
-async def _await(session: Session, held: _Unawaited) -> Any:
-    session.start()
-    session.place.enter()
-    try:
-        result = await held.coroutine
-    except BaseException as error:
-        session.stop(error)
-        _drop_own_frame(error)
-        raise
-    session.stop_returned(result)
-    return result
-
-
-def _drive_generator(
-    session: Session, generator: Generator[Any, Any, Any]
-) -> Generator[Any, Any, Any]:
-    """Pass everything through; the run is current only while the generator's own body runs.
-
-    What is thrown in, `close()`'s GeneratorExit included, is thrown on, so whether it ends the
-    generator is decided inside. A list hands values over, so that none is kept from dying.
-    """
-    resume: Callable[[Any], Any] = generator.send
-    handed: list[Any] = [None]
-    session.start()
-    while True:
-        session.place.enter()
-        try:
-            handed.append(resume(handed.pop()))
-        except StopIteration as stop:
-            session.stop_returned(stop.value)
-            return stop.value
-        except BaseException as error:
-            session.stop(error)
-            _drop_own_frame(error)
-            raise
-        session.place.leave()
-        try:
-            handed.append((yield handed.pop()))
-            resume = generator.send
-        except BaseException as error:  # noqa: BLE001  whatever is thrown in is thrown on
-            _drop_own_frame(error)
-            handed.append(error)
-            resume = generator.throw
-
-
-# The same code, whose generators can be awaited.
-_drive_awaitable_generator = coroutine(FunctionType(_drive_generator.__code__, globals()))
-
-
-def _drive_either_generator(session: Session, generator: Generator[Any, Any, Any]) -> Any:
-    """As `_drive_generator`; what `types.coroutine` has marked can be awaited afterwards, too."""
-    flags = getattr(getattr(generator, "gi_code", None), "co_flags", 0)
-    is_awaitable = flags & _CO_ITERABLE_COROUTINE
-    return (_drive_awaitable_generator if is_awaitable else _drive_generator)(session, generator)
-
-
-async def _drive_async_generator(
-    session: Session, generator: AsyncGenerator[Any, Any]
-) -> AsyncGenerator[Any, Any]:
-    """As `_drive_generator`, for asynchronous generators."""
-    session.start()
-    handed: list[Any] = [_first_step(generator)]
-    while True:
-        session.place.enter()
-        try:
-            handed.append(await handed.pop())
-        except StopAsyncIteration:
-            session.stop()
-            return
-        except BaseException as error:
-            session.stop(error)
-            _drop_own_frame(error)
-            raise
-        session.place.leave()
-        try:
-            handed.append(generator.asend((yield handed.pop())))
-        except BaseException as error:  # noqa: BLE001  whatever is thrown in is thrown on
-            _drop_own_frame(error)
-            handed.append(generator.athrow(error))
-
-
-def _first_step(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
-    """Begin a generator unseen by the event loop, which would close it beside its wrapper.
-
-    A loop that shuts down closes all generators that it knows, side by side. It knows those that
-    began with its hooks in place.
-    """
-    hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
-    try:
-        return generator.asend(None)
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
-
-
 def _drop_own_frame(error: BaseException) -> None:
     """Take the frame that has just caught an exception out of its traceback."""
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
-
-
-def _named_like(wrapper: Any, inner: Any) -> Any:
-    """Give a coroutine or generator the name that warnings and debuggers show."""
-    for name in ("__name__", "__qualname__"):
-        setattr(wrapper, name, getattr(inner, name, getattr(wrapper, name)))
-    return wrapper

@@ -15,8 +15,7 @@ import os
 import sys
 from types import ModuleType
 
-from migas import log
-from migas.host import forks
+from migas import host, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class _Deferred(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         # One thread runs it while the others wait, and no fork may leave a child with half of it.
-        with forks.held_off():
+        with host.forks_held_off():
             if self.__class__ is _Deferred and not _is_running:
                 _run(self)
         return object.__getattribute__(self, name)
@@ -63,7 +62,7 @@ def load() -> tuple[Any, Any]:
     """The types of a wrapped function, and of one that was taken from its instance or class."""
     if _NAME not in sys.modules and not os.environ.get("WRAPT_DISABLE_EXTENSIONS"):
         try:
-            with forks.held_off():
+            with host.forks_held_off():
                 _defer(_spec())
                 import wrapt._wrappers as types  # type: ignore[import-untyped]
             return types.FunctionWrapper, types.BoundFunctionWrapper

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from migas.host.terminal import printable
-from migas.message.breadcrumb import ACCEPTS_HEADER, TIMING_HEADERS
+from migas.message import ACCEPTS_HEADER, TIMING_HEADERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from migas import log
-from migas.message.breadcrumb import encode, graphql_body, rest_body, timing_headers
+from migas.message import encode, graphql_body, rest_body, timing_headers
 from migas.transport import connections
 from migas.transport.answers import (
     MAX_ANSWER_BYTES,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
     from migas.spool.servers import Failure
 
 __all__ = ["MAX_ANSWER_BYTES", "Client", "NoAnswerError"]

@@ -5,16 +5,13 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401  a look-up of names would, in whichever thread asks
 import os
 from urllib.parse import unquote, urlsplit
-from urllib.request import (  # type: ignore[attr-defined]  # the stubs lack the second
-    getproxies_environment,
-    proxy_bypass_environment,
-)
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
+from migas import host
 from migas.settings import policy
 from migas.transport import exchanges
 
@@ -65,10 +62,7 @@ def pool_for(endpoint: str, user_agent: str) -> urllib3.PoolManager:
         "Accept": "application/json",
     }
     context = _tls_context() if parts.scheme == "https" else None
-    proxies = getproxies_environment()
-    proxy = policy.site("proxy")
-    if not proxy and not proxy_bypass_environment(parts.netloc.rpartition("@")[2], proxies):
-        proxy = proxies.get(parts.scheme) or proxies.get("all") or policy.user("proxy")
+    proxy = _proxy_for(parts.scheme, parts.netloc.rpartition("@")[2])
     pool: urllib3.PoolManager
     if proxy:
         proxy = proxy if "://" in proxy else f"http://{proxy}"
@@ -87,6 +81,25 @@ def pool_for(endpoint: str, user_agent: str) -> urllib3.PoolManager:
         pool = urllib3.PoolManager(headers=headers, ssl_context=context, maxsize=_MAX_CONNECTIONS)
     pool.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
     return pool
+
+
+def _proxy_for(scheme: str, address: str) -> str | None:
+    """The proxy that the site, the environment or the user names for a server, the first of them.
+
+    Asking the environment takes `urllib.request`, which few environments need.
+    """
+    decided: str | None = policy.site("proxy")
+    if decided or not any(name.lower().endswith("_proxy") for name in os.environ):
+        return decided or policy.user("proxy")
+    with host.forks_held_off():
+        from urllib.request import (  # type: ignore[attr-defined]  # the stubs lack the second
+            getproxies_environment,
+            proxy_bypass_environment,
+        )
+    proxies: dict[str, str] = getproxies_environment()
+    if proxy_bypass_environment(address, proxies):
+        return None
+    return proxies.get(scheme) or proxies.get("all") or policy.user("proxy")
 
 
 def _tls_context() -> ssl.SSLContext:

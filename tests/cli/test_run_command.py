@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -54,7 +54,7 @@ class Supervisor:
             check=False,
         )
 
-    def start(self, *program: str, **options) -> subprocess.Popen[bytes]:
+    def start(self, *program: str, **options: Any) -> subprocess.Popen[bytes]:
         """Start a program and wait for its first line."""
         process = subprocess.Popen(
             self.command(*program),
@@ -63,15 +63,16 @@ class Supervisor:
             stdout=subprocess.PIPE,
             **options,
         )
+        assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         return process
 
-    def told(self):
+    def told(self) -> tuple[str, str]:
         """Status and description of the only breadcrumb that waits."""
         (crumb,) = self.requests()
         return crumb["status"], crumb["status_desc"]
 
-    def requests(self):
+    def requests(self) -> list[dict[str, Any]]:
         """The breadcrumbs that wait."""
         done = subprocess.run(
             [sys.executable, "-m", "migas", "show", "--json"],
@@ -84,18 +85,20 @@ class Supervisor:
 
 
 @pytest.fixture
-def supervisor(tmp_path):
+def supervisor(tmp_path: Path) -> Supervisor:
     return Supervisor(tmp_path)
 
 
-def test_streams_arguments_and_status_are_the_programs_own(supervisor):
+def test_streams_arguments_and_status_are_the_programs_own(supervisor: Supervisor) -> None:
     done = supervisor.run("sh", "-c", 'cat; echo "$1" >&2; exit 3', "sh", "an -- argument")
     assert (done.returncode, done.stdout, done.stderr) == (3, b"from stdin\n", b"an -- argument\n")
     assert supervisor.told() == ("F", "Exited with code 3")
 
 
 @pytest.mark.parametrize("optout", ["", "1"])
-def test_a_script_that_names_no_interpreter_is_the_one_on_the_path(supervisor, optout):
+def test_a_script_that_names_no_interpreter_is_the_one_on_the_path(
+    supervisor: Supervisor, optout: str
+) -> None:
     found, here = supervisor.folder / "found", supervisor.folder / "here"
     for folder, word in ((found, "right"), (here, "wrong")):
         folder.mkdir()
@@ -113,7 +116,9 @@ def test_a_script_that_names_no_interpreter_is_the_one_on_the_path(supervisor, o
 
 
 @pytest.mark.parametrize("optout", ["", "1"])
-def test_what_is_no_program_is_said_in_a_line(supervisor, tmp_path, optout):
+def test_what_is_no_program_is_said_in_a_line(
+    supervisor: Supervisor, tmp_path: Path, optout: str
+) -> None:
     nothing = supervisor.run("", MIGAS_OPTOUT=optout)
     assert (nothing.returncode, nothing.stderr) == (127, b"migas: : No such file or directory\n")
     folder = supervisor.run(str(tmp_path), MIGAS_OPTOUT=optout)
@@ -123,7 +128,7 @@ def test_what_is_no_program_is_said_in_a_line(supervisor, tmp_path, optout):
     )
 
 
-def test_a_program_that_succeeds_is_completed(supervisor):
+def test_a_program_that_succeeds_is_completed(supervisor: Supervisor) -> None:
     assert supervisor.run("true").returncode == 0
     assert supervisor.told() == ("C", "Completed")
 
@@ -136,13 +141,15 @@ def test_a_program_that_succeeds_is_completed(supervisor):
         ("SIGINT", ("S", "Suspended")),
     ],
 )
-def test_a_program_that_dies_by_a_signal_has_a_shells_status(supervisor, name, told):
+def test_a_program_that_dies_by_a_signal_has_a_shells_status(
+    supervisor: Supervisor, name: str, told: tuple[str, str]
+) -> None:
     done = supervisor.run("sh", "-c", f"kill -{name.removeprefix('SIG')} $$")
     assert done.returncode == 128 + getattr(signal, name)
     assert supervisor.told() == told
 
 
-def test_a_signal_goes_on_to_the_program(supervisor):
+def test_a_signal_goes_on_to_the_program(supervisor: Supervisor) -> None:
     process = supervisor.start(sys.executable, "-c", ON_TERMINATION % 7)
     process.send_signal(signal.SIGTERM)
     assert process.communicate()[0] == b"caught\n"
@@ -150,7 +157,7 @@ def test_a_signal_goes_on_to_the_program(supervisor):
     assert supervisor.told() == ("F", "Exited with code 7")
 
 
-def test_a_program_that_ends_by_our_signals_is_terminated(supervisor):
+def test_a_program_that_ends_by_our_signals_is_terminated(supervisor: Supervisor) -> None:
     process = supervisor.start(sys.executable, "-c", ON_TERMINATION % 143)
     process.terminate()
     process.communicate()
@@ -158,13 +165,13 @@ def test_a_program_that_ends_by_our_signals_is_terminated(supervisor):
     assert supervisor.told() == ("S", "Terminated (SIGTERM)")
 
 
-def test_the_program_shares_our_process_group_and_session(supervisor):
+def test_the_program_shares_our_process_group_and_session(supervisor: Supervisor) -> None:
     text = "import os; print(os.getpgrp() == os.getpgid(os.getppid()), os.getsid(0))"
     done = supervisor.run(sys.executable, "-c", text)
     assert done.stdout.decode().split() == ["True", str(os.getsid(0))]
 
 
-def test_signals_are_as_they_were(supervisor):
+def test_signals_are_as_they_were(supervisor: Supervisor) -> None:
     text = (
         "import signal\n"
         "print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))\n"
@@ -180,7 +187,7 @@ def test_signals_are_as_they_were(supervisor):
     assert supervisor.run(sys.executable, "-c", text).stdout == alone.stdout
 
 
-def test_descriptors_are_inherited(supervisor):
+def test_descriptors_are_inherited(supervisor: Supervisor) -> None:
     read, write = os.pipe()
     with os.fdopen(read, "rb") as ours:
         subprocess.run(
@@ -194,7 +201,9 @@ def test_descriptors_are_inherited(supervisor):
 
 
 @pytest.mark.parametrize(("program", "status"), [("no-such-program", 127), ("/etc/passwd", 126)])
-def test_what_cannot_be_run_has_a_shells_status_and_is_no_run(supervisor, program, status):
+def test_what_cannot_be_run_has_a_shells_status_and_is_no_run(
+    supervisor: Supervisor, program: str, status: int
+) -> None:
     for settings in ({}, {"MIGAS_OPTOUT": "1"}):
         done = supervisor.run(program, **settings)
         assert (done.returncode, done.stdout) == (status, b"")
@@ -202,7 +211,7 @@ def test_what_cannot_be_run_has_a_shells_status_and_is_no_run(supervisor, progra
     assert not list(supervisor.folder.rglob("*.json"))
 
 
-def test_a_script_without_an_interpreter_is_a_shells(supervisor):
+def test_a_script_without_an_interpreter_is_a_shells(supervisor: Supervisor) -> None:
     script = supervisor.folder / "script"
     script.write_text('echo "$1"; exit 4\n')
     script.chmod(0o755)
@@ -211,7 +220,7 @@ def test_a_script_without_an_interpreter_is_a_shells(supervisor):
         assert (done.returncode, done.stdout) == (4, b"argument\n")
 
 
-def test_opted_out_the_program_takes_our_place(supervisor):
+def test_opted_out_the_program_takes_our_place(supervisor: Supervisor) -> None:
     process = subprocess.Popen(
         supervisor.command("sh", "-c", "echo $$; kill -9 $$"),
         env={**supervisor.environ, "DO_NOT_TRACK": "1"},
@@ -222,13 +231,13 @@ def test_opted_out_the_program_takes_our_place(supervisor):
     assert not (supervisor.folder / "state").exists()
 
 
-def test_a_program_that_is_tracked_itself_is_one_run(supervisor):
+def test_a_program_that_is_tracked_itself_is_one_run(supervisor: Supervisor) -> None:
     text = "import migas; migas.setup()\nwith migas.session('lab/tool', '1.0'): raise SystemExit(3)"
     assert supervisor.run(sys.executable, "-c", text).returncode == 3
     assert supervisor.told() == ("F", "Exited with code 3")
 
 
-def test_a_wrong_command_line_is_explained(supervisor):
+def test_a_wrong_command_line_is_explained(supervisor: Supervisor) -> None:
     for arguments in (
         ["run"],
         ["run", "--project", "a/b", "--version", "1"],
@@ -241,7 +250,7 @@ def test_a_wrong_command_line_is_explained(supervisor):
         assert b"usage: migas run --project OWNER/REPO" in done.stderr
 
 
-def test_the_terminals_interrupt_reaches_the_program_once(supervisor):
+def test_the_terminals_interrupt_reaches_the_program_once(supervisor: Supervisor) -> None:
     text = (
         "import signal, sys, time\n"
         "count = []\n"
@@ -263,7 +272,7 @@ def test_the_terminals_interrupt_reaches_the_program_once(supervisor):
     assert supervisor.told() == ("S", "Suspended")
 
 
-def test_an_interrupt_after_the_programs_end_does_nothing(supervisor):
+def test_an_interrupt_after_the_programs_end_does_nothing(supervisor: Supervisor) -> None:
     """The courier is waited for meanwhile: the impatient press the keys once more."""
     text = "import sys; print('ready', flush=True); sys.stdin.readline(); sys.exit(7)"
     settings = {"MIGAS_DELIVERY": "inline", "MIGAS_ENDPOINT": "http://192.0.2.1:9"}
@@ -279,13 +288,13 @@ def test_an_interrupt_after_the_programs_end_does_nothing(supervisor):
     assert terminal.process.returncode == 7
 
 
-def test_what_a_program_is_written_in_is_not_known(supervisor):
+def test_what_a_program_is_written_in_is_not_known(supervisor: Supervisor) -> None:
     supervisor.run("true")
     (request,) = supervisor.requests()
     assert (request["language"], request["language_version"]) == ("unknown", "0")
 
 
-def test_a_stopped_program_stops_us_and_both_go_on(supervisor):
+def test_a_stopped_program_stops_us_and_both_go_on(supervisor: Supervisor) -> None:
     process = supervisor.start("sh", "-c", "echo ready; kill -STOP $$; echo on; exit 5")
     _, status = os.waitpid(process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
@@ -294,7 +303,7 @@ def test_a_stopped_program_stops_us_and_both_go_on(supervisor):
     assert process.returncode == 5
 
 
-def test_job_control_of_a_shell_works(supervisor):
+def test_job_control_of_a_shell_works(supervisor: Supervisor) -> None:
     inner = " ".join(supervisor.command("sh", "-c", "'echo rea''dy; read x; echo got $x'"))
     environ = {**supervisor.environ, "PS1": "next> "}
     with Terminal(["bash", "--norc", "-i"], environ, whole=True) as terminal:
@@ -314,7 +323,9 @@ def test_job_control_of_a_shell_works(supervisor):
     assert supervisor.told() == ("C", "Completed")
 
 
-def test_a_program_that_is_killed_for_want_of_memory_is_told_as_such(supervisor):
+def test_a_program_that_is_killed_for_want_of_memory_is_told_as_such(
+    supervisor: Supervisor,
+) -> None:
     hog = "x = bytearray(512 * 1024 * 1024); print(len(x))"
     with little_memory() as entering:
         command = supervisor.command(sys.executable, "-c", hog)
@@ -330,7 +341,7 @@ def test_a_program_that_is_killed_for_want_of_memory_is_told_as_such(supervisor)
     assert supervisor.told() == ("F", "Killed (out of memory)")
 
 
-def test_a_kill_for_want_of_memory_is_told_apart():
+def test_a_kill_for_want_of_memory_is_told_apart() -> None:
     killed = int(signal.SIGKILL)
     by_exit = (128 + killed) << 8
     out_of_memory = {"status": "F", "status_desc": "Killed (out of memory)"}
@@ -340,5 +351,5 @@ def test_a_kill_for_want_of_memory_is_told_apart():
     assert read_end(1 << 8, was_out_of_memory=True)[1]["status_desc"] == "Exited with code 1"
 
 
-def test_a_long_name_of_a_signal_without_one():
+def test_a_long_name_of_a_signal_without_one() -> None:
     assert read_end(int(signal.SIGRTMIN) + 1)[1]["status_desc"].startswith("Terminated (signal ")

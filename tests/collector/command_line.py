@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from tests.support.collector import COMMAND, plain_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Protocol
 
-    Run = Callable[..., "Done"]
-    """What runs a command in this process and tells how it ended."""
+    class Run(Protocol):
+        """What runs a command in this process and tells how it ended."""
+
+        def __call__(self, *arguments: str) -> Done: ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ def assert_refused(done: Done | subprocess.CompletedProcess[str], *words: str) -
         assert word in done.stderr
 
 
-def started(*arguments: str, stdout: int | IO[bytes] = subprocess.PIPE, **environment: str) -> Any:
+def started(
+    *arguments: str, stdout: int | IO[bytes] = subprocess.PIPE, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     """How a command ends in a process of its own, its texts as bytes."""
     return subprocess.run(
         [*COMMAND, *arguments],

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from tests.collector.command_line import Run
     from tests.collector.databases import Database
     from tests.support.postgres import Postgres
 
@@ -111,9 +112,7 @@ def open_collector(live_server: LiveServer, database: Database) -> Iterator[Live
 
 
 @pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., Done]:
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run a command in this process: a process of its own takes two seconds to import it all."""
     monkeypatch.delenv("MIGAS_DB", raising=False)
     parser = argparse.ArgumentParser()

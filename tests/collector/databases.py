@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from threading import Thread
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, uuid4
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 
 from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tests.support.postgres import Postgres
 
 KINDS = ("sqlite", "postgresql")
+Result = TypeVar("Result")
 
 
 class Asker:
@@ -48,7 +49,7 @@ class Asker:
 
     def ask(self, url: str, sql: str, parameters: tuple[object, ...]) -> list[dict[str, Any]]:
         """What a query finds in a database of PostgreSQL."""
-        return cast("list[dict[str, Any]]", self._run(self._ask(url, sql, parameters)))
+        return self._run(self._ask(url, sql, parameters))
 
     def ask_many(self, url: str, sql: str, rows: list[tuple[object, ...]]) -> None:
         """Execute a statement for each of some rows."""
@@ -86,7 +87,7 @@ class Asker:
             self._connections[url] = await asyncpg.connect(url, statement_cache_size=0)
         return self._connections[url]
 
-    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         if not self._thread.is_alive():
             self._thread.start()
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

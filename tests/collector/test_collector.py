@@ -7,9 +7,9 @@ import contextlib
 import os
 import stat
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,9 +37,13 @@ if TYPE_CHECKING:
     from tests.collector.databases import Database, Databases
 
 
-def a_crumb(project: str = "a/b", **fields: str | None) -> Crumb:
-    defaults = {"project_version": "1.0", "language": "python", "language_version": "3.11"}
-    return checked(project=project, **(defaults | fields))  # type: ignore[arg-type]
+def a_crumb(project: str = "a/b", **fields: Any) -> Crumb:
+    defaults: dict[str, Any] = {
+        "project_version": "1.0",
+        "language": "python",
+        "language_version": "3.11",
+    }
+    return checked(project=project, **(defaults | fields))
 
 
 def count(database: Database) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from tests.collector.databases import Database
 
 
-def with_clock(database: Database, work: Callable[[Collector, Clock], Awaitable[Any]]) -> Any:
+Result = TypeVar("Result")
+
+
+def with_clock(database: Database, work: Callable[[Collector, Clock], Awaitable[Result]]) -> Result:
     clock = Clock()
 
-    async def run() -> Any:
+    async def run() -> Result:
         async with Collector.open(database.url, clock=clock) as collector:
             return await work(collector, clock)
 

@@ -17,6 +17,7 @@ from tests.support.records import record
 
 if TYPE_CHECKING:
     from tests.support.desk import Desk
+    from tests.support.fault_server import FaultServer
 
 SHORT = f"{PATIENT}\nwith {RUN}: print('hi')"
 
@@ -28,7 +29,7 @@ def no_courier_outlives_its_test(desk: Desk) -> Any:
 
 
 @pytest.mark.parametrize("delivery", ["detached", "inline"])
-def test_a_runs_end_arrives(desk: Desk, server: Any, delivery: str) -> None:
+def test_a_runs_end_arrives(desk: Desk, server: FaultServer, delivery: str) -> None:
     desk.delivery = delivery
 
     ended = desk.run(SHORT)
@@ -38,7 +39,7 @@ def test_a_runs_end_arrives(desk: Desk, server: Any, delivery: str) -> None:
     assert crumb["status"] == "C"
 
 
-def test_spool_only_writes_until_a_flush(desk: Desk, server: Any) -> None:
+def test_spool_only_writes_until_a_flush(desk: Desk, server: FaultServer) -> None:
     desk.delivery = "spool"
 
     desk.run(SHORT)
@@ -49,7 +50,7 @@ def test_spool_only_writes_until_a_flush(desk: Desk, server: Any) -> None:
     assert desk.flush() == {"delivered": 1, "refused": 0, "waiting": 0}
 
 
-def test_log_prints_and_leaves_nothing(desk: Desk, server: Any) -> None:
+def test_log_prints_and_leaves_nothing(desk: Desk, server: FaultServer) -> None:
     desk.delivery = "log"
 
     ended = desk.run(SHORT)
@@ -61,7 +62,7 @@ def test_log_prints_and_leaves_nothing(desk: Desk, server: Any) -> None:
 
 @pytest.mark.parametrize("settings", [{"SLURM_JOB_ID": "7"}, {"CI": "true"}, {"PBS_JOBID": "7"}])
 def test_where_nothing_may_outlive_it_a_program_waits(
-    desk: Desk, server: Any, settings: dict[str, str]
+    desk: Desk, server: FaultServer, settings: dict[str, str]
 ) -> None:
     desk.delivery = "auto"
 
@@ -71,7 +72,7 @@ def test_where_nothing_may_outlive_it_a_program_waits(
 
 
 def test_who_hangs_is_waited_for_no_longer_than_exit_timeout_and_killed(
-    desk: Desk, server: Any
+    desk: Desk, server: FaultServer
 ) -> None:
     server.behave("silent")
     desk.delivery = "inline"
@@ -84,7 +85,9 @@ def test_who_hangs_is_waited_for_no_longer_than_exit_timeout_and_killed(
     assert sum(desk.spool.count().values()) == 1
 
 
-def test_who_has_a_moment_left_gives_back_what_it_could_not_send(desk: Desk, server: Any) -> None:
+def test_who_has_a_moment_left_gives_back_what_it_could_not_send(
+    desk: Desk, server: FaultServer
+) -> None:
     server.behave("silent")
     desk.delivery = "inline"
 
@@ -95,7 +98,7 @@ def test_who_has_a_moment_left_gives_back_what_it_could_not_send(desk: Desk, ser
 
 
 def test_who_is_waited_for_does_not_wait_for_a_servers_silence_to_end(
-    desk: Desk, server: Any
+    desk: Desk, server: FaultServer
 ) -> None:
     server.behave("429")
     desk.spool.put(record(server.url))
@@ -109,7 +112,7 @@ def test_who_is_waited_for_does_not_wait_for_a_servers_silence_to_end(
     assert desk.spool.count()["ready"] == 1
 
 
-def test_a_slow_servers_answer_is_not_needed_for_storing(desk: Desk, server: Any) -> None:
+def test_a_slow_servers_answer_is_not_needed_for_storing(desk: Desk, server: FaultServer) -> None:
     server.behave("2s")
     desk.delivery = "inline"
 
@@ -119,7 +122,7 @@ def test_a_slow_servers_answer_is_not_needed_for_storing(desk: Desk, server: Any
 
 
 def test_a_caller_that_reads_the_output_does_not_wait_for_a_courier(
-    desk: Desk, server: Any
+    desk: Desk, server: FaultServer
 ) -> None:
     server.behave("silent")
 
@@ -130,7 +133,7 @@ def test_a_caller_that_reads_the_output_does_not_wait_for_a_courier(
     assert len(desk.couriers()) == 1
 
 
-def test_a_courier_has_nothing_of_the_programs(desk: Desk, server: Any) -> None:
+def test_a_courier_has_nothing_of_the_programs(desk: Desk, server: FaultServer) -> None:
     server.behave("silent")
     held = desk.folder / "held"
     source = (
@@ -179,7 +182,9 @@ def test_a_program_that_waits_for_its_children_meets_no_other(desk: Desk, delive
     assert (ended.status, ended.stdout, ended.stderr) == (0, b"no child\n", b"")
 
 
-def test_a_program_that_is_waiting_for_any_child_meets_no_other(desk: Desk, server: Any) -> None:
+def test_a_program_that_is_waiting_for_any_child_meets_no_other(
+    desk: Desk, server: FaultServer
+) -> None:
     source = f"""{PRELUDE}
 import os, threading, time
 child = os.fork()
@@ -201,7 +206,7 @@ print(met == [child])
 
 @pytest.mark.parametrize("delivery", ["detached", "inline"])
 def test_a_handler_of_sigchld_is_not_called_for_a_courier(
-    desk: Desk, server: Any, delivery: str
+    desk: Desk, server: FaultServer, delivery: str
 ) -> None:
     desk.delivery = delivery
     source = f"""{PATIENT}
@@ -225,7 +230,7 @@ print(calls == [(child, 0)])
     assert len(server.wait_for_breadcrumbs(1)) == 1
 
 
-def test_a_program_that_ignores_sigchld_is_served(desk: Desk, server: Any) -> None:
+def test_a_program_that_ignores_sigchld_is_served(desk: Desk, server: FaultServer) -> None:
     ended = desk.run(f"import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n{SHORT}")
 
     assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
@@ -234,7 +239,7 @@ def test_a_program_that_ignores_sigchld_is_served(desk: Desk, server: Any) -> No
 
 @pytest.mark.parametrize("delivery", ["detached", "inline", "spool"])
 def test_nothing_is_said_in_developer_mode_with_warnings_as_errors(
-    desk: Desk, server: Any, delivery: str
+    desk: Desk, server: FaultServer, delivery: str
 ) -> None:
     desk.delivery = delivery
 
@@ -246,7 +251,7 @@ def test_nothing_is_said_in_developer_mode_with_warnings_as_errors(
 @pytest.mark.parametrize("delivery", ["detached", "inline"])
 @pytest.mark.parametrize("when", ["before", "inside", "after"])
 def test_a_program_that_closes_all_descriptors_loses_none_of_its_own(
-    desk: Desk, server: Any, delivery: str, when: str
+    desk: Desk, server: FaultServer, delivery: str, when: str
 ) -> None:
     desk.delivery = delivery
     target = desk.folder / "data"
@@ -271,7 +276,7 @@ def test_a_program_that_closes_all_descriptors_loses_none_of_its_own(
 
 @pytest.mark.parametrize("delivery", ["detached", "inline", "log"])
 def test_a_program_without_standard_streams_is_served(
-    desk: Desk, server: Any, delivery: str
+    desk: Desk, server: FaultServer, delivery: str
 ) -> None:
     desk.delivery = delivery
     path = desk.folder / "bare.py"
@@ -288,7 +293,7 @@ def test_a_program_without_standard_streams_is_served(
         assert len(server.wait_for_breadcrumbs(1)) == 1
 
 
-def test_after_no_route_the_next_programs_only_write(desk: Desk, server: Any) -> None:
+def test_after_no_route_the_next_programs_only_write(desk: Desk, server: FaultServer) -> None:
     server.behave("refused")
     desk.run(SHORT)
     wait_until((desk.state / "servers.json").exists)
@@ -303,7 +308,7 @@ def test_after_no_route_the_next_programs_only_write(desk: Desk, server: Any) ->
     assert desk.flush()["delivered"] == 4
 
 
-def test_many_runs_of_one_program_need_few_couriers(desk: Desk, server: Any) -> None:
+def test_many_runs_of_one_program_need_few_couriers(desk: Desk, server: FaultServer) -> None:
     source = f"{PRELUDE}\nfor _ in range(50):\n    with {RUN}: pass"
     desk.run(source)
 
@@ -312,7 +317,7 @@ def test_many_runs_of_one_program_need_few_couriers(desk: Desk, server: Any) -> 
     assert server.connections <= 2
 
 
-def test_who_makes_no_progress_dies(desk: Desk, server: Any) -> None:
+def test_who_makes_no_progress_dies(desk: Desk, server: FaultServer) -> None:
     server.behave("silent")
     code = (
         "from migas.courier import main as courier; courier.ANSWER_SECONDS = 60.0; "
@@ -328,7 +333,7 @@ def test_who_makes_no_progress_dies(desk: Desk, server: Any) -> None:
         assert done.returncode == -signal.SIGALRM
 
 
-def test_who_makes_progress_dies_in_the_end_all_the_same(desk: Desk, server: Any) -> None:
+def test_who_makes_progress_dies_in_the_end_all_the_same(desk: Desk, server: FaultServer) -> None:
     server.behave("300ms")
     for _ in range(40):
         desk.spool.put(record(server.url))
@@ -364,7 +369,7 @@ def test_who_finds_the_lease_held_leaves_without_having_loaded_urllib3(desk: Des
     assert len(desk.waiting()) == 1
 
 
-def test_opted_out_a_courier_sends_nothing(desk: Desk, server: Any) -> None:
+def test_opted_out_a_courier_sends_nothing(desk: Desk, server: FaultServer) -> None:
     desk.spool.put(record(server.url))
     desk.settings["MIGAS_OPTOUT"] = "1"
 
@@ -374,7 +379,7 @@ def test_opted_out_a_courier_sends_nothing(desk: Desk, server: Any) -> None:
 
 
 def test_a_run_that_lasts_says_so_once_and_its_end_follows_by_a_second(
-    desk: Desk, server: Any
+    desk: Desk, server: FaultServer
 ) -> None:
     session = RUN.replace(")", ", announce_after=0.1)")
     source = f"{PRELUDE}\nimport time\nwith {session}:\n    time.sleep(2)"
@@ -386,7 +391,7 @@ def test_a_run_that_lasts_says_so_once_and_its_end_follows_by_a_second(
     assert server.requests[1].time - server.requests[0].time >= 1.0
 
 
-def test_a_run_that_lasts_says_nothing_when_it_may_not(desk: Desk, server: Any) -> None:
+def test_a_run_that_lasts_says_nothing_when_it_may_not(desk: Desk, server: FaultServer) -> None:
     server.behave("refused")
     desk.run(SHORT)
     wait_until((desk.state / "servers.json").exists)
@@ -397,7 +402,7 @@ def test_a_run_that_lasts_says_nothing_when_it_may_not(desk: Desk, server: Any) 
     assert {crumb["status"] for crumb in desk.waiting()} == {"C"}
 
 
-def test_flush_in_a_program_waits_for_delivery(desk: Desk, server: Any) -> None:
+def test_flush_in_a_program_waits_for_delivery(desk: Desk, server: FaultServer) -> None:
     desk.delivery = "spool"
     source = f"{SHORT}\nprint(migas.flush(20))"
 
@@ -405,21 +410,25 @@ def test_flush_in_a_program_waits_for_delivery(desk: Desk, server: Any) -> None:
     assert len(server.breadcrumbs) == 1
 
 
-def test_flush_in_a_program_says_when_something_still_waits(desk: Desk, server: Any) -> None:
+def test_flush_in_a_program_says_when_something_still_waits(
+    desk: Desk, server: FaultServer
+) -> None:
     server.behave("refused")
     desk.delivery = "spool"
 
     assert desk.run(f"{SHORT}\nprint(migas.flush(20))").stdout == b"hi\nFalse\n"
 
 
-def test_flush_in_a_frozen_program_sends_from_the_program_itself(desk: Desk, server: Any) -> None:
+def test_flush_in_a_frozen_program_sends_from_the_program_itself(
+    desk: Desk, server: FaultServer
+) -> None:
     source = f"import sys\nsys.frozen = True\n{SHORT}\nprint(migas.flush(20))"
 
     assert desk.run(source).stdout == b"hi\nTrue\n"
     assert len(server.breadcrumbs) == 1
 
 
-def test_by_hand_a_flush_waits_for_who_is_at_work(desk: Desk, server: Any) -> None:
+def test_by_hand_a_flush_waits_for_who_is_at_work(desk: Desk, server: FaultServer) -> None:
     server.behave("300ms")
     for _ in range(5):
         desk.spool.put(record(server.url))
@@ -432,7 +441,7 @@ def test_by_hand_a_flush_waits_for_who_is_at_work(desk: Desk, server: Any) -> No
 
 
 @pytest.mark.slow
-def test_a_courier_outlasts_a_silence_and_then_goes_on(desk: Desk, server: Any) -> None:
+def test_a_courier_outlasts_a_silence_and_then_goes_on(desk: Desk, server: FaultServer) -> None:
     asked = time.time()
     server.behave("429")
     desk.spool.put(record(server.url))
@@ -461,7 +470,7 @@ print(*courier.flush(20))
 """
 
 
-def test_a_clock_that_is_set_back_keeps_nobody_waiting(desk: Desk, server: Any) -> None:
+def test_a_clock_that_is_set_back_keeps_nobody_waiting(desk: Desk, server: FaultServer) -> None:
     made = record(server.url)
     made["not_before"] = time.time() + 1.5
     desk.spool.put(made)

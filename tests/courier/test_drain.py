@@ -7,18 +7,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from migas.courier.drain import Drain
 from migas.courier.sender import Sender
+from migas.spool import Spool
 from migas.spool.record import Entry
 from migas.spool.servers import Backoff
-from migas.spool.spool import Spool
 from tests.support.collector import running_collector
 from tests.support.desk import NOBODY, wait_until
 from tests.support.fault_server import Answer, FaultServer, Request
 from tests.support.records import plant, put_old, record
+
+if TYPE_CHECKING:
+    from migas.message import Breadcrumb
 
 Draining = Callable[..., Drain]
 
@@ -320,8 +324,8 @@ def test_an_end_that_arrives_while_its_announcement_is_sent_follows_it_by_a_seco
         spool.put(running)
         sender = Sender(5)
 
-        def send(endpoint: str, crumb: object) -> None:
-            sender(endpoint, crumb)  # type: ignore[arg-type]
+        def send(endpoint: str, crumb: Breadcrumb) -> None:
+            sender(endpoint, crumb)
             if len(collector.crumbs()) == 1:
                 spool.put(record(collector.url, session_id=session))
 
@@ -383,11 +387,11 @@ def test_what_arrives_while_another_drains_is_sent_by_that_one(
     sender = Sender(5)
     late = Drain(spool, Backoff(spool.root), sender)
 
-    def send(endpoint: str, crumb: object) -> None:
+    def send(endpoint: str, crumb: Breadcrumb) -> None:
         if not server.breadcrumbs:
             spool.put(record(server.url))
             assert not late.run(time.time() + 5)  # the lease is held: it leaves
-        sender(endpoint, crumb)  # type: ignore[arg-type]
+        sender(endpoint, crumb)
 
     first = Drain(spool, Backoff(spool.root), send)
     first.run(time.time() + 20)

@@ -21,9 +21,9 @@ SECONDS_UP = 1.0
 PROGRAM = """\
 import os, sys, threading, time
 from migas.courier import main as courier
-from migas.message import breadcrumb
+from migas import message
 from migas.settings.identity import random_uuid
-from migas.spool.spool import Spool
+from migas.spool import Spool
 
 endpoint, folder, clients, sessions = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 
@@ -32,7 +32,7 @@ def client(number):
     for _ in range(sessions):
         said = {"project": "lab/tool", "project_version": "1.0", "language": "python",
                 "language_version": "3.13.0", "session_id": random_uuid(), "status": "C"}
-        spool.put({"endpoint": endpoint, "breadcrumb": breadcrumb.compose(said)})
+        spool.put({"endpoint": endpoint, "breadcrumb": message.compose(said)})
     while True:
         delivered, refused, waiting = courier.flush(10.0, spool.root)
         assert not refused

@@ -18,9 +18,8 @@ from tests.support.desk import PATIENT, PRELUDE, ROOT, RUN, SECONDS, Desk, Ended
 from tests.support.records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.support.collector import CollectorProcess
+    from tests.support.fault_server import FaultServer
 
 FROZEN = "import sys; sys.frozen = True\n"
 """As bundlers leave it for the program, by which no courier can be a process."""
@@ -41,7 +40,7 @@ KINDS = [
 
 
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[str]]]:
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """How to start each kind of bundle; one is built when it is first asked for."""
 
     class Built(dict[str, list[str]]):
@@ -109,7 +108,7 @@ def test_the_end_of_a_bundled_program_is_told_and_the_same(
     ],
 )
 def test_what_sends_is_a_plain_interpreter_or_a_thread(
-    desk: Desk, server: Any, trick: str, way: str
+    desk: Desk, server: FaultServer, trick: str, way: str
 ) -> None:
     ended = desk.run(
         f"import sys\n{trick}\n{PATIENT}\nwith {RUN}: pass",
@@ -133,7 +132,9 @@ def frozen(desk: Desk, body: str, setup: str = PATIENT, **how: Any) -> Ended:
     return desk.run(f"{FROZEN}import os, signal, threading, time\n{setup}\n{body}", **how)
 
 
-def test_what_earlier_runs_left_is_sent_while_the_program_works(desk: Desk, server: Any) -> None:
+def test_what_earlier_runs_left_is_sent_while_the_program_works(
+    desk: Desk, server: FaultServer
+) -> None:
     for _ in range(5):
         desk.spool.put(record(server.url))
     ready = str(desk.state / "ready")
@@ -148,7 +149,7 @@ def test_what_earlier_runs_left_is_sent_while_the_program_works(desk: Desk, serv
 
 @pytest.mark.parametrize("manner", ["silent", "dropped", "drip", "endless", "refused", "500"])
 def test_a_server_that_does_not_take_it_changes_nothing(
-    desk: Desk, server: Any, manner: str
+    desk: Desk, server: FaultServer, manner: str
 ) -> None:
     server.behave(manner)
     desk.spool.put(record(server.url))
@@ -161,7 +162,7 @@ def test_a_server_that_does_not_take_it_changes_nothing(
 
 @pytest.mark.parametrize("manner", ["ok", "300ms", "silent"])
 def test_a_program_that_forks_meanwhile_notices_nothing(
-    desk: Desk, server: Any, manner: str
+    desk: Desk, server: FaultServer, manner: str
 ) -> None:
     server.behave(manner)
     for _ in range(20):
@@ -183,7 +184,7 @@ def test_a_program_that_forks_meanwhile_notices_nothing(
 
 
 def test_a_program_that_leaves_by_os_exit_is_told_as_lost_by_the_next(
-    desk: Desk, server: Any
+    desk: Desk, server: FaultServer
 ) -> None:
     assert frozen(desk, f"with {RUN}: os._exit(7)").status == 7
     frozen(desk, f"with {RUN}: pass")
@@ -192,7 +193,7 @@ def test_a_program_that_leaves_by_os_exit_is_told_as_lost_by_the_next(
     assert sorted(crumb["status_desc"] for crumb in crumbs) == ["Completed", "Lost"]
 
 
-def test_a_run_that_ends_with_the_interpreter_is_told(desk: Desk, server: Any) -> None:
+def test_a_run_that_ends_with_the_interpreter_is_told(desk: Desk, server: FaultServer) -> None:
     ended = frozen(desk, "migas.track_exit('lab/tool', '1.0.0')\nsys.exit(3)", options=STRICT)
 
     assert (ended.status, ended.stderr) == (3, b"")
@@ -200,7 +201,7 @@ def test_a_run_that_ends_with_the_interpreter_is_told(desk: Desk, server: Any) -
     assert crumb["status_desc"] == "Exited with code 3"
 
 
-def test_a_signal_that_is_served_is_told_at_once(desk: Desk, server: Any) -> None:
+def test_a_signal_that_is_served_is_told_at_once(desk: Desk, server: FaultServer) -> None:
     body = (
         f"with {RUN[:-1]}, signals=['SIGTERM']):\n"
         "  os.kill(os.getpid(), signal.SIGTERM)\n  while True: time.sleep(1)"
@@ -211,7 +212,7 @@ def test_a_signal_that_is_served_is_told_at_once(desk: Desk, server: Any) -> Non
     assert crumb["status_desc"] == "Terminated (SIGTERM)"
 
 
-def test_what_no_disk_takes_is_sent_by_the_thread(desk: Desk, server: Any) -> None:
+def test_what_no_disk_takes_is_sent_by_the_thread(desk: Desk, server: FaultServer) -> None:
     environment = desk.environment(MIGAS_STATE_DIR="/proc/nowhere")
 
     ended = frozen(desk, f"with {RUN}: print('hi')", environment=environment)
@@ -220,7 +221,7 @@ def test_what_no_disk_takes_is_sent_by_the_thread(desk: Desk, server: Any) -> No
     assert [crumb["status"] for crumb in server.wait_for_breadcrumbs(1)] == ["C"]
 
 
-def test_a_long_run_announces_itself_and_its_end_follows(desk: Desk, server: Any) -> None:
+def test_a_long_run_announces_itself_and_its_end_follows(desk: Desk, server: FaultServer) -> None:
     body = f"with {RUN[:-1]}, announce_after=0.1): time.sleep(2)"
 
     ended = frozen(desk, body, options=STRICT)

@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +16,7 @@ from tests.support.records import record
 
 if TYPE_CHECKING:
     from tests.support.desk import Desk
+    from tests.support.fault_server import FaultServer
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ def draw() -> random.Random:
 
 
 def test_killed_at_any_moment_of_its_runs_a_program_loses_none(
-    offline: Desk, server: Any, draw: random.Random
+    offline: Desk, server: FaultServer, draw: random.Random
 ) -> None:
     """Each program tells us of every run that has opened and of every one that has ended."""
     offline.endpoint = server.url
@@ -62,7 +63,7 @@ def test_killed_at_any_moment_of_its_runs_a_program_loses_none(
 
 
 def test_killed_at_any_moment_of_its_work_a_courier_loses_none(
-    desk: Desk, server: Any, draw: random.Random
+    desk: Desk, server: FaultServer, draw: random.Random
 ) -> None:
     sessions = set()
     for _ in range(600):
@@ -87,7 +88,7 @@ def test_killed_at_any_moment_of_its_work_a_courier_loses_none(
     assert len(told) - len(sessions) <= 150  # at most the one in flight at each death
 
 
-def test_sixty_four_threads_with_a_hundred_sessions_each(desk: Desk, server: Any) -> None:
+def test_sixty_four_threads_with_a_hundred_sessions_each(desk: Desk, server: FaultServer) -> None:
     source = f"""{PRELUDE}
 import threading
 def work():
@@ -106,7 +107,7 @@ for thread in threads: thread.join()
     wait_until(lambda: sum(desk.spool.count().values()) == 0)
 
 
-def test_two_hundred_couriers_at_one_spool(desk: Desk, server: Any) -> None:
+def test_two_hundred_couriers_at_one_spool(desk: Desk, server: FaultServer) -> None:
     for _ in range(2000):
         desk.spool.put(record(server.url))
     arguments = [sys.executable, "-m", "migas", "flush", "--courier"]

@@ -22,6 +22,7 @@ from tests.support.worlds import own_processes
 
 if TYPE_CHECKING:
     from tests.support.desk import Desk
+    from tests.support.fault_server import FaultServer
 
 IDLE = (
     f"{PRELUDE}\nimport time\nwith {RUN}:\n    print('open', flush=True)\n"
@@ -29,7 +30,7 @@ IDLE = (
 )
 
 
-def end_of(desk: Desk, server: Any) -> dict[str, Any]:
+def end_of(desk: Desk, server: FaultServer) -> dict[str, Any]:
     """What the server hears of the one run that there was."""
     desk.flush()
     (crumb,) = server.breadcrumbs
@@ -54,7 +55,7 @@ def bare(source: str) -> str:
     "name", ["SIGTERM", "SIGHUP", "SIGXCPU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM"]
 )
 def test_a_signal_with_its_default_action_is_known_by_name(
-    desk: Desk, server: Any, name: str
+    desk: Desk, server: FaultServer, name: str
 ) -> None:
     number = signal.Signals[name]
 
@@ -63,7 +64,9 @@ def test_a_signal_with_its_default_action_is_known_by_name(
     assert os.listdir(desk.state / "marks") == []
 
 
-def test_a_death_of_sigpipe_is_known_and_no_batch_system_sent_it(desk: Desk, server: Any) -> None:
+def test_a_death_of_sigpipe_is_known_and_no_batch_system_sent_it(
+    desk: Desk, server: FaultServer
+) -> None:
     source = (
         f"import signal\nsignal.signal(signal.SIGPIPE, signal.SIG_DFL)\n{PRELUDE}\nwith {RUN}:\n"
         "    while True: print('to nobody', flush=True)"
@@ -78,7 +81,7 @@ def test_a_death_of_sigpipe_is_known_and_no_batch_system_sent_it(desk: Desk, ser
     assert end_of(desk, server) == {"status": "S", "status_desc": "Terminated (SIGPIPE)"}
 
 
-def test_a_reader_that_goes_away_is_no_failure(desk: Desk, server: Any) -> None:
+def test_a_reader_that_goes_away_is_no_failure(desk: Desk, server: FaultServer) -> None:
     source = f"{PRELUDE}\nwith {RUN}:\n    while True: print('to nobody', flush=True)"
     with desk.start(source, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
@@ -89,12 +92,12 @@ def test_a_reader_that_goes_away_is_no_failure(desk: Desk, server: Any) -> None:
     assert end_of(desk, server) == {"status": "S", "status_desc": "Terminated (SIGPIPE)"}
 
 
-def test_sigkill_is_lost(desk: Desk, server: Any) -> None:
+def test_sigkill_is_lost(desk: Desk, server: FaultServer) -> None:
     assert killed_by(desk, signal.SIGKILL) == -signal.SIGKILL
     assert end_of(desk, server) == {"status": "F", "status_desc": "Lost"}
 
 
-def test_os_exit_is_lost(desk: Desk, server: Any) -> None:
+def test_os_exit_is_lost(desk: Desk, server: FaultServer) -> None:
     ended = desk.run(f"{PRELUDE}\nimport os\nwith {RUN}:\n    os._exit(7)")
 
     assert (ended.status, ended.stderr) == (7, b"")
@@ -106,7 +109,7 @@ def test_os_exit_is_lost(desk: Desk, server: Any) -> None:
     [("import ctypes; ctypes.string_at(0)", signal.SIGSEGV), ("os.abort()", signal.SIGABRT)],
 )
 def test_a_crash_is_known_by_its_signal(
-    desk: Desk, server: Any, death: str, number: signal.Signals
+    desk: Desk, server: FaultServer, death: str, number: signal.Signals
 ) -> None:
     ended = desk.run(f"{PRELUDE}\nimport os\nwith {RUN}:\n    {death}")
 
@@ -114,7 +117,9 @@ def test_a_crash_is_known_by_its_signal(
     assert end_of(desk, server) == {"status": "F", "status_desc": f"Crashed ({number.name})"}
 
 
-def test_a_programs_own_faulthandler_says_what_it_would_say(desk: Desk, server: Any) -> None:
+def test_a_programs_own_faulthandler_says_what_it_would_say(
+    desk: Desk, server: FaultServer
+) -> None:
     source = (
         f"{PRELUDE}\nimport ctypes, faulthandler\nfaulthandler.enable()\n"
         f"with {RUN}:\n    ctypes.string_at(0)"
@@ -181,7 +186,7 @@ def test_getsignal_shows_the_default_and_an_ignored_signal_stays_ignored(desk: D
     assert desk.run(source).stdout == b"SIG_IGN SIG_DFL\n"
 
 
-def test_under_nohup_a_hangup_ends_nothing(desk: Desk, server: Any) -> None:
+def test_under_nohup_a_hangup_ends_nothing(desk: Desk, server: FaultServer) -> None:
     source = (
         f"{PRELUDE}\nimport os, signal\nwith {RUN}:\n"
         "    os.kill(os.getpid(), signal.SIGHUP)\n    print('alive', flush=True)"
@@ -204,7 +209,7 @@ def test_a_signal_for_sigwait_does_not_end_up_in_a_thread_of_ours(desk: Desk) ->
     assert desk.run(source).stdout == b"SIGTERM\n"
 
 
-def test_sigterm_does_not_wait_for_a_long_c_call(desk: Desk, server: Any) -> None:
+def test_sigterm_does_not_wait_for_a_long_c_call(desk: Desk, server: FaultServer) -> None:
     # A power of this size takes many seconds and holds the GIL throughout: had death to wait for
     # it, the line after it would be printed, or the second program would be long dead.
     source = (
@@ -225,7 +230,7 @@ def test_sigterm_does_not_wait_for_a_long_c_call(desk: Desk, server: Any) -> Non
     assert end_of(desk, server)["status_desc"] == "Terminated (SIGTERM)"
 
 
-def test_a_childs_death_does_not_mark_its_parent(desk: Desk, server: Any) -> None:
+def test_a_childs_death_does_not_mark_its_parent(desk: Desk, server: FaultServer) -> None:
     source = (
         f"{PRELUDE}\nimport os, signal, time\nwith {RUN}:\n"
         "    child = os.fork()\n    if not child: time.sleep(60)\n"
@@ -238,7 +243,7 @@ def test_a_childs_death_does_not_mark_its_parent(desk: Desk, server: Any) -> Non
     assert end_of(desk, server) == {"status": "F", "status_desc": "Lost"}
 
 
-def test_a_terminated_pool_does_not_mark_its_parent(desk: Desk, server: Any) -> None:
+def test_a_terminated_pool_does_not_mark_its_parent(desk: Desk, server: FaultServer) -> None:
     source = (
         f"import multiprocessing, os\n{PRELUDE}\nif __name__ == '__main__':\n  with {RUN}:\n"
         "    with multiprocessing.get_context('fork').Pool(2) as pool:\n"
@@ -263,7 +268,7 @@ def test_no_mark_is_written_into_a_file_of_a_program_that_closed_everything(desk
     assert {path.read_bytes() for path in desk.folder.glob("data*")} == {b""}
 
 
-def test_a_live_run_is_never_reported(desk: Desk, server: Any) -> None:
+def test_a_live_run_is_never_reported(desk: Desk, server: FaultServer) -> None:
     with desk.start(IDLE) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -278,7 +283,7 @@ def test_a_live_run_is_never_reported(desk: Desk, server: Any) -> None:
         process.kill()
 
 
-def test_a_zombie_is_dead(desk: Desk, server: Any) -> None:
+def test_a_zombie_is_dead(desk: Desk, server: FaultServer) -> None:
     with desk.start(IDLE) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -297,7 +302,7 @@ def edited(desk: Desk, *, age: float = 0.0, **facts: Any) -> Path:
     return path
 
 
-def test_after_a_restart_a_run_is_lost_with_the_host(desk: Desk, server: Any) -> None:
+def test_after_a_restart_a_run_is_lost_with_the_host(desk: Desk, server: FaultServer) -> None:
     edited(desk, boot="an earlier one", age=10**9)
 
     assert end_of(desk, server) == {"status": "F", "status_desc": "Lost"}
@@ -325,7 +330,7 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize("facts", ELSEWHERE)
 def test_elsewhere_a_run_is_lost_after_two_days_of_silence(
-    desk: Desk, server: Any, facts: dict[str, str]
+    desk: Desk, server: FaultServer, facts: dict[str, str]
 ) -> None:
     path = edited(desk, age=47 * 3600, pid=4_000_000, **facts)
     desk.flush()
@@ -336,7 +341,7 @@ def test_elsewhere_a_run_is_lost_after_two_days_of_silence(
     assert end_of(desk, server) == {"status": "F", "status_desc": "Lost"}
 
 
-def test_a_signal_elsewhere_is_known_from_here_at_once(desk: Desk, server: Any) -> None:
+def test_a_signal_elsewhere_is_known_from_here_at_once(desk: Desk, server: FaultServer) -> None:
     killed_by(desk, signal.SIGTERM)
     (path,) = desk.open()
     (mark,) = (desk.state / "marks").iterdir()
@@ -353,7 +358,7 @@ def test_a_signal_elsewhere_is_known_from_here_at_once(desk: Desk, server: Any) 
 
 @pytest.mark.parametrize("sees_proc", [False, True])
 def test_a_live_run_in_another_pid_namespace_is_not_reported(
-    desk: Desk, server: Any, sees_proc: bool
+    desk: Desk, server: FaultServer, sees_proc: bool
 ) -> None:
     prefix = own_processes(sees_proc=sees_proc)
     with desk.start(IDLE, prefix=prefix, start_new_session=True) as process:
@@ -372,7 +377,9 @@ def test_a_live_run_in_another_pid_namespace_is_not_reported(
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_process_1_survives_sigterm_as_bare_and_reports_its_end(desk: Desk, server: Any) -> None:
+def test_process_1_survives_sigterm_as_bare_and_reports_its_end(
+    desk: Desk, server: FaultServer
+) -> None:
     source = (
         f"{PATIENT}\nimport os, signal\nassert os.getpid() == 1\nwith {RUN}:\n"
         "    os.kill(1, signal.SIGTERM)\n    print('alive')"
@@ -385,7 +392,7 @@ def test_process_1_survives_sigterm_as_bare_and_reports_its_end(desk: Desk, serv
     assert end_of(desk, server) == {"status": "C", "status_desc": "Completed"}
 
 
-def test_out_of_memory_is_known_from_the_control_group(desk: Desk, server: Any) -> None:
+def test_out_of_memory_is_known_from_the_control_group(desk: Desk, server: FaultServer) -> None:
     with little_memory() as entering:
         source = (
             f"{entering}{PRELUDE}\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,7 @@ from tests.support.desk import PRELUDE, RUN
 
 if TYPE_CHECKING:
     from tests.support.desk import Desk
+    from tests.support.fault_server import FaultServer
 
 INTERRUPTED_AT_RENAME = """
 import os, time
@@ -52,7 +53,7 @@ def test_a_run_that_is_interrupted_on_the_way_out_has_ended_as_it_had(offline: D
 
 
 def test_an_interrupt_while_the_courier_is_waited_for_prints_nothing(
-    desk: Desk, server: Any
+    desk: Desk, server: FaultServer
 ) -> None:
     server.behave("silent")
     desk.delivery = "inline"
@@ -88,7 +89,7 @@ LIMITED = (
 @pytest.mark.parametrize("limit", [0, 300])
 @pytest.mark.parametrize("delivery", ["detached", "inline"])
 def test_a_run_whose_end_cannot_be_written_is_not_told_twice(
-    desk: Desk, server: Any, delivery: str, limit: int
+    desk: Desk, server: FaultServer, delivery: str, limit: int
 ) -> None:
     desk.delivery = delivery
 

@@ -16,7 +16,7 @@ import pytest
 
 from migas.delivery import spawn
 from migas.host import children
-from migas.host.descriptors import OwnDescriptor
+from migas.host.files import OwnDescriptor
 from tests.support.desk import Desk
 from tests.support.programs import SIDE_BY_SIDE, bare, tracked
 

@@ -12,6 +12,7 @@ from tests.support.desk import NOBODY, PATIENT, PRELUDE, RUN
 
 if TYPE_CHECKING:
     from tests.support.desk import Desk, Ended
+    from tests.support.fault_server import FaultServer
 
 STRICT = ["-X", "dev", "-W", "error"]
 HEAD = f"import atexit, multiprocessing, os, subprocess, sys, threading, time\n{PRELUDE}\n"
@@ -175,7 +176,7 @@ time.sleep(0.3)
 
 @pytest.mark.parametrize("delivery", ["detached", "inline"])
 def test_a_run_that_ends_while_the_interpreter_shuts_down_is_delivered(
-    desk: Desk, server: Any, delivery: str
+    desk: Desk, server: FaultServer, delivery: str
 ) -> None:
     desk.delivery = delivery
     head = HEAD.replace(PRELUDE, PATIENT)
@@ -188,7 +189,7 @@ def test_a_run_that_ends_while_the_interpreter_shuts_down_is_delivered(
 
 
 def test_an_explicit_call_leaves_no_thread_that_a_fork_would_warn_of(
-    desk: Desk, server: Any
+    desk: Desk, server: FaultServer
 ) -> None:
     desk.delivery = "inline"
     body = """
@@ -233,7 +234,7 @@ def test_a_program_that_gives_up_its_rights_is_not_disturbed(offline: Desk) -> N
     assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
 
 
-def test_four_threads_with_a_hundred_sessions_each(desk: Desk, server: Any) -> None:
+def test_four_threads_with_a_hundred_sessions_each(desk: Desk, server: FaultServer) -> None:
     source = f"""{HEAD}
 def work():
     for _ in range(100):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.delivery import spawn, way
+from migas.delivery import spawn
 from tests.support.desk import NOBODY, PATIENT, RUN
 from tests.support.records import record
 from tests.support.silent_files import silent_files
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.desk import Desk
+    from tests.support.fault_server import FaultServer
 
 SHORT = f"{PATIENT}\nwith {RUN}: print('hi')"
 
@@ -34,7 +35,7 @@ def assert_unaffected(desk: Desk, **how: Any) -> None:
     assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
 
 
-def assert_arrives(server: Any) -> None:
+def assert_arrives(server: FaultServer) -> None:
     assert [crumb["status"] for crumb in server.wait_for_breadcrumbs(1)] == ["C"]
 
 
@@ -65,7 +66,7 @@ def fill(folder: Path) -> None:
 
 
 def test_on_a_full_disk_the_breadcrumb_goes_through_the_couriers_input(
-    both: Desk, server: Any, full_disk: Path
+    both: Desk, server: FaultServer, full_disk: Path
 ) -> None:
     fill(full_disk)
 
@@ -74,7 +75,7 @@ def test_on_a_full_disk_the_breadcrumb_goes_through_the_couriers_input(
 
 
 def test_what_waits_on_a_disk_that_became_full_is_delivered(
-    both: Desk, server: Any, full_disk: Path
+    both: Desk, server: FaultServer, full_disk: Path
 ) -> None:
     both.spool.put(record(server.url))
     fill(full_disk)
@@ -84,7 +85,7 @@ def test_what_waits_on_a_disk_that_became_full_is_delivered(
 
 
 def test_a_disk_that_is_full_when_the_run_ends_has_the_open_record_still(
-    both: Desk, server: Any, full_disk: Path
+    both: Desk, server: FaultServer, full_disk: Path
 ) -> None:
     source = (
         f"{PATIENT}\nwith {RUN}:\n    print('hi')\n"
@@ -99,7 +100,9 @@ def test_a_disk_that_is_full_when_the_run_ends_has_the_open_record_still(
     assert server.wait_for_breadcrumbs(1)[0]["status"] == "C"
 
 
-def test_where_no_file_may_be_written_the_breadcrumb_arrives(both: Desk, server: Any) -> None:
+def test_where_no_file_may_be_written_the_breadcrumb_arrives(
+    both: Desk, server: FaultServer
+) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
     path = both.folder / "limited.py"
     path.write_text(limit + SHORT)
@@ -114,7 +117,9 @@ NARROW = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64));
 EXHAUST = "while True: files.append(open('/dev/null'))"
 
 
-def test_a_run_that_has_no_descriptor_left_says_how_it_ended(both: Desk, server: Any) -> None:
+def test_a_run_that_has_no_descriptor_left_says_how_it_ended(
+    both: Desk, server: FaultServer
+) -> None:
     ended = both.run(f"{NARROW}{PATIENT}\nwith {RUN}:\n  {EXHAUST}")
     assert ended.status == 1
     assert ended.stderr.endswith(b"OSError: [Errno 24] Too many open files: '/dev/null'\n")
@@ -157,7 +162,9 @@ def test_what_is_used_without_a_descriptor_left_raises_nothing(
     assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
 
 
-def test_a_run_around_one_that_had_no_descriptor_left_has_one(desk: Desk, server: Any) -> None:
+def test_a_run_around_one_that_had_no_descriptor_left_has_one(
+    desk: Desk, server: FaultServer
+) -> None:
     inner = RUN.replace("lab/tool", "lab/inner")
     desk.run(
         f"{NARROW}{PATIENT}\nwith {RUN}:\n  try:\n    with {inner}:\n      {EXHAUST}\n"
@@ -186,11 +193,11 @@ def test_a_shell_that_does_not_come_to_it_is_given_up(
     shell.chmod(0o700)
     monkeypatch.setattr(spawn, "_SHELL", str(shell))
 
-    assert spawn.dispatch(way.find()) is None
+    assert spawn.dispatch(spawn.find_way()) is None
     assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
 
 
-def test_a_state_folder_that_never_answers_holds_nobody(both: Desk, server: Any) -> None:
+def test_a_state_folder_that_never_answers_holds_nobody(both: Desk, server: FaultServer) -> None:
     folder = both.folder / "silent"
     with silent_files(folder) as is_mounted:
         if not is_mounted:
@@ -202,7 +209,7 @@ def test_a_state_folder_that_never_answers_holds_nobody(both: Desk, server: Any)
         assert_arrives(server)
 
 
-def test_in_a_read_only_home_the_breadcrumb_arrives(both: Desk, server: Any) -> None:
+def test_in_a_read_only_home_the_breadcrumb_arrives(both: Desk, server: FaultServer) -> None:
     home = both.folder / "home"
     home.mkdir(mode=0o555)
     environment = both.environment()
@@ -215,7 +222,7 @@ def test_in_a_read_only_home_the_breadcrumb_arrives(both: Desk, server: Any) -> 
 
 @pytest.mark.parametrize("user", [NOBODY, 54321])
 def test_a_user_without_an_entry_and_without_a_home_is_served(
-    both: Desk, server: Any, user: int
+    both: Desk, server: FaultServer, user: int
 ) -> None:
     environment = both.environment()
     for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "MIGAS_STATE_DIR", "USER", "LOGNAME"):
@@ -226,7 +233,7 @@ def test_a_user_without_an_entry_and_without_a_home_is_served(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's twin is the test below")
-def test_a_state_folder_of_somebody_else_is_left_alone(both: Desk, server: Any) -> None:
+def test_a_state_folder_of_somebody_else_is_left_alone(both: Desk, server: FaultServer) -> None:
     both.spool.put(record(server.url))
     both.state.chmod(0o777)
     before = sorted(both.state.rglob("*"))
@@ -238,7 +245,9 @@ def test_a_state_folder_of_somebody_else_is_left_alone(both: Desk, server: Any) 
 
 
 @pytest.mark.parametrize("state", ["/", "/tmp"])
-def test_the_systems_own_folders_are_no_state_folder(both: Desk, server: Any, state: str) -> None:
+def test_the_systems_own_folders_are_no_state_folder(
+    both: Desk, server: FaultServer, state: str
+) -> None:
     assert_unaffected(
         both, environment=both.environment(MIGAS_STATE_DIR=state), prefix=another_user()
     )
@@ -246,7 +255,9 @@ def test_the_systems_own_folders_are_no_state_folder(both: Desk, server: Any, st
     assert not {"open", "ready", "sending", "servers.json"} & set(os.listdir(state))
 
 
-def test_a_state_folder_in_which_others_may_write_is_left_alone(both: Desk, server: Any) -> None:
+def test_a_state_folder_in_which_others_may_write_is_left_alone(
+    both: Desk, server: FaultServer
+) -> None:
     both.state.mkdir()
     both.state.chmod(0o777)
 
@@ -257,14 +268,14 @@ def test_a_state_folder_in_which_others_may_write_is_left_alone(both: Desk, serv
 
 @pytest.mark.parametrize("state", ["/proc/nowhere", "/dev/null/state", "/dev/null"])
 def test_a_state_folder_that_cannot_be_made_is_done_without(
-    both: Desk, server: Any, state: str
+    both: Desk, server: FaultServer, state: str
 ) -> None:
     assert_unaffected(both, environment=both.environment(MIGAS_STATE_DIR=state))
     assert_arrives(server)
 
 
 def test_a_planted_breadcrumb_of_another_server_goes_where_it_says_and_no_setting_changes(
-    both: Desk, server: Any
+    both: Desk, server: FaultServer
 ) -> None:
     """A file of this user is this user's: only what others could have written is distrusted."""
     both.spool.put(record(server.url, project="lab/planted"))
@@ -277,7 +288,7 @@ def test_a_planted_breadcrumb_of_another_server_goes_where_it_says_and_no_settin
 
 
 def test_what_nobody_took_over_standard_input_is_spooled_when_that_is_possible_again(
-    desk: Desk, server: Any
+    desk: Desk, server: FaultServer
 ) -> None:
     from migas.spool.record import encode
 
@@ -289,7 +300,9 @@ def test_what_nobody_took_over_standard_input_is_spooled_when_that_is_possible_a
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[" * 5000, b'{"endpoint": 7}'])
-def test_nonsense_on_standard_input_is_nothing(desk: Desk, server: Any, text: bytes) -> None:
+def test_nonsense_on_standard_input_is_nothing(
+    desk: Desk, server: FaultServer, text: bytes
+) -> None:
     desk.spool.put(record(server.url))
     courier = desk.courier("--stdin", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,8 @@ from tests.support.desk import RUN, Desk
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.fault_server import FaultServer
 
 SHORT = f"import migas; migas.setup(exit_timeout=TIMEOUT)\nwith {RUN}: print('hi')"
 
@@ -51,7 +53,9 @@ def container(desk: Desk) -> World:
     return World(desk, worlds.CONTAINER, [])
 
 
-def test_on_an_ordinary_host_nobody_waits_for_a_courier(ordinary: World, server: Any) -> None:
+def test_on_an_ordinary_host_nobody_waits_for_a_courier(
+    ordinary: World, server: FaultServer
+) -> None:
     server.behave("silent")
     ordinary.runs(exit_timeout=0.5)
     server.wait_for_requests(1)
@@ -59,13 +63,15 @@ def test_on_an_ordinary_host_nobody_waits_for_a_courier(ordinary: World, server:
     ordinary.desk.end_couriers()
 
 
-def test_on_an_ordinary_host_the_breadcrumb_arrives(ordinary: World, server: Any) -> None:
+def test_on_an_ordinary_host_the_breadcrumb_arrives(ordinary: World, server: FaultServer) -> None:
     ordinary.runs(exit_timeout=0.5)
     (crumb,) = server.wait_for_breadcrumbs(1)
     assert (crumb["status"], crumb["container"]) == ("C", "unknown")
 
 
-def test_on_an_ordinary_host_a_user_is_the_same_in_two_runs(ordinary: World, server: Any) -> None:
+def test_on_an_ordinary_host_a_user_is_the_same_in_two_runs(
+    ordinary: World, server: FaultServer
+) -> None:
     for _ in range(2):
         ordinary.runs(exit_timeout=0.5)
     first, second = server.wait_for_breadcrumbs(2)
@@ -75,14 +81,14 @@ def test_on_an_ordinary_host_a_user_is_the_same_in_two_runs(ordinary: World, ser
 
 
 def test_in_a_container_a_program_waits_until_its_breadcrumb_has_arrived(
-    container: World, server: Any
+    container: World, server: FaultServer
 ) -> None:
     container.runs(exit_timeout=30)
     (crumb,) = server.breadcrumbs
     assert (crumb["status"], crumb["container"]) == ("C", "docker")
 
 
-def test_in_a_container_nothing_outlives_the_program(container: World, server: Any) -> None:
+def test_in_a_container_nothing_outlives_the_program(container: World, server: FaultServer) -> None:
     server.behave("silent")
     container.runs(exit_timeout=0.5)
     assert container.desk.couriers() == []
@@ -91,7 +97,9 @@ def test_in_a_container_nothing_outlives_the_program(container: World, server: A
 @pytest.mark.skipif(
     os.stat("/tmp").st_dev != os.stat("/").st_dev, reason="a home here outlives a container"
 )
-def test_in_a_container_no_id_is_made_that_ends_with_it(container: World, server: Any) -> None:
+def test_in_a_container_no_id_is_made_that_ends_with_it(
+    container: World, server: FaultServer
+) -> None:
     container.runs(exit_timeout=30)
     (crumb,) = server.breadcrumbs
     assert crumb.get("user_id") is None

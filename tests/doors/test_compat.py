@@ -10,13 +10,17 @@ import os
 import signal
 import subprocess
 import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import migas
+import migas.request
 from migas.error import inspect_error, status_from_exception
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = {
     "migas": "setup add_breadcrumb add_project check_project get_usage print_config clear_user_id "
@@ -39,10 +43,12 @@ SESSION = "0d2f0e6c-7a52-4d0f-9c55-7e29b7a1a7a1"
 class Python:
     """Runs programs in a folder of their own, and reads what they would send."""
 
-    def __init__(self, folder) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, text, *options, status=0, **settings) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, text: str, *options: str, status: int = 0, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, *options, "-c", text],
             cwd=self.folder,
@@ -56,14 +62,14 @@ class Python:
         assert done.returncode == status, done.stderr
         return done
 
-    def crumbs(self, text, **kwargs):
+    def crumbs(self, text: str, **kwargs: Any) -> list[dict[str, Any]]:
         """The breadcrumbs that a program would send."""
         lines = self.run(SETUP + text, **kwargs).stderr.splitlines()
         mark = "migas would send "
         found = [json.loads(line.removeprefix(mark)) for line in lines if line.startswith(mark)]
         return [body["variables"]["p"] for body in found]
 
-    def end(self, text, **kwargs):
+    def end(self, text: str, **kwargs: Any) -> tuple[str | None, ...]:
         """Status, description and error of the only breadcrumb that a program would send."""
         (crumb,) = self.crumbs(text, **kwargs)
         return tuple(
@@ -76,23 +82,23 @@ TRACKED = "migas.track_exit('lab/tool', '1.0')\n"
 
 
 @pytest.fixture
-def python(tmp_path):
+def python(tmp_path: Path) -> Python:
     return Python(tmp_path)
 
 
 @pytest.mark.parametrize(("module", "names"), NAMES.items())
-def test_a_released_name_can_be_imported(module, names):
+def test_a_released_name_can_be_imported(module: str, names: str) -> None:
     found = importlib.import_module(module)
     for name in names.split():
         assert getattr(found, name) is not None
 
 
-def test_the_requirement_of_a_released_client_is_satisfied():
+def test_the_requirement_of_a_released_client_is_satisfied() -> None:
     assert tuple(map(int, importlib.metadata.version("migas").split(".")[:2])) >= (0, 4)
     assert importlib.util.find_spec("migas") is not None
 
 
-def test_importing_the_package_loads_nothing_dear(python):
+def test_importing_the_package_loads_nothing_dear(python: Python) -> None:
     python.run(
         "import sys, migas, migas.config\n"
         "dear = {'wrapt', 'urllib3', 'ssl', 'asyncio', 'logging', 'tomllib', 'json.decoder'}\n"
@@ -101,7 +107,7 @@ def test_importing_the_package_loads_nothing_dear(python):
     )
 
 
-def test_the_settings_are_read_where_released_clients_had_them(python):
+def test_the_settings_are_read_where_released_clients_had_them(python: Python) -> None:
     python.run(
         "import migas\n"
         "from migas.config import Config\n"
@@ -115,7 +121,7 @@ def test_the_settings_are_read_where_released_clients_had_them(python):
     )
 
 
-def test_who_opted_out_has_no_user_id(python):
+def test_who_opted_out_has_no_user_id(python: Python) -> None:
     done = python.run(
         "import migas\n"
         "from migas.config import Config, gen_uuid\n"
@@ -129,13 +135,13 @@ def test_who_opted_out_has_no_user_id(python):
     assert "MIGAS_OPTOUT is set" in done.stdout
 
 
-def test_the_settings_can_be_printed(python):
+def test_the_settings_can_be_printed(python: Python) -> None:
     done = python.run(SETUP + "migas.print_config()")
     assert "endpoint: http://127.0.0.1:9" in done.stdout
     assert "sending: enabled" in done.stdout
 
 
-def test_the_user_id_can_be_cleared(python):
+def test_the_user_id_can_be_cleared(python: Python) -> None:
     python.folder.joinpath("home/config/migas").mkdir(parents=True)
     kept = python.folder / "home/config/migas/user_id"
     kept.write_text(f"{SESSION}\n")
@@ -148,7 +154,7 @@ def test_the_user_id_can_be_cleared(python):
     assert not kept.exists()
 
 
-def test_a_function_of_ones_own_can_ask_whether_sending_is_enabled(python):
+def test_a_function_of_ones_own_can_ask_whether_sending_is_enabled(python: Python) -> None:
     python.run(
         "import migas\n"
         "from migas.config import telemetry_enabled\n"
@@ -162,7 +168,7 @@ def test_a_function_of_ones_own_can_ask_whether_sending_is_enabled(python):
     )
 
 
-def test_a_raw_request_is_answered_with_status_and_body():
+def test_a_raw_request_is_answered_with_status_and_body() -> None:
     with FaultServer() as server:
         status, body = migas.request.request(
             f"{server.url}/graphql", query='query{check_project(project:"a/b"){success}}'
@@ -171,7 +177,7 @@ def test_a_raw_request_is_answered_with_status_and_body():
     assert isinstance(body, dict)
 
 
-def test_a_raw_request_without_a_server_is_answered_too():
+def test_a_raw_request_without_a_server_is_answered_too() -> None:
     with FaultServer("refused") as server:
         status, body = migas.request.request(server.url, query="query{get_projects}")
     assert (status, body["data"]) == (503, None)
@@ -190,11 +196,11 @@ def test_a_raw_request_without_a_server_is_answered_too():
         ("F", "F"),
     ],
 )
-def test_a_status_has_a_short_and_a_long_name(given, stored):
-    assert migas.message.breadcrumb.compose({"project": "a/b", "status": given})["status"] == stored
+def test_a_status_has_a_short_and_a_long_name(given: str, stored: str) -> None:
+    assert migas.message.compose({"project": "a/b", "status": given})["status"] == stored
 
 
-def test_classes_and_exceptions_are_taken_as_meant(python):
+def test_classes_and_exceptions_are_taken_as_meant(python: Python) -> None:
     (crumb,) = python.crumbs(
         "migas.add_breadcrumb('lab/tool', '1.0', status='error', error_type=ValueError,\n"
         "                     error_desc=ValueError('7 is odd'), unknown=object())"
@@ -255,11 +261,13 @@ COMPLETED = ("C", "Completed", None, None)
         ("sys.exit(3221225477)", 5, ("F", "Exited with code 5", "SystemExit", None)),
     ],
 )
-def test_a_tracked_exit_is_told_as_it_was(python, end, exit_status, told):
+def test_a_tracked_exit_is_told_as_it_was(
+    python: Python, end: str, exit_status: int, told: tuple[str | None, ...]
+) -> None:
     assert python.end(TRACKED + end, status=exit_status) == told
 
 
-def test_an_exit_inside_a_module_run_by_its_name_counts(python):
+def test_an_exit_inside_a_module_run_by_its_name_counts(python: Python) -> None:
     python.folder.joinpath("tool.py").write_text(SETUP + TRACKED + "sys.exit(3)\n")
     done = subprocess.run(
         [sys.executable, "-m", "tool"],
@@ -273,7 +281,7 @@ def test_an_exit_inside_a_module_run_by_its_name_counts(python):
     assert "Exited with code 3" in done.stderr
 
 
-def test_the_stand_in_for_exit_behaves_as_the_real_one(python):
+def test_the_stand_in_for_exit_behaves_as_the_real_one(python: Python) -> None:
     python.run(
         SETUP + "before = sys.exit\n" + TRACKED + "assert sys.exit is not before\n"
         "import inspect, types\n"
@@ -287,7 +295,7 @@ def test_the_stand_in_for_exit_behaves_as_the_real_one(python):
     )
 
 
-def test_handlers_are_taken_by_either_name_and_by_position(python):
+def test_handlers_are_taken_by_either_name_and_by_position(python: Python) -> None:
     text = (
         "def describe(etype, evalue, etraceback):\n"
         "    return {'status_desc': f'{etype.__name__} described', 'error_desc': evalue}\n"
@@ -303,28 +311,28 @@ def test_handlers_are_taken_by_either_name_and_by_position(python):
         assert python.end(text % given, status=1) == expected
 
 
-def test_unknown_fields_and_wrong_handlers_do_not_disturb_the_program(python):
+def test_unknown_fields_and_wrong_handlers_do_not_disturb_the_program(python: Python) -> None:
     python.run(SETUP + "migas.track_exit('lab/tool', '1.0', 3)\nmigas.track_exit(None, None)")
     crumbs = python.crumbs("migas.track_exit('lab/tool', '1.0', arguments='-v', user_type='dev')")
     assert crumbs[0]["user_type"] == "dev"
 
 
-def test_opted_out_nothing_stands_in_for_exit(python):
+def test_opted_out_nothing_stands_in_for_exit(python: Python) -> None:
     text = "import sys, migas\nbefore = sys.exit\nmigas.setup()\n" + TRACKED
     python.run(text + "assert sys.exit is before", MIGAS_OPTOUT="1")
     python.run(text.replace("setup()", "setup(enabled=False)") + "assert sys.exit is before")
 
 
-def test_tracked_before_setup_is_tracked_all_the_same(python):
+def test_tracked_before_setup_is_tracked_all_the_same(python: Python) -> None:
     done = python.run("import migas\n" + TRACKED + "migas.setup(endpoint='http://127.0.0.1:9')")
     assert '"status":"C"' in done.stderr
 
 
-def test_never_set_up_nothing_is_sent(python):
+def test_never_set_up_nothing_is_sent(python: Python) -> None:
     assert python.run("import migas\n" + TRACKED).stderr == ""
 
 
-def test_an_error_is_inspected_while_it_is_handled():
+def test_an_error_is_inspected_while_it_is_handled() -> None:
     assert inspect_error() == {"status": "C", "status_desc": "Completed"}
     try:
         raise ValueError("odd")
@@ -338,13 +346,13 @@ def test_an_error_is_inspected_while_it_is_handled():
         assert inspect_error({"ValueError": lambda *_: {"status": "S"}})["status"] == "S"
 
 
-def test_an_interruption_is_a_suspension():
+def test_an_interruption_is_a_suspension() -> None:
     suspended = {"status": "S", "status_desc": "Suspended"}
     assert status_from_exception(KeyboardInterrupt()) == suspended
     assert status_from_exception(None) == {"status": "C", "status_desc": "Completed"}
 
 
-def test_what_is_public_is_what_all_names_say():
+def test_what_is_public_is_what_all_names_say() -> None:
     public = {
         name
         for name, value in vars(migas).items()
@@ -354,7 +362,7 @@ def test_what_is_public_is_what_all_names_say():
     assert {name for name in migas.__all__ if getattr(migas, name) is None} == set()
 
 
-def test_no_module_hides_a_public_function():
+def test_no_module_hides_a_public_function() -> None:
     folder = os.path.dirname(migas.__file__)
     modules = {name.partition(".")[0] for name in os.listdir(folder)}
     assert modules & set(migas.__all__) == set()
@@ -379,13 +387,13 @@ STATEMENT = SETUP + "migas.track('lab/tool', '1.0')\n"
     ],
 )
 def test_track_as_a_statement_of_its_own_reports_the_programs_end(
-    python, ends, status, description
-):
+    python: Python, ends: str, status: int, description: tuple[str, str]
+) -> None:
     (crumb,) = python.crumbs(STATEMENT.removeprefix(SETUP) + ends, status=status)
     assert (crumb["status"], crumb["status_desc"]) == description
 
 
-def test_track_as_a_statement_of_who_opted_out_does_nothing(python):
+def test_track_as_a_statement_of_who_opted_out_does_nothing(python: Python) -> None:
     assert python.run(STATEMENT, MIGAS_OPTOUT="1").stderr == ""
     assert not list(python.folder.rglob("*.json"))
 
@@ -401,17 +409,19 @@ def test_track_as_a_statement_of_who_opted_out_does_nothing(python):
         ("with migas.track('lab/tool', '1.0') as run:\n    assert run.project, run.version", ["C"]),
     ],
 )
-def test_a_tracker_starts_and_stops(python, text, endings):
+def test_a_tracker_starts_and_stops(python: Python, text: str, endings: list[str]) -> None:
     assert [crumb["status"] for crumb in python.crumbs(text)] == endings
 
 
-def test_a_tracker_names_its_project_and_takes_handlers_as_third_argument():
+def test_a_tracker_names_its_project_and_takes_handlers_as_third_argument() -> None:
     tracker = migas.track("lab/tool", "1.0", {"ValueError": lambda *_: {"status_desc": "odd"}})
     assert (tracker.project, tracker.version) == ("lab/tool", "1.0")
     tracker(len)
 
 
-def test_a_breadcrumb_of_the_rest_call_is_built_from_the_facts_of_this_process(python):
+def test_a_breadcrumb_of_the_rest_call_is_built_from_the_facts_of_this_process(
+    python: Python,
+) -> None:
     python.run(
         SETUP + "from migas.api.rest import Breadcrumb\n"
         "crumb = Breadcrumb.from_config('lab/tool', '1.0', status='C').to_dict()\n"
@@ -421,7 +431,7 @@ def test_a_breadcrumb_of_the_rest_call_is_built_from_the_facts_of_this_process(p
     )
 
 
-def test_a_request_may_read(python):
+def test_a_request_may_read(python: Python) -> None:
     with FaultServer() as server:
         asks = f"request({server.url!r}, path='/x', method='GET')"
         text = f"from migas.request import request; print({asks})"

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,9 +16,13 @@ from migas.testing import CapturedBreadcrumb, capture_breadcrumbs
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 
 @pytest.fixture(autouse=True)
-def _untouched(monkeypatch, tmp_path):
+def _untouched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A home of the test's own, which no captured run may touch."""
     for name in ("MIGAS_OPTOUT", "DO_NOT_TRACK", "MIGAS_DELIVERY", "MIGAS_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
@@ -28,13 +33,13 @@ def _untouched(monkeypatch, tmp_path):
 
 
 @migas.track("lab/tool", "1.2.0", user_type="dev")
-def halve(number):
+def halve(number: int) -> int:
     if number % 2:
         raise ValueError(f"{number} is odd, says {os.path.expanduser('~')}")
     return number // 2
 
 
-def test_a_run_is_captured():
+def test_a_run_is_captured() -> None:
     with capture_breadcrumbs() as breadcrumbs:
         assert halve(4) == 2
     (crumb,) = breadcrumbs
@@ -44,7 +49,9 @@ def test_a_run_is_captured():
     assert crumb.language == "python"
 
 
-def test_a_failure_is_captured_as_it_would_leave(capture_breadcrumbs):
+def test_a_failure_is_captured_as_it_would_leave(
+    capture_breadcrumbs: list[CapturedBreadcrumb],
+) -> None:
     with pytest.raises(ValueError, match="odd"):
         halve(3)
     (crumb,) = capture_breadcrumbs
@@ -52,19 +59,24 @@ def test_a_failure_is_captured_as_it_would_leave(capture_breadcrumbs):
     assert crumb.error_desc == "3 is odd, says <path>"
 
 
-def test_the_fixture_begins_anew_in_each_test(capture_breadcrumbs):
+def test_the_fixture_begins_anew_in_each_test(
+    capture_breadcrumbs: list[CapturedBreadcrumb],
+) -> None:
     assert capture_breadcrumbs == []
     halve(2)
     assert len(capture_breadcrumbs) == 1
 
 
-def test_sessions_and_coroutines_are_captured(capture_breadcrumbs):
+def test_sessions_and_coroutines_are_captured(
+    capture_breadcrumbs: list[CapturedBreadcrumb],
+) -> None:
     with migas.session("lab/tool", "1.2.0", wait=True) as run:
         run.fail("no input")
+    assert run.response is not None
     assert run.response["success"]
 
     @migas.track("lab/other", "2.0")
-    async def work():
+    async def work() -> int:
         return 1
 
     asyncio.run(work())
@@ -74,7 +86,9 @@ def test_sessions_and_coroutines_are_captured(capture_breadcrumbs):
     ]
 
 
-def test_explicit_calls_are_captured_and_answered(capture_breadcrumbs):
+def test_explicit_calls_are_captured_and_answered(
+    capture_breadcrumbs: list[CapturedBreadcrumb],
+) -> None:
     migas.setup()
     assert migas.add_breadcrumb("lab/tool", "1.0", status="R")["success"]
     assert migas.add_breadcrumb("lab/tool", "1.0", wait=True, status="C")["success"]
@@ -87,12 +101,15 @@ def test_explicit_calls_are_captured_and_answered(capture_breadcrumbs):
 
 
 @pytest.mark.parametrize("delivery", ["log", "spool", "inline", "nonsense"])
-def test_no_delivery_of_the_environment_changes_what_is_captured_or_answered(delivery, monkeypatch):
+def test_no_delivery_of_the_environment_changes_what_is_captured_or_answered(
+    delivery: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MIGAS_DELIVERY", delivery)
     with capture_breadcrumbs() as breadcrumbs:
         migas.setup()
         with migas.session("lab/tool", "1.2.0", wait=True) as run:
             pass
+        assert run.response is not None
         assert run.response["success"]
         assert migas.add_breadcrumb("lab/tool", "1.0", status="R")["success"]
         assert migas.add_breadcrumb("lab/tool", "1.0", wait=True, status="C")["success"]
@@ -100,7 +117,7 @@ def test_no_delivery_of_the_environment_changes_what_is_captured_or_answered(del
     assert [crumb.status for crumb in breadcrumbs] == ["C", "R", "C"]
 
 
-def test_what_a_program_sets_up_counts(capture_breadcrumbs):
+def test_what_a_program_sets_up_counts(capture_breadcrumbs: list[CapturedBreadcrumb]) -> None:
     migas.setup(error_text="none", before_send=lambda crumb: {**crumb, "status_desc": "changed"})
     with pytest.raises(ValueError, match="odd"):
         halve(3)
@@ -108,7 +125,9 @@ def test_what_a_program_sets_up_counts(capture_breadcrumbs):
     assert capture_breadcrumbs[0].error_type is None
 
 
-def test_an_opt_out_counts(capture_breadcrumbs, monkeypatch):
+def test_an_opt_out_counts(
+    capture_breadcrumbs: list[CapturedBreadcrumb], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DO_NOT_TRACK", "1")
     halve(2)
     monkeypatch.delenv("DO_NOT_TRACK")
@@ -117,7 +136,7 @@ def test_an_opt_out_counts(capture_breadcrumbs, monkeypatch):
     assert capture_breadcrumbs == []
 
 
-def test_before_setup_nothing_is_captured_where_that_is_to_be_tested():
+def test_before_setup_nothing_is_captured_where_that_is_to_be_tested() -> None:
     with capture_breadcrumbs(set_up=False) as breadcrumbs:
         halve(2)
         migas.setup()
@@ -125,7 +144,7 @@ def test_before_setup_nothing_is_captured_where_that_is_to_be_tested():
     assert len(breadcrumbs) == 1
 
 
-def test_afterwards_everything_is_as_before():
+def test_afterwards_everything_is_as_before() -> None:
     before = dict(os.environ), values.settings().is_set_up, values.settings().endpoint
     with capture_breadcrumbs() as breadcrumbs:
         migas.setup(endpoint="http://127.0.0.1:9")
@@ -136,14 +155,14 @@ def test_afterwards_everything_is_as_before():
     assert (dict(os.environ), values.settings().is_set_up, values.settings().endpoint) == before
 
 
-def test_a_run_that_outlives_the_capture_is_discarded():
+def test_a_run_that_outlives_the_capture_is_discarded() -> None:
     with capture_breadcrumbs() as breadcrumbs:
         run = migas.session("lab/tool", "1.0").start()
     run.stop()
     assert breadcrumbs == []
 
 
-def test_a_test_never_reaches_the_official_server():
+def test_a_test_never_reaches_the_official_server() -> None:
     setup.setup()
     try:
         assert permission.refusal() == "a test must not reach the official server"
@@ -152,14 +171,14 @@ def test_a_test_never_reaches_the_official_server():
         values.publish(values.Settings())
 
 
-def test_a_program_started_by_a_test_does_not_either(tmp_path):
+def test_a_program_started_by_a_test_does_not_either(tmp_path: Path) -> None:
     program = "import migas; migas.setup(); print(migas.add_breadcrumb('lab/tool', '1.0'))"
     environ = {**environment(tmp_path), "XDG_CONFIG_HOME": "/nowhere"}
     done = subprocess.run([sys.executable, "-c", program], env=environ, stdout=-1, check=True)
     assert b"a test must not reach the official server" in done.stdout
 
 
-def test_a_test_may_reach_a_server_of_its_own(tmp_path):
+def test_a_test_may_reach_a_server_of_its_own(tmp_path: Path) -> None:
     with FaultServer() as server:
         program = f"import migas; migas.setup(endpoint='{server.url}')\n"
         program += "assert migas.add_project('lab/tool', '1.0')['success']"
@@ -168,7 +187,7 @@ def test_a_test_may_reach_a_server_of_its_own(tmp_path):
         assert len(server.breadcrumbs) == 1
 
 
-def test_the_plugin_loads_next_to_nothing():
+def test_the_plugin_loads_next_to_nothing() -> None:
     dear = "{'wrapt', 'urllib3', 'migas.testing', 'migas.config'}"
     program = f"import sys, migas.pytest_plugin; assert not {dear} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

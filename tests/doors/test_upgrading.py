@@ -20,6 +20,9 @@ from tests.support.programs import environment, flush
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.collector import CollectorProcess
 
 SECONDS = 60
 
@@ -241,7 +244,9 @@ class Ended:
 
 
 @pytest.fixture(scope="module")
-def ended(shared_collector, tmp_path_factory) -> Iterator[dict[str, Ended]]:
+def ended(
+    shared_collector: CollectorProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Ended]]:
     """All tools, run two at a time."""
 
     def run(name: str) -> Ended:
@@ -251,7 +256,7 @@ def ended(shared_collector, tmp_path_factory) -> Iterator[dict[str, Ended]]:
         yield dict(zip(TOOLS, pool.map(run, TOOLS), strict=True))
 
 
-def _run(collector, name, tool, folder) -> Ended:
+def _run(collector: CollectorProcess, name: str, tool: Tool, folder: Path) -> Ended:
     project = f"nipreps/{name}"
     path = folder / "tool.py"
     path.write_text(TELEMETRY + tool.source, encoding="utf-8")
@@ -278,37 +283,39 @@ def _run(collector, name, tool, folder) -> Ended:
     return Ended(process.returncode, _rows(collector, project))
 
 
-def _wait_for(collector, project: str, count: int) -> None:
+def _wait_for(collector: CollectorProcess, project: str, count: int) -> None:
     deadline = time.monotonic() + SECONDS
     while len(_rows(collector, project)) < count:
         assert time.monotonic() < deadline, f"{project}: {_rows(collector, project)}"
         time.sleep(0.05)
 
 
-def _rows(collector, project: str) -> list[dict[str, Any]]:
+def _rows(collector: CollectorProcess, project: str) -> list[dict[str, Any]]:
     return [row for row in collector.crumbs() if row["project"] == project]
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_a_tool_ends_as_without_migas(ended, name):
+def test_a_tool_ends_as_without_migas(ended: dict[str, Ended], name: str) -> None:
     assert ended[name].exit_status == TOOLS[name].exit_status
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_a_tool_leaves_its_own_breadcrumb_and_one_of_its_end(ended, name):
+def test_a_tool_leaves_its_own_breadcrumb_and_one_of_its_end(
+    ended: dict[str, Ended], name: str
+) -> None:
     first, *others = ended[name].rows
     assert (first["status"], first["status_desc"]) == ("R", "workflow start")
     assert len(others) == 1
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_a_tools_end_is_told_as_it_was(ended, name):
+def test_a_tools_end_is_told_as_it_was(ended: dict[str, Ended], name: str) -> None:
     last = ended[name].rows[-1]
     assert {field: last[field] or None for field in TOOLS[name].final} == TOOLS[name].final
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_a_tools_breadcrumbs_are_of_one_session(ended, name):
+def test_a_tools_breadcrumbs_are_of_one_session(ended: dict[str, Ended], name: str) -> None:
     sessions = {row["session_id"] for row in ended[name].rows}
     assert len(sessions) == 1
     assert sessions != {None}

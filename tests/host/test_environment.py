@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import zipfile
+from typing import TYPE_CHECKING
 
 import platformdirs
 import pytest
 
 from migas.host import environment
 from migas.settings import places
+from tests.support.bundles import package_folder
 from tests.support.desk import PRELUDE, ROOT, RUN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.desk import Desk
 
 
 @pytest.fixture
-def bare(monkeypatch):
+def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment in which nothing says anything of containers, schedulers or MPI."""
     for name in list(os.environ):
         if name.startswith(("SLURM_", "PBS_", "LSB_", "SGE_", "OMPI_", "PMI", "MV2_", "XDG_")):
@@ -26,10 +32,10 @@ def bare(monkeypatch):
     return monkeypatch
 
 
-def test_the_fields_of_every_breadcrumb():
+def test_the_fields_of_every_breadcrumb() -> None:
     fields = environment.telemetry_fields()
     assert fields["language"] == "python"
-    assert fields["language_version"].startswith(
+    assert str(fields["language_version"]).startswith(
         f"{sys.version_info.major}.{sys.version_info.minor}"
     )
     assert fields["platform"] == sys.platform
@@ -45,7 +51,9 @@ def test_the_fields_of_every_breadcrumb():
         ((3, 15, 0, "alpha", 1), "3.15.0a1"),
     ],
 )
-def test_the_languages_version_is_one_that_servers_take(monkeypatch, version, text):
+def test_the_languages_version_is_one_that_servers_take(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int, str, int], text: str
+) -> None:
     names = ("major", "minor", "micro", "releaselevel", "serial")
     info = type("VersionInfo", (), dict(zip(names, version, strict=True)))
     monkeypatch.setattr(sys, "version_info", info)
@@ -61,12 +69,14 @@ def test_the_languages_version_is_one_that_servers_take(monkeypatch, version, te
         ("container", "podman", "docker"),
     ],
 )
-def test_a_container_is_known_by_its_variables(bare, variable, value, kind):
+def test_a_container_is_known_by_its_variables(
+    bare: pytest.MonkeyPatch, variable: str, value: str, kind: str
+) -> None:
     bare.setenv(variable, value)
     assert environment.container() == kind
 
 
-def test_continuous_integration_is_known_by_its_variables(bare):
+def test_continuous_integration_is_known_by_its_variables(bare: pytest.MonkeyPatch) -> None:
     bare.setenv("CI", "true")
     assert environment.is_ci()
     bare.delenv("CI")
@@ -74,9 +84,9 @@ def test_continuous_integration_is_known_by_its_variables(bare):
     assert environment.is_ci()
 
 
-def test_a_run_is_reported_where_a_fact_cannot_be_found_out(offline):
+def test_a_run_is_reported_where_a_fact_cannot_be_found_out(offline: Desk) -> None:
     """As in a bundle, where the list of services that ci-info reads is missing."""
-    (package,) = importlib.util.find_spec("ci_info").submodule_search_locations
+    package = package_folder("ci_info")
     archive = offline.folder / "bundle.zip"
     with zipfile.ZipFile(archive, "w") as bundle:
         bundle.write(os.path.join(package, "__init__.py"), "ci_info/__init__.py")
@@ -103,7 +113,9 @@ def test_a_run_is_reported_where_a_fact_cannot_be_found_out(offline):
         ({"JOB_ID": "7"}, ""),
     ],
 )
-def test_a_scheduler_is_known_by_its_variables(bare, variables, name):
+def test_a_scheduler_is_known_by_its_variables(
+    bare: pytest.MonkeyPatch, variables: dict[str, str], name: str
+) -> None:
     for variable, value in variables.items():
         bare.setenv(variable, value)
     assert environment.scheduler() == name
@@ -122,7 +134,9 @@ def test_a_scheduler_is_known_by_its_variables(bare, variables, name):
         ({"SGE_TASK_ID": "3"}, True),
     ],
 )
-def test_a_task_of_an_array_is_known_by_its_variables(bare, variables, is_task):
+def test_a_task_of_an_array_is_known_by_its_variables(
+    bare: pytest.MonkeyPatch, variables: dict[str, str], is_task: bool
+) -> None:
     for variable, value in variables.items():
         bare.setenv(variable, value)
     assert environment.is_array_task() == is_task
@@ -145,13 +159,15 @@ def test_a_task_of_an_array_is_known_by_its_variables(bare, variables, is_task):
         ({"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "OMPI_COMM_WORLD_RANK": "3"}, 3),
     ],
 )
-def test_a_rank_is_known_where_mpi_runs(bare, variables, rank):
+def test_a_rank_is_known_where_mpi_runs(
+    bare: pytest.MonkeyPatch, variables: dict[str, str], rank: int | None
+) -> None:
     for variable, value in variables.items():
         bare.setenv(variable, value)
     assert environment.mpi_rank() == rank
 
 
-def test_under_srun_mpi_runs_where_its_library_is_loaded(bare):
+def test_under_srun_mpi_runs_where_its_library_is_loaded(bare: pytest.MonkeyPatch) -> None:
     bare.setenv("SLURM_STEP_ID", "0")
     bare.setenv("SLURM_PROCID", "3")
     bare.setitem(sys.modules, "mpi4py.MPI", sys)
@@ -159,7 +175,7 @@ def test_under_srun_mpi_runs_where_its_library_is_loaded(bare):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere platformdirs is asked")
-def test_folders_are_where_platformdirs_has_them(bare, tmp_path):
+def test_folders_are_where_platformdirs_has_them(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bare.delenv("MIGAS_STATE_DIR", raising=False)
     bare.setenv("HOME", str(tmp_path))
     for variables in ({}, {"XDG_STATE_HOME": "/state", "XDG_CONFIG_HOME": "/config"}):
@@ -171,6 +187,6 @@ def test_folders_are_where_platformdirs_has_them(bare, tmp_path):
     assert places.config_folder() == str(tmp_path / ".config/migas")
 
 
-def test_the_state_folder_can_be_chosen(monkeypatch, tmp_path):
+def test_the_state_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MIGAS_STATE_DIR", str(tmp_path))
     assert places.state_folder() == str(tmp_path)

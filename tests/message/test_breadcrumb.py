@@ -10,26 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migas.message import breadcrumb
+from migas import message
 
 # Surrogates included: what a broken file name holds is text in Python.
 ANY_TEXT = st.text(st.characters(codec=None), max_size=40).flatmap(
     lambda text: st.sampled_from([1, 1, 7, 400]).map(lambda times: text * times)
 )
 ANY_VALUE = st.one_of(ANY_TEXT, st.none(), st.booleans(), st.integers(), st.binary(max_size=9))
-ANY_FIELDS = st.dictionaries(st.sampled_from(breadcrumb.FIELDS), ANY_VALUE)
+ANY_FIELDS = st.dictionaries(st.sampled_from(message.FIELDS), ANY_VALUE)
 
 
-def fitted(fields: dict[str, Any]) -> breadcrumb.Breadcrumb:
-    return breadcrumb.fit(breadcrumb.compose(fields))
+def fitted(fields: dict[str, Any]) -> message.Breadcrumb:
+    return message.fit(message.compose(fields))
 
 
 @given(ANY_FIELDS)
 @settings(max_examples=150, deadline=None)
 def test_any_text_in_any_field_fits_the_wire(fields: dict[str, Any]) -> None:
     crumb = fitted(fields)
-    assert len(breadcrumb.graphql_body(crumb)) <= 2500
-    assert len(breadcrumb.rest_body(crumb)) <= 2500
+    assert len(message.graphql_body(crumb)) <= 2500
+    assert len(message.rest_body(crumb)) <= 2500
 
 
 @pytest.mark.parametrize("name", ["status_desc", "error_type"])
@@ -43,8 +43,8 @@ def test_no_other_text_costs_the_message_of_an_error(name: str) -> None:
 @settings(max_examples=80, deadline=None)
 def test_both_bodies_say_the_breadcrumb_and_nothing_else(fields: dict[str, Any]) -> None:
     crumb = fitted(fields)
-    assert json.loads(breadcrumb.graphql_body(crumb))["variables"]["p"] == crumb
-    nested = json.loads(breadcrumb.rest_body(crumb))
+    assert json.loads(message.graphql_body(crumb))["variables"]["p"] == crumb
+    nested = json.loads(message.rest_body(crumb))
     flat = {**nested.pop("ctx"), **nested.pop("proc"), **nested}
     assert {name: value for name, value in flat.items() if value != ""} == {
         name: value for name, value in crumb.items() if value != ""
@@ -65,8 +65,8 @@ def test_nothing_that_a_server_loses_is_left(fields: dict[str, Any]) -> None:
     assert len(crumb.get("language", "")) <= 32
     assert len(crumb.get("platform", "")) <= 64
     assert crumb.get("status", "R") in "RCFS"
-    assert crumb.get("container", "unknown") in breadcrumb.CONTAINERS
-    assert crumb.get("user_type", "ci") in breadcrumb.USER_TYPES
+    assert crumb.get("container", "unknown") in message.CONTAINERS
+    assert crumb.get("user_type", "ci") in message.USER_TYPES
 
 
 @given(st.text(st.characters(codec="utf-8")), st.integers(0, 200))
@@ -74,7 +74,7 @@ def test_nothing_that_a_server_loses_is_left(fields: dict[str, Any]) -> None:
 def test_cutting_keeps_a_beginning_and_an_end_and_breaks_no_character(
     text: str, budget: int
 ) -> None:
-    cut = breadcrumb.cut_middle(text, budget)
+    cut = message.cut_middle(text, budget)
     assert len(json.dumps(cut, ensure_ascii=False).encode()) - 2 <= budget
     if cut != text:
         head, _, tail = cut.partition(" … ")
@@ -83,14 +83,14 @@ def test_cutting_keeps_a_beginning_and_an_end_and_breaks_no_character(
 
 
 def test_a_text_that_fits_is_not_cut() -> None:
-    assert breadcrumb.cut_middle("äöü", 6) == "äöü"
+    assert message.cut_middle("äöü", 6) == "äöü"
 
 
 def test_a_cut_description_keeps_where_it_began_and_what_it_came_to() -> None:
     crumb = fitted({"project": "a/b", "error_desc": "first" + "é" * 9000 + "last"})
     assert crumb["error_desc"].startswith("first")
     assert crumb["error_desc"].endswith("last")
-    assert len(breadcrumb.graphql_body(crumb)) > 2490
+    assert len(message.graphql_body(crumb)) > 2490
 
 
 def test_the_longest_text_is_cut_before_the_project() -> None:
@@ -110,20 +110,20 @@ def test_the_longest_text_is_cut_before_the_project() -> None:
     ],
 )
 def test_an_id_is_sent_in_its_canonical_form(given_id: object) -> None:
-    crumb = breadcrumb.compose({"session_id": given_id})
+    crumb = message.compose({"session_id": given_id})
     assert crumb == {"session_id": "c0ffee00-0000-4000-8000-000000000001"}
 
 
 @pytest.mark.parametrize("given_id", ["", "me", 7, "g" * 32, "c0ffee"])
 def test_an_id_that_is_no_uuid_is_left_out(given_id: object) -> None:
-    assert breadcrumb.compose({"user_id": given_id}) == {}
+    assert message.compose({"user_id": given_id}) == {}
 
 
 @pytest.mark.parametrize(
     ("said", "letter"), [("R", "R"), ("completed", "C"), ("ERROR", "F"), ("suspended", "S")]
 )
 def test_every_spelling_of_a_status_becomes_its_letter(said: str, letter: str) -> None:
-    assert breadcrumb.compose({"status": said}) == {"status": letter}
+    assert message.compose({"status": said}) == {"status": letter}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_every_spelling_of_a_status_becomes_its_letter(said: str, letter: str) -
     [("status", "mad"), ("container", "lxc"), ("user_type", "boss"), ("colour", "red")],
 )
 def test_what_a_server_would_refuse_is_left_out(name: str, value: str) -> None:
-    assert breadcrumb.compose({name: value}) == {}
+    assert message.compose({name: value}) == {}
 
 
 def test_a_class_of_str_is_taken_by_its_characters() -> None:
@@ -141,11 +141,11 @@ def test_a_class_of_str_is_taken_by_its_characters() -> None:
         def __str__(self) -> str:
             return self.upper()
 
-        def replace(self, *_: object) -> str:  # type: ignore[override]
+        def replace(self, *_: object) -> str:
             return "replaced"
 
-    assert breadcrumb.compose({"status_desc": Loud("quiet")}) == {"status_desc": "quiet"}
+    assert message.compose({"status_desc": Loud("quiet")}) == {"status_desc": "quiet"}
 
 
 def test_an_exception_given_as_error_type_means_its_class() -> None:
-    assert breadcrumb.compose({"error_type": KeyError("secret")}) == {"error_type": "KeyError"}
+    assert message.compose({"error_type": KeyError("secret")}) == {"error_type": "KeyError"}

@@ -14,8 +14,9 @@ import pytest
 import trio
 import typer
 
+from migas import message
 from migas.error import find_handler, resolve_error_handlers
-from migas.message import breadcrumb, outcome
+from migas.message import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,7 +223,7 @@ def test_of_a_long_message_the_first_line_and_the_last_exception_in_it_are_kept(
     beginning = "RuntimeError in a worker.\n…\ntool.errors.ShapeError: two shapes differ\n"
     assert said.startswith(beginning)
     crumb: Any = {"project": "lab/tool", "status": "F", "error_desc": said}
-    assert breadcrumb.fit(crumb)["error_desc"].startswith(beginning)
+    assert message.fit(crumb)["error_desc"].startswith(beginning)
 
 
 @pytest.mark.parametrize(

@@ -525,12 +525,12 @@ def table(
     flush(folder / "state")
     rows: dict[str, list[Row]] = {}
     for crumb in shared_collector.crumbs():
-        row = tuple(
-            crumb[field] or None for field in ("status", "status_desc", "error_type", "error_desc")
+        error = crumb["error_type"] or None, crumb["error_desc"] or None
+        rows.setdefault(crumb["session_id"], []).append(
+            (crumb["status"], crumb["status_desc"], *error)
         )
-        rows.setdefault(crumb["session_id"], []).append(row)
     return {
-        name: Found(*ended[2 * number : 2 * number + 2], rows.get(sessions[name], []))
+        name: Found(ended[2 * number], ended[2 * number + 1], rows.get(sessions[name], []))
         for number, name in enumerate(cases)
     }.__getitem__
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import migas
-from migas.settings import table, values
+from migas import settings as table
+from migas.settings import values
 from tests.support.programs import Program, run_all
 
 if TYPE_CHECKING:

@@ -8,17 +8,22 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from migas.settings import policy, table
+from migas import settings as table
+from migas.settings import places, policy
 from tests.support.desk import NOBODY
 from tests.support.fault_server import FaultServer
 from tests.support.programs import environment
 from tests.support.worlds import another_user
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RUN = """\
 with migas.session("lab/tool", "1.0"):
@@ -54,14 +59,15 @@ class Site:
         )
         return done.stdout.strip()
 
-    def status(self, prefix=(), **settings: str):
+    def status(self, prefix: Sequence[str] = (), **settings: str) -> dict[str, Any]:
         done = subprocess.run(
             [*prefix, sys.executable, "-m", "migas", "status", "--json"],
             env={**self.environ, "MIGAS_ENDPOINT": "http://127.0.0.1:9", **settings},
             capture_output=True,
             check=True,
         )
-        return json.loads(done.stdout)
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
 
     def leaves_a_trace(self, **settings: str) -> bool:
         self.python(
@@ -77,24 +83,24 @@ class Site:
 
 
 @pytest.fixture
-def here(tmp_path):
+def here(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def test_without_files_runs_are_reported(here):
+def test_without_files_runs_are_reported(here: Site) -> None:
     assert here.leaves_a_trace()
     assert here.status()["policies"] == []
 
 
 @pytest.mark.parametrize("who", ["user", "site"])
-def test_an_opt_out_in_a_file_is_respected_and_named(here, who):
+def test_an_opt_out_in_a_file_is_respected_and_named(here: Site, who: str) -> None:
     getattr(here, who)("optout = true")
     assert not here.leaves_a_trace()
     path = here.user_file if who == "user" else here.site_file
     assert here.status()["reason"] == f"{path} says optout = true"
 
 
-def test_an_opt_out_anywhere_wins(here):
+def test_an_opt_out_anywhere_wins(here: Site) -> None:
     here.site("optout = false")
     here.user("optout = true")
     assert not here.leaves_a_trace()
@@ -103,7 +109,7 @@ def test_an_opt_out_anywhere_wins(here):
     assert here.leaves_a_trace()
 
 
-def test_a_decorated_function_stays_as_it_was_where_a_file_opts_out(here):
+def test_a_decorated_function_stays_as_it_was_where_a_file_opts_out(here: Site) -> None:
     here.user("optout = true")
     assert here.python("print(type(migas.track('a/b', '1')(lambda: 1)).__name__)") == "function"
 
@@ -126,7 +132,9 @@ def test_a_decorated_function_stays_as_it_was_where_a_file_opts_out(here):
     ],
 )
 @pytest.mark.parametrize("who", ["user", "site"])
-def test_a_file_that_is_not_understood_switches_off(here, monkeypatch, who, text, sentence):
+def test_a_file_that_is_not_understood_switches_off(
+    here: Site, monkeypatch: pytest.MonkeyPatch, who: str, text: str, sentence: str
+) -> None:
     getattr(here, who)(text)
     for name in ("XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "HOME"):
         monkeypatch.setenv(name, here.environ[name])
@@ -137,7 +145,7 @@ def test_a_file_that_is_not_understood_switches_off(here, monkeypatch, who, text
     assert sentence in reason
 
 
-def test_a_file_that_is_not_understood_silences_a_program_and_is_named(here):
+def test_a_file_that_is_not_understood_silences_a_program_and_is_named(here: Site) -> None:
     here.site("optout =")
     assert not here.leaves_a_trace()
     told = here.status()
@@ -146,13 +154,13 @@ def test_a_file_that_is_not_understood_silences_a_program_and_is_named(here):
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o664])
-def test_a_file_that_others_can_write_to_is_not_read(here, mode):
+def test_a_file_that_others_can_write_to_is_not_read(here: Site, mode: int) -> None:
     here.user("endpoint = 'http://127.0.0.1:1'")
     here.user_file.chmod(mode)
     assert "other users can write to it" in here.status()["reason"]
 
 
-def test_a_file_of_another_user_is_not_read(here):
+def test_a_file_of_another_user_is_not_read(here: Site) -> None:
     here.user("endpoint = 'http://127.0.0.1:1'")
     if os.geteuid() == 0:
         os.chown(here.user_file, 12345, 12345)
@@ -164,7 +172,7 @@ def test_a_file_of_another_user_is_not_read(here):
     assert "it belongs to another user" in here.status(prefix=another_user(54321))["reason"]
 
 
-def test_a_folder_or_a_dangling_link_in_its_place_switches_off(here):
+def test_a_folder_or_a_dangling_link_in_its_place_switches_off(here: Site) -> None:
     here.user_file.mkdir(parents=True)
     assert "no regular file" in here.status()["reason"]
     here.user_file.rmdir()
@@ -172,9 +180,9 @@ def test_a_folder_or_a_dangling_link_in_its_place_switches_off(here):
     assert "No such file" in here.status()["reason"]
 
 
-def test_no_variable_takes_an_administrators_word_back(monkeypatch):
+def test_no_variable_takes_an_administrators_word_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_DIRS", "/nowhere:relative:/else/")
-    assert policy.places.site_folders() == ["/nowhere/migas", "/else/migas", "/etc/xdg/migas"]
+    assert places.site_folders() == ["/nowhere/migas", "/else/migas", "/etc/xdg/migas"]
 
 
 @pytest.mark.parametrize(
@@ -188,8 +196,13 @@ def test_no_variable_takes_an_administrators_word_back(monkeypatch):
     ],
 )
 def test_the_server_is_named_in_the_order_of_precedence(  # noqa: PLR0917  one a source
-    here, site, argument, variable, user, used
-):
+    here: Site,
+    site: str | None,
+    argument: str | None,
+    variable: str | None,
+    user: str | None,
+    used: str,
+) -> None:
     if site:
         here.site(f"endpoint = 'http://{site}/graphql'")
     if user:
@@ -212,8 +225,13 @@ def test_the_server_is_named_in_the_order_of_precedence(  # noqa: PLR0917  one a
     ],
 )
 def test_the_timeout_is_named_in_the_order_of_precedence(  # noqa: PLR0917  one a source
-    here, site, argument, variable, user, used
-):
+    here: Site,
+    site: int | None,
+    argument: int | None,
+    variable: int | None,
+    user: int | None,
+    used: float,
+) -> None:
     if site:
         here.site(f"timeout = {site}")
     if user:
@@ -224,7 +242,7 @@ def test_the_timeout_is_named_in_the_order_of_precedence(  # noqa: PLR0917  one 
     )
 
 
-def test_the_delivery_is_named_in_the_order_of_precedence(here):
+def test_the_delivery_is_named_in_the_order_of_precedence(here: Site) -> None:
     text = "print(values.delivery())"
     here.user("delivery = 'detached'")
     assert here.python(text) == "detached"
@@ -245,7 +263,9 @@ def test_the_delivery_is_named_in_the_order_of_precedence(here):
         (None, "everything", None, "none"),
     ],
 )
-def test_of_wishes_about_errors_the_one_for_less_wins(here, site, argument, user, used):
+def test_of_wishes_about_errors_the_one_for_less_wins(
+    here: Site, site: str | None, argument: str | None, user: str | None, used: str
+) -> None:
     if site:
         here.site(f"error_text = '{site}'")
     if user:
@@ -265,7 +285,9 @@ def test_of_wishes_about_errors_the_one_for_less_wins(here, site, argument, user
         (None, "perhaps", None, False),
     ],
 )
-def test_of_wishes_about_times_a_no_wins(here, site, argument, user, used):
+def test_of_wishes_about_times_a_no_wins(
+    here: Site, site: str | None, argument: bool | str | None, user: str | None, used: bool
+) -> None:
     if site:
         here.site(f"timing = {site}")
     if user:
@@ -275,7 +297,7 @@ def test_of_wishes_about_times_a_no_wins(here, site, argument, user, used):
 
 
 @pytest.mark.parametrize("who", ["user", "site"])
-def test_breadcrumbs_go_by_the_proxy_that_a_file_names(here, who):
+def test_breadcrumbs_go_by_the_proxy_that_a_file_names(here: Site, who: str) -> None:
     with FaultServer() as proxy:
         getattr(here, who)(f"proxy = '{proxy.url}'")
         here.python(
@@ -286,7 +308,7 @@ def test_breadcrumbs_go_by_the_proxy_that_a_file_names(here, who):
     assert all(one.path.startswith("http://migas.invalid/") for one in proxy.requests)
 
 
-def test_a_sites_proxy_beats_the_environments_and_that_a_users(here):
+def test_a_sites_proxy_beats_the_environments_and_that_a_users(here: Site) -> None:
     with FaultServer() as right, FaultServer() as wrong:
         text = f"migas.setup(endpoint='http://migas.invalid')\n{RUN}migas.flush(30)"
         here.user(f"proxy = '{wrong.url}'")
@@ -298,7 +320,7 @@ def test_a_sites_proxy_beats_the_environments_and_that_a_users(here):
         assert not wrong.requests
 
 
-def test_what_waits_is_not_sent_after_an_opt_out(here):
+def test_what_waits_is_not_sent_after_an_opt_out(here: Site) -> None:
     with FaultServer() as server:
         text = f"migas.setup(endpoint='{server.url}')\n{RUN}"
         here.python(text, MIGAS_DELIVERY="spool")
@@ -310,7 +332,7 @@ def test_what_waits_is_not_sent_after_an_opt_out(here):
         assert server.connections == 0
 
 
-def test_every_key_is_explained():
+def test_every_key_is_explained() -> None:
     assert set(table.KEYS) == {
         "optout",
         "endpoint",
@@ -347,19 +369,21 @@ PIECES = [
 @example("http://", "host:")
 @example("http://", ":80")
 @example("http://", "[::1]:80/a")
-def test_a_url_is_what_the_standard_library_takes_for_one(scheme, rest):
+def test_a_url_is_what_the_standard_library_takes_for_one(scheme: str, rest: str) -> None:
     text = scheme + rest
     assert table.is_url(text) == is_url_to_the_standard_library(text)
 
 
 @pytest.mark.parametrize("host", ["[::1", "::1]", "[]", "[::1]x", "x[::1]", "[host]", "[::1]:x"])
-def test_a_numeric_host_is_in_brackets_whole(host):
+def test_a_numeric_host_is_in_brackets_whole(host: str) -> None:
     assert not table.is_url(f"http://{host}/")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root sees everything; its twin is the test below")
 @pytest.mark.parametrize("is_own_home", [True, False])
-def test_a_no_that_nobody_can_look_for_in_ones_own_home_counts(monkeypatch, tmp_path, is_own_home):
+def test_a_no_that_nobody_can_look_for_in_ones_own_home_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_own_home: bool
+) -> None:
     closed = tmp_path / ".config"
     closed.mkdir(mode=0)
     monkeypatch.setenv("HOME", str(tmp_path) if is_own_home else "/root")
@@ -370,7 +394,9 @@ def test_a_no_that_nobody_can_look_for_in_ones_own_home_counts(monkeypatch, tmp_
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hides something from another user")
 @pytest.mark.parametrize("is_own_home", [True, False])
-def test_a_no_that_cannot_be_looked_for_in_ones_own_home_counts(monkeypatch, is_own_home):
+def test_a_no_that_cannot_be_looked_for_in_ones_own_home_counts(
+    monkeypatch: pytest.MonkeyPatch, is_own_home: bool
+) -> None:
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home, ".config", "migas")
         folder.mkdir(parents=True)

@@ -17,7 +17,7 @@ from migas.transport.answers import NoAnswerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from migas.message.breadcrumb import Breadcrumb
+    from migas.message import Breadcrumb
 
 START = 1_700_000_000.0
 

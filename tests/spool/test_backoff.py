@@ -11,6 +11,8 @@ from migas.spool.servers import Backoff
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from migas.spool.servers import Failure
+
 SERVER = "http://server"
 
 
@@ -51,7 +53,7 @@ def test_no_route_is_remembered_for_a_minute_doubling_to_an_hour(
 
 @pytest.mark.parametrize("kind", ["failed", "timeout"])
 def test_other_failures_double_and_are_spread_over_the_whole_of_it(
-    backoff: Backoff, now: Now, kind: str
+    backoff: Backoff, now: Now, kind: Failure
 ) -> None:
     waits = []
     for _ in range(8):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,8 @@ import pytest
 
 from migas.courier import main as courier
 from migas.courier.drain import Drain
+from migas.spool import Spool
 from migas.spool.servers import Backoff
-from migas.spool.spool import Spool
 from tests.spool.simulation import START, LimitedServer, World
 from tests.support.records import record
 
@@ -62,7 +63,7 @@ def simulate(
         world.waited += world.now() - began
 
     for index in range(tasks):
-        world.at(draw.uniform(0, seconds), lambda spool=places[index % spools]: end(spool))
+        world.at(draw.uniform(0, seconds), partial(end, places[index % spools]))
     world.run()
     return world, server, places
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from migas import spool as spool_module
 from migas.courier import tidy
-from migas.spool import spool as spool_module
+from migas.spool import Spool
 from migas.spool.record import Entry, InvalidRecordError, encode, parse
-from migas.spool.spool import Spool
 from tests.support.desk import NOBODY
 from tests.support.records import claim_old, open_record, plant, put_old, record
 

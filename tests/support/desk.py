@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migas.spool.spool import Spool
+from migas.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -112,7 +112,8 @@ class Desk:
             except subprocess.TimeoutExpired:
                 process.kill()  # leaving the block waits for it
                 raise
-        name = str(process.args[-1]).encode()  # type: ignore[index]
+        assert isinstance(process.args, list)
+        name = str(process.args[-1]).encode()
         return Ended(
             process.returncode,
             (stdout or b"").replace(name, b"program.py"),

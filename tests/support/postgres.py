@@ -91,7 +91,7 @@ class Postgres:
         """Run one statement from a plain connection."""
         import asyncio
 
-        import asyncpg  # type: ignore[import-untyped]
+        import asyncpg
 
         async def run() -> list[dict[str, Any]]:
             connection = await asyncpg.connect(
@@ -108,7 +108,8 @@ class Postgres:
         """Start it, after `kill` too, when it recovers from its log."""
         # Whoever runs the tests may be killed: it ends then, too, where the system can say so.
         follows = ["setpriv", "--pdeathsig=INT"] if shutil.which("setpriv") else []
-        server = [self._programs / "postgres", "-D", self.folder / "data", "-k", self.folder]
+        server: list[str | Path] = [self._programs / "postgres", "-D", self.folder / "data"]
+        server += ["-k", self.folder]
         with (self.folder / "log").open("ab") as log:
             # A child of ours: a dead one that nobody collects would keep its lock.
             self._process = subprocess.Popen(
@@ -121,7 +122,7 @@ class Postgres:
                 **self._identity,
             )
         deadline = time.monotonic() + START_SECONDS
-        is_ready = [self._programs / "pg_isready", "-q", "-h", self.folder]
+        is_ready: list[str | Path] = [self._programs / "pg_isready", "-q", "-h", self.folder]
         while subprocess.run(is_ready, check=False).returncode:
             assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
             time.sleep(0.02)

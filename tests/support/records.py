@@ -11,8 +11,8 @@ from migas.host import process
 from migas.spool.record import Claim, Entry, encode
 
 if TYPE_CHECKING:
+    from migas.spool import Spool
     from migas.spool.record import Record
-    from migas.spool.spool import Spool
 
 
 def record(endpoint: str = "http://127.0.0.1:9", **fields: Any) -> Record:
@@ -27,14 +27,15 @@ def record(endpoint: str = "http://127.0.0.1:9", **fields: Any) -> Record:
         "status_desc": "Completed",
         **fields,
     }
-    kept = {name: value for name, value in crumb.items() if value is not None}
-    return {"endpoint": endpoint, "breadcrumb": kept}  # type: ignore[typeddict-item]
+    kept: Any = {name: value for name, value in crumb.items() if value is not None}
+    return {"endpoint": endpoint, "breadcrumb": kept}
 
 
 def open_record(endpoint: str = "http://127.0.0.1:9", **facts: Any) -> Record:
     """The open record of a run of this process, or of one with other facts."""
     made = record(endpoint, status="F", status_desc="Lost")
-    made["process"] = {**process.facts(), **facts}  # type: ignore[typeddict-item]
+    owner: Any = {**process.facts(), **facts}
+    made["process"] = owner
     made["oom_kills"] = {}
     return made
 
@@ -60,7 +61,8 @@ def claim_old(spool: Spool, made: Record, age: float, **owner: Any) -> str:
     """Put a record that a courier claimed so many seconds ago."""
     spool.prepare()
     text = encode(made)
-    name = Claim.name_for(Entry.name_for(made, len(text)), {**process.facts(), **owner})  # type: ignore[typeddict-item]
+    facts: Any = {**process.facts(), **owner}
+    name = Claim.name_for(Entry.name_for(made, len(text)), facts)
     parts = name.split("~")
     parts[1] = str(int((time.time() - age) * 1e6))
     path = spool.folder("sending", "~".join(parts))

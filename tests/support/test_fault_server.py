@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
@@ -47,16 +47,16 @@ def client(server: FaultServer) -> Iterator[urllib3.PoolManager]:
         yield pool
 
 
-def post(server: FaultServer, path: str = "/graphql", **options):
+def post(server: FaultServer, path: str = "/graphql", **options: Any) -> urllib3.BaseHTTPResponse:
     with client(server) as pool:
         return pool.request("POST", server.url + path, **options)
 
 
-def add_project(server: FaultServer, **fields):
+def add_project(server: FaultServer, **fields: object) -> urllib3.BaseHTTPResponse:
     return post(server, json={"query": ADD_PROJECT, "variables": {"p": {**FIELDS, **fields}}})
 
 
-def query(server: FaultServer, text: str, **variables):
+def query(server: FaultServer, text: str, **variables: object) -> Any:
     return post(server, json={"query": text, "variables": variables}).json()
 
 
@@ -64,7 +64,7 @@ def connected(server: FaultServer, timeout: float = 5.0) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout)
 
 
-def test_a_good_server_stores_what_add_project_says():
+def test_a_good_server_stores_what_add_project_says() -> None:
     with FaultServer() as server:
         answer = add_project(server)
         assert answer.status == 200
@@ -73,7 +73,7 @@ def test_a_good_server_stores_what_add_project_says():
         assert server.breadcrumbs == [FIELDS]
 
 
-def test_a_good_server_reads_fields_written_into_the_query():
+def test_a_good_server_reads_fields_written_into_the_query() -> None:
     with FaultServer() as server:
         query(
             server,
@@ -86,7 +86,7 @@ def test_a_good_server_reads_fields_written_into_the_query():
         assert breadcrumb["error_desc"] == 'say "no"'
 
 
-def test_a_good_server_stores_nested_breadcrumbs_flat():
+def test_a_good_server_stores_nested_breadcrumbs_flat() -> None:
     with FaultServer() as server:
         assert post(server, "/api/breadcrumb", json=NESTED).status == 202
         assert post(server, "/api/breadcrumb?wait=true", json=NESTED).status == 200
@@ -96,7 +96,7 @@ def test_a_good_server_stores_nested_breadcrumbs_flat():
         assert server.breadcrumbs == [expected] * 3
 
 
-def test_a_good_server_refuses_as_migas_does():
+def test_a_good_server_refuses_as_migas_does() -> None:
     with FaultServer() as server:
         assert add_project(server, project="nothing").json()["data"]["add_project"] == {
             "success": False
@@ -109,7 +109,7 @@ def test_a_good_server_refuses_as_migas_does():
         assert server.breadcrumbs == []
 
 
-def test_a_good_server_answers_questions_about_what_it_stored():
+def test_a_good_server_answers_questions_about_what_it_stored() -> None:
     with FaultServer() as server:
         add_project(server, user_id="u")
         add_project(server, user_id="u")
@@ -123,7 +123,7 @@ def test_a_good_server_answers_questions_about_what_it_stored():
         assert query(server, check)["data"]["check_project"]["flagged"] is False
 
 
-def test_one_connection_carries_many_requests():
+def test_one_connection_carries_many_requests() -> None:
     with FaultServer() as server, client(server) as pool:
         for _ in range(3):
             pool.request("POST", server.url + "/api/breadcrumb", json=NESTED)
@@ -131,12 +131,12 @@ def test_one_connection_carries_many_requests():
         assert len(server.requests) == 3
 
 
-def test_an_idle_connection_is_closed():
+def test_an_idle_connection_is_closed() -> None:
     with FaultServer(keep_alive=0.05) as server, connected(server) as connection:
         assert connection.recv(1) == b""
 
 
-def test_requests_are_recorded_with_their_time_headers_and_body():
+def test_requests_are_recorded_with_their_time_headers_and_body() -> None:
     with FaultServer("500") as server:
         before = time.time()
         assert post(server, "/any?x=1", json={"a": 1}, headers={"X-Mine": "yes"}).status == 500
@@ -149,7 +149,7 @@ def test_requests_are_recorded_with_their_time_headers_and_body():
 
 
 @pytest.mark.parametrize(("manner", "delay"), [("300ms", 0.3), ("2s", 2.0)])
-def test_a_late_server_answers_well_after_its_delay(manner, delay):
+def test_a_late_server_answers_well_after_its_delay(manner: str, delay: float) -> None:
     with FaultServer(manner) as server, urllib3.PoolManager() as pool:
         start = time.monotonic()
         answer = pool.request("POST", server.url + "/api/breadcrumb", json=NESTED)
@@ -157,7 +157,7 @@ def test_a_late_server_answers_well_after_its_delay(manner, delay):
         assert answer.status == 202
 
 
-def test_a_late_server_forgets_a_graphql_request_whose_client_hung_up():
+def test_a_late_server_forgets_a_graphql_request_whose_client_hung_up() -> None:
     with FaultServer("300ms") as server:
         for path, message in (
             ("/graphql", {"query": ADD_PROJECT, "variables": {"p": FIELDS}}),
@@ -172,22 +172,22 @@ def test_a_late_server_forgets_a_graphql_request_whose_client_hung_up():
         assert [breadcrumb["project"] for breadcrumb in server.breadcrumbs] == ["by/rest"]
 
 
-def test_refused():
+def test_refused() -> None:
     with FaultServer("refused") as server, pytest.raises(ConnectionRefusedError):
         connected(server).close()
 
 
-def test_dropped_packets_make_connecting_hang():
+def test_dropped_packets_make_connecting_hang() -> None:
     with FaultServer("dropped") as server, pytest.raises(TimeoutError):
         socket.create_connection(("127.0.0.1", server.port), timeout=0.5).close()
 
 
-def test_silent():
+def test_silent() -> None:
     with FaultServer("silent") as server, pytest.raises(urllib3.exceptions.ReadTimeoutError):
         post(server, body=b"{}")
 
 
-def test_reset():
+def test_reset() -> None:
     with FaultServer("reset") as server:
         with pytest.raises(urllib3.exceptions.ProtocolError) as caught:
             post(server, body=b"{}")
@@ -212,7 +212,7 @@ def test_reset():
         ("invalid-json", 200, b'{"data"', True),
     ],
 )
-def test_canned_answers(manner, status, body, from_migas):
+def test_canned_answers(manner: str, status: int, body: bytes, from_migas: bool) -> None:
     with FaultServer(manner) as server:
         answer = add_project(server)
         assert answer.status == status
@@ -222,12 +222,12 @@ def test_canned_answers(manner, status, body, from_migas):
         assert server.breadcrumbs == []
 
 
-def test_invalid_json_is_invalid():
+def test_invalid_json_is_invalid() -> None:
     with FaultServer("invalid-json") as server, pytest.raises(ValueError, match="Unterminated"):
         add_project(server).json()
 
 
-def test_graphql_errors_leave_rest_working():
+def test_graphql_errors_leave_rest_working() -> None:
     with FaultServer("graphql-errors") as server:
         assert add_project(server).json()["errors"][0]["path"] == ["add_project"]
         assert server.breadcrumbs == []
@@ -235,14 +235,14 @@ def test_graphql_errors_leave_rest_working():
         assert len(server.breadcrumbs) == 1
 
 
-def test_endless():
+def test_endless() -> None:
     with FaultServer("endless") as server, client(server) as pool:
         answer = pool.request("POST", server.url, body=b"{}", preload_content=False)
         assert sum(len(answer.read(65536)) for _ in range(50)) >= 50 * 65536
         answer.close()
 
 
-def test_drip():
+def test_drip() -> None:
     with FaultServer("drip") as server, connected(server) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
         start = time.monotonic()
@@ -250,7 +250,7 @@ def test_drip():
         assert time.monotonic() - start >= 1.9
 
 
-def test_redirect_loop():
+def test_redirect_loop() -> None:
     with FaultServer("redirect-loop") as server:
         with pytest.raises(urllib3.exceptions.MaxRetryError):
             post(server, body=b"{}", retries=5)
@@ -258,7 +258,7 @@ def test_redirect_loop():
         assert len(server.requests) == 6
 
 
-def test_redirect_elsewhere_shows_who_follows():
+def test_redirect_elsewhere_shows_who_follows() -> None:
     with FaultServer("redirect-elsewhere") as server:
         assert add_project(server).headers["Location"].startswith("http://localhost:")
         assert server.breadcrumbs == []
@@ -267,12 +267,12 @@ def test_redirect_elsewhere_shows_who_follows():
         assert server.requests[-1].headers["host"].startswith("localhost")
 
 
-def test_not_http():
+def test_not_http() -> None:
     with FaultServer("not-http") as server, connected(server) as connection:
         assert connection.recv(100).startswith(b"SSH-2.0-")
 
 
-def test_a_private_authority_vouches_for_the_server():
+def test_a_private_authority_vouches_for_the_server() -> None:
     with FaultServer("private-ca") as server:
         assert server.url.startswith("https://")
         add_project(server)
@@ -285,7 +285,7 @@ def test_a_private_authority_vouches_for_the_server():
     ("manner", "reason"),
     [("wrong-host", "mismatch"), ("self-signed", "self[- ]signed"), ("expired", "expired")],
 )
-def test_bad_certificates_are_bad_until_they_are_renewed(manner, reason):
+def test_bad_certificates_are_bad_until_they_are_renewed(manner: str, reason: str) -> None:
     with FaultServer(manner) as server:
         with pytest.raises(urllib3.exceptions.SSLError, match=reason):
             add_project(server)
@@ -295,7 +295,7 @@ def test_bad_certificates_are_bad_until_they_are_renewed(manner, reason):
 
 
 @pytest.mark.parametrize(("manner", "stored"), [("closes", 1), ("loses", 0)])
-def test_closing_right_after_the_answer(manner, stored):
+def test_closing_right_after_the_answer(manner: str, stored: int) -> None:
     body = json.dumps(NESTED)
     with FaultServer(manner) as server, connected(server) as connection:
         head = f"POST /api/breadcrumb HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -307,7 +307,7 @@ def test_closing_right_after_the_answer(manner, stored):
 
 
 @pytest.mark.parametrize("manner", [name for name in MANNERS if name not in CERTIFICATES])
-def test_every_manner_recovers_on_the_same_port(manner):
+def test_every_manner_recovers_on_the_same_port(manner: str) -> None:
     with FaultServer(manner) as server:
         url = server.url
         with contextlib.suppress(OSError), connected(server, timeout=0.2) as connection:
@@ -320,7 +320,7 @@ def test_every_manner_recovers_on_the_same_port(manner):
 
 
 @pytest.mark.parametrize("manner", ["refused", "dropped", "silent", "500"])
-def test_a_good_server_can_fail_later(manner):
+def test_a_good_server_can_fail_later(manner: str) -> None:
     with FaultServer() as server, client(server) as pool:
         pool.request("POST", server.url + "/api/breadcrumb", json=NESTED)
         server.behave(manner)
@@ -329,14 +329,14 @@ def test_a_good_server_can_fail_later(manner):
         assert len(server.breadcrumbs) == 1
 
 
-def test_a_manner_of_the_tests_own():
+def test_a_manner_of_the_tests_own() -> None:
     answers = iter([Answer(429, {}), None])
     with FaultServer(lambda request: next(answers)) as server:
         assert [add_project(server).status for _ in range(2)] == [429, 200]
         assert len(server.breadcrumbs) == 1
 
 
-def test_waiting_ends_when_the_breadcrumb_is_there():
+def test_waiting_ends_when_the_breadcrumb_is_there() -> None:
     with FaultServer("300ms") as server:
         thread = threading.Thread(target=add_project, args=(server,))
         thread.start()
@@ -345,7 +345,7 @@ def test_waiting_ends_when_the_breadcrumb_is_there():
         thread.join()
 
 
-def test_closing_leaves_no_thread_and_cuts_whoever_hangs():
+def test_closing_leaves_no_thread_and_cuts_whoever_hangs() -> None:
     with FaultServer("silent") as server, connected(server) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
         server.wait_for_requests(1)
@@ -354,19 +354,19 @@ def test_closing_leaves_no_thread_and_cuts_whoever_hangs():
     assert not [thread for thread in threading.enumerate() if thread.name == "fault-server"]
 
 
-def test_unknown_manners_are_refused():
+def test_unknown_manners_are_refused() -> None:
     with pytest.raises(ValueError, match="no such manner"):
         FaultServer("sulking")
     with FaultServer() as server, pytest.raises(ValueError, match="tls=True"):
         server.behave("expired")
 
 
-def test_a_taken_port_is_refused():
+def test_a_taken_port_is_refused() -> None:
     with FaultServer() as server, pytest.raises(OSError, match="in use"):
         FaultServer(port=server.port)
 
 
-def test_it_runs_as_a_program():
+def test_it_runs_as_a_program() -> None:
     command = [sys.executable, "-m", "tests.support.fault_server", "403"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None

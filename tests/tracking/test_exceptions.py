@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import os
 import sys
 import traceback
@@ -235,7 +236,7 @@ def test_a_handler_describes_the_errors_of_its_class(spool: Spool) -> None:
 
     tell = migas.track("lab/tool", "1.0.0", error_handlers={LookupError: describe})
     with pytest.raises(KeyError):
-        tell(fail.__wrapped__)(KeyError("bold"))  # type: ignore[attr-defined]
+        tell(inspect.unwrap(fail))(KeyError("bold"))
     crumb = spool.crumbs()[0]
     assert (crumb["status"], crumb["error_type"]) == ("F", "KeyError")
     assert crumb["error_desc"] == "KeyError said 'bold'"
@@ -264,7 +265,7 @@ def test_a_handler_that_fails_or_talks_nonsense_costs_nothing(
 ) -> None:
     tell = migas.track("lab/tool", "1.0.0", error_handlers={"ValueError": handler})
     error = ValueError("odd")
-    assert caught(lambda: tell(fail.__wrapped__)(error)) is error  # type: ignore[attr-defined]
+    assert caught(lambda: tell(inspect.unwrap(fail))(error)) is error
     crumb = spool.crumbs()[0]
     assert (crumb["status"], crumb["status_desc"]) == ("F", "Errored")
     assert crumb["error_type"] == "ValueError"

@@ -146,7 +146,7 @@ def test_a_function_marked_as_a_coroutine_function_may_return_any_awaitable(spoo
         future.set_result(5)
         return future
 
-    async def main() -> int:
+    async def main() -> object:
         return await start()
 
     assert asyncio.run(main()) == 5

@@ -16,7 +16,7 @@ from migas.tracking import nesting
 from tests.tracking.tracked import COMPLETED, caught, count, count_later, double, frames_of, track
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
     from tests.conftest import Spool
 
@@ -167,7 +167,7 @@ def test_an_asynchronous_generator_closed_early_cleans_up_and_has_completed(spoo
     cleaned: list[bool] = []
 
     @track
-    async def work() -> AsyncIterator[int]:
+    async def work() -> AsyncGenerator[int, None]:
         try:
             yield 1
         finally:
@@ -177,7 +177,7 @@ def test_an_asynchronous_generator_closed_early_cleans_up_and_has_completed(spoo
     async def main() -> None:
         generator = work()
         await anext(generator)
-        await generator.aclose()  # type: ignore[attr-defined]
+        await generator.aclose()
 
     asyncio.run(main())
     assert cleaned == [True]

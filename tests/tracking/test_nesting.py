@@ -34,7 +34,7 @@ def test_threads_are_runs_of_their_own(spool: Spool) -> None:
 
 def test_concurrent_tasks_are_runs_of_their_own(spool: Spool) -> None:
     async def main() -> list[int]:
-        return await asyncio.gather(double_later(1), double_later(2))
+        return list(await asyncio.gather(double_later(1), double_later(2)))
 
     assert asyncio.run(main()) == [2, 4]
     assert len({crumb["session_id"] for crumb in spool.crumbs()}) == 2
@@ -43,7 +43,7 @@ def test_concurrent_tasks_are_runs_of_their_own(spool: Spool) -> None:
 def test_a_task_started_inside_a_run_joins_it(spool: Spool) -> None:
     @track
     async def main() -> list[int]:
-        return await asyncio.gather(double_later(1), double_later(2))
+        return list(await asyncio.gather(double_later(1), double_later(2)))
 
     assert asyncio.run(main()) == [2, 4]
     assert len(spool.crumbs()) == 1

@@ -17,6 +17,8 @@ from tests.support.programs import environment
 from tests.support.terminals import Terminal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.collector import CollectorProcess
 
 FIRST_RUN = """\
@@ -38,7 +40,7 @@ main()
 class Person:
     """Somebody at a terminal."""
 
-    def __init__(self, folder) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environ = {
             **environment(folder),
@@ -65,12 +67,12 @@ class Person:
 
 
 @pytest.fixture
-def person(tmp_path):
+def person(tmp_path: Path) -> Person:
     return Person(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def collector(shared_collector) -> CollectorProcess:
+def collector(shared_collector: CollectorProcess) -> CollectorProcess:
     """A server that knows of a project's newer version, and of a flagged one."""
     first = {"project": "lab/noticed", "project_version": "1.0", "language": "python"}
     status, _ = request(
@@ -84,7 +86,7 @@ def collector(shared_collector) -> CollectorProcess:
     return shared_collector
 
 
-def test_a_user_is_told_once_and_how_to_turn_it_off(person):
+def test_a_user_is_told_once_and_how_to_turn_it_off(person: Person) -> None:
     shown = person.sees(FIRST_RUN)
     assert shown.count("\n") == 1
     assert "MIGAS_OPTOUT" in shown
@@ -92,17 +94,17 @@ def test_a_user_is_told_once_and_how_to_turn_it_off(person):
     assert person.sees(FIRST_RUN) == ""
 
 
-def test_a_user_without_a_terminal_is_told_when_they_have_one(person):
+def test_a_user_without_a_terminal_is_told_when_they_have_one(person: Person) -> None:
     assert person.gets_in_a_file(FIRST_RUN) == ""
     assert "MIGAS_OPTOUT" in person.sees(FIRST_RUN)
 
 
-def test_who_opted_out_need_not_be_told(person):
+def test_who_opted_out_need_not_be_told(person: Person) -> None:
     assert person.sees(FIRST_RUN, MIGAS_OPTOUT="1") == ""
     assert not person.config.exists()
 
 
-def test_nobody_is_told_who_was_not_to_be(person):
+def test_nobody_is_told_who_was_not_to_be(person: Person) -> None:
     assert person.sees(FIRST_RUN.replace(", first_run_notice=True", "")) == ""
 
 
@@ -114,7 +116,9 @@ def test_nobody_is_told_who_was_not_to_be(person):
         ("1.10.0", ""),
     ],
 )
-def test_what_an_answer_told_is_told_at_the_end_of_a_later_run(person, collector, version, line):
+def test_what_an_answer_told_is_told_at_the_end_of_a_later_run(
+    person: Person, collector: CollectorProcess, version: str, line: str
+) -> None:
     text = UPDATE % version
     # A courier that a program waits for asks no third site for news: one that is on its own does.
     assert person.sees(text, MIGAS_ENDPOINT=collector.url, MIGAS_DELIVERY="detached") == ""
@@ -144,11 +148,11 @@ def test_what_an_answer_told_is_told_at_the_end_of_a_later_run(person, collector
         ("", "", False),
     ],
 )
-def test_a_later_release_is_known_by_its_numbers(latest, version, newer):
+def test_a_later_release_is_known_by_its_numbers(latest: str, version: str, newer: bool) -> None:
     assert releases.is_newer(latest, version) is newer
 
 
-def test_a_servers_word_cannot_steer_a_terminal(tmp_path):
+def test_a_servers_word_cannot_steer_a_terminal(tmp_path: Path) -> None:
     releases.learn(
         str(tmp_path), "lab/tool", {"latest_version": "\x1b[2J9.0\n\r\u202e", "bad_versions": 7}
     )
@@ -156,15 +160,19 @@ def test_a_servers_word_cannot_steer_a_terminal(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[", "[]", '{"lab/tool": 3}', '{"lab/tool": {"latest": 3}}'])
-def test_a_file_that_makes_no_sense_tells_nothing(tmp_path, text):
+def test_a_file_that_makes_no_sense_tells_nothing(tmp_path: Path, text: str) -> None:
     tmp_path.joinpath("releases.json").write_text(text)
     assert releases.known(str(tmp_path), "lab/tool") is None
     releases.learn(str(tmp_path), "lab/tool", {"latest_version": "2.0", "bad_versions": []})
-    assert releases.known(str(tmp_path), "lab/tool")["latest"] == "2.0"
+    known = releases.known(str(tmp_path), "lab/tool")
+    assert known is not None
+    assert known["latest"] == "2.0"
 
 
 @pytest.mark.parametrize("kind", ["fifo", "writable", "anothers"])
-def test_a_file_that_is_not_the_users_own_tells_nothing_and_holds_nobody(tmp_path, kind):
+def test_a_file_that_is_not_the_users_own_tells_nothing_and_holds_nobody(
+    tmp_path: Path, kind: str
+) -> None:
     path = tmp_path / "releases.json"
     if kind == "fifo":
         os.mkfifo(path, 0o600)
@@ -176,7 +184,7 @@ def test_a_file_that_is_not_the_users_own_tells_nothing_and_holds_nobody(tmp_pat
     assert releases.known(str(tmp_path), "lab/tool") is None
 
 
-def _give_away(path):
+def _give_away(path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root gives files to others")
     os.chown(path, NOBODY, NOBODY)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import migas
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
 
 track = migas.track("lab/tool", "1.0.0")
@@ -35,12 +35,12 @@ async def double_later(value: int) -> int:
 
 
 @track
-def count(up_to: int) -> Iterator[int]:
+def count(up_to: int) -> Generator[int, None, None]:
     yield from range(up_to)
 
 
 @track
-async def count_later(up_to: int) -> AsyncIterator[int]:
+async def count_later(up_to: int) -> AsyncGenerator[int, None]:
     for number in range(up_to):
         yield number
 

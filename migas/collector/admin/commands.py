@@ -88,6 +88,9 @@ def register(subparsers: Subparsers) -> None:
     reads.add_argument("project", nargs="?", metavar="owner/repo", help="what it reads")
     reads.add_argument("--root", action="store_true", help="it reads everything and administers")
     issue.add_argument("--description", metavar="TEXT", help="whose it is")
+    issue.add_argument(
+        "--feed", action="store_true", help="it opens the project's feed of news, and nothing else"
+    )
     token("list", "show tokens by their ids, and when they were used")
     token("revoke", "end a token").add_argument("token", help="its id, or the whole of it")
 
@@ -136,6 +139,14 @@ def _register_projects(subparsers: Subparsers) -> None:
     package = project("package", "say what a package index calls a project")
     package.add_argument("project", metavar="owner/repo")
     package.add_argument("package", nargs="?", help="its name there; none without it")
+    notify = project("notify", "say who is told of a project's news; without a URL show who is")
+    notify.add_argument("project", metavar="owner/repo")
+    notify.add_argument("url", nargs="?", metavar="URL", help="where JSON is posted to")
+    notify.add_argument("--remove", action="store_true", help="tell this one nothing more")
+    share = project("share", "show everybody a page of a project's totals, and a badge")
+    share.add_argument("project", metavar="owner/repo")
+    unshare = project("unshare", "show them to nobody any more")
+    unshare.add_argument("project", metavar="owner/repo")
 
 
 def _group(

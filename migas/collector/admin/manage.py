@@ -12,11 +12,12 @@ import json
 import os
 import re
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, fields
 from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
 
 from migas.collector.admin.export import export
 from migas.collector.admin.stdout import say
@@ -34,6 +35,7 @@ from migas.collector.projects.moves import breadcrumbs_of, facts, has_rows, rena
 from migas.collector.projects.names import is_project_name
 from migas.collector.projects.projects import MEMORY_SECONDS
 from migas.collector.projects.versions import strict_version
+from migas.collector.tokens import FEED
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -52,6 +54,8 @@ _TABLES: dict[str, tuple[str, Any]] = {
 }
 
 _TIMES = ("registered", "first", "last")
+MAX_URL_CHARS = 1000
+_URL = re.compile(r"(?=[!-~]+\Z)https?://[^@/?#]+([/?].*)?")
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
@@ -194,18 +198,64 @@ async def project_rename(database: str, project: str, new: str) -> Answer:
         number = await transact(partial(rename_rows, project, new, registration))
     text = (
         f"{project} is called {new} from now on, and so are its {number:,} breadcrumbs;"
-        f" what still comes as {project} is refused"
+        f" what still comes as {project} is counted there"
     )
     return {"project": new, "was": project, "breadcrumbs": number}, text
 
 
 @action
-async def token_issue(database: str, project: str | None, description: str | None) -> Answer:
+async def project_notify(database: str, project: str, url: str | None, *, remove: bool) -> Answer:
+    """Have a project's news posted to an address, or no more; then those that are told."""
+    if remove and url is None:
+        raise CollectorError("say which one is told no more: write its URL, too")
+    if url is not None:
+        _check_webhook(url)
+    async with _opened(database, project) as collector:
+        text = ""
+        if url is not None and remove:
+            if not await collector.webhooks.remove(project, url):
+                raise CollectorError(f"nobody at that address is told of {project}")
+            text = f"that address is told no more of {project}"
+        elif url is not None:
+            is_new = await collector.webhooks.add(project, url)
+            text = f"that address is told of {project} {'from now on' if is_new else 'already'}"
+        told = await collector.webhooks.of(project)
+    if url is None:
+        lines = [f"{url}  failed {failures} times" if failures else url for url, failures in told]
+        text = "\n".join(lines) or f"nobody is told of {project}"
+    addresses = [{"url": url, "failures": failures} for url, failures in told]
+    return {"project": project, "webhooks": addresses}, text
+
+
+@action
+async def project_share(database: str, project: str) -> Answer:
+    """Show a project's totals to everybody."""
+    async with _opened(database, project) as collector:
+        await collector.totals.share(project, shared=True)
+    page = f"/share/{project}"
+    text = f"{project} shows its totals to everybody, at {page} and {page}/badge.svg"
+    return {"project": project, "shared": True, "page": page}, text
+
+
+@action
+async def project_unshare(database: str, project: str) -> Answer:
+    """Show a project's totals to nobody who has no token."""
+    async with _opened(database, project) as collector:
+        await collector.totals.share(project, shared=False)
+    return {"project": project, "shared": False}, f"{project} shows nothing without a token"
+
+
+@action
+async def token_issue(
+    database: str, project: str | None, description: str | None, *, feed: bool
+) -> Answer:
     """Make a token for a project, or a root token without one; it is shown nowhere else."""
+    if feed and project is None:
+        raise CollectorError("a feed is that of one project: name it in place of --root")
     if description is not None and not is_storable(description):
         raise CollectorError("the description has a character that no database holds")
     async with _opened(database, project) as collector:
-        token = await collector.tokens.issue(project, description)
+        token = await collector.tokens.issue(project, description, FEED if feed else None)
     return {"token": token}, token
 
 
@@ -337,7 +387,8 @@ def _line(record: TokenRecord) -> str:
         time and moment(time).date().isoformat()
         for time in (record.issued, record.last_used, record.revoked)
     )
-    facts = [record.id, record.project or "root", f"issued {issued}"]
+    opens = f"{record.scope} of {record.project}" if record.scope else record.project or "root"
+    facts = [record.id, opens, f"issued {issued}"]
     facts.append(f"last used {used}" if used else "never used")
     if revoked:
         facts.append(f"revoked {revoked}")
@@ -387,6 +438,21 @@ def _check_name(name: str) -> None:
             f"{name!r} is no project name: write owner/repo in letters, digits, '.', '_' and '-', "
             f"at most {MAX_PROJECT_CHARS} characters"
         )
+
+
+def _check_webhook(url: str) -> None:
+    """Take an address that can be posted to; a password in it would be sent to nobody."""
+    if len(url) > MAX_URL_CHARS or not _URL.fullmatch(url) or not _has_port(url):
+        raise CollectorError(
+            "that is no address to post to: write one like https://chat.example/hooks/tool,"
+            f" without a name or a password, at most {MAX_URL_CHARS} characters"
+        )
+
+
+def _has_port(url: str) -> bool:
+    with suppress(ValueError):
+        return urlsplit(url).port != 0
+    return False
 
 
 def _version(text: str) -> str:

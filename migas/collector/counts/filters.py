@@ -9,7 +9,7 @@ from sqlalchemy import and_, false, or_, select
 
 from migas.collector.counts.sessions import error_name
 from migas.collector.database.tables import profiles, sessions, slices, users
-from migas.message.breadcrumb import USER_TYPES
+from migas.message import USER_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,6 +6,7 @@ import csv
 import datetime as dt  # noqa: TC003  FastAPI reads the annotations when it runs
 import io
 import re
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,17 @@ class VersionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptionRow:
+    """How many sessions a version has in a day, week or month, and in percent of all then."""
+
+    start: dt.date
+    version: str
+    sessions: int
+    share: float
+    unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorRow:
     """An error with which sessions failed.
 
@@ -119,7 +131,22 @@ class DurationRow:
     unfinished: bool
 
 
-Row = SessionsRow | VersionRow | ErrorRow | UsersRow | DurationRow
+@dataclass(frozen=True, slots=True)
+class EnvironmentRow:
+    """How many sessions ran on something, and how many users have it now and had it before.
+
+    `kind` is `platform`, `container`, `language` or `ci`; `users_before` are those of the period
+    of the same length before this one.
+    """
+
+    kind: str
+    value: str
+    sessions: int
+    users: int
+    users_before: int
+
+
+Row = SessionsRow | VersionRow | AdoptionRow | ErrorRow | UsersRow | EnvironmentRow | DurationRow
 
 
 class Tables:
@@ -173,6 +200,23 @@ class Tables:
             rates = (_rounded(ended.rate), _rounded(low), _rounded(high))
             found.append(VersionRow(version, *numbers, ended.ended, *rates))
         return found
+
+    async def adoption(self) -> list[AdoptionRow]:
+        """Sessions by the day, week or month and by version, the newest first."""
+        found: defaultdict[dt.date, Counter[str]] = defaultdict(Counter)
+        for row in await self._reports.usage(*self._asked):
+            found[self._period.bucket(row.day)][row.version] += row.sessions
+        return [
+            AdoptionRow(
+                start,
+                version,
+                by_version[version],
+                round(100 * by_version[version] / by_version.total(), 2),
+                self._is_open(start),
+            )
+            for start, by_version in sorted(found.items())
+            for version in sorted(by_version, key=version_order, reverse=True)
+        ]
 
     async def errors(self) -> list[ErrorRow]:
         """Errors, those that hit most users first."""
@@ -230,19 +274,34 @@ class Tables:
             rows.append(_duration_row(counts, version=version, before=before, change=change))
         return rows
 
+    async def environments(self) -> list[EnvironmentRow]:
+        """What sessions ran on, by kind, the most frequent first."""
+        project, period, only = self._asked
+        _, shares = await self._reports.breakdown(project, period, only)
+        _, now = await self._reports.users_by_facet(project, period, only)
+        _, then = await self._reports.users_by_facet(project, period.before, only)
+        return [
+            EnvironmentRow(kind, value, number, now[kind][value], then[kind][value])
+            for kind, found in shares.items()
+            for value, number in sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+        ]
+
     def _is_open(self, start: dt.date) -> bool:
         return self._period.bucket(self._today) == start
 
 
-NAMES = ("sessions", "versions", "errors", "users", "durations")
 ROWS: dict[str, type[Row]] = {
     "sessions": SessionsRow,
     "versions": VersionRow,
+    "adoption": AdoptionRow,
     "errors": ErrorRow,
     "users": UsersRow,
     "durations": DurationRow,
+    "environments": EnvironmentRow,
 }
 """What each table of `Tables` has in a row."""
+
+NAMES = tuple(ROWS)
 
 
 def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -25,12 +25,14 @@ from sqlalchemy import (
     literal_column,
 )
 
-from migas.message.breadcrumb import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
+from migas.message import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
 
 MAX_PROJECT_CHARS = 140
 MAX_PACKAGE_CHARS = 100
 MAX_VALUE_CHARS = 100
 """What a count may be about; longer texts are cut, for an index holds only so much."""
+
+MAX_KEY_CHARS = 100
 
 metadata = MetaData()
 
@@ -45,12 +47,23 @@ projects = Table(
     Column("registered", BigInteger, nullable=False),
     Column("package", String(MAX_PACKAGE_CHARS)),
     Column("asked", BigInteger),
+    Column("looked", BigInteger),
+    Column("shared", BigInteger),
 )
 """The projects whose breadcrumbs are taken, in the order in which they were registered.
 
 `package` is the name under which a package index knows the project, `asked` when that index was
-last asked for its newest version.
+last asked for its newest version, `looked` when news were last looked for, and `shared` since when
+its totals are public, if they are.
 """
+
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("alias", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("project", String(MAX_PROJECT_CHARS), nullable=False),
+)
+"""Names that projects had: released programs go on sending under them."""
 
 releases = Table(
     "releases",
@@ -254,8 +267,42 @@ tokens = Table(
     Column("issued", BigInteger, nullable=False),
     Column("last_used", BigInteger),
     Column("revoked", BigInteger),
+    Column("scope", String(16)),
 )
-"""Who may read: for one project, or for all without one. The secret itself is nowhere."""
+"""Who may read: for one project, or for all without one. The secret itself is nowhere.
+
+A token with a scope opens what is named so, and nothing else.
+"""
+
+news = Table(
+    "news",
+    metadata,
+    Column("idx", _ROW_ID, primary_key=True),
+    Column("id", String(36), nullable=False),
+    Column("project", String(MAX_PROJECT_CHARS), nullable=False),
+    Column("key", String(MAX_KEY_CHARS), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("page", Text, nullable=False),
+    Column("found", BigInteger, nullable=False),
+    Index("ix_news_project_key", "project", "key", unique=True),
+)
+"""What was told of projects, in the order in which it was found; `key` says what must not be told
+again, `page` which page below the project's own shows it."""
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("url", Text, primary_key=True),
+    Column("told", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("due", BigInteger, nullable=False),
+)
+"""Who is told of a project's news: all after the one with the number `told`, from `due` on.
+
+Whoever sends moves `due` beyond the time that this may take, and so is the only one who does.
+"""
 
 salts = Table(
     "salts",

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from migas.collector.database.outage import cause, is_outage
 from migas.collector.ingestion.timing import TOLD, Timing
-from migas.message.breadcrumb import ACCEPTS_HEADER, TIMING_HEADERS
+from migas.message import ACCEPTS_HEADER, TIMING_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

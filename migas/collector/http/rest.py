@@ -18,7 +18,7 @@ from migas.collector.http.middleware import replaying, route_path
 from migas.collector.ingestion.crumb import Crumb, checked
 from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
 from migas.collector.projects.versions import lenient_version
-from migas.message.breadcrumb import canonical_uuid
+from migas.message import canonical_uuid
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

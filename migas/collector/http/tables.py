@@ -1,4 +1,4 @@
-"""`GET /api/v1/projects/…`: a project's tables for programs, by token."""
+"""`GET /api/v1/projects/…`: a project's tables for programs, by token; `EXAMPLE` reads one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
 from migas.collector.counts.filters import NAMES, Filter
 from migas.collector.counts.tables import (
+    AdoptionRow,
     DurationRow,
+    EnvironmentRow,
     ErrorRow,
     SessionsRow,
     Tables,
@@ -25,6 +27,13 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     403: {"model": Refusal, "description": "the token is for another project"},
     404: {"model": Refusal, "description": "there is no such project"},
 }
+
+EXAMPLE = """\
+import pandas
+url = "https://the-address-of-this-server/api/v1/projects/owner/repo/sessions?by=week"
+sessions = pandas.read_json(url, storage_options={"Authorization": "Bearer migas_…"})
+"""
+"""How a table comes into pandas."""
 
 router = APIRouter(prefix="/api/v1/projects", responses=_REFUSALS)
 
@@ -81,6 +90,12 @@ async def versions(tables: _Asked) -> list[VersionRow]:
     return await tables.versions()
 
 
+@router.get("/{owner}/{repo}/adoption")
+async def adoption(tables: _Asked) -> list[AdoptionRow]:
+    """Sessions by the day, week or month they began, and by version, the newest first."""
+    return await tables.adoption()
+
+
 @router.get("/{owner}/{repo}/errors")
 async def errors(tables: _Asked) -> list[ErrorRow]:
     """Errors, those that hit most users first."""
@@ -101,3 +116,9 @@ async def durations(tables: _Asked) -> list[DurationRow]:
     filters the answer is empty then.
     """
     return await tables.durations()
+
+
+@router.get("/{owner}/{repo}/environments")
+async def environments(tables: _Asked) -> list[EnvironmentRow]:
+    """What sessions ran on: platforms, containers, languages and CI, with their users."""
+    return await tables.environments()

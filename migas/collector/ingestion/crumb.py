@@ -14,7 +14,7 @@ from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import UnstorableError
 from migas.collector.ingestion.timing import UNTOLD, Timing
 from migas.collector.projects.versions import stored_version
-from migas.message.breadcrumb import (
+from migas.message import (
     CONTAINERS,
     MAX_LANGUAGE_CHARS,
     MAX_PLATFORM_CHARS,

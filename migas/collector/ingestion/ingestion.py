@@ -106,7 +106,12 @@ class Ingestion:
     ) -> list[Release | None]:
         names = dict.fromkeys(crumb.project for crumb in batch)
         known = await self._projects.known(connection, list(names))
-        accepted = [crumb for crumb in batch if crumb.project in known]
+        projects = [known.get(crumb.project) for crumb in batch]
+        accepted = [
+            crumb._replace(project=today.project)
+            for crumb, today in zip(batch, projects, strict=True)
+            if today is not None
+        ]
         if accepted:
             await self._recorder.store(connection, accepted, self._clock.now())
-        return [known.get(crumb.project) for crumb in batch]
+        return [today and today.release for today in projects]

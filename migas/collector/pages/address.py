@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from migas.collector.pages.periods import query_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from migas.collector.counts.filters import Filter
     from migas.collector.days import Period
 
@@ -22,24 +25,48 @@ class Address:
         project: `owner/repo`.
         period: The period that is shown.
         only: The sessions that are shown.
+        asked: What else this page is asked for; links to other pages do without it.
     """
 
     root: str
     project: str
     period: Period
     only: Filter
+    asked: Mapping[str, str] = field(default_factory=dict)
 
-    def to(self, path: str) -> str:
-        """Another page of the project over the same sessions; `path` follows its own address."""
-        return f"{self.root}/p/{quote(self.project)}{path and f'/{path}'}{self._query(self.only)}"
+    @property
+    def fields(self) -> dict[str, str]:
+        """What a form keeps that asks for other dates."""
+        return self.only.values | {**self.asked}
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What a form keeps that asks for something else of the same sessions."""
+        return query_of(self.period) | self.only.values
+
+    def to(self, path: str, **more: str | None) -> str:
+        """Another page of the project over the same sessions, or those of `more` filters.
+
+        Args:
+            path: What follows the project's own address.
+            more: Filters that are added, changed or, by None, taken away.
+        """
+        query = urlencode(query_of(self.period) | self.only.with_(**more).values)
+        return f"{self.root}/p/{quote(self.project)}{path and f'/{path}'}?{query}"
 
     def during(self, preset: str) -> str:
         """This page over another period."""
-        return f"?{urlencode({'period': preset} | self.only.values)}"
+        return f"?{urlencode({'period': preset} | self.fields)}"
+
+    def by_month(self, today: dt.date) -> str:
+        """This page over the last twelve months, each of them whole but for the present one."""
+        first = today.replace(year=today.year - 1, day=1) + dt.timedelta(days=31)
+        dates = {"from": first.replace(day=1).isoformat(), "by": "month"}
+        return f"?{urlencode(dates | self.fields)}"
 
     def by(self, step: str) -> str:
         """This page with a bar for each day, week or month."""
-        return f"?{urlencode(query_of(self.period) | {'by': step} | self.only.values)}"
+        return f"?{urlencode(query_of(self.period) | {'by': step} | self.fields)}"
 
     def narrowed(self, name: str, value: str) -> str:
         """This page with one more filter, or another value of it."""
@@ -54,4 +81,4 @@ class Address:
         return self._query(self.only.with_(**dict.fromkeys(self.only.values)))
 
     def _query(self, only: Filter) -> str:
-        return f"?{urlencode(query_of(self.period) | only.values)}"
+        return f"?{urlencode(query_of(self.period) | only.values | {**self.asked})}"

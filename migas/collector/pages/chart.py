@@ -1,50 +1,139 @@
-"""The numbers that the page's script draws, and the small drawings that need no script."""
+"""Drawings as SVG: a chart's bars, line, scale, labels and marks, in numbers that a template sets.
+
+Nothing is drawn by a script, so that a chart is there without one, on paper and in either scheme.
+Along the time everything is told in percent of the width, which only the browser knows.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from migas.collector.days import SECONDS_A_DAY, day_number
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
-    from migas.collector.counts.outcomes import Outcomes
     from migas.collector.days import Period
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 
+MAX_LABELS = 8
+MAX_GRID_LINES = 5
+MAX_DOTS = 40
 
-def chart_data(
-    bars: Mapping[dt.date, Outcomes],
-    rated: Mapping[dt.date, Outcomes],
-    period: Period,
-    today: dt.date,
-) -> dict[str, object]:
-    """What `charts.js` draws.
+_LABEL = 7
+"""How many percent of the width the name of a release takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The days, weeks or months of a chart.
 
     Args:
-        bars: How the sessions of each day or week ended.
-        rated: The same of those sessions whose rate is drawn.
-        period: Which days they are.
-        today: The present day, which is not over.
-
-    Returns:
-        `days` (seconds since 1970 at which each bar begins, UTC), `step` (seconds between them),
-        the four outcomes as lists of as many counts, `rate` (percent, or None), and `open`: whether
-        the last bar is that of a time which is not over.
+        starts: The first day of each.
+        by: What they are: `day`, `week` or `month`.
+        unfinished: Whether the last one is not over.
+        came: The releases in some of them.
     """
-    rates = [outcomes.rate for outcomes in rated.values()]
-    return {
-        "days": [day_number(day) * SECONDS_A_DAY for day in bars],
-        "step": {"day": 1, "week": 7, "month": 30}[period.by] * SECONDS_A_DAY,
-        "rate": [None if rate is None else round(rate, 2) for rate in rates],
-        "open": period.last >= today,
-    } | {
-        name: [getattr(outcomes, name) for outcomes in bars.values()]
-        for name in ("completed", "failed", "suspended", "running")
-    }
+
+    starts: Sequence[dt.date]
+    by: str
+    unfinished: bool
+    came: Mapping[dt.date, Sequence[str]]
+
+    @classmethod
+    def of(
+        cls, period: Period, today: dt.date, came: Mapping[dt.date, Sequence[str]] | None = None
+    ) -> Axis:
+        """The axis of a period, with the releases that came in it."""
+        return cls(period.buckets(), period.by, period.last >= today, came or {})
+
+    @property
+    def labels(self) -> list[tuple[str, str, str]]:
+        """Under the chart: where (in percent), how the text is anchored, and a day or a month."""
+        number = len(self.starts)
+        every = ceil(number / MAX_LABELS)
+        is_long = self.by == "month" or (self.starts[-1] - self.starts[0]).days > 300
+        found = []
+        for place in range(0, number, every):
+            start = self.starts[place]
+            at = self._middle(place)
+            anchor = "start" if at < 5 else "end" if at > 95 else "middle"
+            text = f"{start:%b %y}" if is_long else f"{start.day} {start:%b}"
+            found.append((f"{0 if anchor == 'start' else at:.2f}", anchor, text))
+        return found
+
+    @property
+    def marks(self) -> list[tuple[str, str, int, str]]:
+        """Releases: where (in percent), how the text is anchored, in which row, which versions."""
+        ends = [-1.0, -1.0]
+        found = []
+        for place, start in enumerate(self.starts):
+            if start not in self.came:
+                continue
+            at = 100 * place / len(self.starts)
+            # Two that come soon after each other are told one below the other.
+            row = 0 if at >= ends[0] or ends[0] <= ends[1] else 1
+            ends[row] = at + _LABEL * len(self.came[start])
+            anchor = "end" if ends[row] > 100 else "start"
+            found.append((f"{at:.2f}", anchor, row, ", ".join(self.came[start])))
+        return found
+
+    def _middle(self, place: int) -> float:
+        return 100 * (place + 0.5) / len(self.starts)
+
+
+class Chart(NamedTuple):
+    """What is drawn over an axis, in a box as wide as that has days, weeks or months, and 100 high.
+
+    `bands` are pairs of a class and an SVG path, `scale` heights (percent from above) and what
+    they stand for.
+    """
+
+    axis: Axis
+    bands: Sequence[tuple[str, str]]
+    scale: Sequence[tuple[float, str]]
+
+
+def stacked(axis: Axis, bands: Mapping[str, Sequence[int]]) -> Chart:
+    """Bars of counts, the first kind at the bottom.
+
+    Args:
+        axis: Over which time.
+        bands: By their class, as many counts as the axis has days, weeks or months.
+    """
+    sums = [sum(numbers) for numbers in zip(*bands.values(), strict=True)]
+    step = _step(max(4, *sums))
+    top = step * ceil(max(4, *sums) / step)
+    lines = [(100 - 100 * at / top, _short(at)) for at in range(0, top + 1, step)]
+    return Chart(axis, _stack(bands, [top] * len(sums)), lines)
+
+
+def shared_out(axis: Axis, bands: Mapping[str, Sequence[int]]) -> Chart:
+    """Bars that all are as high as the chart, and show which share each kind has."""
+    sums = [sum(numbers) for numbers in zip(*bands.values(), strict=True)]
+    lines = [(100.0 - at, f"{at}%") for at in (0, 25, 50, 75, 100)]
+    return Chart(axis, _stack(bands, sums), lines)
+
+
+def rate_line(axis: Axis, rates: Sequence[float | None]) -> Chart:
+    """A line through percentages; where one is missing, the next one follows on the one before."""
+    known = [rate for rate in rates if rate is not None]
+    # A rate is honest on a scale that ends at 100; it begins where there is something to see.
+    bottom = max(0, min(90, floor((min(known, default=0) - 2) / 10) * 10))
+    step = 5 if bottom >= 80 else 10 if bottom >= 50 else 25
+    points = [
+        f"{place + 0.5:.1f},{100 * (100 - rate) / (100 - bottom):.2f}"
+        for place, rate in enumerate(rates)
+        if rate is not None
+    ]
+    bands = [("line", "M" + "L".join(points))] if points else []
+    if len(points) < MAX_DOTS:
+        # A line of hardly a length is a dot: round ends make it one.
+        bands.append(("line dots", "".join(f"M{point}h.001" for point in points)))
+    lines = [(100 * (100 - at) / (100 - bottom), f"{at}%") for at in range(bottom, 101, step)]
+    return Chart(axis, bands, lines)
 
 
 def spark(values: Sequence[int]) -> str:
@@ -80,23 +169,40 @@ def line(values: Sequence[float | None], top: float) -> str:
     return path
 
 
-def columns(values: Sequence[int], top: int = 0) -> str:
-    """A column for each count, as an SVG path in a box as wide as there are counts and 100 high.
-
-    Args:
-        values: The counts.
-        top: The count that is as high as the box; the greatest of these without one.
-    """
-    top = max(1, top, *values)
-    return "".join(
-        f"M{number + 0.12:.2f},100v{-100 * value / top:.2f}h0.76V100z"
-        for number, value in enumerate(values)
-        if value
-    )
-
-
 def width(part: int, whole: int) -> str:
     """A bar's width as an SVG attribute; a count that is not 0 can always be seen."""
     if part <= 0 or whole <= 0:
         return "0"
     return f"{max(100 * part / whole, 0.5):.2f}%"
+
+
+def _stack(bands: Mapping[str, Sequence[int]], tops: Sequence[int]) -> list[tuple[str, str]]:
+    """A path for each kind, its bars on top of those before it; `tops` are as high as the box."""
+    below = [0] * len(tops)
+    paths = []
+    for kind, counts in bands.items():
+        parts = []
+        for place, (count, top) in enumerate(zip(counts, tops, strict=True)):
+            if count:
+                foot = 100 - 100 * below[place] / top
+                parts.append(
+                    f"M{place + 0.12:.2f},{foot:.2f}v{-100 * count / top:.2f}h.76V{foot:.2f}z"
+                )
+                below[place] += count
+        paths.append((kind, "".join(parts)))
+    return paths
+
+
+def _step(top: int) -> int:
+    """How far the lines of a grid are apart, in a number that people like."""
+    least = top / MAX_GRID_LINES
+    power = 10 ** max(0, floor(log10(least)))
+    return next(int(nice * power) for nice in (1, 2, 5, 10) if nice * power >= least)
+
+
+def _short(number: int) -> str:
+    """A count as in 950, 2.5k and 3M."""
+    for size, letter in ((10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}".removesuffix(".0") + letter
+    return str(number)

@@ -6,8 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from migas.collector.counts.adoption import adoption, arrivals
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.comparison import Comparison, newest_two
+from migas.collector.counts.differences import differences
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated, total
 from migas.collector.counts.reports import FACETS
 from migas.collector.counts.tables import Tables
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from migas.collector.collector import Collector
+    from migas.collector.counts.adoption import Adoption
+    from migas.collector.counts.differences import Difference, Where
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.outcomes import UsageCount
     from migas.collector.counts.reports import ErrorSummary, LostRuns, Message, UserCounts
@@ -96,6 +100,8 @@ class Project:
         other_versions: The same of all its other versions.
         other_versions_number: How many other versions there are.
         comparison: The newest version beside the one before it.
+        adoption: How the sessions of each day, week or month are shared out among versions.
+        came: The releases of the period, by the day, week or month.
         failures: The errors that hit most users.
         shares: By kind (`platform`, …), what the sessions ran on, the most frequent first.
         lost: The runs that were never heard of again.
@@ -114,6 +120,8 @@ class Project:
     other_versions: tuple[Outcomes, Outcomes]
     other_versions_number: int
     comparison: Comparison | None
+    adoption: Adoption
+    came: Mapping[dt.date, Sequence[str]]
     failures: Sequence[ErrorSummary]
     shares: Mapping[str, Sequence[tuple[str, int]]]
     lost: LostRuns
@@ -215,6 +223,8 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
         ),
         other_versions_number=len(others),
         comparison=newest_two(rated_by_version, release.named),
+        adoption=adoption(usage, period, release.named),
+        came=arrivals(usage, period),
         failures=await ask.errors(name, period, only, MAX_FAILURES),
         shares={facet: _frequent(found)[:MAX_SHARES] for facet, found in shares.items()},
         lost=await ask.lost_runs(name, period, only),
@@ -266,6 +276,7 @@ class ErrorPage(NamedTuple):
     remarkable: Sequence[tuple[str, Likelihood]]
     messages: Sequence[Message]
     comparison: Comparison | None
+    came: Mapping[dt.date, Sequence[str]]
 
 
 async def error(
@@ -290,44 +301,147 @@ async def error(
         sorted(remarkable, key=lambda pair: -pair[1].times)[:MAX_REMARKABLE],
         await ask.messages(name, period, its_own, MAX_MESSAGES),
         newest_two(by_version, (await collector.projects.release(name)).named),
+        arrivals(all_usage, period),
     )
 
 
+class VersionsPage(NamedTuple):
+    """Two versions side by side.
+
+    `versions` are all that have sessions, the newest first. `first` and `second` are names of
+    them, empty where there are no two. `outcomes` are how the sessions of both ended before
+    today, `sessions` how many there are with today's, `verdict` is 1 where more of the first
+    version complete, -1 where fewer do. `errors` are in one or both of them, `numbers` how many
+    errors there are.
+    """
+
+    versions: Sequence[str]
+    first: str
+    second: str
+    outcomes: tuple[Outcomes, Outcomes]
+    sessions: tuple[int, int]
+    users: tuple[int, int]
+    verdict: int
+    errors: Mapping[Where, Sequence[Difference]]
+    numbers: Mapping[Where, int]
+
+
+async def versions(
+    collector: Collector, name: str, period: Period, only: Filter, asked: tuple[str, str]
+) -> VersionsPage:
+    """Everything that a page about two versions shows of a period, and of a filter's sessions.
+
+    Args:
+        collector: Where the figures come from.
+        name: `owner/repo`.
+        period: Which days.
+        only: Which sessions.
+        asked: The first version and the second one. Where one has no session it is the newest,
+            or the one before the first.
+    """
+    ask, today = collector.reports, collector.clock.today()
+    usage = await ask.usage(name, period, only)
+    by_version = outcomes_by((row.version, row.status, row.sessions) for row in usage)
+    finished = outcomes_by((row.version, row.status, row.sessions) for row in rated(usage, today))
+    release = await collector.projects.release(name)
+    shown, _ = _most_frequent(by_version, release.named)
+    two = newest_two(finished, release.named)
+    pair = first, second = _chosen(*asked, two, by_version, shown)
+    outcomes = (finished.get(first, Outcomes()), finished.get(second, Outcomes()))
+    whole = (by_version.get(first, Outcomes()).total, by_version.get(second, Outcomes()).total)
+    users = [(await ask.users(name, period, only.with_(version=one))).active for one in pair]
+    errors, numbers = await differences(
+        collector.connections,
+        name,
+        period,
+        only,
+        versions=dict(zip(pair, whole, strict=True)),
+        limit=MAX_FAILURES,
+    )
+    one, other = outcomes
+    return VersionsPage(
+        shown,
+        *pair,
+        outcomes,
+        whole,
+        (users[0], users[1]),
+        compared((one.completed, one.ended), (other.completed, other.ended)),
+        {where: [error for error in errors if error.where == where] for where in numbers},
+        numbers,
+    )
+
+
+def _chosen(
+    first: str,
+    second: str,
+    two: Comparison | None,
+    known: Mapping[str, Outcomes],
+    shown: Sequence[str],
+) -> tuple[str, str]:
+    """Two versions that have sessions, those that were asked for where they do."""
+    if first not in known:
+        first = two.newest if two else next(iter(shown), "")
+    if second not in known or second == first:
+        before = two.before if two and two.newest == first else ""
+        older = [version for version in shown if version_order(version) < version_order(first)]
+        others = [version for version in shown if version != first]
+        second = before or next(iter(older or others), "")
+    return first, second
+
+
 class UsersOf(NamedTuple):
-    """How many users have a value in a period, and how many had it in the period before."""
+    """How many users have a value in a period, and in its first and in its second half.
+
+    `trend` is 1 or -1 where their share of all users has grown or shrunk by more than chance.
+    """
 
     value: str
     users: int
-    before: int
+    earlier: int
+    later: int
+    trend: int
 
 
 class UsersPage(NamedTuple):
-    """The users of a period: how many, and how many in the period before.
+    """The users of a period: how many, and in each of its halves.
 
-    `rows` has them by the day, week or month, `tables` by kind what their sessions ran on.
+    `rows` has them by the day, week or month, `tables` by kind what their sessions ran on, `came`
+    the releases of the period.
     """
 
     number: int
-    before: int
+    earlier: int
+    later: int
     sessions: int
     rows: Sequence[UsersRow]
     tables: Mapping[str, Sequence[UsersOf]]
+    came: Mapping[dt.date, Sequence[str]]
 
 
 async def users(collector: Collector, name: str, period: Period, only: Filter) -> UsersPage:
     """Everything that a page about a project's users shows of a period."""
     ask, today = collector.reports, collector.clock.today()
-    number, now = await ask.users_by_facet(name, period, only)
-    before, then = await ask.users_by_facet(name, period.before, only)
+    number, in_all = await ask.users_by_facet(name, period, only)
+    (earlier, then), (later, now) = [
+        await ask.users_by_facet(name, half, only) for half in period.halves
+    ]
     rows = await Tables(ask, name, period, only, today).users()
     tables = {
         facet: [
-            UsersOf(value, now[facet][value], then[facet][value])
-            for value, _ in _frequent(now[facet] | then[facet])[:MAX_VALUES]
+            UsersOf(
+                value,
+                users_of,
+                then[facet][value],
+                now[facet][value],
+                compared((now[facet][value], later), (then[facet][value], earlier)),
+            )
+            for value, users_of in _frequent(in_all[facet])[:MAX_VALUES]
         ]
         for facet in ("language", "platform", "container")
     }
-    return UsersPage(number, before, sum(row.sessions for row in rows), rows, tables)
+    came = arrivals(await ask.usage(name, period, only), period)
+    sessions = sum(row.sessions for row in rows)
+    return UsersPage(number, earlier, later, sessions, rows, tables, came)
 
 
 def _by_version(usage: Sequence[UsageCount]) -> Counter[str]:

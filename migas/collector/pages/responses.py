@@ -89,14 +89,11 @@ def _environment() -> Environment:
             "lasting",
             "times",
             "day",
+            "start",
             "moment",
         )
     }
-    environment.filters |= {
-        "spark": chart.spark,
-        "columns": chart.columns,
-        "line": chart.line,
-    }
+    environment.filters |= {"spark": chart.spark, "line": chart.line}
     environment.globals |= {
         "file": _address_of_file,
         "span": words.span,
@@ -118,8 +115,32 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
         status: The HTTP status.
         values: What the template shows; every text in it is escaped.
     """
+    return HTMLResponse(rendered(request, template, **values), status, HEADERS)
+
+
+def rendered(request: Request, template: str, **values: object) -> bytes:
+    """The text of a page; see `page`."""
     values["root"] = root_path(request.scope)
-    return HTMLResponse(_templates.get_template(template).render(values), status, HEADERS)
+    return _templates.get_template(template).render(values).encode()
+
+
+def cached(request: Request, body: bytes, media_type: str, control: str) -> Response:
+    """An answer that may be kept, empty for whoever has it already.
+
+    Args:
+        request: What it answers.
+        body: The answer.
+        media_type: What it is.
+        control: For how long it may be kept, and by whom, as `Cache-Control` says it.
+    """
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = HEADERS | {"Cache-Control": control, "ETag": tag}
+    if media_type.startswith("image/"):
+        headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # for pages of others
+    known = request.headers.get("if-none-match", "")
+    if tag in (text.strip().removeprefix("W/") for text in known.split(",")):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type=media_type)
 
 
 def attachment(name: str, text: str) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
@@ -11,12 +12,13 @@ from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotat
 from starlette.responses import Response
 
 from migas.collector.counts import tables
-from migas.collector.counts.filters import Filter, error_number
+from migas.collector.counts.filters import NAMES, Filter, error_number
 from migas.collector.http.access import collector_of, is_local
 from migas.collector.http.middleware import root_path, route_path
+from migas.collector.http.tables import EXAMPLE
 from migas.collector.pages import figures, origin, periods, signin
 from migas.collector.pages.address import Address
-from migas.collector.pages.chart import chart_data
+from migas.collector.pages.chart import Axis, rate_line, shared_out, stacked
 from migas.collector.pages.responses import attachment, page, redirect, static_file
 
 if TYPE_CHECKING:
@@ -98,8 +100,21 @@ async def project(request: Request, owner: str, repo: str) -> Response:
         return wanted
     _, name, address, _, today = wanted
     shown = await figures.project(collector_of(request), name, address.period, address.only)
-    chart = chart_data(shown.bars, shown.rated, address.period, today)
-    return wanted.page("project.html", project=shown, chart=chart)
+    axis = Axis.of(address.period, today, shown.came)
+    ended = {
+        kind: [getattr(outcomes, kind) for outcomes in shown.bars.values()]
+        for kind in ("completed", "failed", "suspended", "running")
+    }
+    bands = zip(*shown.adoption.bars.values(), strict=True)
+    versions = {f"version-{number}": band for number, band in enumerate(bands)}
+    return wanted.page(
+        "project.html",
+        project=shown,
+        axis=axis,
+        ended=stacked(axis, ended),
+        rates=rate_line(axis, [outcomes.rate for outcomes in shown.rated.values()]),
+        adopted=shared_out(axis, versions),
+    )
 
 
 @router.get("/p/{owner}/{repo}/errors/{error}")
@@ -110,10 +125,27 @@ async def error(request: Request, owner: str, repo: str, error: str) -> Response
         return wanted
     if error_number(error) is None:
         return page(request, "missing.html", 404, visitor=wanted.visitor)
-    _, name, address, *_ = wanted
+    _, name, address, _, today = wanted
     only = address.only.with_(error=None)
     shown = await figures.error(collector_of(request), name, address.period, only, error)
-    return wanted.page("error.html", error=shown)
+    axis = Axis.of(address.period, today, shown.came)
+    chart = stacked(axis, {"failed": list(shown.bars.values())})
+    return wanted.page("error.html", error=shown, axis=axis, chart=chart)
+
+
+@router.get("/p/{owner}/{repo}/compare")
+async def compare(request: Request, owner: str, repo: str) -> Response:
+    """Two versions side by side: `first` and `second`, or the newest and the one before it."""
+    wanted = await _wanted(request, owner, repo)
+    if isinstance(wanted, Response):
+        return wanted
+    _, name, address, *_ = wanted
+    pair = (request.query_params.get("first", ""), request.query_params.get("second", ""))
+    only = address.only.with_(version=None)
+    shown = await figures.versions(collector_of(request), name, address.period, only, pair)
+    asked = {"first": shown.first, "second": shown.second}
+    wanted = wanted._replace(address=replace(address, only=only, asked=asked))
+    return wanted.page("compare.html", shown=shown)
 
 
 @router.get("/p/{owner}/{repo}/users")
@@ -122,9 +154,31 @@ async def users(request: Request, owner: str, repo: str) -> Response:
     wanted = await _wanted(request, owner, repo)
     if isinstance(wanted, Response):
         return wanted
-    _, name, address, *_ = wanted
+    _, name, address, _, today = wanted
     shown = await figures.users(collector_of(request), name, address.period, address.only)
-    return wanted.page("users.html", users=shown)
+    axis = Axis.of(address.period, today, shown.came)
+    bands = {kind: [getattr(row, kind) for row in shown.rows] for kind in ("new", "returning")}
+    return wanted.page("users.html", users=shown, axis=axis, chart=stacked(axis, bands))
+
+
+@router.get("/p/{owner}/{repo}/api")
+async def programs(request: Request, owner: str, repo: str) -> Response:
+    """How a program reads the tables of a project."""
+    wanted = await _wanted(request, owner, repo)
+    if isinstance(wanted, Response):
+        return wanted
+    root = str(request.base_url).rstrip("/")
+    addresses = {table: f"{root}/api/v1/projects/{wanted.name}/{table}" for table in tables.ROWS}
+    example = EXAMPLE.replace("https://the-address-of-this-server", root)
+    return wanted.page(
+        "programs.html",
+        addresses=addresses,
+        columns={
+            table: [field.name for field in fields(row)] for table, row in tables.ROWS.items()
+        },
+        filters=NAMES,
+        example=example.replace("owner/repo", wanted.name),
+    )
 
 
 @router.get("/p/{owner}/{repo}/{file}")

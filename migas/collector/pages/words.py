@@ -110,6 +110,14 @@ def day(date: dt.date) -> str:
     return f"{date.day} {date:%b %Y}"
 
 
+def start(date: dt.date, by: str) -> str:
+    """A day, week or month by its first day, a week as in `5 Oct 2026 (2026-W41)` of ISO 8601."""
+    if by == "month":
+        return f"{date:%b %Y}"
+    year, week, _ = date.isocalendar()
+    return f"{day(date)} ({year}-W{week:02})" if by == "week" else day(date)
+
+
 def span(first: dt.date, last: dt.date) -> str:
     """Two days and what lies between them, without saying the same year twice."""
     if first == last:

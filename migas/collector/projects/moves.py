@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, exists, func, select, update
 
-from migas.collector.database.tables import crumbs, metadata, project_users, projects, tokens
+from migas.collector.database.tables import (
+    aliases,
+    crumbs,
+    metadata,
+    project_users,
+    projects,
+    tokens,
+)
 from migas.collector.errors import CollectorError
 
 if TYPE_CHECKING:
@@ -57,6 +64,8 @@ async def rename_rows(
 ) -> int:
     """Give everything that a project has, and its registration, a name that has nothing yet.
 
+    The name that it had goes on to mean it, for programs that were released under it.
+
     Returns:
         How many breadcrumbs it has.
 
@@ -66,6 +75,7 @@ async def rename_rows(
     if await has_rows(connection, new):
         raise CollectorError(f"there is something under the name {new} already")
     await unregister(project, connection)  # in an open collector it may be there again
+    await connection.execute(delete(aliases).where(aliases.c.alias.in_((project, new))))
     number = 0
     for table in _TABLES:
         named = update(table).where(table.c.project == project).values(project=new)
@@ -73,6 +83,7 @@ async def rename_rows(
         if table is crumbs:
             number = changed.rowcount
     await connection.execute(projects.insert(), registration | {"project": new})
+    await connection.execute(aliases.insert(), {"alias": project, "project": new})
     return number
 
 
@@ -81,6 +92,7 @@ async def facts(connection: AsyncConnection) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for row in await connection.execute(select(projects).order_by(projects.c.idx)):
         found[row.project] = {"registered": row.registered, "package": row.package}
+        found[row.project]["shared"] = row.shared is not None
         found[row.project] |= {"breadcrumbs": 0, "first": None, "last": None}
         found[row.project] |= {"users": 0, "tokens": 0}
     times = func.min(crumbs.c.timestamp), func.max(crumbs.c.timestamp)

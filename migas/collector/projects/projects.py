@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import delete, or_, select, update
 
 from migas.collector.database.statements import insert_new
-from migas.collector.database.tables import flagged_versions, projects, releases
+from migas.collector.database.tables import aliases, flagged_versions, projects, releases
 from migas.collector.projects.names import is_project_name
 from migas.collector.projects.versions import UNKNOWN, Release, in_order
 
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 MEMORY_SECONDS = 1.0
 """For so long a process may not know what another one has changed about a project."""
+
+
+class Known(NamedTuple):
+    """What a project is called today, and what is known about its versions."""
+
+    project: str
+    release: Release
 
 
 class Projects:
@@ -42,7 +49,7 @@ class Projects:
         self.open_registration = open_registration
         self._connections = connections
         self._clock = clock
-        self._remembered: dict[str, Release] = {}
+        self._remembered: dict[str, Known] = {}
         self._remembered_until = 0.0
 
     async def register(self, names: Iterable[str]) -> None:
@@ -71,8 +78,11 @@ class Projects:
 
     async def releases(self, names: Iterable[str]) -> dict[str, Release]:
         """What is known about the versions of each of these projects."""
+        wanted = set(names)
         async with self._connections.reading() as connection:
-            return await _releases(connection, set(names))
+            today = {name: name for name in wanted} | await _named(connection, wanted)
+            found = await _releases(connection, set(today.values()))
+        return {name: found[project] for name, project in today.items()}
 
     async def set_release(self, project: str, latest: str, flagged: Iterable[str] = ()) -> None:
         """Name a project's newest version, and versions to flag beside those flagged before.
@@ -116,8 +126,8 @@ class Projects:
         ).all()
         return [(row.project, row.package) for row in rows]
 
-    async def known(self, connection: AsyncConnection, names: list[str]) -> dict[str, Release]:
-        """The registered ones among some projects, with what is known about their versions.
+    async def known(self, connection: AsyncConnection, names: list[str]) -> dict[str, Known]:
+        """The registered ones among some projects, also by names that they had before.
 
         With open registration those that are `owner/repo` are registered here.
 
@@ -129,18 +139,20 @@ class Projects:
         if self._remembered_until <= now:
             self._remembered.clear()
             self._remembered_until = now + MEMORY_SECONDS
-        found: dict[str, Release] = {}
+        found: dict[str, Known] = {}
         asked = [name for name in names if name not in self._remembered]
         if asked:
-            registered = await _registered(connection, set(asked))
+            named = await _named(connection, set(asked))
             newcomers: list[str] = []
             if self.open_registration:
                 # In the order of arrival, which is the order of `names()`.
-                newcomers = [n for n in asked if n not in registered and is_project_name(n)]
+                newcomers = [n for n in asked if n not in named and is_project_name(n)]
                 await self._register(connection, newcomers)
-            found = await _releases(connection, {*registered, *newcomers})
+            today = named | {name: name for name in newcomers}
+            releases = await _releases(connection, set(today.values()))
+            found = {name: Known(project, releases[project]) for name, project in today.items()}
             # What this transaction registers may still be rolled back with it.
-            self._remembered.update((name, found[name]) for name in registered)
+            self._remembered.update((name, found[name]) for name in named)
         return self._remembered | found
 
     async def _register(self, connection: AsyncConnection, names: list[str]) -> None:
@@ -148,11 +160,25 @@ class Projects:
             now = self._clock.now()
             rows = [{"project": name, "registered": now} for name in names]
             await connection.execute(insert_new(projects, self._connections.dialect), rows)
+            await connection.execute(delete(aliases).where(aliases.c.alias.in_(names)))
 
 
 async def _registered(connection: AsyncConnection, names: set[str]) -> set[str]:
     query = select(projects.c.project).where(projects.c.project.in_(names))
     return set(await connection.scalars(query))
+
+
+async def _named(connection: AsyncConnection, names: set[str]) -> dict[str, str]:
+    """What registered projects are called that have, or had, some names."""
+    found = {name: name for name in await _registered(connection, names)}
+    if len(found) < len(names):
+        had = (
+            select(aliases.c.alias, projects.c.project)
+            .join(projects, projects.c.project == aliases.c.project)
+            .where(aliases.c.alias.in_(names - found.keys()))
+        )
+        found.update((row.alias, row.project) for row in await connection.execute(had))
+    return found
 
 
 async def _releases(connection: AsyncConnection, names: set[str]) -> dict[str, Release]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from migas.message.breadcrumb import MAX_VERSION_CHARS
+from migas.message import MAX_VERSION_CHARS
 
 UNKNOWN = "unknown"
 """What stands in an answer, or in a row, where no version is known."""

@@ -25,7 +25,7 @@ from migas.collector.collector import Collector
 from migas.collector.errors import CollectorError
 from migas.collector.http.metrics import SHARED_FOLDER, forget_worker
 from migas.collector.http.rate_limit import LIMIT, RateLimiter
-from migas.collector.server import upkeep, workers
+from migas.collector.server import messenger, upkeep, workers
 from migas.collector.server.access_log import AccessLog
 from migas.collector.server.slow_clients import SlowClientProtocol
 
@@ -223,17 +223,22 @@ async def _serve(
         collector.ingestion.watch = app.state.metrics
         server = AnnouncedServer(_config(settings, app), announce)
         _prepare_interpreter()
-        tidying = asyncio.create_task(
-            upkeep.keep_up(collector, settings.retain_days, settings.package_index)
+        beside = (
+            [
+                upkeep.keep_up(collector, settings.retain_days, settings.package_index),
+                messenger.keep_telling(collector, settings.root_path),
+            ]
             if tidies
-            else asyncio.sleep(0)
+            else []
         )
+        tidying = [asyncio.create_task(work) for work in beside]
         _stop_on_signals(server)
         await server.serve(sockets=[listener])
         log.close()
-        tidying.cancel()
-        with suppress(asyncio.CancelledError):
-            await tidying
+        for task in tidying:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 def _prepare_interpreter() -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from migas.collector.database.outage import cause, is_outage
 from migas.collector.days import SECONDS_A_DAY
 from migas.collector.server import package_index
+from migas.collector.server.repeating import repeat
 
 if TYPE_CHECKING:
     from migas.collector.collector import Collector
@@ -20,8 +17,6 @@ INTERVAL = 60.0
 
 FRESH_SECONDS = 3600
 """A package index is asked for each package at most so often, however many collectors there are."""
-
-_log = logging.getLogger("migas.collector")
 
 
 async def keep_up(collector: Collector, retain_days: int | None, index: str | None) -> None:
@@ -33,18 +28,17 @@ async def keep_up(collector: Collector, retain_days: int | None, index: str | No
         index: The base URL of the package index; None asks none.
     """
     cleaned = -1
-    while True:
+
+    async def work() -> None:
+        nonlocal cleaned
         today = collector.clock.now() // SECONDS_A_DAY
-        try:
-            if retain_days is not None and cleaned != today:
-                await collector.removal.forget_before(today - retain_days)
-                cleaned = today
-            if index is not None:
-                await refresh_releases(collector, index)
-        except (SQLAlchemyError, OSError) as error:
-            trace = None if is_outage(error) else error
-            _log.warning("upkeep failed and is tried again: %s", cause(error), exc_info=trace)
-        await asyncio.sleep(INTERVAL)
+        if retain_days is not None and cleaned != today:
+            await collector.removal.forget_before(today - retain_days)
+            cleaned = today
+        if index is not None:
+            await refresh_releases(collector, index)
+
+    await repeat(work, INTERVAL, "upkeep")
 
 
 async def refresh_releases(collector: Collector, index: str) -> None:

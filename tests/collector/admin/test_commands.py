@@ -25,6 +25,7 @@ from tests.support.collector import COMMAND, plain_environment, running_collecto
 if TYPE_CHECKING:
     from tests.collector.command_line import Run
     from tests.collector.databases import Database
+    from tests.collector.live import LiveServer
 
 ROOT = Path(__file__).parents[3]
 PROJECT = "owner/repo"
@@ -200,7 +201,7 @@ def test_each_command_tells_its_result_as_json(run: Run, database: Database) -> 
     assert told("project", "add", *both) == {"projects": both, "new": both}
     released = {"project": PROJECT, "latest": "1.2.0", "flagged": ["1.0"]}
     assert told("project", "release", PROJECT, "v1.2.0", "--flag", "1.0") == released
-    other = {"project": "other/one", "latest": None, "flagged": []}
+    other: dict[str, Any] = {"project": "other/one", "latest": None, "flagged": []}
     listed = told("project", "list")["projects"]
     for project, known in zip(listed, [released, other], strict=True):
         assert project | known == project
@@ -228,7 +229,7 @@ def test_a_server_tells_its_address_as_json(tmp_path: Path) -> None:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
         process.terminate()
-        assert process.communicate(timeout=30) == ("", None)
+        assert process.communicate(timeout=30)[0] == ""
     assert told["url"].startswith("http://127.0.0.1:")
     assert told["database"] == f"{tmp_path}/x.sqlite"
 
@@ -299,6 +300,7 @@ def test_all_that_is_known_of_projects_is_listed_as_json(run: Run, database: Dat
         "latest": "1.2.0",
         "flagged": ["1.0"],
         "package": "tool",
+        "shared": False,
         "breadcrumbs": 3,
         "users": 2,
         "tokens": 1,
@@ -351,11 +353,51 @@ def test_a_project_is_renamed_with_all_it_has(run: Run, database: Database) -> N
     done = run("project", "rename", PROJECT, "new/name", *db)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{PROJECT} is called new/name from now on, and so are its 3" in done.stdout
-    assert everything(database) == {
-        key.replace(PROJECT, "new/name"): number for key, number in before.items()
-    }
+    after = {key.replace(PROJECT, "new/name"): number for key, number in before.items()}
+    assert everything(database) == after | {"aliases new/name": 1}
     assert database.value("SELECT package FROM projects WHERE project = 'new/name'") == "tool"
     assert "wrong" not in run("db", "rebuild", *db).stdout
+
+
+def test_programs_of_an_older_name_go_on_being_counted(run: Run, database: Database) -> None:
+    db = fill(run, database)
+
+    def counted() -> dict[str, int]:
+        query = "SELECT project, count(*) AS number FROM crumbs GROUP BY project"
+        return {row["project"]: row["number"] for row in database.rows(query)}
+
+    run("project", "rename", PROJECT, "new/name", *db)
+    run("project", "rename", "new/name", "newer/name", *db)
+    for name in (PROJECT, "new/name", "newer/name"):
+        record(database, a_crumb(name))
+    assert counted() == {"newer/name": 6, "other/one": 2}
+    assert run("project", "list", *db).stdout.startswith("other/one\nnewer/name  1.2.0")
+    assert "wrong" not in run("db", "rebuild", *db).stdout
+
+    # A name that is given back, or to another project, is that project's.
+    run("project", "rename", "newer/name", PROJECT, *db)
+    run("project", "add", "new/name", *db)
+    for name in (PROJECT, "new/name", "newer/name"):
+        record(database, a_crumb(name))
+    assert counted() == {PROJECT: 8, "new/name": 1, "other/one": 2}
+    run("project", "remove", "new/name", "--yes", *db)
+    record(database, a_crumb("new/name"))
+    assert counted() == {PROJECT: 8, "new/name": 1, "other/one": 2}
+
+
+def test_clients_of_an_older_name_hear_of_newer_versions(
+    run: Run, database: Database, live_server: LiveServer
+) -> None:
+    db = fill(run, database)
+    run("project", "rename", PROJECT, "new/name", *db)
+    with live_server.collector(database) as collector:
+        answer = collector.add_project(project=PROJECT)["data"]["add_project"]
+        assert (answer["success"], answer["latest_version"]) == (True, "1.2.0")
+        query = 'query{check_project(project:"owner/repo",project_version:"1.0"){latest flagged}}'
+        assert collector.graphql(query)["data"]["check_project"] == {
+            "latest": "1.2.0",
+            "flagged": True,
+        }
 
 
 def test_a_name_that_is_taken_is_not_given_again(run: Run, database: Database) -> None:

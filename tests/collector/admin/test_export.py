@@ -25,7 +25,7 @@ def test_breadcrumbs_are_exported(run: Run, database: Database) -> None:
     record(
         database,
         a_crumb(session_id=str(UUID(int=1 << 64)), error_desc=hostile, status_desc='a "b",\nc'),
-        a_crumb("c/d", is_ci=True),  # type: ignore[arg-type]
+        a_crumb("c/d", is_ci=True),
     )
     lines = list(csv.DictReader(io.StringIO(run("db", "export", "--db", database.url).stdout)))
     assert [line["project"] for line in lines] == ["a/b", "c/d"]

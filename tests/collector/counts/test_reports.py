@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import pytest
@@ -13,11 +13,14 @@ import pytest
 from migas.collector.collector import Collector
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.history import Seen
+from migas.collector.counts.outcomes import UsageCount
 from migas.collector.counts.reports import (
     ALL,
+    ErrorSummary,
+    Facet,
     LostRun,
+    LostRuns,
     StatusCount,
-    UsageCount,
     UserCounts,
 )
 from migas.collector.counts.sessions import anonymous_session
@@ -41,18 +44,20 @@ WHOLE = Period(WEDNESDAY - 30 * DAY, WEDNESDAY)
 Sent = tuple[int, dict[str, Any]]
 """How many days before that Wednesday, and a breadcrumb's fields."""
 
+Answer = TypeVar("Answer")
+
 
 def session(number: int) -> str:
     return str(UUID(int=number, version=4))
 
 
 def asked(
-    database: Database, sent: Iterable[Sent], question: Callable[[Reports], Awaitable[Any]]
-) -> Any:
+    database: Database, sent: Iterable[Sent], question: Callable[[Reports], Awaitable[Answer]]
+) -> Answer:
     """The answer to a question after breadcrumbs were sent."""
     clock = Clock()
 
-    async def run() -> Any:
+    async def run() -> Answer:
         async with Collector.open(database.url, open_registration=True, clock=clock) as collector:
             for days_ago, fields in sent:
                 clock.now = NOON - days_ago * 86400
@@ -70,7 +75,7 @@ def run(number: int, days_ago: int = 0, **fields: Any) -> Sent:
 def test_a_token_sees_its_project_and_a_root_token_all_of_them(database: Database) -> None:
     sent = [run(1, project="c/d"), run(2, project="a/b")]
 
-    async def question(reports: Reports) -> Any:
+    async def question(reports: Reports) -> list[list[str]]:
         return [
             await reports.visible_projects(access)
             for access in (None, Access("", None), Access("", "a/b"), Access("", "e/f"))
@@ -156,7 +161,7 @@ def test_an_error_is_known_after_its_newest_sender_was_forgotten(database: Datab
         failed(2, "ValueError", "one", user_id=session(2)),
     ]
 
-    async def question(reports: Reports) -> Any:
+    async def question(reports: Reports) -> list[ErrorSummary]:
         async with Collector.open(database.url) as collector:
             await collector.removal.forget_user(session(2))
         return await reports.errors("a/b", WHOLE)
@@ -193,7 +198,7 @@ def test_users_seen_and_users_new(database: Database) -> None:
         ("ci", {"no": 2, "yes": 1}),
     ],
 )
-def test_sessions_divide(facet: Any, shares: dict[str, int], database: Database) -> None:
+def test_sessions_divide(facet: Facet, shares: dict[str, int], database: Database) -> None:
     sent = [
         run(1, platform="linux", language_version="3.12.1"),
         run(2, platform="linux", language_version="3.12.9", is_ci=True),
@@ -211,7 +216,7 @@ def test_a_filter_leaves_the_same_figures_as_the_ledger_has(database: Database) 
         for number in range(20)
     ]
 
-    async def question(reports: Reports) -> Any:
+    async def question(reports: Reports) -> list[list[Any]]:
         return [
             [
                 await ask("a/b", WHOLE, only)
@@ -258,7 +263,7 @@ def test_a_lost_run_that_was_heard_of_after_its_period_is_named(database: Databa
 def test_what_older_collectors_took_for_a_session_is_no_run(database: Database) -> None:
     sent = [run(1, 5, status="R"), run(2, 5, status="R")]
 
-    async def question(reports: Reports) -> Any:
+    async def question(reports: Reports) -> LostRuns:
         for number, stored in ((1, anonymous_session(0)), (2, anonymous_session(NOON))):
             for table in ("sessions", "crumbs"):
                 change = f"UPDATE {table} SET session_id = ? WHERE session_id = ?"
@@ -280,7 +285,7 @@ def test_a_period_of_weeks_ends_today() -> None:
 
 
 def test_of_an_unknown_project_there_is_nothing_to_tell(database: Database) -> None:
-    async def question(reports: Reports) -> Any:
+    async def question(reports: Reports) -> list[object]:
         return [
             await reports.sessions("no/such", WHOLE),
             await reports.errors("no/such", WHOLE),

@@ -194,7 +194,9 @@ def logged(registered: Database) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def lines_of(process: subprocess.Popen[str], port: int, *asked: tuple[str, ...]) -> Any:
+def lines_of(
+    process: subprocess.Popen[str], port: int, *asked: tuple[str, ...]
+) -> tuple[str, list[dict[str, Any]]]:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
         for method, path, *headers in asked:
             connection.request(method, path, headers=dict(header.split(": ") for header in headers))

@@ -7,7 +7,7 @@ import json
 import random
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -27,18 +27,19 @@ if TYPE_CHECKING:
 
 MINUTE = 60
 ADDRESS = "192.0.2.1"
+Result = TypeVar("Result")
 
 
 def counted(
     database: Database,
-    work: Callable[[list[RateLimiter], Clock], Awaitable[Any]],
+    work: Callable[[list[RateLimiter], Clock], Awaitable[Result]],
     limit: int = 100,
     processes: int = 2,
-) -> Any:
+) -> Result:
     """The result of what is done with the limiters of two processes, or of more."""
     clock = Clock()
 
-    async def run() -> Any:
+    async def run() -> Result:
         async with AsyncExitStack() as stack:
             collectors = [
                 await stack.enter_async_context(Collector.open(database.url, clock=clock))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from migas.collector.http.resolvers import schema
-from migas.message.breadcrumb import CONTAINERS, STATUSES, USER_TYPES
+from migas.message import CONTAINERS, STATUSES, USER_TYPES
 
 if TYPE_CHECKING:
     from graphql import GraphQLEnumType

@@ -6,7 +6,7 @@ import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode, urlsplit
 
 from migas.collector.collector import Collector
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Page
 
     from tests.collector.live import LiveCollector, Reply
+
+Scheme = Literal["light", "dark"]
 
 _COOKIE = re.compile(r"([^=;]+)=([^;]*)")
 
@@ -102,7 +104,7 @@ class Browsing:
         page.on("requestfailed", lambda request: self.complaints.append(request.url))
         page.on("request", lambda request: self.requests.append(request.url))
 
-    def open(self, url: str, *, scheme: Any = "light", width: int = 1200) -> Page:
+    def open(self, url: str, *, scheme: Scheme = "light", width: int = 1200) -> Page:
         """Open a page as somebody who has not been here before."""
         self._context.clear_cookies()
         self._page.set_viewport_size({"width": width, "height": 900})
@@ -138,6 +140,32 @@ def cookie_of(reply: Reply) -> str:
     found = _COOKIE.match(reply.headers["Set-Cookie"])
     assert found is not None
     return f"{found[1]}={found[2]}"
+
+
+def table_of(html: str, name: str) -> dict[str, list[str]]:
+    """The columns of the table that a chart's values are read from, by their heads.
+
+    Args:
+        html: A page.
+        name: The table's id.
+    """
+    table = html[html.index(f'id="{name}"') :].partition("</table>")[0]
+    head, *rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    cells = [[readable(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)] for row in rows]
+    heads = [readable(cell) for cell in re.findall(r"<th.*?</th>", head)]
+    return dict(zip(heads, map(list, zip(*cells, strict=True)), strict=True))
+
+
+def chart_of(html: str) -> dict[str, list[Any]]:
+    """What a project's chart of sessions shows, by outcome, and the rates; None where none is."""
+    columns = table_of(html, "sessions-table")
+    heads = {"Completed": "completed", "Failed": "failed", "Suspended": "suspended"}
+    heads |= {"No end reported": "running", "Sessions": "sessions"}
+    numbers = {
+        name: [int(text.replace(",", "")) for text in columns[head]] for head, name in heads.items()
+    }
+    rates = [None if "%" not in t else float(t[:-1]) for t in columns["Completion rate"]]
+    return {**numbers, "rate": rates}
 
 
 def readable(html: str) -> str:

@@ -7,6 +7,8 @@ import datetime as dt
 import io
 import json
 import re
+import subprocess
+import sys
 from html import unescape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode
@@ -16,8 +18,7 @@ import pytest
 from tests.collector.databases import a_session, putting
 from tests.collector.live import PROJECT
 from tests.collector.pages.conftest import NOON
-from tests.collector.pages.site import Site, readable
-from tests.collector.pages.test_pages import chart_of
+from tests.collector.pages.site import Site, chart_of, readable, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,7 +184,7 @@ HOSTILE = [
 def test_whatever_a_filter_says_appears_as_text(asked: Site, value: str) -> None:
     sent = quote(value, errors="surrogatepass")
     for name in ("version", "platform", "container", "language", "ci", "user", "outcome", "error"):
-        for path in (PAGE, f"{PAGE}/errors/{'0' * 16}"):
+        for path in (PAGE, f"{PAGE}/errors/{'0' * 16}", f"{PAGE}/compare", f"{PAGE}/users"):
             html = asked.text(f"{path}?{name}={sent}")
             assert "<script>alert" not in html
             assert "<img src=x" not in html
@@ -191,10 +192,18 @@ def test_whatever_a_filter_says_appears_as_text(asked: Site, value: str) -> None
 
 def test_each_table_is_a_file_by_a_link_with_the_same_filters(asked: Site) -> None:
     html = asked.text(f"{PAGE}?period=7d&version=1.1.0")
-    files = [link for link in links(html) if ".csv?" in link or ".json?" in link]
+    files = dict.fromkeys(link for link in links(html) if ".csv?" in link or ".json?" in link)
     assert [link.partition("?") for link in files] == [
         (f"{PAGE}/{name}.{form}", "?", "period=7d&version=1.1.0")
-        for name in ("sessions", "versions", "durations", "errors", "users")
+        for name in (
+            "sessions",
+            "versions",
+            "adoption",
+            "durations",
+            "errors",
+            "environments",
+            "users",
+        )
         for form in ("csv", "json")
     ]
     for link in files:
@@ -264,6 +273,14 @@ def test_a_slower_release_is_told(asked: Site) -> None:
     assert newer["p90"] == pytest.approx(96, rel=0.03)
 
 
+def test_what_sessions_ran_on_is_a_table_with_users(asked: Site) -> None:
+    rows = called(asked, "environments?container=apptainer")
+    found = {(row["kind"], row["value"]): (row["sessions"], row["users"]) for row in rows}
+    assert found["container", "apptainer"] == (50, 10)
+    assert found["platform", "darwin"] == (10, 2)
+    assert {row["users_before"] for row in rows} == {0}
+
+
 @pytest.mark.parametrize("by", ["day", "week", "month"])
 @pytest.mark.parametrize("only", ["", "&ci=no"])
 def test_users_are_counted_once_in_each_day_week_or_month(asked: Site, by: str, only: str) -> None:
@@ -281,7 +298,15 @@ def test_users_are_counted_once_in_each_day_week_or_month(asked: Site, by: str, 
 
 
 def test_the_interface_is_closed_without_the_right_token(site: Site) -> None:
-    for table in ("sessions", "versions", "errors", "users", "durations"):
+    for table in (
+        "sessions",
+        "versions",
+        "adoption",
+        "errors",
+        "users",
+        "environments",
+        "durations",
+    ):
         assert site.get(f"{API}/{table}").status == 401
         for token, status in (("wrong", 401), (site.token("nipreps/nipreps"), 403)):
             reply = site.get(f"{API}/{table}", Authorization=f"Bearer {token}")
@@ -313,14 +338,14 @@ def test_what_a_spreadsheet_would_run_is_defused(open_site: Site) -> None:
 
 
 def test_users_are_told_over_time_and_by_what_they_run_it_on(asked: Site) -> None:
-    (link,) = {link for link in links(asked.text(PAGE)) if link.startswith(f"{PAGE}/users?")}
+    (link,) = {link for link in links(asked.text(PAGE)) if re.match(f"{PAGE}/users[?][^#]*$", link)}
     text = readable(asked.text(link))
     assert "Users 40 Sessions of each, on average 5.0" in text
     assert "18 Nov 2026 40 " in text
     assert "python 3.11 40 100%" in text
     assert "darwin 8 20.0%" in text
     narrowed = readable(asked.text(f"{PAGE}/users?by=month&version=1.0.0"))
-    assert "1 Nov 2026 not over 20 20 0 5.0" in narrowed
+    assert "Nov 2026 not over 20 20 0 5.0" in narrowed
     assert "No user with these filters" in readable(asked.text(f"{PAGE}/users?version=7"))
 
 
@@ -348,3 +373,157 @@ def test_a_period_is_compared_with_the_one_before_and_with_a_year_ago(
                 ("100", "95.0%", "fewer"),
                 ("100", "71.0%", "within"),
             ]
+
+
+def test_two_versions_stand_side_by_side(
+    live_server: LiveServer, databases: Databases, kind: str
+) -> None:
+    def failing(version: str, **errors: int) -> list[dict[str, Any]]:
+        names = [name for name, number in errors.items() for _ in range(number)]
+        return [
+            a_session(
+                YESTERDAY,
+                version=version,
+                container="docker" if n % 2 else "apptainer",
+                **({"status": "F", "error_type": names[n]} if n < len(names) else {}),
+            )
+            for n in range(100)
+        ]
+
+    sent = [
+        *failing("1.0.0", OldError=20, CommonError=10),
+        *failing("1.1.0", NewError=30, CommonError=12, RareError=1),
+        *failing("0.9.0", AncientError=40),
+    ]
+    with (
+        databases.fresh(kind) as database,
+        live_server.collector(
+            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
+        ) as running,
+    ):
+        site = Site(running)
+        (link,) = {link for link in links(site.text(PAGE)) if "/compare?" in link}
+        text = readable(site.text(link))
+        chosen = site.text(f"{PAGE}/compare?first=0.9.0&second=1.1.0&container=docker")
+        unknown = readable(site.text(f"{PAGE}/compare?first=7&second=1.0.0"))
+        nothing = readable(site.text(f"{PAGE}/compare?platform=none"))
+    assert "1.1.0 beside 1.0.0" in text
+    assert "1.1.0 completes as often as 1.0.0 : 57.0% against 70.0%, a difference that" in text
+    told = r"NewError more than chance 30 \(30\.0%\) RareError may be chance 1 "
+    alone = rf"Fails in 1\.1\.0 only .* {told}"
+    assert re.search(alone, text)
+    assert re.search(r"Fails in 1\.0\.0 only .* OldError more than chance 20 \(20\.0%\)", text)
+    assert re.search(r"Fails in both .* CommonError 12 \(12\.0%\) 10 \(10\.0%\)", text)
+    assert "AncientError" not in text
+    assert "AncientError more than chance 20 (40.0%)" in readable(chosen)
+    # What was chosen is kept where other dates or filters are asked for.
+    kept = "period=7d&container=docker&first=0.9.0&second=1.1.0"
+    assert f"?{kept}" in links(chosen)
+    assert '<input type="hidden" name="container" value="docker">' in chosen
+    assert "1.1.0 beside 1.0.0" in unknown
+    assert "There are no two versions with these filters in this period" in nothing
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_no_versions_name_does_anything_else(asked: Site, value: str) -> None:
+    sent = quote(value, errors="surrogatepass")
+    html = asked.text(f"{PAGE}/compare?first={sent}&second={sent}")
+    assert "1.1.0 beside 1.0.0" in readable(html)
+    assert "<script>alert" not in html
+
+
+@pytest.mark.parametrize("page", ["compare", "api"])
+def test_the_other_pages_ask_for_a_token(site: Site, page: str) -> None:
+    path = f"{PAGE}/{page}?period=90d"
+    reply = site.get(path)
+    assert reply.status == 303
+    assert reply.headers["Location"] == f"/sign-in?{urlencode({'next': path})}"
+    assert site.get(path, site.cookie("nipreps/nipreps")).status == 404
+    assert site.get(path, site.cookie(PROJECT)).status == 200
+
+
+def test_adoption_is_the_share_of_sessions_that_each_version_has(asked: Site) -> None:
+    columns = table_of(asked.text(f"{PAGE}?from=2026-11-14&ci=no"), "adoption-table")
+    assert list(columns) == ["Day", "1.1.0", "1.0.0"]
+    assert columns["Day"][2:] == [
+        *(f"{day} Nov 2026" for day in range(16, 20)),
+        "20 Nov 2026 not over",
+    ]
+    shares = [float(text.rstrip("%")) for name in ("1.1.0", "1.0.0") for text in columns[name][2:5]]
+    assert [one + other for one, other in zip(shares[:3], shares[3:], strict=True)] == [100] * 3
+    rows = called(asked, "adoption?since=2026-11-01&by=month&ci=no")
+    assert [(row["version"], row["sessions"], row["share"]) for row in rows] == [
+        ("1.1.0", 100, 55.56),
+        ("1.0.0", 80, 44.44),
+    ]
+    assert rows[0]["unfinished"] is True
+
+
+def test_a_week_is_named_as_iso_8601_has_it(asked: Site) -> None:
+    html = asked.text(f"{PAGE}?from=2024-12-20&to=2027-01-10&by=week")
+    weeks = table_of(html, "sessions-table")["Week of"]
+    assert weeks[:3] == [
+        "16 Dec 2024 (2024-W51)",
+        "23 Dec 2024 (2024-W52)",
+        "30 Dec 2024 (2025-W01)",
+    ]
+    assert weeks[-1] == "16 Nov 2026 (2026-W47) not over"
+    months = table_of(asked.text(f"{PAGE}/users?from=2026-09-15&by=month"), "users-table")[
+        "Month of"
+    ]
+    assert months == ["Sep 2026", "Oct 2026", "Nov 2026 not over"]
+
+
+def test_a_report_has_users_by_month_in_two_clicks(asked: Site) -> None:
+    html = asked.text(f"{PAGE}/users?platform=linux")
+    (link,) = {link for link in links(html) if "by=month" in link and "from=" in link}
+    assert link == "?from=2025-12-01&by=month&platform=linux"
+    columns = table_of(asked.text(f"{PAGE}/users{link}"), "users-table")
+    assert len(columns["Month of"]) == 12
+    assert (columns["Users"][-1], columns["New"][-1], columns["Returning"][-1]) == ("32", "32", "0")
+
+
+def test_what_users_run_it_on_grows_or_shrinks(
+    live_server: LiveServer, databases: Databases, kind: str
+) -> None:
+    sent = [
+        a_session(
+            NOON - dt.timedelta(days=days),
+            user_id=PEOPLE[n],
+            language_version="3.13.1" if n < new else "3.10.1",
+            platform="linux" if n < 20 else "darwin",
+        )
+        for days, new in ((10, 5), (2, 35))
+        for n in range(40)
+    ]
+    with (
+        databases.fresh(kind) as database,
+        live_server.collector(
+            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
+        ) as running,
+    ):
+        text = readable(Site(running).text(f"{PAGE}/users?from=2026-11-09"))
+    assert "python 3.13 35 87.5% 12.5% 87.5% grows" in text
+    assert "python 3.10 35 87.5% 87.5% 12.5% shrinks" in text
+    assert "linux 20 50.0% 50.0% 50.0% steady" in text
+
+
+def test_a_table_comes_into_pandas_in_three_lines(asked: Site) -> None:
+    """The example that the page for programs and the interface's description show."""
+    page = asked.text(f"{PAGE}/api")
+    example = unescape(re.findall(r"<pre[^>]*><code>(.*?)</code>", page, re.DOTALL)[-1])
+    described: str = json.loads(asked.get("/openapi.json").body)["info"]["description"]
+    assert (
+        example.replace(asked.url, "https://the-address-of-this-server").replace(
+            PROJECT, "owner/repo"
+        )
+        in described
+    )
+    assert len(example.strip().splitlines()) == 3
+    pytest.importorskip("pandas")
+    script = example.replace("migas_…", asked.token(PROJECT))
+    script += "print(sessions['sessions'].sum(), list(sessions)[:2])"
+    ran = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=90
+    )
+    assert ran.stdout.strip() == "200 ['start', 'sessions']", ran.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from migas.collector.pages.words import visible
+from migas.message import MAX_VERSION_CHARS
 from tests.collector.live import PROJECT
 from tests.collector.pages.site import readable
 
@@ -35,10 +35,17 @@ TEXTS = [
 
 
 def fail_with(
-    site: Site, text: str, *, language: str = "python", platform: str = "linux", number: int = 1
+    site: Site,
+    text: str,
+    *,
+    language: str = "python",
+    platform: str = "linux",
+    number: int = 1,
+    version: str = "1.0.0",
 ) -> None:
     reply = site.collector.rest(
         wait=True,
+        project_version=version,
         language=language,
         ctx={"session_id": f"00000000-0000-4000-8000-{number:012}", "platform": platform},
         proc={"status": "F", "status_desc": text, "error_type": text, "error_desc": text},
@@ -107,11 +114,19 @@ def test_a_text_without_a_space_is_folded(open_site: Site) -> None:
     assert f"<p><bdi>{'x' * 640}</bdi></p>" in html
 
 
-def test_a_version_cannot_close_the_charts_data(open_site: Site) -> None:
-    fail_with(open_site, "</script><!--")
-    html = open_site.text(f"/p/{PROJECT}")
-    (data,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', html)
-    assert json.loads(data)["failed"][-1] == 1
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_versions_name_adds_nothing_to_a_page(open_site: Site, text: str) -> None:
+    pages = []
+    for version in ("harmless", text[:MAX_VERSION_CHARS]):
+        for table in ("crumbs", "sessions", "daily"):
+            open_site.collector.execute(f"DELETE FROM {table}")
+        fail_with(open_site, "one", version=version)
+        fail_with(open_site, "other", version="1.0", number=2)
+        pages.append([open_site.text(f"/p/{PROJECT}{path}") for path in ("", "/compare")])
+    for harmless, html in zip(*pages, strict=True):
+        assert tags(html) == tags(harmless)
+        assert "<script>alert" not in html
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b]", readable(html))
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "a\"b'c", "\u202e", "..%2f..", "\n"])

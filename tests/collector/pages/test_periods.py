@@ -70,6 +70,15 @@ def test_the_period_before_is_as_long_and_ends_where_this_one_begins() -> None:
     assert (before.first, before.last) == (dt.date(2026, 11, 7), dt.date(2026, 11, 13))
 
 
+def test_a_period_has_two_halves_without_a_gap() -> None:
+    for query in ({"period": "7d"}, {"period": "30d"}, {"from": "2026-11-19"}):
+        period = parse(query, TODAY)
+        first, second = period.halves
+        assert (first.first, second.last) == (period.first, period.last)
+        assert first.last + dt.timedelta(days=1) == second.first
+        assert second.days - first.days in (0, 1)
+
+
 def test_months_begin_with_their_first_day_and_have_no_gap() -> None:
     period = parse({"from": "2024-01-31", "to": "2025-02-28", "by": "month"}, TODAY)
     firsts = [dt.date(2024, month, 1) for month in range(1, 13)]

@@ -47,7 +47,8 @@ def ask(site: Site, method: str, path: str, body: bytes = b"", /, **headers: str
 def test_a_browser_gets_a_page(
     asked: str, body: bytes, status: int, words: str, site: Site
 ) -> None:
-    reply = ask(site, *asked.split(), body, Accept=BROWSER)
+    method, path = asked.split()
+    reply = ask(site, method, path, body, Accept=BROWSER)
     assert reply.status == status
     assert words in readable(reply.body.decode())
     assert reply.headers["Content-Type"] == "text/html; charset=utf-8"

@@ -12,7 +12,7 @@ import ssl
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -92,7 +92,12 @@ def test_a_worker_that_dies_while_the_database_is_away_is_replaced_afterwards() 
             os.kill(first, signal.SIGKILL)
             # Two attempts to replace it have begun: one, at least, was in vain.
             tried: set[int] = set()
-            wait_until(lambda: len(tried.update(children(process.pid)) or tried) >= 4)
+
+            def are_tried() -> bool:
+                tried.update(children(process.pid))
+                return len(tried) >= 4
+
+            wait_until(are_tried)
             postgres.start()
             wait_until(lambda: len(children(process.pid)) == 2)
             with closing(http.client.HTTPConnection("127.0.0.1", collector.port, 20)) as connection:
@@ -145,7 +150,7 @@ def test_without_a_proxy_nobody_chooses_an_address(live_collector_limit: LiveCol
 
 
 @pytest.fixture
-def live_collector_limit(live_server: Any, database: Database) -> Iterator[LiveCollector]:
+def live_collector_limit(live_server: LiveServer, database: Database) -> Iterator[LiveCollector]:
     with live_server.collector(database, limit=2) as running:
         yield running
 

@@ -1,0 +1,92 @@
+"""Which versions sessions have over time, and where in that time a version came."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from migas.collector.projects.versions import version_order
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    from migas.collector.counts.outcomes import UsageCount
+    from migas.collector.days import Period
+
+MAX_VERSIONS = 5
+"""More could not be told apart in a chart."""
+
+MAX_ARRIVALS = 12
+RARE = 0.01
+"""A version with a smaller share of the sessions since it was first seen is no release to mark."""
+
+CHANCE = 0.001
+"""How likely it may be that a version was there before, and none of its sessions was seen."""
+
+
+class Adoption(NamedTuple):
+    """How the sessions of each day, week or month are shared out among versions.
+
+    `versions` are the most frequent ones, the newest first. `bars` has by its first day how many
+    sessions each of them has, and behind these those of all `others`, of which there are so many.
+    """
+
+    versions: Sequence[str]
+    others: int
+    bars: Mapping[dt.date, Sequence[int]]
+
+
+def adoption(usage: Sequence[UsageCount], period: Period, latest: str = "") -> Adoption:
+    """Share the sessions of a period out among its versions.
+
+    Args:
+        usage: How many sessions have which version, by day.
+        period: Which days, and what is counted together; none of them is left out.
+        latest: The newest version, which is among those shown where it has a session.
+    """
+    by_version: Counter[str] = Counter()
+    by_start: defaultdict[dt.date, Counter[str]] = defaultdict(Counter)
+    for day, version, _, number in usage:
+        by_version[version] += number
+        by_start[period.bucket(day)][version] += number
+    ranked = sorted(by_version, key=lambda name: (name != latest, -by_version[name], name))
+    shown = sorted(ranked[:MAX_VERSIONS], key=version_order, reverse=True)
+    bars = {}
+    for start in period.buckets():
+        numbers = [by_start[start][version] for version in shown]
+        bars[start] = [*numbers, by_start[start].total() - sum(numbers)]
+    return Adoption(shown, len(ranked) - len(shown), bars)
+
+
+def arrivals(usage: Sequence[UsageCount], period: Period) -> dict[dt.date, list[str]]:
+    """The versions that came within a period, by the day, week or month that first has them.
+
+    A version has come where all its sessions lie behind a day by more than chance, and where it
+    is more than a rare guest from then on. Strangers name versions: only the most frequent ones
+    are told.
+    """
+    first: dict[str, dt.date] = {}
+    by_version: Counter[str] = Counter()
+    by_day: Counter[dt.date] = Counter()
+    for day, version, _, number in usage:
+        first[version] = min(day, first.get(version, day))
+        by_version[version] += number
+        by_day[day] += number
+    everything = by_day.total()
+    since: dict[dt.date, int] = {}
+    left = everything
+    for day in sorted(by_day):
+        since[day] = left
+        left -= by_day[day]
+    came = [
+        version
+        for version, number in by_version.most_common()
+        if version_order(version)[0]
+        and number >= RARE * since[first[version]]
+        and (since[first[version]] / everything) ** number <= CHANCE
+    ]
+    found: defaultdict[dt.date, list[str]] = defaultdict(list)
+    for version in sorted(came[:MAX_ARRIVALS], key=version_order):
+        found[period.bucket(first[version])].append(version)
+    return dict(found)

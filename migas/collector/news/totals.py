@@ -1,0 +1,98 @@
+"""A project's totals, as everybody may see them where an administrator shares them.
+
+No message is in them, and nothing that fewer than five users have in common.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import select, update
+
+from migas.collector.database.tables import projects
+from migas.collector.days import DEFAULT_DAYS, Period
+from migas.collector.projects.names import is_project_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from migas.collector.clock import Clock
+    from migas.collector.counts.outcomes import Outcomes
+    from migas.collector.counts.reports import Facet, Reports
+    from migas.collector.database.connections import Connections
+
+FEWEST = 5
+"""What fewer users have in common is not told."""
+
+KEPT_SECONDS = 600
+"""So old may totals be: whoever asks needs no token, and each answer reads sessions."""
+
+_KINDS: tuple[Facet, ...] = ("platform", "container", "language")
+
+
+class Totals(NamedTuple):
+    """The totals of a period; `tables` has users by kind of value, the most frequent first."""
+
+    period: Period
+    users: int
+    outcomes: Outcomes
+    tables: Mapping[Facet, Sequence[tuple[str, int]]]
+
+    @property
+    def are_too_few(self) -> bool:
+        """Whether nothing of this may be told."""
+        return self.users < FEWEST
+
+
+class SharedTotals:
+    """What is shared of one database.
+
+    Args:
+        connections: To the database.
+        clock: Tells which days count.
+        reports: What can be read.
+    """
+
+    def __init__(self, connections: Connections, clock: Clock, reports: Reports) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._reports = reports
+        self._turn = asyncio.Lock()
+        self._kept: dict[str, tuple[float, Totals]] = {}
+
+    async def share(self, project: str, *, shared: bool) -> None:
+        """Share a registered project's totals, or do so no more."""
+        since = self._clock.now() if shared else None
+        changed = update(projects).where(projects.c.project == project).values(shared=since)
+        async with self._connections.writing() as connection:
+            await connection.execute(changed)
+
+    async def of(self, project: str) -> Totals | None:
+        """The totals of a project; None where they are not shared, or there is no such project."""
+        if not is_project_name(project):  # it may be one that no database can be asked for
+            return None
+        mine = (projects.c.project == project) & projects.c.shared.isnot(None)
+        async with self._connections.reading() as connection:
+            if (await connection.execute(select(projects.c.idx).where(mine))).first() is None:
+                return None
+        async with self._turn:
+            now = self._clock.time()
+            kept, totals = self._kept.get(project, (0.0, None))
+            if totals is None or not kept <= now < kept + KEPT_SECONDS:
+                totals = await self._count(project)
+                self._kept[project] = now, totals
+            return totals
+
+    async def _count(self, project: str) -> Totals:
+        today = self._clock.today()
+        period = Period(today - timedelta(days=DEFAULT_DAYS - 1), today)
+        users, found = await self._reports.users_by_facet(project, period)
+        tables = {
+            kind: [
+                (value, number) for value, number in found[kind].most_common() if number >= FEWEST
+            ]
+            for kind in _KINDS
+        }
+        return Totals(period, users, await self._reports.outcomes(project, period), tables)
