@@ -110,9 +110,10 @@ async def _fill(url: str, rows: int) -> None:
         await collector.projects.register([PROJECT])
         sqlite = url.startswith("sqlite")
         for start in range(0, rows, STEP):
-            sql = _insert(sqlite, start, min(start + STEP, rows) - 1, rows, first)
-            async with collector.connections.writing() as connection:
-                await connection.exec_driver_sql(sql)
+            for sql in _insert(sqlite, start, min(start + STEP, rows) - 1, rows, first):
+                async with collector.connections.writing() as connection:
+                    if sql:
+                        await connection.exec_driver_sql(sql)
         async with collector.connections.writing() as connection:
             await connection.run_sync(rebuild)
         async with collector.connections.reading() as connection:
@@ -133,30 +134,52 @@ async def _rest(url: str) -> None:
         await connection.close()
 
 
-def _insert(sqlite: bool, start: int, end: int, rows: int, first: int) -> str:
-    """Breadcrumbs number `start` to `end` of so many, spread over a year from `first` on."""
+def _insert(sqlite: bool, start: int, end: int, rows: int, first: int) -> tuple[str, str]:
+    """Users and breadcrumbs number `start` to `end` of so many, of a year from `first` on.
+
+    A hundred breadcrumbs a user, 200 versions, of which each is used for some time beside newer
+    ones, and 5,000 errors.
+    """
     users = max(1, rows // 100)
     if sqlite:
-        numbers = (
-            f"(WITH RECURSIVE t(n) AS (SELECT {start} UNION ALL SELECT n + 1 FROM t"
-            f" WHERE n < {end}) SELECT n FROM t) AS numbers"
+        series = (
+            "(WITH RECURSIVE t(n) AS (SELECT {0} UNION ALL SELECT n + 1 FROM t WHERE n < {1})"
+            " SELECT n FROM t)"
         )
         session = "printf('%08x-0000-4000-8000-%012x', abs(random()) % 4294967296, n)"
-        user = f"printf('00000000-0000-4000-8000-%012x', n % {users})"
+        user = "printf('00000000-0000-4000-8000-%012x', u)"
+        letter = "char"
     else:
-        numbers = f"generate_series({start}::bigint, {end}::bigint) AS numbers(n)"
+        series = "(SELECT n FROM generate_series({0}::bigint, {1}::bigint) AS t(n))"
         session = "gen_random_uuid()"
-        user = f"('00000000-0000-4000-8000-' || lpad(to_hex(n % {users}), 12, '0'))::uuid"
-    return (
+        user = "('00000000-0000-4000-8000-' || lpad(to_hex(u), 12, '0'))::uuid"
+        letter = "chr"
+    # Some users are on rarer platforms, in containers, in CI; their Pythons differ.
+    platform = "CASE WHEN u % 10 < 7 THEN 'linux' WHEN u % 10 < 9 THEN 'darwin' ELSE 'win32' END"
+    container = "CASE u / 10 % 3 WHEN 0 THEN 'docker' WHEN 1 THEN 'apptainer' ELSE 'unknown' END"
+    kind = "CASE WHEN u % 17 = 0 THEN 'ci' WHEN u % 23 = 0 THEN 'dev' ELSE 'general' END"
+    age = "((n * 7919 % 100) * (n * 7919 % 100) / 1000)"
+    version = f"CASE WHEN n * 200 / {rows} > {age} THEN n * 200 / {rows} - {age} ELSE 0 END"
+    error, failed = "(n / 10 % 5000)", "n % 10 = 0"
+    people = (
+        "INSERT INTO users (user_id, user_type, platform, container)"
+        f" SELECT {user}, {kind}, {platform}, {container} FROM"
+        f" (SELECT n AS u FROM {series} AS numbers) AS numbered"
+    ).format(0, users - 1)
+    told = (
         "INSERT INTO crumbs (project, version, language, language_version, timestamp, session_id,"
-        " user_id, status, error_type, error_desc, is_ci, platform, container, digest)"
-        f" SELECT '{PROJECT}', '1.' || (n * 20 / {rows}) || '.0', 'python',"
-        f" '3.1' || (n % 4) || '.7', {first} + n * 31536000 / {rows}, {session}, {user},"
-        " CASE WHEN n % 10 = 0 THEN 'F' WHEN n % 50 = 1 THEN 'R' ELSE 'C' END,"
-        " CASE WHEN n % 10 = 0 THEN 'Error' || (n % 7) END,"
-        " CASE WHEN n % 10 = 0 THEN 'no such <path>' END, n % 3 = 0,"
-        f" 'Linux-' || (n % 5), 'docker', n FROM {numbers}"
-    )
+        " user_id, status, error_type, error_desc, is_ci, platform, container, digest, duration)"
+        f" SELECT '{PROJECT}', '1.' || ({version}) || '.0', 'python',"
+        f" '3.1' || (u / 30 % 5) || '.7', {first} + n * 31536000 / {rows}, {session}, {user},"
+        f" CASE WHEN {failed} THEN 'F' WHEN n % 50 = 1 THEN 'R' WHEN n % 40 = 2 THEN 'S'"
+        f" ELSE 'C' END, CASE WHEN {failed} THEN 'Error' || ({error} % 50) END,"
+        f" CASE WHEN {failed} THEN 'no <path> for ' || {letter}(97 + ({error} / 500)::int)"
+        f" || {letter}(97 + ({error} / 50 % 10)::int) END, u % 17 = 0, {platform}, {container}, n,"
+        " CASE WHEN n % 50 <> 1 THEN 2 + 0.0000006 * (n * 104729 % 1000) * (n * 104729 % 1000)"
+        f" * (n * 104729 % 1000) END FROM (SELECT n, n * 7919 % {users} AS u"
+        f" FROM {series} AS numbers) AS numbered"
+    ).format(start, end)
+    return people if not start else "", told.replace("::int", "") if sqlite else told
 
 
 async def _slowest_query(url: str) -> float:

@@ -105,10 +105,11 @@ HOUSE = """
     collector.migrations.versions.step_0002_sessions
     collector.migrations.versions.step_0003_time
     collector.migrations.versions.step_0004_errors
-    collector.migrations.versions.step_0006_news collector.migrations
+    collector.migrations.versions.step_0006_news
+    collector.migrations.versions.step_0007_slices collector.migrations
     collector.counts.rebuild collector.counts.filters collector.counts.history
-    collector.counts.comparison
-    collector.counts.outcomes
+    collector.counts.comparison collector.counts.durations
+    collector.counts.outcomes collector.counts.slices
     collector.counts.chance collector.counts.fingerprint collector.counts.sessions collector.counts
     collector.tokens collector.projects.projects collector.projects.moves
     collector.projects.names collector.projects.versions collector.projects

@@ -100,7 +100,7 @@ def register(subparsers: Subparsers) -> None:
     report.add_argument("--until", metavar="YYYY-MM-DD", help="the last day (default: today)")
     report.add_argument(
         "--by",
-        choices=("version", "error", "day", "week", "month"),
+        choices=("version", "error", "duration", "day", "week", "month"),
         default="version",
         help="default: %(default)s",
     )

@@ -2,8 +2,8 @@
 
 The same seed and day give the same sessions. There is a rhythm of the week, versions succeed each
 other, one release is bad and soon replaced, and over the year more runs complete. The newest
-release of the pipeline completes less often than the one before: it brings an error, which hits
-containers of one kind, and brings another one back.
+release of the pipeline completes less often than the one before, and is slower: it brings an error,
+which hits containers of one kind, and brings another one back.
 """
 
 from __future__ import annotations
@@ -38,12 +38,16 @@ _PYTHONS = ("3.10.14", "3.11.9", "3.12.7", "3.13.2")
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A version, the day of the year on which it came out, and which part of its runs fails."""
+    """A version, the day of the year on which it came out, and which part of its runs fails.
+
+    `slowness` is how many times as long its runs take as those of others.
+    """
 
     version: str
     day: int
     failing: float
     errors: tuple[int, ...]
+    slowness: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Invented:
         flagged: Versions with known faults.
         containers: Weights of unknown (none), docker and apptainer.
         in_ci: Which part of its users is a machine that tests something.
+        minutes: How long half of its runs take.
     """
 
     name: str
@@ -69,6 +74,7 @@ class Invented:
     flagged: tuple[str, ...]
     containers: tuple[int, int, int]
     in_ci: float
+    minutes: float
 
 
 PIPELINE = Invented(
@@ -84,7 +90,7 @@ PIPELINE = Invented(
         Release("2.1.0", 171, 0.082, (4, 3, 4, 2, 1, 1, 0, 0, 0)),
         Release("2.2.0", 243, 0.310, (3, 3, 3, 2, 1, 1, 30, 0, 0)),
         Release("2.2.1", 254, 0.068, (4, 3, 4, 1, 1, 1, 0, 0, 0)),
-        Release("2.3.0", 331, 0.135, (4, 3, 3, 1, 1, 1, 0, 9, 6)),
+        Release("2.3.0", 331, 0.135, (4, 3, 3, 1, 1, 1, 0, 9, 6), 1.35),
     ),
     (
         ("FileNotFoundError", "No such file or directory: '<path>'"),
@@ -106,6 +112,7 @@ Stderr:
     ("2.2.0",),
     (24, 38, 38),
     0.07,
+    95,
 )
 
 TOOL = Invented(
@@ -129,6 +136,7 @@ TOOL = Invented(
     (),
     (74, 18, 8),
     0.21,
+    0.4,
 )
 
 PROJECTS = (PIPELINE, TOOL)
@@ -216,6 +224,8 @@ def _runs(
 ) -> Iterator[dict[str, Any]]:
     """Sessions, one breadcrumb each, in the order of time."""
     first = today - dt.timedelta(days=DAYS - 1)
+    # Of its own, so that it changes nothing else of the year.
+    pace = random.Random(project.name)  # noqa: S311  invented, not secret
     busy = [_activity(first + dt.timedelta(days=day), day, chance) for day in range(DAYS)]
     # A few people run a program most of the time: the weights fall like those of words.
     eager = list(accumulate(1 / (1 + number * 7919 % 400) ** 1.1 for number in range(len(people))))
@@ -229,6 +239,8 @@ def _runs(
         times = sorted(midnight + 3600 * hour + int(chance.random() * 3600) for hour in hours)
         for person, release, time in zip(who, what, times, strict=True):
             python = _PYTHONS[min(person.python + int(day > 150 + 40 * person.python), 3)]
+            ending = _ending(project, release, person, chance)
+            took = _duration(project, release, pace)
             yield {
                 "project": project.name,
                 "version": release.version,
@@ -240,7 +252,8 @@ def _runs(
                 "is_ci": person.is_ci,
                 "platform": person.platform,
                 "container": person.container,
-                **_ending(project, release, person, chance),
+                **ending,
+                "duration": None if ending["status"] == "R" else took,
             }
 
 
@@ -269,6 +282,12 @@ def _ending(
         "error_type": error[0],
         "error_desc": error[1],
     }
+
+
+def _duration(project: Invented, release: Release, pace: random.Random) -> float:
+    """Seconds that a run takes, in the steps in which they are sent: few take very long."""
+    seconds = 60 * project.minutes * release.slowness * pace.lognormvariate(0, 0.7)
+    return round(seconds, None if seconds >= 60 else 1)
 
 
 def _activity(date: dt.date, day: int, chance: random.Random) -> float:

@@ -47,7 +47,11 @@ Answer: TypeAlias = tuple[Any, str]
 """What came of it: a value for `--json`, None where all is said already, and a text for people."""
 
 _MAX_CELL = 60
-_TABLES: dict[str, tuple[str, Any]] = {"version": ("versions", "day"), "error": ("errors", "day")}
+_TABLES: dict[str, tuple[str, Any]] = {
+    "version": ("versions", "day"),
+    "error": ("errors", "day"),
+    "duration": ("durations", "week"),
+}
 
 _TIMES = ("registered", "first", "last")
 MAX_URL_CHARS = 1000
@@ -276,7 +280,7 @@ async def token_revoke(database: str, token: str) -> Answer:
 async def report(
     database: str, project: str, *, since: str | None, until: str | None, by: str, csv: bool
 ) -> Answer:
-    """A project's versions, errors, or sessions by time, as a table."""
+    """A project's versions, errors, durations, or sessions by time, as a table."""
     async with _opened(database, project) as collector:
         today = collector.clock.today()
         last = min(_day(until) or today, today)
@@ -304,14 +308,14 @@ async def db_upgrade(database: str) -> Answer:
 
 @action
 async def db_rebuild(database: str) -> Answer:
-    """Make sessions, users and daily counts anew from the breadcrumbs."""
+    """Make sessions, users and counts anew from the breadcrumbs."""
     async with _opened(database) as collector, collector.connections.writing() as connection:
         found = await connection.run_sync(rebuild)
     lines = []
     for name, number, wrong in (
         ("sessions", found.sessions, found.wrong_sessions),
         ("users", found.users, found.wrong_users),
-        ("daily counts", found.counts, found.wrong_counts),
+        ("counts", found.counts, found.wrong_counts),
         ("failures by their errors", found.errors, found.wrong_errors),
     ):
         verdict = f"{wrong:,} were wrong and are right now" if wrong else "all were right"

@@ -1,1 +1,1 @@
-"""Sessions, users and daily counts: kept, made anew, taken back, and read."""
+"""Sessions, users and counts: kept, made anew, taken back, and read."""

@@ -8,7 +8,7 @@ from migas.collector.counts.chance import compared
 from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from migas.collector.counts.outcomes import Outcomes
 
@@ -48,16 +48,27 @@ def newest_two(by_version: Mapping[str, Outcomes], named: str = "") -> Compariso
     newest = max(candidates, key=version_order, default=None)
     if newest is None:
         return None
-    order = version_order(newest)
-    older = [
-        name
-        for name in enough
-        if version_order(name)[1] < order[1]
-        and (order[1].is_prerelease or not version_order(name)[1].is_prerelease)
-    ]
-    if not older:
+    before = version_before(newest, enough)
+    if before is None:
         return None
-    before = max(older, key=version_order)
     one, other = by_version[newest], by_version[before]
     verdict = compared((one.completed, one.ended), (other.completed, other.ended))
     return Comparison(newest, one, before, other, verdict)
+
+
+def version_before(version: str, others: Iterable[str]) -> str | None:
+    """The newest of some versions that is older than one; a pre-release is none before a release.
+
+    Args:
+        version: As PEP 440 has them.
+        others: The others are left out.
+    """
+    order = version_order(version)
+    older = [
+        name
+        for name in others
+        if version_order(name)[0]
+        and version_order(name)[1] < order[1]
+        and (order[1].is_prerelease or not version_order(name)[1].is_prerelease)
+    ]
+    return max(older, key=version_order, default=None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import and_, false, or_, select
 
 from migas.collector.counts.sessions import error_name
-from migas.collector.database.tables import sessions, users
+from migas.collector.database.tables import profiles, sessions, slices, users
 from migas.message import USER_TYPES
 
 if TYPE_CHECKING:
@@ -78,6 +78,26 @@ class Filter:
         """What the rows of `sessions` have to meet."""
         return [_CONDITIONS[name](value) for name, value in self.values.items()]
 
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """The letters of the outcomes that it leaves."""
+        return tuple(letter for name, letter in OUTCOMES.items() if self.outcome in (None, name))
+
+    def slice_conditions(self, project: str) -> list[ColumnElement[bool]]:
+        """What the rows of `slices` of a project have to meet; those of an error have none.
+
+        Outcomes are columns there: see `statuses`.
+        """
+        mine = [] if self.version is None else [slices.c.version == self.version]
+        values = {name: value for name, value in self.values.items() if name in _PROFILE_CONDITIONS}
+        if values:
+            alike = select(profiles.c.profile).where(
+                profiles.c.project == project,
+                *(_PROFILE_CONDITIONS[name](value) for name, value in values.items()),
+            )
+            mine.append(slices.c.profile.in_(alike))
+        return mine
+
 
 NAMES = tuple(field.name for field in fields(Filter))
 
@@ -91,6 +111,12 @@ def _is_language(value: str) -> ColumnElement[bool]:
         sessions.c.language == language,
         or_(of == version, of.startswith(f"{version}.", autoescape=True)),
     )
+
+
+def is_language(named: ColumnElement[str], value: str) -> ColumnElement[bool]:
+    """Whether a name like `python 3.11` is that language, or a version of it."""
+    more = f"{value}." if " " in value else f"{value} "
+    return or_(named == value, named.startswith(more, autoescape=True))
 
 
 def _is_user(value: str) -> ColumnElement[bool]:
@@ -122,4 +148,12 @@ _CONDITIONS: Mapping[str, Any] = {
     "user": _is_user,
     "outcome": lambda value: sessions.c.status == OUTCOMES.get(value, ""),
     "error": _has_error,
+}
+
+_PROFILE_CONDITIONS: Mapping[str, Any] = {
+    "platform": lambda value: profiles.c.platform == value,
+    "container": lambda value: profiles.c.container == value,
+    "language": lambda value: is_language(profiles.c.language, value),
+    "ci": lambda value: profiles.c.ci == value,
+    "user": lambda value: profiles.c.user_type == value,
 }

@@ -1,29 +1,23 @@
-"""The ledger: sessions and the daily counts of them, kept up to date by differences."""
+"""The ledger: sessions and the counts of them, kept up to date by differences."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select, update
 
-from migas.collector.counts.sessions import (
-    ERROR,
-    Session,
-    counted,
-    differences,
-    joined,
-)
+from migas.collector.counts.durations import timed
+from migas.collector.counts.sessions import Session, counted, differences, joined
+from migas.collector.counts.slices import STATUSES, described, key_of, parts, slice_rows
 from migas.collector.database.json_rows import among, insert_rows, packed
-from migas.collector.database.statements import greatest
-from migas.collector.database.tables import daily, sessions
+from migas.collector.database.tables import daily, durations, profiles, sessions, slices, users
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from migas.collector.counts.sessions import Count
 
 SESSION_KEY = (sessions.c.session_id, sessions.c.project)
 _SESSION_COLUMNS = [sessions.c[name] for name in Session._fields]
@@ -34,19 +28,28 @@ class Ledger:
 
     Args:
         dialect: The SQL dialect, `sqlite` or `postgresql`.
-        shard: Which part of each daily count this process adds to.
+        shard: Which part of each count this process adds to.
     """
 
     def __init__(self, dialect: str, shard: int = 0) -> None:
         self._shard = shard
         self._insert_sessions = _insert_sessions(dialect)
-        self._insert_daily = _insert_daily(dialect)
+        # The types of users as they were first seen.
+        self._select_types = select(users.c.user_id, users.c.user_type).where(
+            among([users.c.user_id], None, dialect)
+        )
+        self._insert_profiles = insert_rows(
+            profiles, profiles.columns.keys(), dialect
+        ).on_conflict_do_nothing()
+        self._insert_slices = _adding(slices, list(STATUSES.values()), dialect)
+        self._insert_durations = _adding(durations, ["sessions"], dialect)
+        self._insert_daily = _adding(daily, ["sessions"], dialect)
 
     async def count(
         self, connection: AsyncConnection, parts: dict[tuple[str, str], Session]
     ) -> None:
-        """Bring sessions, and with them the daily counts, up to date with new breadcrumbs."""
-        changes: list[tuple[Session | None, Session]] = []
+        """Bring sessions, and with them the counts, up to date with new breadcrumbs."""
+        changes: list[tuple[Session | None, Session | None]] = []
         waiting = parts
         while waiting:
             inserted = await connection.execute(self._insert_sessions, packed(waiting.values()))
@@ -55,23 +58,36 @@ class Ledger:
             known = await self._join(connection, [waiting[k] for k in waiting if k not in new])
             changes += known
             # Whatever was deleted between the two statements is inserted in another round.
-            settled = new | {after.key for _, after in known}
+            settled = new | {before.key for before, _ in known}
             waiting = {key: part for key, part in waiting.items() if key not in settled}
-        await self.add(connection, differences(changes), _examples(after for _, after in changes))
+        await self.settle(connection, changes)
 
-    async def add(
-        self,
-        connection: AsyncConnection,
-        changes: Counter[Count],
-        examples: dict[Count, int] | None = None,
+    async def settle(
+        self, connection: AsyncConnection, changes: Sequence[tuple[Session | None, Session | None]]
     ) -> None:
-        """Add numbers, negative ones too, to daily counts."""
-        if changes:
-            rows = (
-                (*count, self._shard, number, (examples or {}).get(count, 0))
-                for count, number in sorted(changes.items())
-            )
-            await connection.execute(self._insert_daily, packed(rows))
+        """Bring counts up to date with sessions.
+
+        Args:
+            connection: In the transaction that changed them.
+            changes: Pairs of what a session was and what it is; None where there is none.
+        """
+        every = [session for pair in changes for session in pair if session is not None]
+        people = sorted({(session.user_id,) for session in every if session.user_id is not None})
+        found = await connection.execute(self._select_types, packed(people)) if people else ()
+        types: dict[str | None, str] = {row[0]: row[1] for row in found}
+        rows = slice_rows(differences(changes, partial(parts, types=types)))
+        if rows:
+            await connection.execute(self._insert_profiles, packed(described(rows)))
+            by_slice = ((*key_of(of), self._shard, *numbers) for of, numbers in rows.items())
+            await connection.execute(self._insert_slices, packed(sorted(by_slice)))
+        took = differences(changes, timed)
+        if took:
+            by_bucket = ((*key, self._shard, number) for key, number in sorted(took.items()))
+            await connection.execute(self._insert_durations, packed(by_bucket))
+        counts = differences(changes, counted)
+        if counts:
+            by_count = ((*key, self._shard, number, 0) for key, number in sorted(counts.items()))
+            await connection.execute(self._insert_daily, packed(by_count))
 
     async def _join(
         self, connection: AsyncConnection, parts: list[Session]
@@ -99,15 +115,12 @@ def _insert_sessions(dialect: str) -> Any:
     )
 
 
-def _insert_daily(dialect: str) -> Any:
-    """An INSERT that adds numbers to counts, and keeps the newest example."""
-    added = insert_rows(daily, daily.columns.keys(), dialect)
+def _adding(table: Table, numbers: Sequence[str], dialect: str) -> Any:
+    """An INSERT of rows that adds their numbers to those of rows which are there."""
+    added = insert_rows(table, table.columns.keys(), dialect)
     return added.on_conflict_do_update(
-        index_elements=list(daily.primary_key.columns),
-        set_={
-            "sessions": daily.c.sessions + added.excluded.sessions,
-            "example": greatest(dialect, daily.c.example, added.excluded.example),
-        },
+        index_elements=list(table.primary_key.columns),
+        set_={name: table.c[name] + added.excluded[name] for name in numbers},
     )
 
 
@@ -138,13 +151,3 @@ async def lock_sessions(
         .with_for_update()
     )
     return [Session(*row) for row in await connection.execute(query)]
-
-
-def _examples(after: Iterable[Session]) -> dict[Count, int]:
-    """The newest breadcrumb for each count of errors; the others have no use for one."""
-    found: dict[Count, int] = {}
-    for session in after:
-        for count in counted(session):
-            if count.kind == ERROR:
-                found[count] = max(found.get(count, 0), session.last_idx)
-    return found

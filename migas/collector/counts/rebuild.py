@@ -1,4 +1,4 @@
-"""Sessions, users and daily counts from the breadcrumbs alone, and whether they were the same.
+"""Sessions, users and counts from the breadcrumbs alone, and whether they were the same.
 
 Ingestion keeps all three up to date by differences. Here they are made anew in another way, by
 sorting and grouping every breadcrumb there is.
@@ -25,19 +25,27 @@ from sqlalchemy import (
     update,
 )
 
+from migas.collector.counts.durations import DurationCount, timed
 from migas.collector.counts.fingerprint import fingerprint
-from migas.collector.counts.sessions import ERROR, Count, Session, counted
+from migas.collector.counts.sessions import Count, Session, counted
+from migas.collector.counts.slices import NO_USER, Part, described, key_of, parts, slice_rows
+from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import (
     COUNTED_AT,
     MAX_VALUE_CHARS,
     crumbs,
     daily,
+    durations,
+    profiles,
     project_users,
     sessions,
+    slices,
+    users,
 )
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection, Table
@@ -70,7 +78,7 @@ class Difference(NamedTuple):
 
 
 def rebuild(connection: Connection) -> Difference:
-    """Make sessions, users and daily counts anew, and compare them with what was there.
+    """Make sessions, users and counts anew, and compare them with what was there.
 
     Args:
         connection: In a transaction that may write; no other one may write before it ends.
@@ -80,24 +88,28 @@ def rebuild(connection: Connection) -> Difference:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("LOCK TABLE crumbs IN SHARE MODE"))
-        connection.execute(text("LOCK TABLE sessions, daily, project_users IN EXCLUSIVE MODE"))
+        connection.execute(
+            text("LOCK TABLE sessions, profiles, slices, daily, project_users IN EXCLUSIVE MODE")
+        )
     errors, wrong_errors = _tell_errors_apart(connection)
     wrong_sessions = _replace(connection, sessions, derived_sessions(connection.dialect.name))
     wrong_users = _replace(connection, project_users, derived_users())
-    expected, examples = _daily_counts(connection)
-    stored = _stored_counts(connection)
-    wrong_counts = sum(expected[key] != stored[key] for key in expected.keys() | stored.keys())
-    connection.execute(delete(daily))
-    if expected:
-        rows = [
-            count._asdict() | {"shard": 0, "sessions": number, "example": examples.get(count, 0)}
-            for count, number in expected.items()
-        ]
-        connection.execute(insert(daily), rows)
+    counts, of_slices = _counts(connection)
+    by_count = {tuple(count): (number,) for count, number in counts.items()}
+    by_slice = {key_of(of): tuple(numbers) for of, numbers in slice_rows(of_slices).items()}
+    wrong_counts = _count_anew(connection, daily, by_count, example=0)
+    wrong_counts += _count_anew(connection, slices, by_slice)
+    by_bucket = {tuple(key): (number,) for key, number in _durations(connection).items()}
+    wrong_counts += _count_anew(connection, durations, by_bucket)
+    rows = described(of for of, _ in of_slices)
+    wrong_counts += len(set(rows).difference(map(tuple, connection.execute(select(profiles)))))
+    connection.execute(delete(profiles))
+    names = profiles.c.keys()
+    insert_in_batches(connection, profiles, (dict(zip(names, row, strict=True)) for row in rows))
     return Difference(
         _size(connection, sessions),
         _size(connection, project_users),
-        len(expected),
+        len(by_count) + len(by_slice) + len(by_bucket),
         errors,
         wrong_sessions,
         wrong_users,
@@ -205,36 +217,81 @@ def _replace(connection: Connection, table: Table, derived: Select[Any]) -> int:
     return wrong
 
 
-def _daily_counts(connection: Connection) -> tuple[Counter[Count], dict[Count, int]]:
-    """What `daily` must hold, and an example for each count of errors."""
+def _counts(connection: Connection) -> tuple[Counter[Count], Counter[Part]]:
+    """What `daily` and `slices` must hold."""
     day = COUNTED_AT // SECONDS_A_DAY
-    state = [sessions.c[name] for name in _STATE]
-    query = select(
-        day.label("day"), func.count().label("number"), func.max(sessions.c.last_idx), *state
-    ).group_by(day, *state)
+    state = [*(sessions.c[name] for name in _STATE), users.c.user_type]
+    of_user = users.c.user_id == sessions.c.user_id
+    query = (
+        select(day, func.count(), *state)
+        .join_from(sessions, users, of_user, isouter=True)
+        .group_by(day, *state)
+    )
     total: Counter[Count] = Counter()
-    examples: dict[Count, int] = {}
-    for began, number, last_idx, *values in connection.execute(query):
-        described = dict(zip(_STATE, values, strict=True))
+    total_parts: Counter[Part] = Counter()
+    for began, number, *values, user_type in connection.execute(query):
         alike = Session(
             session_id="",
-            user_id=None,
             began=began * SECONDS_A_DAY,
             seen=0,
-            last_idx=last_idx,
-            **described,
+            last_idx=0,
+            **dict(zip(_STATE, values, strict=True)),
         )
         for count in counted(alike):
             total[count] += number
-            if count.kind == ERROR:
-                examples[count] = max(examples.get(count, 0), last_idx)
-    return total, examples
+        for part in parts(alike, {None: user_type or NO_USER}):
+            total_parts[part] += number
+    return total, total_parts
 
 
-def _stored_counts(connection: Connection) -> Counter[Count]:
-    columns = [daily.c[name] for name in Count._fields]
-    query = select(*columns, func.sum(daily.c.sessions)).group_by(*columns)
-    return Counter({Count(*values): int(total) for *values, total in connection.execute(query)})
+def _durations(connection: Connection) -> Counter[DurationCount]:
+    """What `durations` must hold."""
+    by = sessions.c.session_id, sessions.c.project
+    columns = [sessions.c[name] for name in Session._fields]
+    has_one = (sessions.c.status == "C") & sessions.c.duration.isnot(None)
+    query = select(*columns).where(has_one).order_by(*by).limit(_BATCH)
+    total: Counter[DurationCount] = Counter()
+    rows = connection.execute(query).all()
+    while rows:
+        for row in rows:
+            session = Session(*row)
+            total.update(timed(session))
+        was_read = (by[0] == session.session_id) & (by[1] <= session.project)
+        later = query.where(by[0] >= session.session_id, ~was_read)
+        rows = connection.execute(later).all()
+    return total
+
+
+def _count_anew(
+    connection: Connection,
+    table: Table,
+    expected: Mapping[tuple[Any, ...], tuple[int, ...]],
+    **others: int,
+) -> int:
+    """Put counts in the place of a table's; return how many were different.
+
+    Args:
+        connection: In a transaction that may write.
+        table: With shards, the counts' key before that column and their numbers after it.
+        expected: Numbers by key.
+        others: What else a row has.
+    """
+    columns = [column for column in table.c if column.name not in others]
+    shard = columns.index(table.c.shard)
+    key, numbers = columns[:shard], columns[shard + 1 :]
+    query = select(*key, *(func.sum(number) for number in numbers)).group_by(*key)
+    stored = {tuple(row[:shard]): tuple(map(int, row[shard:])) for row in connection.execute(query)}
+    nothing = (0,) * len(numbers)
+    wrong = sum(
+        expected.get(of, nothing) != stored.get(of, nothing) for of in expected.keys() | stored
+    )
+    connection.execute(delete(table))
+    names = [column.name for column in (*key, table.c.shard, *numbers)]
+    rows = (
+        dict(zip(names, (*of, 0, *sums), strict=True)) | others for of, sums in expected.items()
+    )
+    insert_in_batches(connection, table, rows)
+    return wrong
 
 
 def _size(connection: Connection, table: Table) -> int:

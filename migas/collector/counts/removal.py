@@ -14,7 +14,7 @@ from sqlalchemy import and_, delete, exists, func, select, text, union
 
 from migas.collector.counts.ledger import SESSION_KEY, lock_sessions
 from migas.collector.counts.rebuild import derived_sessions, derived_users, session_id_of
-from migas.collector.counts.sessions import Session, anonymous_day, differences
+from migas.collector.counts.sessions import Session, anonymous_day
 from migas.collector.database.json_rows import among, insert_rows, packed
 from migas.collector.database.tables import crumbs, project_users, sessions, users
 from migas.collector.days import SECONDS_A_DAY
@@ -232,8 +232,8 @@ class Removal:
         if after:
             insert = insert_rows(sessions, Session._fields, dialect)
             await connection.execute(insert, packed(after.values()))
-        changes = differences((before.get(key), after.get(key)) for key in keys)
-        await self._ledger.add(connection, changes)
+        changes = [(before.get(key), after.get(key)) for key in keys]
+        await self._ledger.settle(connection, changes)
         return len(before) - len(after)
 
 

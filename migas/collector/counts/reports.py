@@ -1,8 +1,8 @@
 """What can be read about projects: the questions of the usage call and of the page.
 
-Without a filter nearly all of it comes from daily counts and other small tables, so that an answer
-takes the same time over ten million breadcrumbs as over ten; with one, sessions are read. Days are
-those of UTC. Texts are what senders wrote: whoever shows them treats them as hostile.
+Nearly all of it comes from counts and other small tables, with a filter from those of slices, so
+that an answer takes the same time over ten million breadcrumbs as over ten. Days are those of UTC.
+Texts are what senders wrote: whoever shows them treats them as hostile.
 """
 
 from __future__ import annotations
@@ -14,20 +14,25 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Integer, case, distinct, func, literal_column, select
 
+from migas.collector.counts.durations import bucket
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.history import history
 from migas.collector.counts.outcomes import Outcomes, UsageCount, outcomes_by
 from migas.collector.counts.sessions import ERROR, LAST_ANONYMOUS, OUTCOME, error_name, facets
+from migas.collector.counts.slices import STATUSES, cover
 from migas.collector.database.tables import (
     COUNTED_AT,
     MAX_VALUE_CHARS,
     RUNNING,
     crumbs,
     daily,
+    durations,
+    profiles,
     project_users,
     projects,
     sessions,
+    slices,
     users,
 )
 from migas.collector.days import SECONDS_A_DAY, day_number, day_of, moment
@@ -57,6 +62,9 @@ _DAY = COUNTED_AT // SECONDS_A_DAY
 
 MAX_COUNTING = 2
 """So many questions that look at breadcrumbs or sessions one by one are answered at a time."""
+
+MAX_TIMED = 50_000
+"""Of no more sessions is each one's duration read where no count has the answer."""
 
 SILENT_SECONDS = SECONDS_A_DAY
 """After so long without a word a run that has not ended counts as never heard of again."""
@@ -120,6 +128,13 @@ class Message(NamedTuple):
     text: str | None
 
 
+class Durations(NamedTuple):
+    """How many runs took how long, by `bucket`: of days, weeks or months, and of versions."""
+
+    by_time: defaultdict[date, Counter[int]]
+    by_version: defaultdict[str, Counter[int]]
+
+
 class LostRun(NamedTuple):
     """A run that has not ended and of which nothing was heard; times are in UTC."""
 
@@ -169,10 +184,12 @@ class Reports:
 
     async def usage(self, project: str, period: Period, only: Filter = ALL) -> list[UsageCount]:
         """Sessions by the day they began, and by their version and status."""
-        if only:
+        if only.error:
             by = (_DAY, sessions.c.version, sessions.c.status)
             query = select(*by, func.count()).where(*_those(project, period, only)).group_by(*by)
             rows = sorted(tuple(row) for row in await self._scanned(query))
+        elif only:
+            rows = await self._sliced(project, period, only, "day", "version")
         else:
             rows = await self._counts([project], OUTCOME, period, "day", "value", "detail")
         return [UsageCount(day_of(row[0]), *row[1:]) for row in rows]
@@ -180,21 +197,72 @@ class Reports:
     async def breakdown(self, project: str, period: Period, only: Filter = ALL) -> Breakdown:
         """How sessions divide, by time and outcome and by what they ran on."""
         shares: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
-        if not only:
-            for facet in FACETS:
-                for value, number in await self._counts([project], facet, period, "value"):
-                    shares[facet][value] = number
-            return Breakdown(await self.usage(project, period), shares)
-        names = ("version", "status", *_RAN_ON)
-        by = (_DAY, *(sessions.c[name] for name in names))
-        query = select(*by, func.count()).where(*_those(project, period, only)).group_by(*by)
-        usage: Counter[tuple[int, str, str]] = Counter()
-        for day, version, status, *ran_on, number in await self._scanned(query):
-            usage[day, version, status] += number
-            for facet, value in facets(*ran_on):
-                shares[facet][value] += number
-        rows = [UsageCount(day_of(key[0]), *key[1:], usage[key]) for key in sorted(usage)]
-        return Breakdown(rows, shares)
+        usage = await self.usage(project, period, only)
+        if only.error:
+            by = [sessions.c[name] for name in _RAN_ON]
+            query = select(*by, func.count()).where(*_those(project, period, only)).group_by(*by)
+            for *ran_on, number in await self._scanned(query):
+                for facet, value in facets(*ran_on):
+                    shares[facet][value] += number
+            return Breakdown(usage, shares)
+        if only:
+            ran_on = [profiles.c[facet] for facet in FACETS]
+            known = select(profiles.c.profile, *ran_on).where(profiles.c.project == project)
+            named = {row.profile: row[1:] for row in await self._rows(known)}
+            for profile, _, number in await self._sliced(project, period, only, "profile"):
+                for facet, value in zip(FACETS, named.get(profile, ()), strict=False):
+                    shares[facet][value] += number
+            return Breakdown(usage, shares)
+        for facet in FACETS:
+            for value, number in await self._counts([project], facet, period, "value"):
+                shares[facet][value] = number
+        return Breakdown(usage, shares)
+
+    async def durations(self, project: str, period: Period, only: Filter = ALL) -> Durations | None:
+        """How long the runs took that completed.
+
+        Returns:
+            None where that takes too long: of many sessions, by another filter than version.
+        """
+        found = Durations(defaultdict(Counter), defaultdict(Counter))
+        asked = only.with_(outcome=None).values
+        if only.outcome not in (None, "completed") or only.error:
+            return found
+        if asked.keys() - {"version"}:
+            few = (await self.outcomes(project, period)).total <= MAX_TIMED
+            return await self._durations_one_by_one(project, period, only) if few else None
+        for day, number, runs in await self._buckets(project, period, only, durations.c.day):
+            found.by_time[period.bucket(day_of(day))][number] += runs
+        for name, number, runs in await self._buckets(project, period, only, durations.c.version):
+            found.by_version[name][number] += runs
+        return found
+
+    async def _buckets(
+        self, project: str, period: Period, only: Filter, column: ColumnElement[Any]
+    ) -> list[tuple[Any, int, int]]:
+        """Counts of durations by a column and their bucket; one may come in several rows."""
+        total, found = func.sum(durations.c.sessions), []
+        by = (column, durations.c.bucket)
+        mine = [durations.c.project == project]
+        if only.version is not None:
+            mine.append(durations.c.version == only.version)
+        for span, first, last in cover(period, charted=column is durations.c.day):
+            those = (durations.c.span == span, durations.c.day.between(first, last))
+            query = select(*by, total).where(*mine, *those).group_by(*by).having(total > 0)
+            found += [(row[0], row[1], int(row[2])) for row in await self._rows(query)]
+        return found
+
+    async def _durations_one_by_one(self, project: str, period: Period, only: Filter) -> Durations:
+        found = Durations(defaultdict(Counter), defaultdict(Counter))
+        query = select(_DAY, sessions.c.version, sessions.c.duration).where(
+            *_those(project, period, only.with_(outcome="completed")),
+            sessions.c.duration.isnot(None),
+        )
+        for day, version, seconds in await self._scanned(query):
+            number = bucket(seconds)
+            found.by_time[period.bucket(day_of(day))][number] += 1
+            found.by_version[version][number] += 1
+        return found
 
     async def sessions(self, project: str, period: Period) -> list[StatusCount]:
         """Sessions by the day, or by the week from Monday on, they began; and by their status.
@@ -350,9 +418,11 @@ class Reports:
 
     async def outcomes(self, project: str, period: Period, only: Filter = ALL) -> Outcomes:
         """How the sessions of a period ended."""
-        if only:
+        if only.error:
             query = select(sessions.c.status, func.count()).where(*_those(project, period, only))
             rows = [tuple(row) for row in await self._scanned(query.group_by(sessions.c.status))]
+        elif only:
+            rows = await self._sliced(project, period, only)
         else:
             rows = await self._counts([project], OUTCOME, period, "detail")
         return outcomes_by((None, status, number) for status, number in rows).get(None, Outcomes())
@@ -399,28 +469,32 @@ class Reports:
             LostRun(row.session_id, row.version, moment(row.began), moment(row.seen))
             for row in await self._rows(latest)
         )
-        if only:
-            ((number,),) = await self._rows(select(func.count()).where(*lost))
+        if only.error:
+            number = 0  # it has ended
         else:
-            number = await self._count_lost(project, period, silent_since)
+            number = await self._count_lost(project, period, only, silent_since)
         # Between two questions a run may have ended.
         return LostRuns(max(number, len(runs)), runs)
 
-    async def _count_lost(self, project: str, period: Period, silent_since: int) -> int:
+    async def _count_lost(
+        self, project: str, period: Period, only: Filter, silent_since: int
+    ) -> int:
         """How many runs that began in a period are lost, without reading each."""
         first = day_number(period.first) * SECONDS_A_DAY
         end = (day_number(period.last) + 1) * SECONDS_A_DAY
         # Counting the rows would read every unfinished session. So: the unfinished sessions by the
-        # daily counts, less those heard from within a day, less the rows that stand for
-        # breadcrumbs without a session.
-        unfinished = dict(await self._counts([project], OUTCOME, period, "detail")).get("R", 0)
+        # counts, less those heard from within a day, less the rows that stand for breadcrumbs
+        # without a session.
+        unfinished = (await self.outcomes(project, period, only)).running
         query = select(func.count()).where(
-            *_began(project, period), RUNNING, sessions.c.seen >= silent_since
+            *_those(project, period, only), RUNNING, sessions.c.seen >= silent_since
         )
         ((recent,),) = await self._rows(query)
         # A condition on the status would have SQLite prefer the index of all that do not end.
         anonymous = select(sessions.c.status, sessions.c.began, sessions.c.seen).where(
-            sessions.c.session_id <= LAST_ANONYMOUS, sessions.c.project == project
+            sessions.c.session_id <= LAST_ANONYMOUS,
+            sessions.c.project == project,
+            *only.conditions(),
         )
         no_runs = sum(
             row.status == "R" and first <= row.began < end and row.seen < silent_since
@@ -475,6 +549,33 @@ class Reports:
         # Sorted here: the databases disagree about the order of texts.
         found = [(*row[:-1], int(row[-1])) for row in await self._rows(query)]
         return sorted(found)
+
+    async def _sliced(
+        self, project: str, period: Period, only: Filter, *columns: str
+    ) -> list[tuple[Any, ...]]:
+        """Sums of the slices of a filter, by some of their columns and by status.
+
+        With `day` in them a day stands for all that are in its bar of the period's chart.
+        """
+        by = [slices.c[column] for column in columns]
+        letters = only.statuses
+        sums = [func.sum(slices.c[STATUSES[letter]]) for letter in letters]
+        total: Counter[tuple[Any, ...]] = Counter()
+        for span, first, last in cover(period, charted="day" in columns) if letters else ():
+            query = (
+                select(*by, *sums)
+                .group_by(*by)
+                .where(
+                    slices.c.project == project,
+                    slices.c.span == span,
+                    slices.c.day.between(first, last),
+                    *only.slice_conditions(project),
+                )
+            )
+            for row in await self._scanned(query):
+                for letter, number in zip(letters, row[len(by) :], strict=True):
+                    total[(*row[: len(by)], letter)] += int(number or 0)
+        return sorted((*key, number) for key, number in total.items() if number > 0)
 
     async def _messages(self, indices: Sequence[int]) -> dict[int, Any]:
         """What breadcrumbs say of their errors, by their numbers."""

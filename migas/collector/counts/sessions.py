@@ -8,13 +8,15 @@ day, as nothing tells them apart.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from migas.collector.database.tables import MAX_VALUE_CHARS
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+_Counted = TypeVar("_Counted")
 
 NO_SESSION = "00000000-0000-0000-0000-"
 """How the ids begin that stand for a day's breadcrumbs without a session."""
@@ -145,19 +147,23 @@ def language_name(language: str, version: str) -> str:
     return f"{language} {'.'.join(version.split('.')[:2])}"[:MAX_VALUE_CHARS]
 
 
-def differences(changes: Iterable[tuple[Session | None, Session | None]]) -> Counter[Count]:
+def differences(
+    changes: Iterable[tuple[Session | None, Session | None]],
+    counts_of: Callable[[Session], Iterable[_Counted]],
+) -> Counter[_Counted]:
     """How counts change when sessions do.
 
     Args:
         changes: Pairs of what a session was and what it is; None where there is none.
+        counts_of: Where a session is counted, once in each.
 
     Returns:
         What to add to each count; those that stay as they are do not appear.
     """
-    total: Counter[Count] = Counter()
+    total: Counter[_Counted] = Counter()
     for before, after in changes:
         if after is not None:
-            total.update(counted(after))
+            total.update(counts_of(after))
         if before is not None:
-            total.subtract(counted(before))
+            total.subtract(counts_of(before))
     return Counter({count: number for count, number in total.items() if number})

@@ -10,14 +10,16 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from migas.collector.counts.comparison import ENOUGH, version_before
+from migas.collector.counts.durations import longer, quantile
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated
 from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from migas.collector.counts.filters import Filter
-    from migas.collector.counts.reports import Reports
+    from migas.collector.counts.reports import Durations, Reports
     from migas.collector.days import Period
 
 MAX_ERRORS = 1000
@@ -111,6 +113,25 @@ class UsersRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DurationRow:
+    """How long runs took that completed: those of a day, week or month, or those of a version.
+
+    One of `start` and `version` is None. `median` and `p90` are seconds within which half and nine
+    of ten were over, estimated within 2 %. `change` says of a version that it is `slower` or
+    `faster` than the one before it, `before`, by more than chance and that estimate.
+    """
+
+    start: dt.date | None
+    version: str | None
+    runs: int
+    median: float | None
+    p90: float | None
+    before: str | None
+    change: str
+    unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentRow:
     """How many sessions ran on something, and how many users have it now and had it before.
 
@@ -125,7 +146,7 @@ class EnvironmentRow:
     users_before: int
 
 
-Row = SessionsRow | VersionRow | AdoptionRow | ErrorRow | UsersRow | EnvironmentRow
+Row = SessionsRow | VersionRow | AdoptionRow | ErrorRow | UsersRow | EnvironmentRow | DurationRow
 
 
 class Tables:
@@ -231,6 +252,28 @@ class Tables:
             rows.append(UsersRow(start, users, new, users - new, sessions, self._is_open(start)))
         return rows
 
+    async def durations(self) -> list[DurationRow]:
+        """How long runs take: by the day, week or month, none left out, then by version."""
+        found = await self._reports.durations(*self._asked)
+        return [] if found is None else self.timed(found)
+
+    def timed(self, found: Durations) -> list[DurationRow]:
+        """The rows of some durations."""
+        rows = [
+            _duration_row(
+                found.by_time.get(start, {}), start=start, unfinished=self._is_open(start)
+            )
+            for start in self._period.buckets()
+        ]
+        enough = [name for name, of in found.by_version.items() if sum(of.values()) >= ENOUGH]
+        for version in sorted(found.by_version, key=version_order, reverse=True):
+            counts = found.by_version[version]
+            before = version_before(version, enough) if version in enough else None
+            verdict = longer(counts, found.by_version[before]) if before else 0
+            change = ("", "slower", "faster")[verdict]
+            rows.append(_duration_row(counts, version=version, before=before, change=change))
+        return rows
+
     async def environments(self) -> list[EnvironmentRow]:
         """What sessions ran on, by kind, the most frequent first."""
         project, period, only = self._asked
@@ -253,6 +296,7 @@ ROWS: dict[str, type[Row]] = {
     "adoption": AdoptionRow,
     "errors": ErrorRow,
     "users": UsersRow,
+    "durations": DurationRow,
     "environments": EnvironmentRow,
 }
 """What each table of `Tables` has in a row."""
@@ -287,6 +331,24 @@ def csv_cell(value: object) -> object:
     if isinstance(value, str):
         return _FORMULA.sub("'", _STEERING.sub(lambda found: ascii(found[0])[1:-1], value))
     return value
+
+
+def _duration_row(
+    counts: Mapping[int, int],
+    *,
+    start: dt.date | None = None,
+    version: str | None = None,
+    before: str | None = None,
+    change: str = "",
+    unfinished: bool = False,
+) -> DurationRow:
+    half, most = (_seconds(quantile(counts, share)) for share in (0.5, 0.9))
+    runs = sum(counts.values())
+    return DurationRow(start, version, runs, half, most, before, change, unfinished)
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
 
 
 def _numbers(outcomes: Outcomes) -> tuple[int, int, int, int, int]:

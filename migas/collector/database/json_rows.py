@@ -42,7 +42,7 @@ def insert_rows(table: Table, columns: Sequence[str], dialect: str) -> Any:
 
 
 def among(
-    columns: Sequence[ColumnElement[Any]], rows: Iterable[Sequence[object]], dialect: str
+    columns: Sequence[ColumnElement[Any]], rows: Iterable[Sequence[object]] | None, dialect: str
 ) -> ColumnElement[bool]:
     """The condition that some columns have the values of one of many rows.
 
@@ -50,10 +50,12 @@ def among(
 
     Args:
         columns: What to compare, in the order of each row.
-        rows: The values.
+        rows: The values; None for those that `packed` makes when the statement is executed.
         dialect: `sqlite` or `postgresql`.
     """
-    text = bindparam(_ROWS, packed(rows)[_ROWS], type_=Text, unique=True)
+    text: BindParameter[str] = bindparam(_ROWS, type_=Text)
+    if rows is not None:
+        text = bindparam(_ROWS, packed(rows)[_ROWS], type_=Text, unique=True)
     each, values = _unpacked(text, [column.type for column in columns], dialect)
     return tuple_(*columns).in_(select(*values).select_from(each))
 

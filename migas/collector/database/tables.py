@@ -196,6 +196,56 @@ A count is the sum over its shards: processes that commit at the same time add t
 so that hardly one waits for another. `example` is the newest breadcrumb that was counted here.
 """
 
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("profile", BigInteger, primary_key=True, autoincrement=False),
+    Column("platform", String(MAX_PLATFORM_CHARS), nullable=False),
+    Column("container", String(32), nullable=False),
+    Column("language", String(MAX_VALUE_CHARS), nullable=False),
+    Column("ci", String(3), nullable=False),
+    Column("user_type", String(32), nullable=False),
+)
+"""What sessions of a project ran on, and for which types of users; see `Profile`."""
+
+slices = Table(
+    "slices",
+    metadata,
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("span", SmallInteger, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("version", String(MAX_VERSION_CHARS), primary_key=True),
+    Column("profile", BigInteger, primary_key=True, autoincrement=False),
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("completed", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("suspended", BigInteger, nullable=False),
+    Column("running", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How the sessions of a version and a profile ended, on the `span` days from `day` on.
+
+A count is the sum over its shards, as in `daily`.
+"""
+
+durations = Table(
+    "durations",
+    metadata,
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("span", SmallInteger, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("version", String(MAX_VERSION_CHARS), primary_key=True),
+    Column("bucket", SmallInteger, primary_key=True, autoincrement=False),
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("sessions", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How many sessions of a version completed on the `span` days from `day` on, by their duration.
+
+See `timed`. A count is the sum over its shards, as in `daily`.
+"""
+
 project_users = Table(
     "project_users",
     metadata,

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from migas.collector.counts.filters import NAMES, Filter
 from migas.collector.counts.tables import (
     AdoptionRow,
+    DurationRow,
     EnvironmentRow,
     ErrorRow,
     SessionsRow,
@@ -105,6 +106,16 @@ async def errors(tables: _Asked) -> list[ErrorRow]:
 async def users(tables: _Asked) -> list[UsersRow]:
     """Users by the day, week or month: all, new and returning."""
     return await tables.users()
+
+
+@router.get("/{owner}/{repo}/durations")
+async def durations(tables: _Asked) -> list[DurationRow]:
+    """How long runs took that completed: by the day, week or month, then by version.
+
+    Quantiles are estimates within 2 %. Of many sessions they are told by version alone: with other
+    filters the answer is empty then.
+    """
+    return await tables.durations()
 
 
 @router.get("/{owner}/{repo}/environments")

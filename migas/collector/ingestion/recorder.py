@@ -1,4 +1,4 @@
-"""One batch of breadcrumbs, in one transaction: rows, users, sessions and daily counts.
+"""One batch of breadcrumbs, in one transaction: rows, users, sessions and counts.
 
 Processes that do this at the same time on PostgreSQL lock tables in the same order: breadcrumbs,
 users, sessions, counts; and of all but the first, rows by their keys. So they wait for each other

@@ -149,6 +149,26 @@ def spark(values: Sequence[int]) -> str:
     return "M" + "L".join(points)
 
 
+def line(values: Sequence[float | None], top: float) -> str:
+    """A line through some values, with gaps where there is none, in the box of `spark`.
+
+    Args:
+        values: From 0 to `top`.
+        top: What is as high as the box.
+    """
+    step = SPARK_WIDTH / max(len(values) - 1, 1)
+    path, pen = "", "M"
+    for number, value in enumerate(values):
+        if value is None:
+            pen = "M"
+            continue
+        height = (SPARK_HEIGHT - 2) * (1 - value / (top or 1)) + 1
+        # A point alone is drawn as a short stroke, or it would not be seen.
+        path += f"{pen}{number * step:.1f},{height:.1f}" + ("h0.6" if pen == "M" else "")
+        pen = "L"
+    return path
+
+
 def width(part: int, whole: int) -> str:
     """A bar's width as an SVG attribute; a count that is not 0 can always be seen."""
     if part <= 0 or whole <= 0:

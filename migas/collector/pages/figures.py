@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.outcomes import UsageCount
     from migas.collector.counts.reports import ErrorSummary, LostRuns, Message, UserCounts
-    from migas.collector.counts.tables import UsersRow
+    from migas.collector.counts.tables import DurationRow, UsersRow
     from migas.collector.days import Period
     from migas.collector.tokens import Access
 
@@ -65,6 +65,22 @@ class Summary(NamedTuple):
     daily: Sequence[int]
 
 
+class Lasting(NamedTuple):
+    """How long runs take: by the day, week or month, and by version, the newest first."""
+
+    times: Sequence[DurationRow]
+    versions: Sequence[DurationRow]
+
+    @property
+    def longest(self) -> float:
+        """The most seconds that a chart of `times` shows; 0 where it shows none."""
+        return max((row.p90 for row in self.times if row.p90 is not None), default=0.0)
+
+    def of(self, version: str) -> DurationRow:
+        """The row of a version."""
+        return next(row for row in self.versions if row.version == version)
+
+
 @dataclass(frozen=True)
 class Project:
     """A project in one period.
@@ -89,6 +105,7 @@ class Project:
         failures: The errors that hit most users.
         shares: By kind (`platform`, …), what the sessions ran on, the most frequent first.
         lost: The runs that were never heard of again.
+        durations: How long runs take; None where that cannot be told in time.
     """
 
     name: str
@@ -108,6 +125,7 @@ class Project:
     failures: Sequence[ErrorSummary]
     shares: Mapping[str, Sequence[tuple[str, int]]]
     lost: LostRuns
+    durations: Lasting | None
 
     @property
     def outcomes(self) -> Outcomes:
@@ -212,6 +230,22 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
         failures=await ask.errors(name, period, only, MAX_FAILURES),
         shares={facet: _frequent(found)[:MAX_SHARES] for facet, found in shares.items()},
         lost=await ask.lost_runs(name, period, only),
+        durations=await _lasting(collector, name, period, only),
+    )
+
+
+async def _lasting(collector: Collector, name: str, period: Period, only: Filter) -> Lasting | None:
+    found = await collector.reports.durations(name, period, only)
+    if found is None:
+        return None
+    tables = Tables(collector.reports, name, period, only, collector.clock.today())
+    rows = tables.timed(found)
+    versions = [row for row in rows if row.version is not None]
+    frequent = sorted(versions, key=lambda row: -row.runs)[:MAX_VERSIONS]
+    named = {row.version for row in frequent} | {row.before for row in frequent}
+    return Lasting(
+        [row for row in rows if row.version is None],
+        [row for row in versions if row.version in named],
     )
 
 

@@ -86,13 +86,14 @@ def _environment() -> Environment:
             "percent",
             "interval",
             "labelled",
+            "lasting",
             "times",
             "day",
             "start",
             "moment",
         )
     }
-    environment.filters["spark"] = chart.spark
+    environment.filters |= {"spark": chart.spark, "line": chart.line}
     environment.globals |= {
         "file": _address_of_file,
         "span": words.span,

@@ -85,6 +85,26 @@ def interval(bounds: tuple[float, float] | None) -> str:
     return EN_DASH if bounds is None else f"{bounds[0]:.1f}{EN_DASH}{bounds[1]:.1f}%"
 
 
+def lasting(seconds: float | None) -> str:
+    """How long something took, as in `0.4 s`, `12 s`, `3 min 20 s`, `5 h 12 min` and `2 d 4 h`."""
+    if seconds is None:
+        return EN_DASH
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    seconds = round(seconds)
+    if seconds < 3600:
+        return _two(seconds, 60, "min", "s")
+    minutes = round(seconds / 60)
+    return (
+        _two(minutes, 60, "h", "min") if minutes < 1440 else _two(round(minutes / 60), 24, "d", "h")
+    )
+
+
+def _two(number: int, each: int, larger: str, smaller: str) -> str:
+    whole, rest = divmod(number, each)
+    return f"{whole} {larger} {rest} {smaller}" if rest else f"{whole} {larger}"
+
+
 def day(date: dt.date) -> str:
     """A day, as in `5 Oct 2026`."""
     return f"{date.day} {date:%b %Y}"

@@ -134,12 +134,12 @@ def test_a_rebuild_says_what_was_wrong(run: Run, database: Database) -> None:
     assert run("db", "rebuild", "--db", database.url).stdout.splitlines() == [
         "2 sessions counted anew: all were right",
         "0 users counted anew: all were right",
-        "10 daily counts counted anew: all were right",
+        "14 counts counted anew: all were right",
         "0 failures by their errors counted anew: all were right",
     ]
     database.execute("DELETE FROM daily WHERE kind = 'ci'")
     said = run("db", "rebuild", "--db", database.url).stdout
-    assert "10 daily counts counted anew: 2 were wrong and are right now" in said
+    assert "14 counts counted anew: 2 were wrong and are right now" in said
 
 
 def test_a_report_tells_versions_errors_and_days(run: Run, database: Database) -> None:
@@ -164,6 +164,10 @@ def test_a_report_tells_versions_errors_and_days(run: Run, database: Database) -
     assert "\x1b" not in errors
     table = run(*report, "--by", "week", "--csv").stdout.splitlines()
     assert [row.split(",")[:2] for row in table[1:]] == [['"2024-09-30"', '"3"']]
+    took = json.loads(run(*report, "--by", "duration", "--json").stdout)["durations"]
+    assert [(row["start"], row["runs"], row["median"]) for row in took] == [
+        ("2024-09-30", 0, None)  # they failed, and did not say how long they took
+    ]
     refused = run("report", "a/b", "--since", "2024-10-05", "--until", day, *db)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "end before it begins" in refused.stderr

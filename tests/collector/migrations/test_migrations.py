@@ -139,10 +139,11 @@ def make_previous(database: Database) -> None:
         config = Config()
         config.set_main_option("script_location", "migas:collector/migrations")
         config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
+        command.upgrade(config, "0006")
 
     on_connection(database, make)
     database.execute("INSERT INTO projects (project, registered) VALUES ('a/b', 5)")
+    database.execute("INSERT INTO users VALUES (?, 'general', 'linux', 'docker')", USER)
     write_as_before(database, RUN, 7)
 
 
@@ -158,9 +159,9 @@ def write_as_before(database: Database, session: str, day: int) -> None:
     )
     database.execute(
         "INSERT INTO sessions (session_id, project, began, seen, last_idx, version, status,"
-        " language, language_version, platform, container, is_ci)"
+        " language, language_version, platform, container, is_ci, user_id)"
         " SELECT session_id, project, timestamp, timestamp, idx, version, status, language,"
-        " language_version, platform, container, is_ci FROM crumbs WHERE session_id = ?",
+        " language_version, platform, container, is_ci, user_id FROM crumbs WHERE session_id = ?",
         session,
     )
     for kind, value, detail in (
@@ -193,11 +194,12 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     before = empty_database.rows(counts)
     make_tables(empty_database.url)
 
-    assert empty_database.rows(counts) == before  # a completed run has no fingerprint to count
-    told = "SELECT ended, duration FROM"
-    nothing = {"ended": None, "duration": None}
-    assert empty_database.rows(f"{told} crumbs") == empty_database.rows(f"{told} sessions")
-    assert empty_database.rows(f"{told} crumbs") == [nothing]
+    assert empty_database.rows(counts) == before
+    filled = "SELECT sum(completed) FROM slices WHERE span = "
+    assert [int(empty_database.value(filled + span)) for span in "17"] == [1, 1]
+    assert empty_database.rows("SELECT platform, language, ci, user_type FROM profiles") == [
+        {"platform": "linux", "language": "python 3.11", "ci": "no", "user_type": "general"}
+    ]
 
     write_as_before(empty_database, OTHER_RUN, 8)
     end = a_crumb(session_id=OTHER_RUN, status="F", user_id=USER).timed(Timing(86400, 2.5))
@@ -205,6 +207,9 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     days = "SELECT day, detail, sum(sessions) AS n FROM daily WHERE kind = 'outcome'"
     found = empty_database.rows(f"{days} GROUP BY day, detail HAVING sum(sessions) > 0 ORDER BY 1")
     assert [tuple(map(str, row.values())) for row in found] == [("7", "C", "1"), ("11", "F", "1")]
+    # What it did not know of and never added was taken from a day's and a week's slice.
+    wrong = recounted(empty_database)
+    assert (wrong.wrong_sessions, wrong.wrong_users, wrong.wrong_counts) == (0, 0, 2)
     assert recounted(empty_database).none
 
 

@@ -45,6 +45,7 @@ def sessions() -> list[dict[str, Any]]:
             "language_version": "3.11.4" if number % 3 else "3.12.1",
             "is_ci": number % 10 == 0,
             "user_id": PEOPLE[number % 40],
+            "duration": (90.0 if number % 2 else 60.0) + number % 7,
         }
         if number % 8 == 0 or number == 1:
             fields |= BROKEN
@@ -194,7 +195,15 @@ def test_each_table_is_a_file_by_a_link_with_the_same_filters(asked: Site) -> No
     files = dict.fromkeys(link for link in links(html) if ".csv?" in link or ".json?" in link)
     assert [link.partition("?") for link in files] == [
         (f"{PAGE}/{name}.{form}", "?", "period=7d&version=1.1.0")
-        for name in ("sessions", "versions", "adoption", "errors", "environments", "users")
+        for name in (
+            "sessions",
+            "versions",
+            "adoption",
+            "durations",
+            "errors",
+            "environments",
+            "users",
+        )
         for form in ("csv", "json")
     ]
     for link in files:
@@ -248,6 +257,23 @@ def test_programs_read_the_same_tables_with_a_token(asked: Site) -> None:
     assert (error["first"], error["message"]) == ("2026-11-16", BROKEN["error_desc"])
 
 
+def test_a_slower_release_is_told(asked: Site) -> None:
+    said = readable(asked.text(PAGE))
+    assert "1.1.0 is slower than 1.0.0" in said
+    assert "half of its runs are over within 1 min 33 s, against 1 min 3 s" in said
+    filtered = readable(asked.text(f"{PAGE}?container=docker&ci=no"))
+    assert "1.1.0 is slower than 1.0.0" in filtered
+    assert "No run that completed" in readable(asked.text(f"{PAGE}?outcome=failed"))
+    rows = called(asked, "durations?by=week&platform=linux")
+    (week,) = [row for row in rows if row["start"] and row["runs"]]
+    newer, older = (row for row in rows if row["version"])
+    assert (newer["version"], newer["change"], newer["before"]) == ("1.1.0", "slower", "1.0.0")
+    assert (older["change"], older["before"]) == ("", None)
+    assert week["runs"] == newer["runs"] + older["runs"] > 100
+    assert older["median"] == pytest.approx(63, rel=0.03)
+    assert newer["p90"] == pytest.approx(96, rel=0.03)
+
+
 def test_what_sessions_ran_on_is_a_table_with_users(asked: Site) -> None:
     rows = called(asked, "environments?container=apptainer")
     found = {(row["kind"], row["value"]): (row["sessions"], row["users"]) for row in rows}
@@ -273,7 +299,15 @@ def test_users_are_counted_once_in_each_day_week_or_month(asked: Site, by: str, 
 
 
 def test_the_interface_is_closed_without_the_right_token(site: Site) -> None:
-    for table in ("sessions", "versions", "adoption", "errors", "users", "environments"):
+    for table in (
+        "sessions",
+        "versions",
+        "adoption",
+        "errors",
+        "users",
+        "environments",
+        "durations",
+    ):
         assert site.get(f"{API}/{table}").status == 401
         for token, status in (("wrong", 401), (site.token("nipreps/nipreps"), 403)):
             reply = site.get(f"{API}/{table}", Authorization=f"Bearer {token}")

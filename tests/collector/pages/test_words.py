@@ -27,6 +27,31 @@ def test_only_nothing_is_0_percent_and_only_everything_is_100(
     assert words.percent(part, whole) == written
 
 
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (None, "\N{EN DASH}"),
+        (0.0, "0.0 s"),
+        (0.42, "0.4 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (200, "3 min 20 s"),
+        (3599.7, "1 h"),
+        (5 * 3600 + 700, "5 h 12 min"),
+        (86_399, "1 d"),
+        (52 * 3600, "2 d 4 h"),
+    ],
+)
+def test_how_long_something_took(seconds: float | None, written: str) -> None:
+    assert words.lasting(seconds) == written
+
+
+def test_a_line_has_gaps_where_nothing_is_known() -> None:
+    assert chart.line([None, 1.0, 0.0, None, 1.0], 1.0) == "M30.0,1.0h0.6L60.0,27.0M120.0,1.0h0.6"
+    assert chart.line([None], 0.0) == ""
+
+
 def test_counts_have_their_thousands_set_apart() -> None:
     assert words.number(1234567) == "1,234,567"
     assert words.counted(1, "session") == "1 session"

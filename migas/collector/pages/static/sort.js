@@ -3,7 +3,7 @@
 
 (() => {
   const valueOf = (row, column) => {
-    const text = row.cells[column].textContent.trim();
+    const text = row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
     const number = Number.parseFloat(text.replaceAll(",", ""));
     return Number.isNaN(number) ? text : number;
   };

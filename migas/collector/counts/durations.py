@@ -1,0 +1,101 @@
+"""How long runs take: quantiles of many durations from counts in buckets that grow with them.
+
+The buckets are those of DDSketch (Masson, Rim and Lee, 2019): each is wider than the one before by
+the same factor, so that a quantile read from them is off by 2 % at most, whatever its size, and
+the buckets of days, weeks and versions can be added up. Only runs that completed are counted: one
+that fails is over sooner, and a release that fails more often is no faster for it.
+"""
+
+from __future__ import annotations
+
+from math import ceil, log, sqrt
+from typing import TYPE_CHECKING, NamedTuple
+
+from migas.collector.counts.chance import CONFIDENT
+from migas.collector.counts.slices import SPANS, Span, first_day
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from migas.collector.counts.sessions import Session
+
+GROWTH = 1.04
+"""By what factor a bucket is wider than the one before it."""
+
+SHORTEST = 0.05
+"""Seconds below which a duration is nothing: senders tell them to a tenth."""
+
+_NOTHING = ceil(log(SHORTEST) / log(GROWTH)) - 1
+
+
+class DurationCount(NamedTuple):
+    """What a row of `durations` counts: the runs of a version, by how long they took."""
+
+    project: str
+    span: Span
+    day: int
+    version: str
+    bucket: int
+
+
+def bucket(seconds: float) -> int:
+    """The number of the bucket of a duration."""
+    return ceil(log(seconds) / log(GROWTH)) if seconds >= SHORTEST else _NOTHING
+
+
+def middle(number: int) -> float:
+    """The seconds that are off from no duration in a bucket by more than 2 %."""
+    return 2 * GROWTH**number / (GROWTH + 1) if number > _NOTHING else 0.0
+
+
+def timed(session: Session) -> tuple[DurationCount, ...]:
+    """Where the duration of a session is counted, once in each."""
+    if session.status != "C" or session.duration is None:
+        return ()
+    project, day, version = session.project, session.day, session.version
+    number = bucket(session.duration)
+    return tuple(
+        DurationCount(project, span, first_day(day, span), version, number) for span in SPANS
+    )
+
+
+def quantile(counts: Mapping[int, int], share: float) -> float | None:
+    """The seconds within which a share of runs was over, within 2 %; None where there are none.
+
+    Args:
+        counts: How many durations lie in which bucket.
+        share: From 0 to 1.
+    """
+    left = share * (sum(counts.values()) - 1)
+    for number, count in sorted(counts.items()):
+        left -= count
+        if left < 0:
+            return middle(number)
+    return middle(max(counts)) if counts else None
+
+
+def longer(one: Mapping[int, int], other: Mapping[int, int]) -> int:
+    """Whether durations are longer than other ones by more than chance, and by more than 2 %.
+
+    The test is that of Mann and Whitney (1947) with its normal approximation, corrected for ties,
+    which durations in one bucket are (Lehmann, Nonparametrics, 1975). It asks which of two runs
+    takes longer, so no rare and endless run decides it.
+
+    Returns:
+        1 when they are longer, -1 when they are shorter, 0 when chance may explain it.
+    """
+    size, other_size = sum(one.values()), sum(other.values())
+    if not size or not other_size or quantile(one, 0.5) == quantile(other, 0.5):
+        return 0
+    won, below, ties = 0.0, 0, 0
+    for number in sorted({*one, *other}):
+        here, there = one.get(number, 0), other.get(number, 0)
+        won += here * (below + there / 2)
+        below += there
+        ties += (here + there) ** 3 - (here + there)
+    both = size + other_size
+    spread = size * other_size / 12 * (both + 1 - ties / (both * max(both - 1, 1)))
+    difference = won - size * other_size / 2
+    if spread <= 0 or abs(difference) <= CONFIDENT * sqrt(spread):
+        return 0
+    return 1 if difference > 0 else -1

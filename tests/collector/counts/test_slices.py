@@ -1,0 +1,127 @@
+"""Counts that can be filtered: whatever the filter and the bars, they are the sessions' own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from migas.collector.collector import Collector
+from migas.collector.counts.filters import OUTCOMES, Filter
+from migas.collector.counts.outcomes import outcomes_by
+from migas.collector.counts.reports import FACETS
+from migas.collector.counts.sessions import facets
+from migas.collector.counts.slices import cover
+from migas.collector.days import SECONDS_A_DAY, Period, day_number, day_of
+from tests.collector.counts.test_sessions import Clock, record, recounted, some_crumbs
+
+if TYPE_CHECKING:
+    from migas.collector.days import Step
+    from tests.collector.databases import Database
+
+TODAY = day_of(20_040)
+PERIOD = Period(TODAY - timedelta(days=33), TODAY)
+STEPS = cast("tuple[Step, ...]", ("day", "week", "month"))
+
+
+@pytest.mark.parametrize("by", STEPS)
+@pytest.mark.parametrize("charted", [True, False])
+def test_a_period_is_covered_by_slices_that_have_each_day_once(by: Step, charted: bool) -> None:
+    for first in (date(2024, 2, 26) + timedelta(days=number) for number in range(8)):
+        for length in (*range(1, 24), 59, 366):
+            period = Period(first, first + timedelta(days=length - 1), by)
+            days: list[int] = []
+            for span, begin, end in cover(period, charted=charted):
+                for day in range(begin, end + 1, span):
+                    of_slice = [day_of(day + number) for number in range(span)]
+                    assert span == 1 or of_slice[0].weekday() == 0
+                    assert span == 1 or period.last not in of_slice
+                    assert not charted or len({period.bucket(of) for of in of_slice}) == 1
+                    days += map(day_number, of_slice)
+            assert days == [*range(day_number(period.first), day_number(period.last) + 1)]
+
+
+def test_a_year_is_few_slices() -> None:
+    year = Period(TODAY - timedelta(days=364), TODAY, "week")
+    days = [(end - begin) // span + 1 for span, begin, end in cover(year, charted=True)]
+    assert sum(days) <= 52 + 2 * 6
+
+
+FILTERS = [
+    Filter(version="2.0"),
+    Filter(platform="darwin"),
+    Filter(container="unknown", ci="no"),
+    Filter(ci="yes"),
+    Filter(ci="perhaps"),
+    Filter(language="python 3.11"),
+    Filter(language="python"),
+    Filter(language="python 3"),
+    Filter(user="dev"),
+    Filter(user="general", outcome="failed"),
+    *(Filter(outcome=name) for name in (*OUTCOMES, "unheard-of")),
+    Filter(version="1.0", platform="linux", language="python 3.12", user="dev", outcome="running"),
+]
+
+
+def test_filtered_figures_are_those_of_the_sessions(database: Database) -> None:
+    for number in range(6):
+        record(database, *some_crumbs(number, 30), clock=Clock((20_010 + 6 * number) * 86400))
+    assert recounted(database).none
+    rows = database.rows(
+        "SELECT s.*, u.user_type FROM sessions s LEFT JOIN users u ON u.user_id = s.user_id"
+        " WHERE s.project = 'a/b'"
+    )
+
+    async def ask() -> None:
+        async with Collector.open(database.url, clock=Clock(20_040 * 86400)) as collector:
+            for only in FILTERS:
+                mine = [row for row in rows if _meets(row, only)]
+                for by in STEPS:
+                    period = Period(PERIOD.first, PERIOD.last, by)
+                    found = await collector.reports.breakdown("a/b", period, only)
+                    usage, shares = _by_hand(mine, period)
+                    bars: Counter[tuple[date, str, str]] = Counter()
+                    for bar in found.usage:
+                        bars[period.bucket(bar.day), bar.version, bar.status] += bar.sessions
+                    assert bars == usage, (only, by)
+                    assert found.shares == shares, only
+                sums = await collector.reports.outcomes("a/b", PERIOD, only)
+                assert sums.total == sum(usage.values())
+                statuses = ((None, status, number) for (*_, status), number in usage.items())
+                assert sums == outcomes_by(statuses).get(None, sums)
+
+    assert {row["user_type"] for row in rows} == {"general", "dev", None}
+    asyncio.run(ask())
+
+
+def _by_hand(
+    rows: list[dict[str, Any]], period: Period
+) -> tuple[Counter[tuple[date, str, str]], dict[str, Counter[str]]]:
+    usage: Counter[tuple[date, str, str]] = Counter()
+    shares: dict[str, Counter[str]] = {facet: Counter() for facet in FACETS}
+    for row in rows:
+        day = day_of((row["began"] if row["ended"] is None else row["ended"]) // SECONDS_A_DAY)
+        if period.first <= day <= period.last:
+            usage[period.bucket(day), row["version"], row["status"]] += 1
+            for facet, value in _facets(row):
+                shares[facet][value] += 1
+    return usage, shares
+
+
+def _facets(row: dict[str, Any]) -> tuple[tuple[Any, str], ...]:
+    names = ("platform", "container", "language", "language_version", "is_ci")
+    return facets(*(row[name] for name in names))
+
+
+def _meets(row: dict[str, Any], only: Filter) -> bool:
+    has = {"version": row["version"], "user": row["user_type"], **dict(_facets(row))}
+    has["outcome"] = next(name for name, letter in OUTCOMES.items() if letter == row["status"])
+    return all(
+        value in (has[name], *(has[name].rpartition(end)[0] for end in " ."))
+        if name == "language"
+        else has[name] == value
+        for name, value in only.values.items()
+    )
