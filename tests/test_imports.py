@@ -105,8 +105,8 @@ HOUSE = """
     collector.migrations.versions.step_0002_sessions
     collector.migrations.versions.step_0003_time
     collector.migrations.versions.step_0004_errors
-    collector.migrations.versions.step_0006_news
-    collector.migrations.versions.step_0007_slices collector.migrations
+    collector.migrations.versions.step_0005_news
+    collector.migrations.versions.step_0006_slices collector.migrations
     collector.counts.rebuild collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations
     collector.counts.outcomes collector.counts.slices

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
+revision = "0005"
 down_revision = "0004"
 
 _ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
