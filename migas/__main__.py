@@ -27,6 +27,9 @@ def _be_courier(arguments: list[str]) -> int:
     told = dict(word.split("=", 1) for word in arguments if "=" in word)
     if "--library" in told:
         sys.path.append(told["--library"])
+    from migas.courier import unused
+
+    unused.put_off()
     if "--warm" in told:
         from migas.courier import warm
 

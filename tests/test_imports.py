@@ -41,7 +41,7 @@ HOUSE = """
     courier.main
     courier.drain courier.sender
     courier.recovery
-    courier.pace courier.tidy courier
+    courier.pace courier.tidy courier.unused courier
     transport.client
     transport.deadlines
     transport.connections transport.answers
@@ -60,7 +60,7 @@ HOUSE = """
     message.outcome message.redact
     message.redact.arguments message.redact.machines message.redact.paths message.redact.people
     message.excerpt
-    message.redact.shapes
+    message.redact.shapes message.redact.words
     host.children
     host.environment host.files host.process host.threads
     host.terminal host

@@ -32,8 +32,8 @@ def status() -> dict[str, Any]:
     """
     setup.setup()
     reason = permission.refusal()
-    folder = _folder(places.config_folder)
-    files = [*policy.site_files(), *policy.user_files()]
+    folder = _folder(_config_folder)
+    files = [] if policy.silent() else [*policy.site_files(), *policy.user_files()]
     return {
         "enabled": reason is None,
         "reason": reason,
@@ -99,7 +99,7 @@ def given_up() -> int:
     """How many breadcrumbs were given up as too old, lately.
 
     Raises:
-        RuntimeError: No home directory is known for this user.
+        RuntimeError: No home directory is known for this user, or it does not answer.
     """
     return Spool(places.state_folder()).dropped().get("too old", 0)
 
@@ -125,9 +125,9 @@ def opt_out() -> str:
 
     Raises:
         OSError: It cannot be written.
-        RuntimeError: No home directory is known for this user.
+        RuntimeError: No home directory is known for this user, or it does not answer.
     """
-    folder = places.config_folder()
+    folder = _config_folder()
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, policy.MARKER_NAME)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -142,10 +142,10 @@ def opt_in() -> str | None:
 
     Raises:
         OSError: It cannot be removed.
-        RuntimeError: No home directory is known for this user.
+        RuntimeError: No home directory is known for this user, or it does not answer.
     """
     try:
-        os.unlink(os.path.join(places.config_folder(), policy.MARKER_NAME))
+        os.unlink(os.path.join(_config_folder(), policy.MARKER_NAME))
     except FileNotFoundError:
         pass
     return permission.refusal_by_user()
@@ -159,8 +159,10 @@ def forget() -> tuple[bool, int]:
 
     Raises:
         OSError: Something cannot be erased.
+        RuntimeError: A folder does not answer.
     """
-    config_folder, root = _folder(places.config_folder), _folder(places.state_folder)
+    config_folder = _folder(_config_folder, must_answer=True)
+    root = _folder(places.state_folder, must_answer=True)
     had_id = config_folder is not None and identity.forget_user_id(config_folder)
     return had_id, 0 if root is None else layout.erase_all(root)
 
@@ -177,7 +179,7 @@ def forget_at_server() -> int | None:
     from migas import calls
     from migas.transport.answers import forgotten
 
-    folder = _folder(places.config_folder)
+    folder = _folder(_config_folder)
     user_id = identity.kept_user_id(folder) if folder else None
     if user_id is None:
         return None
@@ -185,10 +187,19 @@ def forget_at_server() -> int | None:
     return forgotten(client.ask("DELETE", f"/api/users/{user_id}", b"", values.settings().timeout))
 
 
-def _folder(ask: Any) -> str | None:
+def _config_folder() -> str:
+    folder = places.config_folder()
+    if places.silent(folder):
+        raise places.SilentError(folder)
+    return folder
+
+
+def _folder(ask: Any, *, must_answer: bool = False) -> str | None:
     try:
         return str(ask())
-    except RuntimeError:
+    except RuntimeError as error:
+        if must_answer and isinstance(error, places.SilentError):
+            raise
         return None
 
 

@@ -112,8 +112,8 @@ def _status(options: argparse.Namespace) -> int:
             for file in told["policies"]
         )
         or "none",
-        "your choices": told["config_folder"] or "no home directory is known",
-        "spool": spool["folder"] or "no home directory is known",
+        "your choices": told["config_folder"] or "no folder is known that answers",
+        "spool": spool["folder"] or "no folder is known that answers",
     }
     if spool["folder"] is not None:
         dropped = ", ".join(f"{number} {reason}" for reason, number in spool["dropped"].items())

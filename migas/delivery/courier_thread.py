@@ -17,7 +17,8 @@ from migas import host, log
 from migas.courier import main as courier
 from migas.courier.drain import Clock
 from migas.courier.sender import Sender
-from migas.host import environment, threads
+from migas.host import environment
+from migas.host.threads import ProgramThread
 from migas.settings import permission
 from migas.spool.servers import of_this_user
 from migas.transport.deadlines import Worker
@@ -40,10 +41,10 @@ class CourierThread:
 
     def __init__(self) -> None:
         self._errands: queue.SimpleQueue[Errand | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._thread: ProgramThread | None = None
         self._worker: Worker | None = None
         self._current: Errand | None = None
-        self._former: threading.Thread | None = None
+        self._former: ProgramThread | None = None
 
     def dispatch(self, payload: bytes | None, *, patience: float) -> Errand | None:
         """Have what waits sent, and return at once.
@@ -66,7 +67,7 @@ class CourierThread:
         if self._thread is None:
             try:
                 self._worker = self._worker or Worker()
-                self._thread = threads.start(self._serve, "migas-courier")
+                self._thread = ProgramThread(self._serve, "migas-courier")
             except RuntimeError as error:
                 log.debug("no thread can be started: %s", error)
         return self._thread is not None
@@ -82,15 +83,15 @@ class CourierThread:
         current = self._current
         if current is not None:
             current.stop()
-        threads.join(thread, _FORK_SECONDS)
-        if thread.is_alive():
-            worker.cut_short("broken off")
-            threads.join(thread, _FORK_SECONDS)
-        else:
+        is_gone = thread.join(_FORK_SECONDS)
+        if is_gone:
             worker.end()
+        else:
+            worker.cut_short("broken off")
+            is_gone = thread.join(_FORK_SECONDS)
         interrupted, self._current = self._current, None
         self._former = thread
-        if interrupted is not None and not thread.is_alive():
+        if interrupted is not None and is_gone:
             interrupted.begin_anew()
             self._errands.put(interrupted)
         while not before.empty():

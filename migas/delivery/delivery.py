@@ -111,10 +111,19 @@ class Delivery:
     def erase(self, path: str) -> None:
         """Forget an open record: nothing of it stays on disk."""
         try:
+            self._usable_spool()
             os.unlink(path)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             log.debug("an open record could not be erased: %s", error)
         self._closed(path)
+
+    def touch(self, path: str, when: float) -> None:
+        """Show other hosts that a run is alive, until some time after a moment."""
+        try:
+            self._usable_spool()
+            os.utime(path, (when, when))
+        except (OSError, RuntimeError) as error:
+            log.debug("an open record could not be touched: %s", error)
 
     def queue(self, crumb: Breadcrumb) -> None:
         """Write a single breadcrumb among what waits, and see that it is sent."""
@@ -157,14 +166,14 @@ class Delivery:
     def at_exit(self) -> None:
         """Send a courier for what still waits, and give it its moment where it has only that."""
         self.watch.close()
-        if self._held and self._couriers.is_waited_for():
+        if self._held and self._couriers.is_waited_for() and not self._is_silent():
             # No end will come any more that could overtake them, and somebody waits.
             for path in self._held.values():
                 self._usable_spool().hasten(path)
         try:
             self._couriers.at_exit()
         finally:
-            if self._marks is not None and not self._open:
+            if self._marks is not None and not self._open and not self._is_silent():
                 self._marks.erase()
 
     def prepare_fork(self) -> None:
@@ -174,10 +183,7 @@ class Delivery:
         if self.watch.pause():
             then = time.time() + _UNHEARD_SECONDS
             for path in list(self._open):
-                try:
-                    os.utime(path, (then, then))
-                except OSError as error:
-                    log.debug("an open record could not be touched: %s", error)
+                self.touch(path, then)
         self._couriers.pause()
         self._share_ends()
 
@@ -244,8 +250,13 @@ class Delivery:
     def _usable_spool(self) -> Spool:
         if self._spool is None:
             self._spool = Spool(places.state_folder())
+        elif self._is_silent():  # by now
+            raise places.SilentError(self._spool.root)
         self._spool.prepare()
         return self._spool
+
+    def _is_silent(self) -> bool:
+        return self._spool is not None and places.silent(self._spool.root) is not None
 
     def _plain_record(self, crumb: Breadcrumb) -> Record:
         record: Record = {"endpoint": values.settings().endpoint, "breadcrumb": crumb}
@@ -360,10 +371,7 @@ class OpenRun:
         """Show other hosts that the run is alive."""
         path = self._path
         if path is not None:
-            try:
-                os.utime(path)
-            except OSError as error:
-                log.debug("an open record could not be touched: %s", error)
+            self._delivery.touch(path, time.time())
             self._touch_later()
 
 

@@ -13,9 +13,10 @@ from migas import host, log
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
-_POLL_SECONDS = 0.001
-_POLLS = 50
+_BEGIN_SECONDS = 0.1
+_POLL_SECONDS = (0.00002, 0.00005, 0.0001, 0.0002, *[0.001] * 50)
 _JOIN_SECONDS = 1.0
 
 
@@ -39,7 +40,11 @@ class OwnThread:
         self._bell.acquire()
         self._life = host.own.allocate_lock()
         self._life.acquire()
-        _without_signals(lambda: host.own.start_new_thread(self._run, ()))
+        begun = host.own.allocate_lock()
+        begun.acquire()
+        _without_signals(lambda: host.own.start_new_thread(self._run, (begun,)))
+        # Python 3.14 takes one that has not begun for freed, and ends a dump of all stacks there.
+        begun.acquire(timeout=_BEGIN_SECONDS)
 
     def is_current(self) -> bool:
         """Whether this is the thread that asks."""
@@ -67,7 +72,8 @@ class OwnThread:
             _wait_for_kernel(self._native_id)
         return bool(is_gone)
 
-    def _run(self) -> None:
+    def _run(self, begun: Any) -> None:
+        begun.release()
         self._ident = host.own.get_ident()
         self._native_id = getattr(host.own, "get_native_id", lambda: None)()
         try:
@@ -165,25 +171,48 @@ class Watch:
                 log.debug("an appointment failed: %r", error)
 
 
-def start(function: Callable[[], None], name: str) -> threading.Thread:
-    """Start a daemon thread of the program's own kind, in which all signals are blocked.
+class ProgramThread:
+    """A daemon thread of the program's own kind, in which all signals are blocked.
 
     It is for what a program calls and waits for: where its threads are greenlets, so is this one,
     and the others go on meanwhile.
 
+    Args:
+        function: Runs in it.
+        name: What the program sees of it.
+
     Raises:
         RuntimeError: The interpreter is shutting down, or the system has no thread left.
     """
-    thread = threading.Thread(target=function, name=name, daemon=True)
-    _without_signals(thread.start)
-    return thread
 
+    def __init__(self, function: Callable[[], None], name: str) -> None:
+        self._function = function
+        # From Python 3.13 on a join that is not over in time raises under eventlet.
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        _without_signals(self._thread.start)
 
-def join(thread: threading.Thread, seconds: float) -> None:
-    """Wait until a thread that `start` gave is gone, also for the kernel."""
-    thread.join(seconds)
-    if not thread.is_alive():
-        _wait_for_kernel(thread.native_id)
+    @property
+    def ident(self) -> int | None:
+        """As `threading.get_ident` says in it."""
+        return self._thread.ident
+
+    def join(self, seconds: float) -> bool:
+        """Wait until it is gone, also for the kernel.
+
+        Returns:
+            Whether it is.
+        """
+        is_gone = self._is_over.wait(seconds)
+        if is_gone:
+            _wait_for_kernel(self._thread.native_id)
+        return is_gone
+
+    def _run(self) -> None:
+        try:
+            self._function()
+        finally:
+            self._is_over.set()
 
 
 def _without_signals(start: Callable[[], object]) -> None:
@@ -205,7 +234,7 @@ def _without_signals(start: Callable[[], object]) -> None:
 def _wait_for_kernel(native_id: int | None) -> None:
     if native_id is None or not sys.platform.startswith("linux"):
         return
-    for _attempt in range(_POLLS):
+    for seconds in _POLL_SECONDS:
         if not os.path.exists(f"/proc/self/task/{native_id}"):
             return
-        host.sleep(_POLL_SECONDS)
+        host.sleep(seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 SITE_FOLDER = "/etc/xdg"
 
@@ -13,16 +14,25 @@ _IS_LINUX = sys.platform.startswith("linux")
 _xdg_folders: dict[tuple[str, str, str], str] = {}
 _site_folders: dict[str, list[str]] = {}
 _persistent: dict[str, bool] = {}
-_answering: dict[str, bool] = {}
+_looks: dict[tuple[str, ...], _Look] = {}
 
 _ANSWER_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+class SilentError(RuntimeError):
+    """A folder whose file system does not answer."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder} does not answer")
 
 
 def state_folder() -> str:
     """Where breadcrumbs wait to be sent: `MIGAS_STATE_DIR`, else the user's state directory.
 
     Raises:
-        RuntimeError: No home directory is known for this user, or its file system does not answer.
+        RuntimeError: No home directory is known for this user.
+        SilentError: Its file system does not answer.
     """
     chosen = os.environ.get("MIGAS_STATE_DIR")
     if chosen:
@@ -34,8 +44,8 @@ def state_folder() -> str:
         import platformdirs
 
         folder = platformdirs.user_state_dir("migas", appauthor=False)
-    if not _answers(folder):
-        raise RuntimeError(f"{folder} does not answer")
+    if silent(folder):
+        raise SilentError(folder)
     return folder
 
 
@@ -80,24 +90,38 @@ def persists(folder: str) -> bool:
     return _persistent[folder]
 
 
-def _answers(folder: str) -> bool:
-    """Whether a folder's file system answers at all, asked once and by a thread that may hang.
+def silent(*paths: str) -> str | None:
+    """The first of some paths whose file system does not answer, or None.
 
-    One whose server is gone holds whoever asks it for ever.
+    One whose server is gone holds whoever asks it for ever. So a thread asks, and is waited for one
+    second at most. That it answers is believed for a second; silent it is until it has answered.
     """
-    if folder not in _answering:
-        from migas.host.threads import OwnThread
-
+    look = _looks.get(paths)
+    if look is None or (not look.left and look.is_old()):
         try:
-            asking = OwnThread(lambda _thread: _look_at(folder))
+            look = _looks[paths] = _Look(paths)
         except RuntimeError:
-            return True  # at the interpreter's end no thread can ask
-        _answering[folder] = asking.join(_ANSWER_SECONDS)
-    return _answering[folder]
+            return None  # at the interpreter's end no thread can ask
+    return next(iter(look.left), None)
 
 
-def _look_at(folder: str) -> None:
-    os.path.lexists(folder)
+class _Look:
+    """A look at some paths, by a thread that may hang; `left` are those that it has not seen."""
+
+    def __init__(self, paths: tuple[str, ...]) -> None:
+        from migas.host.threads import OwnThread  # who is opted out by a variable needs none
+
+        self.left = list(paths)
+        OwnThread(self._look).join(_ANSWER_SECONDS)
+        self._seen = time.monotonic()
+
+    def is_old(self) -> bool:
+        return time.monotonic() - self._seen > _LOOK_AGAIN_SECONDS
+
+    def _look(self, _thread: object) -> None:
+        while self.left:
+            os.path.exists(self.left[0])
+            del self.left[0]
 
 
 def _is_on_another_device_than_root(folder: str) -> bool:

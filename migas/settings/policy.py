@@ -49,6 +49,9 @@ _read: dict[str, tuple[tuple[int, ...], PolicyFile]] = {}
 
 def refusal() -> str | None:
     """Why the files on this machine permit no sending, or None."""
+    unseen = silent()
+    if unseen is not None:
+        return f"{unseen} cannot be looked for: its file system does not answer"
     decided = _marker_refusal()
     if decided is not None:
         return decided
@@ -57,6 +60,17 @@ def refusal() -> str | None:
         if file.refusal is not None:
             return file.refusal
     return None
+
+
+def silent() -> str | None:
+    """The first file here that nobody can look for, or None."""
+    marker = marker_path()
+    user = [] if marker is None else [marker, os.path.join(os.path.dirname(marker), FILE_NAME)]
+    return places.silent(*user, *_site_paths())
+
+
+def _site_paths() -> list[str]:
+    return [os.path.join(folder, FILE_NAME) for folder in places.site_folders()]
 
 
 def _marker_refusal() -> str | None:
@@ -90,8 +104,7 @@ def marker_path() -> str | None:
 
 def site_files() -> list[PolicyFile]:
     """The site's policies that exist, the most important first."""
-    paths = [os.path.join(folder, FILE_NAME) for folder in places.site_folders()]
-    return [file for path in paths if (file := _file(path)) is not None]
+    return [file for path in _site_paths() if (file := _file(path)) is not None]
 
 
 def user_files() -> list[PolicyFile]:
@@ -130,7 +143,7 @@ class _Files:
         self._were_looked_at = True
 
     def known(self) -> _Files:
-        if not self._were_looked_at:
+        if not self._were_looked_at and silent() is None:
             self.look_again()
         return self
 

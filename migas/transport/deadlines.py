@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 
-from migas.host import threads
+from migas.host.threads import ProgramThread
 from migas.transport import exchanges
 from migas.transport.answers import Answer, NoAnswerError
 
@@ -34,7 +34,7 @@ class Worker:
         self.is_abandoned = False
         self._tasks: queue.SimpleQueue[Callable[[], Answer] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Answer | NoAnswerError] = queue.SimpleQueue()
-        self._thread = threads.start(self._serve, "migas-transport")
+        self._thread = ProgramThread(self._serve, "migas-transport")
 
     def run(self, task: Callable[[], Answer], timeout: float) -> Answer | NoAnswerError | None:
         """Run a task and wait; None when the time is up, after which only `abandon` may follow."""
@@ -49,7 +49,7 @@ class Worker:
         self.is_abandoned = True
         self._tasks.put(None)
         was_connected = exchanges.break_off(self._thread.ident)
-        threads.join(self._thread, _JOIN_SECONDS if was_connected else 0.0)
+        self._thread.join(_JOIN_SECONDS if was_connected else 0.0)
         return "timeout" if was_connected else "no route"
 
     def cut_short(self, kind: Failure | None = None) -> None:
@@ -66,7 +66,7 @@ class Worker:
     def end(self) -> None:
         """Let the thread end, and wait until it has."""
         self._tasks.put(None)
-        threads.join(self._thread, _JOIN_SECONDS)
+        self._thread.join(_JOIN_SECONDS)
 
     def _serve(self) -> None:
         try:
@@ -91,7 +91,7 @@ class Guard:
         self._changed = threading.Condition()
         self._deadline: float | None = None
         self._is_over = False
-        self._thread = threads.start(self._serve, "migas-transport")
+        self._thread = ProgramThread(self._serve, "migas-transport")
 
     def begin(self, seconds: float) -> None:
         """Guard what begins now for so many seconds."""
@@ -108,7 +108,7 @@ class Guard:
         with self._changed:
             self._is_over = True
             self._changed.notify()
-        threads.join(self._thread, _JOIN_SECONDS)
+        self._thread.join(_JOIN_SECONDS)
 
     def _serve(self) -> None:
         # It looks now and then rather than being told of each request, which would cost both.

@@ -31,21 +31,24 @@ ENDINGS = {
     "exit": ("F", "Exited with code 3"),
     "SIGTERM": ("S", "Terminated (SIGTERM)"),
 }
+# One worker builds both, for the second form costs little after the first.
+PYINSTALLER = [pytest.mark.slow, pytest.mark.xdist_group("pyinstaller")]
 KINDS = [
     "zipapp",
     "embedded",
-    pytest.param("one-file", marks=[pytest.mark.slow, pytest.mark.xdist_group("one-file")]),
-    pytest.param("one-folder", marks=[pytest.mark.slow, pytest.mark.xdist_group("one-folder")]),
+    pytest.param("one-folder", marks=PYINSTALLER),
+    pytest.param("one-file", marks=PYINSTALLER),
 ]
 
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """How to start each kind of bundle; one is built when it is first asked for."""
+    folder = tmp_path_factory.mktemp("bundles")
 
     class Built(dict[str, list[str]]):
         def __missing__(self, kind: str) -> list[str]:
-            self[kind] = command = build(kind, tmp_path_factory.mktemp(kind))
+            self[kind] = command = build(kind, folder)
             return command
 
     return Built()
@@ -96,6 +99,17 @@ def test_the_end_of_a_bundled_program_is_told_and_the_same(
         return sorted((crumb["status"], crumb["status_desc"]) for crumb in mine)
 
     wait_until(lambda: told() == sorted(expected))
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("pyinstaller")
+def test_a_bundle_holds_what_a_run_needs_and_no_collector(bundles: dict[str, list[str]]) -> None:
+    folder = Path(bundles["one-folder"][0]).parents[2]
+
+    held = (folder / "work" / "program" / "PYZ-00.toc").read_text()
+
+    assert "'migas.courier.drain'" in held
+    assert [name for name in ("migas.cli", "migas.collector", "'sqlalchemy") if name in held] == []
 
 
 @pytest.mark.parametrize(

@@ -131,10 +131,12 @@ def test_a_program_of_greenlets_is_the_bare_one_and_each_run_is_told_once(
         desk, text, ("detached", "inline", "spool", "log")
     )
 
-    assert (expected.status, expected.stderr) == (3, b"")
+    assert expected.status == 3
     assert detached == inline == spooled == expected
     assert (logged.status, logged.stdout) == (expected.status, expected.stdout)
-    assert [line[:16] for line in logged.stderr.splitlines()] == [b"migas would send"] * 2
+    # From Python 3.14 on eventlet complains of a lock of the interpreter's own.
+    told = logged.stderr.removeprefix(expected.stderr).splitlines()
+    assert [line[:16] for line in told] == [b"migas would send"] * 2
     waiting = Desk(desk.folder / "spool").waiting()
     assert [crumb["status"] for crumb in waiting] == ["C", "F"]
     crumbs = server.wait_for_breadcrumbs(4, 30)
@@ -150,9 +152,11 @@ def test_a_call_to_a_silent_server_ends_in_time_among_greenlets(
     call = "print(migas.add_breadcrumb('lab/tool', '1.0.0', wait=True)['message'])"
     setup = "import migas; migas.setup(timeout=1)"
 
+    expected = desk.run(f"{PATCHES[framework]}\nprint('No answer within 1 s')")
     ended = desk.run(f"{PATCHES[framework]}\n{setup}\n{call}")
 
-    assert (ended.status, ended.stdout, ended.stderr) == (0, b"No answer within 1 s\n", b"")
+    assert expected.status == 0
+    assert ended == expected
 
 
 def test_nothing_that_the_program_has_replaced_is_called(desk: Desk, server: FaultServer) -> None:

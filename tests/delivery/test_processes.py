@@ -163,10 +163,13 @@ for thread in threads: thread.join()
 
 def test_a_run_in_a_daemon_thread_ends_with_the_program(offline: Desk) -> None:
     source = f"""{HEAD}
+opened = threading.Event()
 def work():
-    with {RUN}: time.sleep(60)
+    with {RUN}:
+        opened.set()
+        time.sleep(60)
 threading.Thread(target=work, daemon=True).start()
-time.sleep(0.3)
+opened.wait(60)
 """
     ended = offline.run(source, options=STRICT)
 

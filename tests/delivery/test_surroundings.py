@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from migas.delivery import spawn
-from tests.support.desk import NOBODY, PATIENT, RUN
+from tests.support.desk import NOBODY, PATIENT, RUN, wait_until
 from tests.support.records import record
 from tests.support.silent_files import silent_files
 from tests.support.worlds import another_user
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from tests.support.desk import Desk
     from tests.support.fault_server import FaultServer
 
+FORKING = "import os; os.fork() and os.wait() or os._exit(0)"
 SHORT = f"{PATIENT}\nwith {RUN}: print('hi')"
 
 
@@ -207,6 +210,39 @@ def test_a_state_folder_that_never_answers_holds_nobody(both: Desk, server: Faul
         ended = both.run(SHORT.replace("exit_timeout=30", "exit_timeout=8"))
         assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
         assert_arrives(server)
+
+
+@pytest.mark.parametrize("variable", ["XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"])
+def test_choices_that_nobody_can_look_for_hold_nobody_and_permit_nothing(
+    desk: Desk, server: FaultServer, variable: str
+) -> None:
+    with silent_files(desk.folder / "silent") as is_mounted:
+        if not is_mounted:
+            pytest.skip("this machine does not let us mount a file system")
+        environment = desk.environment(**{variable: str(desk.folder / "silent")})
+
+        assert_unaffected(desk, environment=environment)
+        status = [sys.executable, "-m", "migas", "status"]
+        told = subprocess.run(status, env=environment, capture_output=True, timeout=60, check=True)
+    assert b"its file system does not answer" in told.stdout
+    assert not server.breadcrumbs
+    assert not desk.state.exists()
+
+
+@pytest.mark.parametrize("how", ["pass", "run.discard()", "run.update(status_desc='x')", FORKING])
+def test_a_state_folder_that_falls_silent_during_a_run_holds_nobody(both: Desk, how: str) -> None:
+    source = f"{PATIENT.replace('30', '1')}\nwith {RUN} as run:\n  input()\n  {how}"
+    with both.start(source, stdin=subprocess.PIPE) as process:
+        wait_until(both.open)
+        with silent_files(both.state, over=True) as is_mounted:
+            try:
+                if not is_mounted:
+                    pytest.skip("this machine does not let us mount a file system")
+                time.sleep(1.1)  # so long the last look is believed
+                assert process.communicate(b"\n", timeout=60) == (b"", b"")
+            finally:
+                process.kill()
+        assert process.returncode == 0
 
 
 def test_in_a_read_only_home_the_breadcrumb_arrives(both: Desk, server: FaultServer) -> None:

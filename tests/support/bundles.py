@@ -73,13 +73,14 @@ def build(kind: str, folder: Path) -> list[str]:
 
     Args:
         kind: `zipapp`, `embedded`, `one-file` or `one-folder`.
-        folder: Where.
+        folder: Where; what PyInstaller finds out for one form it knows there for the other.
 
     Returns:
         How to start it.
     """
     program = folder / "program.py"
-    program.write_text(PROGRAM)
+    if not program.exists():
+        program.write_text(PROGRAM)
     if kind == "zipapp":
         return _zipapp(program)
     return _embedded(program) if kind == "embedded" else _pyinstaller(program, kind)
@@ -118,7 +119,7 @@ def _embedded(program: Path) -> list[str]:
 
 def _pyinstaller(program: Path, kind: str) -> list[str]:
     form = "--onefile" if kind == "one-file" else "--onedir"
-    folders = [word for name in ("dist", "work", "spec") for word in (f"--{name}path", name)]
+    folders = ["--distpath", kind, "--workpath", "work", "--specpath", "spec"]
     # As whoever has installed migas types it: with no option for it.
     subprocess.run(
         [sys.executable, "-m", "PyInstaller", "--log-level=ERROR", form, *folders, str(program)],
@@ -126,7 +127,7 @@ def _pyinstaller(program: Path, kind: str) -> list[str]:
         check=True,
         timeout=BUILD_SECONDS,
     )
-    made = program.parent / "dist" / "program"
+    made = program.parent / kind / "program"
     return [str(made if kind == "one-file" else made / "program")]
 
 

@@ -24,9 +24,9 @@ _HEADER_BYTES = 16
 
 
 @contextmanager
-def silent_files(folder: Path) -> Iterator[bool]:
-    """Mount one for a `with` block; whether this machine lets us."""
-    folder.mkdir(parents=True)
+def silent_files(folder: Path, *, over: bool = False) -> Iterator[bool]:
+    """Mount one for a `with` block, `over` a folder that exists; whether this machine lets us."""
+    folder.mkdir(parents=True, exist_ok=over)
     command = [sys.executable, "-m", "tests.support.silent_files", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         try:

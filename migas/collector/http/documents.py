@@ -7,6 +7,7 @@ is validated.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +43,15 @@ MAX_SELECTIONS = 1000
 MAX_DEPTH = 8
 MAX_ALIASES = 10
 
+MAX_NAMESAKES = 30
+"""Fields of one name that a document may write: each is compared with all others of that name."""
+
+MAX_ERRORS = 5
+"""Each costs milliseconds and may quote half of the document."""
+
+_LISTS = frozenset({"get_projects", "__schema", "__type"})
+"""Fields whose answer is large however short the question: one of them is enough."""
+
 
 class Document(NamedTuple):
     """A document that could be parsed.
@@ -50,11 +60,13 @@ class Document(NamedTuple):
         node: What was parsed.
         errors: Why it must not be executed, if so.
         breadcrumb: The variable and the answer's name, if all that it asks is one `add_project`.
+        aliases: By so many it asks for more than a document without any could.
     """
 
     node: DocumentNode
     errors: list[GraphQLError]
     breadcrumb: tuple[str, str] | None
+    aliases: int
 
 
 @lru_cache(maxsize=64)
@@ -68,12 +80,15 @@ def read(text: str) -> Document:
         GraphQLSyntaxError: It cannot be parsed, or has too many tokens.
     """
     node = parse(text, max_lexical_tokens=MAX_TOKENS)
-    errors = (
-        validate(schema, node, [UniqueFragmentNamesRule, NoFragmentCyclesRule])
-        or _excess(node)
-        or validate(schema, node)
+    errors = validate(
+        schema, node, [UniqueFragmentNamesRule, NoFragmentCyclesRule], max_errors=MAX_ERRORS
     )
-    return Document(node, errors, None if errors else _breadcrumb(node))
+    if errors:
+        return Document(node, errors, None, 0)
+    size, problems = _measured(node)
+    errors = [GraphQLError(problem) for problem in problems[:1]]
+    errors = errors or validate(schema, node, max_errors=MAX_ERRORS)
+    return Document(node, errors, None if errors else _breadcrumb(node), size.aliases)
 
 
 def _breadcrumb(document: DocumentNode) -> tuple[str, str] | None:
@@ -101,51 +116,74 @@ class _Size(NamedTuple):
 
     selections: int = 0
     aliases: int = 0
+    lists: int = 0
     depth: int = 0
 
 
-def _excess(document: DocumentNode) -> list[GraphQLError]:
-    """What a document has too much of; its fragments must not be circular."""
+def _measured(document: DocumentNode) -> tuple[_Size, list[str]]:
+    """What a document expands to, and what is too much of it; no fragment may be circular."""
     fragments = {
         node.name.value: node
         for node in document.definitions
         if isinstance(node, FragmentDefinitionNode)
     }
     known: dict[str, _Size] = {}
-    sizes = {node: _size(node, fragments, known) for node in document.definitions}
-    operations = [node for node in sizes if isinstance(node, OperationDefinitionNode)]
-    selections = sum(size.selections for size in sizes.values())
-    aliases = sum(sizes[node].aliases for node in operations)
-    problems = []
-    if selections > MAX_SELECTIONS:
-        problems.append(f"{selections} selections found. Allowed: {MAX_SELECTIONS}")
-    if aliases > MAX_ALIASES:
-        problems.append(f"{aliases} aliases found. Allowed: {MAX_ALIASES}")
-    for node in operations:
-        if sizes[node].depth > MAX_DEPTH:
-            name = node.name.value if node.name else "anonymous"
+    names: Counter[str] = Counter()
+    sizes = {
+        node: _size(node, fragments, known, names)
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode)
+    }
+    for name, node in fragments.items():
+        if name not in known:
+            known[name] = _size(node, fragments, known, names)
+    size = _Size(
+        sum(size.selections for size in (*sizes.values(), *known.values())),
+        sum(size.aliases for size in sizes.values()),
+        sum(size.lists for size in sizes.values()),
+    )
+    found = (
+        (size.selections, "selections", MAX_SELECTIONS),
+        (size.aliases, "aliases", MAX_ALIASES),
+        (size.lists, "fields that list everything", 1),
+        (max(names.values(), default=0), "fields of one name", MAX_NAMESAKES),
+    )
+    problems = [
+        f"{number} {what} found. Allowed: {limit}"
+        for number, what, limit in found
+        if number > limit
+    ]
+    for operation, expanded in sizes.items():
+        if expanded.depth > MAX_DEPTH:
+            name = operation.name.value if operation.name else "anonymous"
             problems.append(f"'{name}' exceeds maximum operation depth of {MAX_DEPTH}")
-    return [GraphQLError(problem) for problem in problems]
+    return size, problems
 
 
 def _size(
-    node: Node, fragments: dict[str, FragmentDefinitionNode], known: dict[str, _Size]
+    node: Node,
+    fragments: dict[str, FragmentDefinitionNode],
+    known: dict[str, _Size],
+    names: Counter[str],
 ) -> _Size:
-    """Measure a node, and each fragment the first time that it is met."""
+    """Measure a node, and each fragment the first time that it is met; count the fields' names."""
     chosen: SelectionSetNode | None = getattr(node, "selection_set", None)
-    selections = aliases = depth = 0
+    selections = aliases = lists = depth = 0
     for selection in chosen.selections if chosen else ():
         if isinstance(selection, FragmentSpreadNode):
             name = selection.name.value
             if name not in known:  # an unknown fragment is for the validation to tell
-                known[name] = _size(fragments.get(name, selection), fragments, known)
+                known[name] = _size(fragments.get(name, selection), fragments, known, names)
             inner = known[name]
         else:
-            inner = _size(selection, fragments, known)
+            inner = _size(selection, fragments, known, names)
         selections += 1 + inner.selections
         aliases += inner.aliases
+        lists += inner.lists
         depth = max(depth, inner.depth)
     if isinstance(node, FieldNode):
+        names[(node.alias or node.name).value] += 1
         aliases += node.alias is not None
+        lists += node.name.value in _LISTS
         depth = depth + 1 if chosen and not node.name.value.startswith("__") else 0
-    return _Size(selections, aliases, depth)
+    return _Size(selections, aliases, lists, depth)

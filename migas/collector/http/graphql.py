@@ -20,7 +20,12 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from migas.collector.database.outage import cause, is_outage
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http import documents
-from migas.collector.http.middleware import is_graphql, root_path, route_path
+from migas.collector.http.middleware import (
+    FURTHER_REQUESTS,
+    is_graphql,
+    root_path,
+    route_path,
+)
 from migas.collector.http.resolvers import add_plain, schema
 
 if TYPE_CHECKING:
@@ -113,7 +118,7 @@ async def _answer(request: Request, message: dict[str, Any]) -> dict[str, Any]:
         _BadRequestError: Its document has no operation of that name.
     """
     try:
-        document, errors, breadcrumb = documents.read(message["query"])
+        document, errors, breadcrumb, aliases = documents.read(message["query"])
     except GraphQLSyntaxError as error:  # without locations, as the wire has it
         (where,) = error.locations or (None,)
         position = f" ({where.line}:{where.column})" if where else ""
@@ -130,6 +135,7 @@ async def _answer(request: Request, message: dict[str, Any]) -> dict[str, Any]:
         raise _BadRequestError(f'Unknown operation named "{name}".')
     if errors:
         return {"data": None, "errors": [error.formatted for error in errors]}
+    request.scope[FURTHER_REQUESTS] = aliases
     variables = message.get("variables") or {}
     if breadcrumb is not None:
         variable, answer_name = breadcrumb

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+FURTHER_REQUESTS = "migas.further_requests"
+"""The key of a scope under which an answer says for how many more requests it stands."""
+
 _log = logging.getLogger("migas.collector")
 
 

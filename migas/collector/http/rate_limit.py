@@ -1,5 +1,7 @@
 """How many requests one address may make: so many in a minute, whichever process they reach.
 
+A request that asks for several things by aliases, or whose answer is long, counts as several.
+
 The count is kept in the database, but hardly a request asks it. The first few of a minute are
 free, which is all that most addresses ever make; beyond them a process reserves a portion at a
 time. So several processes together may let a few more through, `FREE` each, and a few less: what
@@ -21,10 +23,10 @@ from migas.collector.database.breaker import CircuitBreaker, CircuitOpenError
 from migas.collector.database.request_counts import WINDOW, RequestCounts
 from migas.collector.days import SECONDS_A_DAY
 from migas.collector.http import health
-from migas.collector.http.middleware import refusal, route_path
+from migas.collector.http.middleware import FURTHER_REQUESTS, refusal, route_path
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from migas.collector.clock import Clock
     from migas.collector.database.connections import Connections
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 LIMIT = 1000
 FREE = 25
 """So many requests of an address in a window are answered without asking the database."""
+
+REQUEST_BYTES = 16 * 1024
+"""An answer counts as a further request for each so many bytes: short questions have long ones."""
 
 MESSAGE = "Too many requests, wait a minute."
 
@@ -81,6 +86,16 @@ class RateLimiter:
         account.left -= 1
         return None
 
+    async def charge(self, address: str, requests: int) -> None:
+        """Count what an answer was worth beyond one request; it is owed where too few are left."""
+        try:
+            account = self._account(await self._key(address, self._clock.time()))
+        except CircuitOpenError:
+            return
+        paid = min(requests, account.left)
+        account.left -= paid
+        account.unreported += requests - paid
+
     def _account(self, key: bytes) -> _Account:
         account = self._accounts.get(key)
         if account is None:
@@ -95,10 +110,9 @@ class RateLimiter:
             # An address that was refused within the last second costs no other question.
             if account.left or account.refused_at + 1 > now:
                 return
-            account.left = await self._counts.reserve(
-                account.key, window, account.unreported, self._limit
-            )
-            account.unreported = 0
+            told = account.unreported
+            account.left = await self._counts.reserve(account.key, window, told, self._limit)
+            account.unreported -= told
             if account.left == 0:
                 account.refused_at = now
 
@@ -140,8 +154,23 @@ class RateLimit:
             limiter = getattr(scope["app"].state, "limiter", None)
         client = scope.get("client")
         delay = await limiter.delay(client[0]) if limiter and client else None
-        if delay is None:
+        if limiter is None or client is None:
             await self._app(scope, receive, send)
+            return
+        if delay is None:
+            size = 0
+
+            async def weighing_send(message: Message) -> None:
+                nonlocal size
+                size += len(message.get("body", b""))
+                await send(message)
+
+            try:
+                await self._app(scope, receive, weighing_send)
+            finally:
+                further = scope.get(FURTHER_REQUESTS, 0) + size // REQUEST_BYTES
+                if further:
+                    await limiter.charge(client[0], further)
             return
         refused = refusal(scope, 429, MESSAGE, {"Retry-After": str(delay)})
         await refused(scope, receive, send)

@@ -31,8 +31,9 @@ _TOO_LARGE = (
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
 
-# Any stranger can have uvicorn warn of a request that it does not understand.
-_log = logging.getLogger("uvicorn.error.requests")
+# Any stranger can have uvicorn warn of a request that it does not understand. It is no logger of
+# uvicorn's, whose levels all begin anew when that configures logging.
+_log = logging.getLogger("migas.collector.requests")
 _log.setLevel(logging.ERROR)
 
 

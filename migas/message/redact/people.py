@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from migas.message.redact.shapes import STOP, rule
+from migas.message.redact.words import NAMES_NOBODY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
 
 # A letter that is not of a to z begins a name, in any script; in capitals it is a short form.
 _NAME = (
@@ -32,6 +37,39 @@ _DICOM_SIGNS = (
     *("patient", "study", "procedure", "comments", "diagnos", "physician", "operator"),
     *("institution", "station", "accession", "serial"),
 )
+
+_WORDS = NAMES_NOBODY | frozenset(
+    """
+    age aged analysis anonymous average brain column criteria dataset description different
+    directorie exclusion existing fsaverage here id identical inclusion individual info main
+    manual manually more motion movement multiple native orientation parameter per position
+    provided registered regex registration same separate separately session single size space
+    specific surface there together under unknown within without weight
+    """.split()  # noqa: SIM905  words are read as words
+)
+_ENDS = (
+    "tion",
+    "sion",
+    "ness",
+    "ity",
+    "ing",
+    "ded",
+    "led",
+    "ned",
+    "sed",
+    "ted",
+    "ved",
+)
+
+
+def _hide_unless_word(match: re.Match[str]) -> str:
+    """A name in small letters stands where only words of the trade and of grammar stand else."""
+    for word in match[2].split():
+        singular = word.removesuffix("s")
+        if word in _WORDS or singular in _WORDS or word.endswith(_ENDS):
+            return match[0]
+    return f"{match[1]}<id>"
+
 
 RULES = (
     # DICOM, HL7: DOE^JANE, DOE^JANE^^^; a power (x^2, mm^2) has no word on both sides.
@@ -115,6 +153,14 @@ RULES = (
         rf"(?i)((?<![a-z]){_PERSON}s?(?:[ _](?:with )?{_LABEL}s?|[ _](?:field|folder|directory))?",
         rf"[ ]#?){_WHO}(?:(?:,[ ]|[ ]and[ ])(?!sub|ses|run|task|line|row|scan){_WHO})*",
         rf"(?:{_IN_BRACKETS})?",
+    ),
+    # A single word in small letters is a name where a sentence goes on, or ends, behind it.
+    rule(
+        ("subject ", "participant ", "patient ", "proband ", "volunteer "),
+        _hide_unless_word,
+        rf"(?i)((?<![a-z-]){_PERSON}[ ])(?-i:(?!{STOP})([a-z]{{2,24}}",
+        rf"(?:[ ](?!{STOP})[a-z]{{2,24}})?))",
+        rf"(?=[ ]{STOP}|[.;,:]?(?:[ ]\(|\s*$|\n)|[.;,:][ ])",
     ),
     rule(
         ("session",),

@@ -70,6 +70,20 @@ def test_so_many_may_pass_in_a_minute_and_no_more(limit: int, database: Database
     assert counted(database, work, limit) == limit
 
 
+@pytest.mark.parametrize("before", [1, 10, FREE, 60])
+def test_what_an_answer_is_worth_counts_also_in_other_processes(
+    before: int, database: Database
+) -> None:
+    async def work(limiters: list[RateLimiter], clock: Clock) -> int:
+        passed = await passing(limiters[0], before)
+        await limiters[0].charge(ADDRESS, 70)
+        for limiter in limiters:
+            passed += await passing(limiter, 200)
+        return passed
+
+    assert counted(database, work) <= max(30, before) + FREE
+
+
 def test_an_address_does_not_count_for_another(database: Database) -> None:
     async def work(limiters: list[RateLimiter], clock: Clock) -> tuple[int, int]:
         return await passing(limiters[0], 200), await passing(limiters[0], 200, "192.0.2.2")
@@ -218,3 +232,22 @@ def test_recorded_exchange(name: str, live_server: LiveServer, database: Databas
     assert reply.headers["X-Backend-Server"].startswith("migas@")
     assert 1 <= int(reply.headers["Retry-After"]) <= MINUTE + 1
     assert database.value("SELECT count(*) FROM crumbs") == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "query", "further"),
+    [
+        ("GET /openapi.json", "", 1),
+        ("POST /graphql", "{" + " ".join(f"a{n}:__typename" for n in range(9)) + "}", 9),
+    ],
+)
+def test_long_answers_and_aliases_count_as_further_requests(
+    asked: str, query: str, further: int, live_server: LiveServer, database: Database
+) -> None:
+    method, path = asked.split()
+    with live_server.collector(database, limit=20) as collector:
+        statuses = [
+            collector.send(path, json.dumps({"query": query}).encode(), None, method).status
+            for _ in range(21)
+        ]
+    assert statuses.count(200) == 20 // (1 + further)

@@ -150,12 +150,35 @@ def test_an_unknown_fragment_is_named(collector: LiveCollector) -> None:
             + "}",
             "11 aliases found.",
         ),
+        ("{a:get_projects b:get_projects}", "2 fields that list everything found. Allowed: 1"),
+        (
+            "{__schema{types{name}} ...f} fragment f on Query{__type(name: 5){name}}",
+            "2 fields that",
+        ),
+        ("{" + "nix " * 480 + "}", "480 fields of one name found. Allowed: 30"),
         ("{" + "a " * 500 + "}", "more than 500 tokens"),
     ],
 )
 def test_a_limit_is_named(query: str, problem: str, collector: LiveCollector) -> None:
     (error,) = collector.graphql(query)["errors"]
     assert problem in error["message"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "mutation{add_project(p:{" + " ".join(f"k{n}:1" for n in range(150)) + "})}",
+        "{" + " ".join(f"get_project{n}" for n in range(150)) + "}",
+        "{get_projects " + "@skip(if:1)" * 60 + "}",
+    ],
+)
+def test_no_document_has_more_than_a_few_of_its_mistakes_told(
+    query: str, collector: LiveCollector
+) -> None:
+    answer = collector.graphql(query)
+    assert answer["data"] is None
+    assert len(answer["errors"]) == documents.MAX_ERRORS + 1
+    assert answer["errors"][-1]["message"].startswith("Too many validation errors")
 
 
 def test_introspection_is_within_the_limits(collector: LiveCollector) -> None:
@@ -352,3 +375,15 @@ def talk(collector: LiveCollector, request: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", collector.port), timeout=10) as connection:
         connection.sendall(request)
         return connection.recv(1000)
+
+
+def test_a_collector_that_runs_logs_no_request_that_makes_no_sense(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with (
+        running_collector(environment=plain_environment()) as running,
+        socket.create_connection(("127.0.0.1", running.port), timeout=30) as client,
+    ):
+        client.sendall(b"nonsense\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 400")
+    assert "Invalid HTTP request" not in capfd.readouterr().err
