@@ -9,6 +9,8 @@ from html import unescape
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode, urlsplit
 
+import pytest
+
 from migas.collector.collector import Collector
 
 if TYPE_CHECKING:
@@ -133,6 +135,13 @@ class Browsing:
     def _complain_of_dialog(self, dialog: Dialog) -> None:
         self.complaints.append(dialog.message)
         dialog.dismiss()
+
+
+def found_by_axe(page: Page) -> list[tuple[str, str]]:
+    """What axe-core finds on a page: its rules, and the first element that breaks each."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page).response["violations"]
+    return [(rule["id"], rule["nodes"][0]["html"]) for rule in found]
 
 
 def cookie_of(reply: Reply) -> str:

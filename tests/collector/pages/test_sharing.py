@@ -12,7 +12,7 @@ import pytest
 from tests.collector.databases import a_session, putting, with_collector
 from tests.collector.live import PROJECT
 from tests.collector.pages.conftest import NOON
-from tests.collector.pages.site import Browsing, Site, readable
+from tests.collector.pages.site import Browsing, Site, found_by_axe, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,5 +167,6 @@ def test_a_browser_has_nothing_to_complain_of(site: Site, browsing: Browsing) ->
         assert page.get_by_role("heading", level=1).inner_text() == PROJECT
         wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
         assert not wide
+        assert found_by_axe(page) == []
     browsing.open(f"{site.url}{PAGE}/badge.svg")
     browsing.check()
