@@ -282,6 +282,15 @@ def test_what_sessions_ran_on_is_a_table_with_users(asked: Site) -> None:
     assert {row["users_before"] for row in rows} == {0}
 
 
+def test_what_sessions_ran_on_begins_with_what_most_ran_on(asked: Site) -> None:
+    rows = called(asked, "environments")
+    kinds = [row["kind"] for row in rows]
+    assert kinds == sorted(kinds, key=kinds.index)  # each kind in one piece
+    for kind in set(kinds):
+        found = [(-row["sessions"], row["value"]) for row in rows if row["kind"] == kind]
+        assert found == sorted(found)
+
+
 @pytest.mark.parametrize("by", ["day", "week", "month"])
 @pytest.mark.parametrize("only", ["", "&ci=no"])
 def test_users_are_counted_once_in_each_day_week_or_month(asked: Site, by: str, only: str) -> None:
