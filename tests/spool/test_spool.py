@@ -246,7 +246,8 @@ def test_open_records_count_but_go_last(spool: Spool, monkeypatch: pytest.Monkey
     spool.put(record())
     spool.put(record())
 
-    assert spool.trim() == 1
+    spool.trim()  # one write in so many has done so itself
+    assert len(ready(spool)) == 1
     assert spool.open_paths() == sorted(opened)
     monkeypatch.setattr(spool_module, "MAX_FILES", 1)
     spool.trim()
