@@ -49,13 +49,14 @@ _read: dict[str, tuple[tuple[int, ...], PolicyFile]] = {}
 
 def refusal() -> str | None:
     """Why the files on this machine permit no sending, or None."""
-    unseen = silent()
+    folder = _user_folder()
+    unseen = _silent(folder)
     if unseen is not None:
         return f"{unseen} cannot be looked for: its file system does not answer"
-    decided = _marker_refusal()
+    decided = None if folder is None else _marker_refusal(os.path.join(folder, MARKER_NAME))
     if decided is not None:
         return decided
-    _files.look_again()
+    _files.look_again(folder)
     for file in (*_files.site, *_files.user):
         if file.refusal is not None:
             return file.refusal
@@ -64,19 +65,27 @@ def refusal() -> str | None:
 
 def silent() -> str | None:
     """The first file here that nobody can look for, or None."""
-    marker = marker_path()
-    user = [] if marker is None else [marker, os.path.join(os.path.dirname(marker), FILE_NAME)]
-    return places.silent(*user, *_site_paths())
+    return _silent(_user_folder())
+
+
+def _silent(folder: str | None) -> str | None:
+    names = () if folder is None else (MARKER_NAME, FILE_NAME)
+    return places.silent(*(os.path.join(folder or "", name) for name in names), *_site_paths())
+
+
+def _user_folder() -> str | None:
+    """Where a user's files lie, or None where no home is known."""
+    try:
+        return places.config_folder()
+    except RuntimeError:
+        return None
 
 
 def _site_paths() -> list[str]:
     return [os.path.join(folder, FILE_NAME) for folder in places.site_folders()]
 
 
-def _marker_refusal() -> str | None:
-    marker = marker_path()
-    if marker is None:
-        return None
+def _marker_refusal(marker: str) -> str | None:
     try:
         os.lstat(marker)
     except OSError as error:
@@ -94,14 +103,6 @@ def _is_anothers_home() -> bool:
         return True
 
 
-def marker_path() -> str | None:
-    """The file whose existence is the user's no, or None where no home is known."""
-    try:
-        return os.path.join(places.config_folder(), MARKER_NAME)
-    except RuntimeError:
-        return None
-
-
 def site_files() -> list[PolicyFile]:
     """The site's policies that exist, the most important first."""
     return [file for path in _site_paths() if (file := _file(path)) is not None]
@@ -109,10 +110,11 @@ def site_files() -> list[PolicyFile]:
 
 def user_files() -> list[PolicyFile]:
     """The user's policy, if there is one."""
-    try:
-        file = _file(os.path.join(places.config_folder(), FILE_NAME))
-    except RuntimeError:
-        return []
+    return _files_below(_user_folder())
+
+
+def _files_below(folder: str | None) -> list[PolicyFile]:
+    file = None if folder is None else _file(os.path.join(folder, FILE_NAME))
     is_hidden = file is not None and file.is_hidden and _is_anothers_home()
     return [] if file is None or is_hidden else [file]
 
@@ -138,13 +140,13 @@ class _Files:
         self.user: list[PolicyFile] = []
         self._were_looked_at = False
 
-    def look_again(self) -> None:
-        self.site, self.user = site_files(), user_files()
+    def look_again(self, folder: str | None) -> None:
+        self.site, self.user = site_files(), _files_below(folder)
         self._were_looked_at = True
 
     def known(self) -> _Files:
         if not self._were_looked_at and silent() is None:
-            self.look_again()
+            self.look_again(_user_folder())
         return self
 
 

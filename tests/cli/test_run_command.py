@@ -14,6 +14,7 @@ import pytest
 
 from migas.cli.supervise import read_end
 from tests.support.control_groups import little_memory
+from tests.support.desk import wait_until
 from tests.support.programs import environment
 from tests.support.terminals import Terminal
 
@@ -274,18 +275,32 @@ def test_the_terminals_interrupt_reaches_the_program_once(supervisor: Supervisor
 
 def test_an_interrupt_after_the_programs_end_does_nothing(supervisor: Supervisor) -> None:
     """The courier is waited for meanwhile: the impatient press the keys once more."""
-    text = "import sys; print('ready', flush=True); sys.stdin.readline(); sys.exit(7)"
+    noted = supervisor.folder / "pid"
+    text = (
+        f"import os, pathlib, sys; pathlib.Path({str(noted)!r}).write_text(str(os.getpid()));"
+        " print('ready', flush=True); sys.stdin.readline(); sys.exit(7)"
+    )
     settings = {"MIGAS_DELIVERY": "inline", "MIGAS_ENDPOINT": "http://192.0.2.1:9"}
     command = supervisor.command(sys.executable, "-c", text)
     with Terminal(command, supervisor.environ | settings, whole=True) as terminal:
         terminal.read_until("ready")
         terminal.types("\n")
+        wait_until(lambda: not _is_there(int(noted.read_text())))  # nobody is left to get them
         for _ in range(20):
-            time.sleep(0.02)
             os.kill(terminal.process.pid, signal.SIGINT)
+            time.sleep(0.02)
         shown = terminal.read_all()
     assert "Traceback" not in shown
     assert terminal.process.returncode == 7
+
+
+def _is_there(pid: int) -> bool:
+    """Whether nobody has waited for a process yet."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_what_a_program_is_written_in_is_not_known(supervisor: Supervisor) -> None:

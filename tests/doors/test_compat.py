@@ -31,7 +31,7 @@ NAMES = {
     "migas.request": "request",
     "migas.error": "inspect_error status_from_exception status_from_signal strip_filenames "
     "resolve_error_handlers ERROR_PRESETS",
-    "migas.error.nipype": "node_execution_error",
+    "migas.error.nipype": "node_execution_error MAX_TRACEBACK_SIZE",
     "migas.api": "add_breadcrumb add_project check_project get_usage",
     "migas.api.operations": "add_project check_project get_usage",
     "migas.api.rest": "add_breadcrumb Breadcrumb Context Process",

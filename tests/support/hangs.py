@@ -39,11 +39,25 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def _limited(item: pytest.Item) -> Generator[None, Any, Any]:
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Limit a test itself, to what it says of itself if it does."""
     own = item.get_closest_marker("seconds")
-    seconds = CAMPAIGN_SECONDS if item.get_closest_marker("slow") else SECONDS
-    seconds = own.args[0] if own else seconds
+    return (yield from _limited(own.args[0] if own else _usual(item)))
 
+
+@pytest.hookimpl(wrapper=True)
+def _around(item: pytest.Item) -> Generator[None, Any, Any]:
+    return (yield from _limited(_usual(item)))
+
+
+pytest_runtest_setup = pytest_runtest_teardown = _around
+
+
+def _usual(item: pytest.Item) -> float:
+    return CAMPAIGN_SECONDS if item.get_closest_marker("slow") else SECONDS
+
+
+def _limited(seconds: float) -> Generator[None, Any, Any]:
     def interrupt(*_: object) -> None:
         pytest.fail(f"it hangs: {seconds:.0f} s have passed")
 
@@ -56,6 +70,3 @@ def _limited(item: pytest.Item) -> Generator[None, Any, Any]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGALRM, before)
-
-
-pytest_runtest_setup = pytest_runtest_call = pytest_runtest_teardown = _limited

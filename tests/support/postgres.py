@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import count
@@ -102,7 +103,9 @@ class Postgres:
             finally:
                 await connection.close()
 
-        return asyncio.run(run())
+        # In a thread: while a browser is open, its loop runs in this one.
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(asyncio.run, run()).result()
 
     def start(self) -> None:
         """Start it, after `kill` too, when it recovers from its log."""

@@ -143,16 +143,20 @@ def test_a_builtin_can_be_named_with_its_module() -> None:
 
 def test_a_node_is_named_and_its_traceback_told_without_paths() -> None:
     described = node_execution_error(NodeExecutionError, NODE_FAILURE, None)
-    assert described["status"] == "F"
-    assert described["status_desc"] == "Exception raised from node bold_to_std"
-    assert described["error_type"] == "NodeExecutionError"
-    assert described["error_desc"].startswith("Traceback (most recent call last): File ")
-    assert described["error_desc"].endswith(
-        "FileNotFoundError: No such file or directory '<path>'"
-        " for output 'out_file' of a ApplyTransforms interface"
-    )
-    assert "/opt" not in described["error_desc"]
-    assert "sub-01" not in str(described)
+    assert described == {
+        "status": "F",
+        "status_desc": "Exception raised from node bold_to_std",
+        "error_type": "NodeExecutionError",
+        "error_desc": "Traceback (most recent call last):"
+        ' File "<path>", line 454, in aggregate_outputs setattr(outputs, key, val)'
+        " traits.trait_errors.TraitError: The trait 'out_file' must be a pathlike object"
+        " During handling of the above exception, another exception occurred:"
+        " Traceback (most recent call last):"
+        ' File "<path>", line 401, in run outputs = self.aggregate_outputs(runtime)'
+        ' File "<path>", line 461, in aggregate_outputs raise FileNotFoundError(msg)'
+        " FileNotFoundError: No such file or directory '<path>'"
+        " for output 'out_file' of a ApplyTransforms interface",
+    }
 
 
 def test_the_exception_itself_is_taken_for_its_message() -> None:

@@ -91,7 +91,7 @@ def _message(content_type: str, body: bytes) -> dict[str, Any]:
     Raises:
         _BadRequestError: It is of another form.
     """
-    if "application/json" not in content_type.partition(";")[0]:
+    if content_type.partition(";")[0].strip().lower() != "application/json":
         raise _BadRequestError("Unsupported content type")
     try:
         message = json.loads(body)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from migas.collector.days import SECONDS_A_DAY
 
-MAX_SECONDS = 30 * SECONDS_A_DAY
-"""Nobody keeps a breadcrumb for longer."""
+MAX_SECONDS = 31 * SECONDS_A_DAY
+"""A spool keeps a breadcrumb for 30 days, and one more until it believes its clock."""
 
 
 class Timing(NamedTuple):
@@ -26,7 +26,7 @@ class Timing(NamedTuple):
         """What a client says, less what cannot be: the rest of a breadcrumb is good all the same.
 
         Args:
-            ended_ago: Seconds, 0 to 30 days: a run that has ended did not end in the future.
+            ended_ago: Seconds, 0 to 31 days: a run that has ended did not end in the future.
             duration: Seconds, as many.
         """
         return cls(_seconds(ended_ago), _seconds(duration))

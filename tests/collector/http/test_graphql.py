@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -231,3 +232,41 @@ def test_several_breadcrumbs_in_one_request_are_all_stored(collector: LiveCollec
 def test_a_mutation_by_get_is_refused(collector: LiveCollector) -> None:
     reply = collector.send(f"/graphql?query={ADD_PROJECT.replace(' ', '%20')}", b"", method="GET")
     assert 400 <= reply.status < 500
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/graphql", "application/json"),
+        ("/graphql", "application/json; charset=utf-8"),
+        ("/graphql", "application/json ;charset=latin-1"),
+        ("/graphql", "APPLICATION/JSON"),
+        ("/graphql?", "application/json"),
+        ("/graphql?query={get_projects}", "application/json"),
+    ],
+)
+def test_json_that_is_posted_is_taken(
+    path: str, content_type: str, collector: LiveCollector
+) -> None:
+    body = json.dumps({"query": ADD_PROJECT, "variables": {"p": a_breadcrumb()}}).encode()
+    reply = collector.send(path, body, {"Content-Type": content_type})
+    assert reply.status == 200
+    assert reply.json()["data"]["add_project"]["latest_version"]
+    assert [crumb["project"] for crumb in collector.crumbs()] == [PROJECT]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}]
+    + [
+        {"Content-Type": content_type}
+        for content_type in ("", "text/plain", "application/jsonx", "text/x; a=application/json")
+    ],
+)
+def test_what_does_not_say_that_it_is_json_is_refused(
+    headers: dict[str, str], collector: LiveCollector
+) -> None:
+    body = json.dumps({"query": ADD_PROJECT, "variables": {"p": a_breadcrumb()}}).encode()
+    reply = collector.send("/graphql", body, headers)
+    assert (reply.status, reply.body) == (400, b"Unsupported content type")
+    assert collector.crumbs() == []

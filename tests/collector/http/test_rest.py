@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -130,3 +131,24 @@ def test_the_interface_is_described_without_scripts_from_elsewhere(
     assert "/api/breadcrumb" in described["paths"]
     assert collector.send("/docs", b"", method="GET").status == 404
     assert PROJECT not in str(described)
+
+
+@pytest.mark.parametrize(
+    ("query", "statuses"),
+    [
+        ("", (202, 400, 400)),
+        ("?wait=false", (202, 400, 400)),
+        ("?a=b", (202, 400, 400)),
+        ("?wait=true", (200, 400, 400)),
+        ("?wait=1", (200, 400, 400)),
+        ("?wait=x", (422, 422, 422)),
+    ],
+)
+def test_every_way_of_waiting_has_its_status(
+    query: str, statuses: tuple[int, ...], collector: LiveCollector
+) -> None:
+    names = (PROJECT, "no/such", "nothing")
+    bodies = [json.dumps({"project": name, "project_version": "1.0"}).encode() for name in names]
+    replies = [collector.send(f"/api/breadcrumb{query}", body) for body in bodies]
+    assert tuple(reply.status for reply in replies) == statuses
+    assert len(collector.crumbs()) == (statuses[0] < 300)

@@ -42,19 +42,22 @@ def kind(request: pytest.FixtureRequest) -> str:
 def send(collector: LiveCollector, path: str, message: object, content_type: str) -> Any:
     """What a request is answered, and what it stores."""
     collector.execute("DELETE FROM crumbs")
+    collector.execute("DELETE FROM users")
     body = json.dumps(message).encode()
     reply: Reply = collector.send(path, body, {"Content-Type": content_type})
     headers = sorted((name.lower(), value) for name, value in reply.headers.items())
     shown = [header for header in headers if header[0] not in ("date", "content-length")]
-    return reply.status, shown, json.loads(reply.body), collector.crumbs()
+    stored = collector.crumbs(), collector.users()
+    is_json = reply.headers["Content-Type"] == "application/json"
+    return reply.status, shown, reply.json() if is_json else {"text": reply.body}, stored
 
 
 def without_columns(answer: Any) -> Any:
     """An answer without where in the document its errors are."""
-    status, headers, body, crumbs = answer
+    status, headers, body, stored = answer
     for error in body.get("errors", ()):
         error.pop("locations", None)
-    return status, headers, body, crumbs
+    return status, headers, body, stored
 
 
 @INVENTED
@@ -87,14 +90,49 @@ def test_any_fields_by_rest(collector: LiveCollector, changes: dict[str, Any], w
     assert short == long
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"variables": {}},
+        {"variables": None},
+        {"variables": {"p": None}},
+        {"variables": {"p": []}},
+        {"variables": {"p": [a_breadcrumb()]}},
+        {"variables": {"p": a_breadcrumb(), "q": 1}},
+        {"operationName": "M"},
+        {"operationName": None},
+        {"extensions": {}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "beginning",
+    ["mutation", "mutation M", "\ufeffmutation"],
+    ids=["unnamed", "named", "byte order mark"],
+)
+def test_any_message(collector: LiveCollector, more: dict[str, Any], beginning: str) -> None:
+    message = {"variables": {"p": a_breadcrumb() | {"user_id": USER}}} | more
+    short, long = (
+        send(
+            collector,
+            "/graphql",
+            {"query": beginning + query.removeprefix("mutation"), **message},
+            "application/json",
+        )
+        for query in (ADD_PROJECT, LONG_WAY)
+    )
+    assert without_columns(short) == without_columns(long)
+
+
 def test_the_short_way_is_for_documents_that_are_one_add_project_of_a_variable() -> None:
     """Otherwise all of this compared the long way with itself."""
     short = [
         ADD_PROJECT,
         "mutation M($p:ProjectInput!){ add_project( p : $p ) }",
         "# a comment\nmutation($p:ProjectInput!,){add_project(p:$p)}",
+        f"\ufeff{ADD_PROJECT}",
     ]
-    assert [documents.read(text).breadcrumb for text in short] == [("p", "add_project")] * 3
+    assert [documents.read(text).breadcrumb for text in short] == [("p", "add_project")] * 4
     renamed = documents.read("mutation($x:ProjectInput!){a:add_project(p:$x)}")
     assert renamed.breadcrumb == ("x", "a")
 

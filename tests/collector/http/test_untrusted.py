@@ -82,6 +82,7 @@ def test_json_of_the_wrong_form_is_answered(body: bytes, collector: LiveCollecto
     assert 400 <= collector.send("/api/breadcrumb", body).status < 500
 
 
+@pytest.mark.seconds(10)
 @pytest.mark.parametrize(
     "query",
     [
@@ -122,6 +123,7 @@ def test_an_unreasonable_document_is_answered_at_once(query: str, collector: Liv
     assert collector.crumbs() == []
 
 
+@pytest.mark.seconds(10)
 def test_what_fragments_expand_to_is_counted(collector: LiveCollector) -> None:
     (error,) = collector.graphql(bomb(12))["errors"]
     assert re.fullmatch("[0-9]+ selections found. Allowed: 1000", error["message"])

@@ -103,8 +103,8 @@ def test_what_one_request_says_holds_for_no_other(collector: LiveCollector) -> N
     [
         ("0", 0.0),
         ("0.5", 0.5),
-        (str(30 * DAY), 30.0 * DAY),
-        (str(30 * DAY + 1), None),
+        (str(31 * DAY), 31.0 * DAY),
+        (str(31 * DAY + 1), None),
         ("-1", None),
         ("nan", None),
         ("inf", None),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from migas.collector.collector import Collector
-    from tests.collector.databases import Database
+    from tests.collector.databases import Database, Databases
 
 USER = "35ecdd23-f0b6-593a-8d5b-108982c1126d"
 RUN = "0c9f5a5e-5a68-4b53-9d3c-3f6dfd8a3f10"
@@ -63,6 +63,17 @@ def test_the_steps_lead_to_the_tables_of_the_code(database: Database) -> None:
         return compare_metadata(MigrationContext.configure(connection), metadata)
 
     assert on_connection(database, differences) == []
+
+
+def test_the_steps_lead_to_the_indexes_of_the_code(databases: Databases) -> None:
+    """Of SQLite, in its own words, which it keeps for those over expressions, too."""
+    told = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name"
+    with databases.fresh("sqlite") as stepped, databases.fresh("sqlite", empty=True) as made:
+        on_connection(made, metadata.create_all)
+        expected = made.rows(told)
+        assert any("coalesce" in (row["sql"] or "") for row in expected)
+        found = [row for row in stepped.rows(told) if row["tbl_name"] != "alembic_version"]
+    assert found == expected
 
 
 def test_the_newest_step_is_the_one_that_is_looked_for() -> None:

@@ -282,6 +282,35 @@ def test_what_sessions_ran_on_is_a_table_with_users(asked: Site) -> None:
     assert {row["users_before"] for row in rows} == {0}
 
 
+def test_of_what_sessions_ran_on_the_most_frequent_comes_first_and_then_the_first_by_name(
+    live_server: LiveServer, databases: Databases, kind: str
+) -> None:
+    sent = [
+        a_session(YESTERDAY, platform=platform, container=container, is_ci=is_ci)
+        for platform, container, is_ci in (
+            ("linux", "docker", False),
+            ("darwin", "apptainer", True),
+            ("linux2", "apptainer", False),
+            ("linux2", "unknown", True),
+        )
+    ]
+    with (
+        databases.fresh(kind) as database,
+        live_server.collector(
+            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
+        ) as running,
+    ):
+        rows = called(Site(running), "environments")
+    shown: dict[str, list[tuple[str, int]]] = {}
+    for row in rows:
+        shown.setdefault(row["kind"], []).append((row["value"], row["sessions"]))
+    assert {name: shown[name] for name in ("platform", "container", "ci")} == {
+        "platform": [("linux2", 2), ("darwin", 1), ("linux", 1)],
+        "container": [("apptainer", 2), ("docker", 1), ("unknown", 1)],
+        "ci": [("no", 2), ("yes", 2)],
+    }
+
+
 @pytest.mark.parametrize("by", ["day", "week", "month"])
 @pytest.mark.parametrize("only", ["", "&ci=no"])
 def test_users_are_counted_once_in_each_day_week_or_month(asked: Site, by: str, only: str) -> None:

@@ -15,7 +15,7 @@ from migas.collector.pages.responses import EDITION, FILES
 from tests.collector.databases import a_session, putting
 from tests.collector.live import PROJECT, PROJECTS
 from tests.collector.pages.conftest import NOON
-from tests.collector.pages.site import Site, chart_of, readable
+from tests.collector.pages.site import Site, chart_of, readable, table_of
 
 if TYPE_CHECKING:
     from tests.collector.databases import Databases
@@ -271,7 +271,12 @@ def test_the_table_beside_the_chart_adds_up_to_the_summary(demo: Site) -> None:
 
 def test_days_without_a_session_have_their_place_in_the_chart(open_site: Site) -> None:
     report(open_site, 1)
-    chart = chart_of(open_site.text(f"/p/{PROJECT}?period=7d"))
+    html = open_site.text(f"/p/{PROJECT}?period=7d")
+    assert table_of(html, "sessions-table")["Day"] == [
+        *(f"{day} Nov 2026" for day in range(14, 20)),
+        "20 Nov 2026 not over",
+    ]
+    chart = chart_of(html)
     assert chart["completed"] == [0, 0, 0, 0, 0, 0, 1]
     assert chart["rate"] == [None] * 6 + [100.0]
 
@@ -385,4 +390,5 @@ def test_the_registered_projects_are_all_listed(demo: Site) -> None:
 
 def test_pages_are_no_part_of_the_interface_for_programs(demo: Site) -> None:
     paths = json.loads(demo.get("/openapi.json").body)["paths"]
-    assert not [path for path in paths if not path.startswith(("/api", "/graphql", "/healthz"))]
+    pages = {path for path in paths if not path.startswith(("/api", "/graphql", "/healthz"))}
+    assert pages == {"/share/{owner}/{repo}/badge.json"}  # shields.io reads it
