@@ -150,7 +150,7 @@ def make_previous(database: Database) -> None:
         config = Config()
         config.set_main_option("script_location", "migas:collector/migrations")
         config.attributes["connection"] = connection
-        command.upgrade(config, "0006")
+        command.upgrade(config, "0005")
 
     on_connection(database, make)
     database.execute("INSERT INTO projects (project, registered) VALUES ('a/b', 5)")
