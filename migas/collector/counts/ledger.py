@@ -9,8 +9,8 @@ from sqlalchemy import bindparam, select, update
 
 from migas.collector.counts.durations import timed
 from migas.collector.counts.sessions import Session, counted, differences, joined
-from migas.collector.counts.slices import STATUSES, described, key_of, parts, slice_rows
-from migas.collector.database.json_rows import among, insert_rows, packed
+from migas.collector.counts.slices import STATUSES, parts, profile_of, slice_rows
+from migas.collector.database.json_rows import Writing, among, insert_rows, packed
 from migas.collector.database.tables import daily, durations, profiles, sessions, slices, users
 
 if TYPE_CHECKING:
@@ -38,12 +38,10 @@ class Ledger:
         self._select_types = select(users.c.user_id, users.c.user_type).where(
             among([users.c.user_id], None, dialect)
         )
-        self._insert_profiles = insert_rows(
-            profiles, profiles.columns.keys(), dialect
-        ).on_conflict_do_nothing()
-        self._insert_slices = _adding(slices, list(STATUSES.values()), dialect)
-        self._insert_durations = _adding(durations, ["sessions"], dialect)
-        self._insert_daily = _adding(daily, ["sessions"], dialect)
+        self._profiles = Writing(profiles, dialect, lambda insert: insert.on_conflict_do_nothing())
+        self._slices = _adding(slices, list(STATUSES.values()), dialect)
+        self._durations = _adding(durations, ["sessions"], dialect)
+        self._daily = _adding(daily, ["sessions"], dialect)
 
     async def count(
         self, connection: AsyncConnection, parts: dict[tuple[str, str], Session]
@@ -77,17 +75,18 @@ class Ledger:
         types: dict[str | None, str] = {row[0]: row[1] for row in found}
         rows = slice_rows(differences(changes, partial(parts, types=types)))
         if rows:
-            await connection.execute(self._insert_profiles, packed(described(rows)))
-            by_slice = ((*key_of(of), self._shard, *numbers) for of, numbers in rows.items())
-            await connection.execute(self._insert_slices, packed(sorted(by_slice)))
+            described = {(session.project, *profile_of(session, types)) for session in every}
+            await self._profiles.write(connection, sorted(described))
+            by_slice = [(*key, self._shard, *numbers) for key, numbers in sorted(rows.items())]
+            await self._slices.write(connection, by_slice)
         took = differences(changes, timed)
         if took:
-            by_bucket = ((*key, self._shard, number) for key, number in sorted(took.items()))
-            await connection.execute(self._insert_durations, packed(by_bucket))
+            by_bucket = [(*key, self._shard, number) for key, number in sorted(took.items())]
+            await self._durations.write(connection, by_bucket)
         counts = differences(changes, counted)
         if counts:
-            by_count = ((*key, self._shard, number, 0) for key, number in sorted(counts.items()))
-            await connection.execute(self._insert_daily, packed(by_count))
+            by_count = [(*key, self._shard, number, 0) for key, number in sorted(counts.items())]
+            await self._daily.write(connection, by_count)
 
     async def _join(
         self, connection: AsyncConnection, parts: list[Session]
@@ -115,12 +114,15 @@ def _insert_sessions(dialect: str) -> Any:
     )
 
 
-def _adding(table: Table, numbers: Sequence[str], dialect: str) -> Any:
+def _adding(table: Table, numbers: Sequence[str], dialect: str) -> Writing:
     """An INSERT of rows that adds their numbers to those of rows which are there."""
-    added = insert_rows(table, table.columns.keys(), dialect)
-    return added.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns),
-        set_={name: table.c[name] + added.excluded[name] for name in numbers},
+    return Writing(
+        table,
+        dialect,
+        lambda added: added.on_conflict_do_update(
+            index_elements=list(table.primary_key.columns),
+            set_={name: table.c[name] + added.excluded[name] for name in numbers},
+        ),
     )
 
 

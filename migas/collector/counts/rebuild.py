@@ -28,7 +28,7 @@ from sqlalchemy import (
 from migas.collector.counts.durations import DurationCount, timed
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Count, Session, counted
-from migas.collector.counts.slices import NO_USER, Part, described, key_of, parts, slice_rows
+from migas.collector.counts.slices import NO_USER, Part, parts, profile_of, slice_rows
 from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import (
     COUNTED_AT,
@@ -94,18 +94,17 @@ def rebuild(connection: Connection) -> Difference:
     errors, wrong_errors = _tell_errors_apart(connection)
     wrong_sessions = _replace(connection, sessions, derived_sessions(connection.dialect.name))
     wrong_users = _replace(connection, project_users, derived_users())
-    counts, of_slices = _counts(connection)
+    counts, of_slices, described = _counts(connection)
     by_count = {tuple(count): (number,) for count, number in counts.items()}
-    by_slice = {key_of(of): tuple(numbers) for of, numbers in slice_rows(of_slices).items()}
+    by_slice = {key: tuple(numbers) for key, numbers in slice_rows(of_slices).items()}
     wrong_counts = _count_anew(connection, daily, by_count, example=0)
     wrong_counts += _count_anew(connection, slices, by_slice)
     by_bucket = {tuple(key): (number,) for key, number in _durations(connection).items()}
     wrong_counts += _count_anew(connection, durations, by_bucket)
-    rows = described(of for of, _ in of_slices)
-    wrong_counts += len(set(rows).difference(map(tuple, connection.execute(select(profiles)))))
+    wrong_counts += len(described.difference(map(tuple, connection.execute(select(profiles)))))
     connection.execute(delete(profiles))
-    names = profiles.c.keys()
-    insert_in_batches(connection, profiles, (dict(zip(names, row, strict=True)) for row in rows))
+    by_name = (dict(zip(profiles.c.keys(), row, strict=True)) for row in sorted(described))
+    insert_in_batches(connection, profiles, by_name)
     return Difference(
         _size(connection, sessions),
         _size(connection, project_users),
@@ -217,8 +216,10 @@ def _replace(connection: Connection, table: Table, derived: Select[Any]) -> int:
     return wrong
 
 
-def _counts(connection: Connection) -> tuple[Counter[Count], Counter[Part]]:
-    """What `daily` and `slices` must hold."""
+def _counts(
+    connection: Connection,
+) -> tuple[Counter[Count], Counter[Part], set[tuple[Any, ...]]]:
+    """What `daily`, `slices` and `profiles` must hold."""
     day = COUNTED_AT // SECONDS_A_DAY
     state = [*(sessions.c[name] for name in _STATE), users.c.user_type]
     of_user = users.c.user_id == sessions.c.user_id
@@ -229,6 +230,7 @@ def _counts(connection: Connection) -> tuple[Counter[Count], Counter[Part]]:
     )
     total: Counter[Count] = Counter()
     total_parts: Counter[Part] = Counter()
+    described: set[tuple[Any, ...]] = set()
     for began, number, *values, user_type in connection.execute(query):
         alike = Session(
             session_id="",
@@ -239,9 +241,11 @@ def _counts(connection: Connection) -> tuple[Counter[Count], Counter[Part]]:
         )
         for count in counted(alike):
             total[count] += number
-        for part in parts(alike, {None: user_type or NO_USER}):
+        types: dict[str | None, str] = {None: user_type or NO_USER}
+        for part in parts(alike, types):
             total_parts[part] += number
-    return total, total_parts
+        described.add((alike.project, *profile_of(alike, types)))
+    return total, total_parts, described
 
 
 def _durations(connection: Connection) -> Counter[DurationCount]:

@@ -36,56 +36,40 @@ NO_USER = ""
 class Profile(NamedTuple):
     """Who ran something on what: the values of all filters but version and outcome.
 
+    `number` is what the others come to, in 63 bits: every process finds it without asking.
     `user_type` is that with which the user was first seen, and `NO_USER` where there is none.
     """
 
+    number: int
     platform: str
     container: str
     language: str
     ci: str
     user_type: str
 
-    @property
-    def number(self) -> int:
-        """What its values come to, in 63 bits: every process finds it without asking."""
-        return _number(self)
 
+class Part(NamedTuple):
+    """Those sessions that have a status, a version and a profile, by its number.
 
-class Slice(NamedTuple):
-    """Sessions of a version and a profile on the `span` days from `day` on, since 1970."""
+    They are those of the `span` days from `day` on, in days since 1970.
+    """
 
     project: str
     span: Span
     day: int
     version: str
-    profile: Profile
-
-
-class Part(NamedTuple):
-    """Those sessions of a slice that have a status."""
-
-    slice: Slice
+    profile: int
     status: str
 
 
-@lru_cache(4096)
-def _number(profile: Profile) -> int:
-    digest = hashlib.blake2b("\0".join(profile).encode(), digest_size=8).digest()
-    return int.from_bytes(digest) >> 1
-
-
-def parts(session: Session, types: Mapping[str | None, str]) -> tuple[Part, ...]:
-    """Where a session is counted, once in each.
+def profile_of(session: Session, types: Mapping[str | None, str]) -> Profile:
+    """The profile of a session.
 
     Args:
         session: A session.
         types: The types of users, its own among them.
     """
-    return _parts(
-        session.project,
-        session.day,
-        session.version,
-        session.status,
+    return _profile(
         session.platform,
         session.container,
         session.language,
@@ -95,42 +79,33 @@ def parts(session: Session, types: Mapping[str | None, str]) -> tuple[Part, ...]
     )
 
 
-@lru_cache(4096)  # Sessions of a day are much alike, and each breadcrumb comes by here.
-def _parts(  # noqa: PLR0917  the columns
-    project: str,
-    day: int,
-    version: str,
-    status: str,
-    platform: str,
-    container: str,
-    language: str,
-    language_version: str,
-    is_ci: bool,
-    user_type: str,
-) -> tuple[Part, ...]:
-    ran_on = facets(platform, container, language, language_version, is_ci)
-    profile = Profile._make([*(value for _, value in ran_on), user_type])
+@lru_cache(4096)  # Each breadcrumb comes by here, and most have a profile that others have.
+def _profile(*ran_on_and_type: Any) -> Profile:
+    *ran_on, user_type = ran_on_and_type
+    values = [*(value for _, value in facets(*ran_on)), user_type]
+    digest = hashlib.blake2b("\0".join(values).encode(), digest_size=8).digest()
+    return Profile(int.from_bytes(digest) >> 1, *values)
+
+
+def parts(session: Session, types: Mapping[str | None, str]) -> tuple[Part, ...]:
+    """Where a session is counted, once in each; the arguments are those of `profile_of`."""
+    project, day, number = session.project, session.day, profile_of(session, types).number
+    version, status = session.version, session.status
     return tuple(
-        Part(Slice(project, span, first_day(day, span), version, profile), status) for span in SPANS
+        Part(project, span, first_day(day, span), version, number, status) for span in SPANS
     )
 
 
-def slice_rows(found: Mapping[Part, int]) -> dict[Slice, list[int]]:
-    """Counts as rows have them: by slice, a number for each of `STATUSES`, in their order."""
-    rows: dict[Slice, list[int]] = {}
-    for (of, status), number in found.items():
-        rows.setdefault(of, [0] * len(STATUSES))[_COLUMN_OF[status]] += number
+def slice_rows(found: Mapping[Part, int]) -> dict[tuple[Any, ...], list[int]]:
+    """Counts as rows of `slices` have them.
+
+    Returns:
+        By a key without the shard, a number for each of `STATUSES`, in their order.
+    """
+    rows: dict[tuple[Any, ...], list[int]] = {}
+    for part, number in found.items():
+        rows.setdefault(part[:-1], [0] * len(STATUSES))[_COLUMN_OF[part.status]] += number
     return rows
-
-
-def key_of(of: Slice) -> tuple[str, int, int, str, int]:
-    """A slice's key in `slices`, but for the shard."""
-    return (*of[:-1], of.profile.number)
-
-
-def described(found: Iterable[Slice]) -> list[tuple[Any, ...]]:
-    """The rows of `profiles` that some slices speak of, in the order of their keys."""
-    return sorted({(of.project, of.profile.number, *of.profile) for of in found})
 
 
 def first_day(day: int, span: Span) -> int:

@@ -68,6 +68,9 @@ class _Prompt:
     async def execute(self, *arguments: Any) -> Any:
         return self._connection.execute(*arguments)
 
+    async def exec_driver_sql(self, *arguments: Any) -> Any:
+        return self._connection.exec_driver_sql(*arguments)
+
     async def scalar(self, *arguments: Any) -> Any:
         return self._connection.scalar(*arguments)
 

@@ -8,6 +8,7 @@ and seldom in a circle. Where they do, PostgreSQL ends one transaction, and that
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from sqlalchemy import or_
 
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Session, anonymous_session, merged
-from migas.collector.database.json_rows import insert_rows, packed
+from migas.collector.database.json_rows import Writing, insert_rows, packed
 from migas.collector.database.statements import greatest, least
 from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, project_users, users
 from migas.collector.days import SECONDS_A_DAY
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from migas.collector.counts.ledger import Ledger
 
-_USER_FIELDS = ("user_id", "user_type", "platform", "container")
 CRUMB_FIELDS = Crumb._fields[:-2]
 """The columns of a breadcrumb that its sender fills."""
 
@@ -37,7 +37,7 @@ TIMES = ("ended", "duration")
 """The columns of what its sender says of time."""
 
 _SESSION_FIELDS = [name for name in Session._fields if name in crumbs.c]
-_USER = attrgetter(*_USER_FIELDS)
+_USER = attrgetter(*users.columns.keys())
 
 
 class Recorder:
@@ -51,8 +51,8 @@ class Recorder:
     def __init__(self, dialect: str, ledger: Ledger) -> None:
         self._ledger = ledger
         self._insert_crumbs = _insert_crumbs(dialect)
-        self._insert_users = insert_rows(users, _USER_FIELDS, dialect).on_conflict_do_nothing()
-        self._insert_project_users = _insert_project_users(dialect)
+        self._users = Writing(users, dialect, lambda insert: insert.on_conflict_do_nothing())
+        self._project_users = Writing(project_users, dialect, partial(_seen, dialect))
 
     async def store(self, connection: AsyncConnection, batch: Sequence[Crumb], now: int) -> None:
         """Store breadcrumbs of registered projects, and count what is new among them.
@@ -84,11 +84,11 @@ class Recorder:
                 ended = now if row.ended is None else row.ended
                 visits.setdefault((row.user_id, row.project), set()).add(ended // SECONDS_A_DAY)
         if visits:
-            seen = packed((*key, min(days), max(days)) for key, days in sorted(visits.items()))
+            seen = [(*key, min(days), max(days)) for key, days in sorted(visits.items())]
             described = {crumb.user_id: _USER(crumb) for crumb in reversed(batch)}
             senders = [described[user] for user in sorted({user for user, _ in visits})]
-            await connection.execute(self._insert_users, packed(senders))
-            await connection.execute(self._insert_project_users, seen)
+            await self._users.write(connection, senders)
+            await self._project_users.write(connection, seen)
 
 
 def _insert_crumbs(dialect: str) -> Any:
@@ -100,9 +100,8 @@ def _insert_crumbs(dialect: str) -> Any:
     )
 
 
-def _insert_project_users(dialect: str) -> Any:
+def _seen(dialect: str, seen: Any) -> Any:
     """An INSERT that widens the span of days on which a user was seen."""
-    seen = insert_rows(project_users, project_users.columns.keys(), dialect)
     first, last = project_users.c.first_day, project_users.c.last_day
     # Days may come in any order: clocks are set back, and two of them differ at midnight.
     return seen.on_conflict_do_update(

@@ -22,6 +22,8 @@ MAX_LABELS = 8
 MAX_GRID_LINES = 5
 MAX_DOTS = 40
 
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
 _LABEL = 7
 """How many percent of the width the name of a release takes."""
 
@@ -123,17 +125,27 @@ def rate_line(axis: Axis, rates: Sequence[float | None]) -> Chart:
     # A rate is honest on a scale that ends at 100; it begins where there is something to see.
     bottom = max(0, min(90, floor((min(known, default=0) - 2) / 10) * 10))
     step = 5 if bottom >= 80 else 10 if bottom >= 50 else 25
-    points = [
-        f"{place + 0.5:.1f},{100 * (100 - rate) / (100 - bottom):.2f}"
-        for place, rate in enumerate(rates)
-        if rate is not None
-    ]
-    bands = [("line", "M" + "L".join(points))] if points else []
-    if len(points) < MAX_DOTS:
-        # A line of hardly a length is a dot: round ends make it one.
-        bands.append(("line dots", "".join(f"M{point}h.001" for point in points)))
     lines = [(100 * (100 - at) / (100 - bottom), f"{at}%") for at in range(bottom, 101, step)]
-    return Chart(axis, bands, lines)
+    return Chart(axis, _line("line", rates, bottom, 100), lines)
+
+
+def duration_lines(axis: Axis, lines: Mapping[str, Sequence[float | None]]) -> Chart:
+    """Lines through durations in seconds, as `rate_line` draws one; by their class.
+
+    Args:
+        axis: Over which time.
+        lines: By their class, as many as the axis has days, weeks or months; None for no run.
+    """
+    most = max((value for line in lines.values() for value in line if value is not None), default=0)
+    unit, name = next(((size, name) for size, name in _UNITS if most >= 2 * size), (1, "s"))
+    top = max(1, ceil(most / unit))
+    step = _step(top)
+    top = step * ceil(top / step)
+    scale = [(100 - 100 * at / top, f"{at} {name}") for at in range(0, top + 1, step)]
+    bands = [
+        band for kind, line in lines.items() for band in _line(f"line {kind}", line, 0, top * unit)
+    ]
+    return Chart(axis, bands, scale)
 
 
 def spark(values: Sequence[int]) -> str:
@@ -149,31 +161,27 @@ def spark(values: Sequence[int]) -> str:
     return "M" + "L".join(points)
 
 
-def line(values: Sequence[float | None], top: float) -> str:
-    """A line through some values, with gaps where there is none, in the box of `spark`.
-
-    Args:
-        values: From 0 to `top`.
-        top: What is as high as the box.
-    """
-    step = SPARK_WIDTH / max(len(values) - 1, 1)
-    path, pen = "", "M"
-    for number, value in enumerate(values):
-        if value is None:
-            pen = "M"
-            continue
-        height = (SPARK_HEIGHT - 2) * (1 - value / (top or 1)) + 1
-        # A point alone is drawn as a short stroke, or it would not be seen.
-        path += f"{pen}{number * step:.1f},{height:.1f}" + ("h0.6" if pen == "M" else "")
-        pen = "L"
-    return path
-
-
 def width(part: int, whole: int) -> str:
     """A bar's width as an SVG attribute; a count that is not 0 can always be seen."""
     if part <= 0 or whole <= 0:
         return "0"
     return f"{max(100 * part / whole, 0.5):.2f}%"
+
+
+def _line(
+    kind: str, values: Sequence[float | None], bottom: float, top: float
+) -> list[tuple[str, str]]:
+    """A path through values, those between that are missing left out, and dots where few are."""
+    points = [
+        f"{place + 0.5:.1f},{100 * (top - value) / (top - bottom):.2f}"
+        for place, value in enumerate(values)
+        if value is not None
+    ]
+    bands = [(kind, "M" + "L".join(points))] if points else []
+    if 0 < len(points) < MAX_DOTS:
+        # A line of hardly a length is a dot: round ends make it one.
+        bands.append((f"{kind} dots", "".join(f"M{point}h.001" for point in points)))
+    return bands
 
 
 def _stack(bands: Mapping[str, Sequence[int]], tops: Sequence[int]) -> list[tuple[str, str]]:

@@ -71,11 +71,6 @@ class Lasting(NamedTuple):
     times: Sequence[DurationRow]
     versions: Sequence[DurationRow]
 
-    @property
-    def longest(self) -> float:
-        """The most seconds that a chart of `times` shows; 0 where it shows none."""
-        return max((row.p90 for row in self.times if row.p90 is not None), default=0.0)
-
     def of(self, version: str) -> DurationRow:
         """The row of a version."""
         return next(row for row in self.versions if row.version == version)

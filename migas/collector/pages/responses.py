@@ -93,7 +93,7 @@ def _environment() -> Environment:
             "moment",
         )
     }
-    environment.filters |= {"spark": chart.spark, "line": chart.line}
+    environment.filters["spark"] = chart.spark
     environment.globals |= {
         "file": _address_of_file,
         "span": words.span,

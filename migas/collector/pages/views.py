@@ -18,7 +18,7 @@ from migas.collector.http.middleware import root_path, route_path
 from migas.collector.http.tables import EXAMPLE
 from migas.collector.pages import figures, origin, periods, signin
 from migas.collector.pages.address import Address
-from migas.collector.pages.chart import Axis, rate_line, shared_out, stacked
+from migas.collector.pages.chart import Axis, duration_lines, rate_line, shared_out, stacked
 from migas.collector.pages.responses import attachment, page, redirect, static_file
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ async def project(request: Request, owner: str, repo: str) -> Response:
     }
     bands = zip(*shown.adoption.bars.values(), strict=True)
     versions = {f"version-{number}": band for number, band in enumerate(bands)}
+    times = shown.durations.times if shown.durations else ()
+    took = {"most": [row.p90 for row in times], "half": [row.median for row in times]}
     return wanted.page(
         "project.html",
         project=shown,
@@ -114,6 +116,7 @@ async def project(request: Request, owner: str, repo: str) -> Response:
         ended=stacked(axis, ended),
         rates=rate_line(axis, [outcomes.rate for outcomes in shown.rated.values()]),
         adopted=shared_out(axis, versions),
+        lasted=duration_lines(axis, took),
     )
 
 

@@ -47,9 +47,15 @@ def test_how_long_something_took(seconds: float | None, written: str) -> None:
     assert words.lasting(seconds) == written
 
 
-def test_a_line_has_gaps_where_nothing_is_known() -> None:
-    assert chart.line([None, 1.0, 0.0, None, 1.0], 1.0) == "M30.0,1.0h0.6L60.0,27.0M120.0,1.0h0.6"
-    assert chart.line([None], 0.0) == ""
+def test_durations_are_lines_over_a_scale_in_their_unit() -> None:
+    axis = chart.Axis([dt.date(2026, 3, day) for day in (1, 2, 3)], "day", False, {})
+    drawn = chart.duration_lines(axis, {"half": [None, 150.0, 600.0], "most": [None] * 3})
+    assert drawn.scale == [(100 - 20 * at, f"{2 * at} min") for at in range(6)]
+    assert drawn.bands == [
+        ("line half", "M1.5,75.00L2.5,0.00"),
+        ("line half dots", "M1.5,75.00h.001M2.5,0.00h.001"),
+    ]
+    assert [text for _, text in chart.duration_lines(axis, {}).scale] == ["0 s", "1 s"]
 
 
 def test_counts_have_their_thousands_set_apart() -> None:
