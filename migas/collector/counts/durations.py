@@ -12,7 +12,7 @@ from math import ceil, log, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.chance import CONFIDENT
-from migas.collector.counts.slices import SPANS, Span, first_day
+from migas.collector.counts.slices import SPANS, first_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +29,14 @@ _NOTHING = ceil(log(SHORTEST) / log(GROWTH)) - 1
 
 
 class DurationCount(NamedTuple):
-    """What a row of `durations` counts: the runs of a version, by how long they took."""
+    """What a row of `durations` counts: the runs of a version, by how long they took.
+
+    With a negative `span`, and no `version`, it counts those of all versions together: so that no
+    chart over time has to add up a hundred of them.
+    """
 
     project: str
-    span: Span
+    span: int
     day: int
     version: str
     bucket: int
@@ -55,7 +59,9 @@ def timed(session: Session) -> tuple[DurationCount, ...]:
     project, day, version = session.project, session.day, session.version
     number = bucket(session.duration)
     return tuple(
-        DurationCount(project, span, first_day(day, span), version, number) for span in SPANS
+        DurationCount(project, sign * span, first_day(day, span), of, number)
+        for span in SPANS
+        for sign, of in ((1, version), (-1, ""))
     )
 
 

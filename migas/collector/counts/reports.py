@@ -243,11 +243,13 @@ class Reports:
         """Counts of durations by a column and their bucket; one may come in several rows."""
         total, found = func.sum(durations.c.sessions), []
         by = (column, durations.c.bucket)
+        over_time = column is durations.c.day
         mine = [durations.c.project == project]
         if only.version is not None:
             mine.append(durations.c.version == only.version)
-        for span, first, last in cover(period, charted=column is durations.c.day):
-            those = (durations.c.span == span, durations.c.day.between(first, last))
+        sign = -1 if over_time and only.version is None else 1
+        for span, first, last in cover(period, charted=over_time):
+            those = (durations.c.span == sign * span, durations.c.day.between(first, last))
             query = select(*by, total).where(*mine, *those).group_by(*by).having(total > 0)
             found += [(row[0], row[1], int(row[2])) for row in await self._rows(query)]
         return found

@@ -243,7 +243,8 @@ durations = Table(
 )
 """How many sessions of a version completed on the `span` days from `day` on, by their duration.
 
-See `timed`. A count is the sum over its shards, as in `daily`.
+Those of all versions together have a negative span; see `DurationCount`. A count is the sum over
+its shards, as in `daily`.
 """
 
 project_users = Table(
