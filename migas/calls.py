@@ -6,8 +6,8 @@ untrusted: its shape is checked, and what has another one is a failure with a me
 
 from __future__ import annotations
 
-from migas import delivery, log
-from migas.delivery import privacy
+from migas import log
+from migas.delivery import hooks, privacy
 from migas.host.terminal import printable
 from migas.message import (
     MAX_REQUEST_BYTES,
@@ -171,7 +171,7 @@ def add_breadcrumb(
 
             answer: BreadcrumbAnswer = _call(ask, {"message": ""}, lambda: None)
             return answer
-        delivery.current().queue(privacy.compose(project, project_version, fields))
+        hooks.current().queue(privacy.compose(project, project_version, fields))
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("add_breadcrumb failed: %r", error)
         return {"success": False, "message": f"The breadcrumb could not be queued: {error!r}"}
@@ -286,7 +286,7 @@ def flush(timeout: float = 5.0) -> bool:
     try:
         if permission.refusal() is not None:
             return False
-        return delivery.current().flush(max(float(timeout), 0.0))
+        return hooks.current().flush(max(float(timeout), 0.0))
     except Exception as error:  # noqa: BLE001  telemetry must never break a program
         log.debug("flush failed: %r", error)
         return False
@@ -404,7 +404,7 @@ def _keep(compose_it: Callable[[], Breadcrumb] | None) -> str:
     """Print or spool a breadcrumb, if there is one; returns what to tell the caller."""
     if compose_it is not None:
         try:
-            delivery.current().queue(compose_it())
+            hooks.current().queue(compose_it())
         except Exception as error:  # noqa: BLE001  telemetry must never break a program
             log.debug("a breadcrumb could not be kept: %r", error)
     return _KEPT if values.delivery() == "log" else _SPOOLED
@@ -439,7 +439,7 @@ def _stored_answer(client: Asks, crumb: Breadcrumb, timeout: float) -> dict[str,
 
 def _note_running(crumb: Breadcrumb) -> None:
     if crumb.get("status", "R") == "R":
-        delivery.current().running_was_sent(crumb.get("session_id"))
+        hooks.current().running_was_sent(crumb.get("session_id"))
 
 
 def _breadcrumb_problem(project: object, version: object, fields: Mapping[str, Any]) -> str | None:

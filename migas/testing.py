@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migas import calls, delivery, message
-from migas.delivery.delivery import Delivery
+from migas import calls, message
+from migas.delivery import Delivery, hooks
 from migas.settings import identity, permission, values
 from migas.tracking import session as runs
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-    from migas.delivery.delivery import OpenRun
+    from migas.delivery import OpenRun
     from migas.message import Breadcrumb
 
 __all__ = ["CapturedBreadcrumb", "capture_breadcrumbs"]
@@ -78,7 +78,7 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
         fields: dict[str, Any] = {**message.without_timing(crumb)}
         captured.append(CapturedBreadcrumb(**fields))
 
-    outer = delivery.replace(_Captured(take))
+    outer = hooks.replace(_Captured(take))
     client = calls.replace_client(_AgreeingClient(take))
     before = set(runs.open_sessions())
     try:
@@ -87,7 +87,7 @@ def capture_breadcrumbs(*, set_up: bool = True) -> Iterator[list[CapturedBreadcr
         for left_open in set(runs.open_sessions()) - before:
             left_open.discard()
         calls.replace_client(client)
-        delivery.replace(outer)
+        hooks.replace(outer)
         values.publish(kept)
         if parent is None:
             os.environ.pop(identity.PARENT_VARIABLE, None)

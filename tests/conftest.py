@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas import calls, delivery
+from migas import calls
+from migas.delivery import hooks
 from migas.settings import setup, values
 from migas.tracking import session as runs
 from tests.support.collector import running_collector
@@ -110,13 +111,13 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "site"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("_MIGAS_PARENT", "")
-    monkeypatch.setattr(delivery, "_current", None)
+    monkeypatch.setattr(hooks, "_current", None)
     values.publish(values.Settings())
     yield tmp_path / "state"
     for session in runs.open_sessions():
         session.discard()
         session.stop()
-    delivery.current().at_exit()
+    hooks.current().at_exit()
     for client in calls._clients.values():
         client.close()
     calls._clients.clear()

@@ -20,7 +20,7 @@ HOUSE = """
     __main__ pytest_plugin pyinstaller pyinstaller.hook-migas
     cli.main
     cli.controls cli.supervise cli.demo
-    cli.account cli.parser cli
+    cli.local_data cli.parser cli
     testing helpers operations request tracker api.rest
     api.operations api config error error.nipype
     tracking.decorator
@@ -33,8 +33,8 @@ HOUSE = """
     tracking
     tracking.signals tracking.nesting tracking.update_notice tracking.handlers
     tracking.nipype
+    delivery.hooks
     delivery
-    delivery.delivery
     delivery.couriers delivery.privacy
     delivery.spawn delivery.courier_thread
     courier.warm
@@ -73,7 +73,7 @@ HOUSE = """
     collector.app
     collector.server.access_log collector.server.upkeep collector.server.workers
     collector.server.messenger collector.server.slow_clients
-    collector.server.package_index collector.server.delivery collector.server.repeating
+    collector.server.package_index collector.server.webhook_delivery collector.server.repeating
     collector.server
     collector.pages
     collector.pages.views collector.pages.refusals collector.pages.feed collector.pages.sharing

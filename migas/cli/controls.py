@@ -8,7 +8,7 @@ import json
 import sys
 
 from migas import message
-from migas.cli import account
+from migas.cli import local_data
 from migas.host.terminal import printable
 from migas.settings import permission, setup, values
 
@@ -96,7 +96,7 @@ def _tell(options: argparse.Namespace, result: Mapping[str, Any], text: str) -> 
 
 
 def _status(options: argparse.Namespace) -> int:
-    told = account.status()
+    told = local_data.status()
     spool = told["spool"]
     lines = {
         "reporting": "enabled" if told["enabled"] else f"off: {told['reason']}",
@@ -121,9 +121,9 @@ def _status(options: argparse.Namespace) -> int:
             f"{spool['ready']} waiting, {spool['sending']} being sent, {spool['open']} of running "
             f"programs, {spool['aside']} set aside; given up: {dropped or 'none'}"
         )
-    lines["last success"] = account.moment(told["last_success"])
+    lines["last success"] = local_data.moment(told["last_success"])
     failure = f": {told['last_failure_reason']}" if told["last_failure_reason"] else ""
-    lines["last failure"] = account.moment(told["last_failure"]) + failure
+    lines["last failure"] = local_data.moment(told["last_failure"]) + failure
     _tell(options, told, "\n".join(f"{name:13} {value}" for name, value in lines.items()))
     return 0
 
@@ -136,14 +136,14 @@ def _show(options: argparse.Namespace) -> int:
         _tell(options, {"reason": reason, "requests": []}, f"Nothing is sent: {reason}.")
         return 0
     if options.project is None:
-        requests = account.waiting()
+        requests = local_data.waiting()
     elif (problem := _project_problem(options.project)) is not None:
         return complain(problem)
     else:
         from migas.delivery.privacy import DroppedError
 
         try:
-            requests = [account.example(options.project, options.version)]
+            requests = [local_data.example(options.project, options.version)]
         except DroppedError:
             requests = []
     if options.json:
@@ -162,7 +162,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _optout(options: argparse.Namespace) -> int:
-    path = account.opt_out()
+    path = local_data.opt_out()
     _tell(
         options,
         {"enabled": False, "marker": path},
@@ -173,7 +173,7 @@ def _optout(options: argparse.Namespace) -> int:
 
 
 def _optin(options: argparse.Namespace) -> int:
-    reason = account.opt_in()
+    reason = local_data.opt_in()
     text = f"Nothing is sent all the same: {reason}." if reason else "Runs are reported again."
     _tell(options, {"enabled": reason is None, "reason": reason}, text)
     return 2 if reason else 0
@@ -190,7 +190,7 @@ def _forget(options: argparse.Namespace) -> int:
         if refusal is not None:
             return complain(f"Nothing is sent, not even a request to forget: {refusal}")
         try:
-            deleted = account.forget_at_server()
+            deleted = local_data.forget_at_server()
         except NoAnswerError as error:
             problem = f"{error}. Nothing is erased here either, so that you can try again."
             _tell(options, {"success": False, "message": problem}, problem)
@@ -198,7 +198,7 @@ def _forget(options: argparse.Namespace) -> int:
         if deleted is not None:
             told["deleted_by_server"] = deleted
             text = f"The server has deleted {_counted(deleted, 'breadcrumb')}. "
-    had_id, erased = account.forget()
+    had_id, erased = local_data.forget()
     told.update(user_id=had_id, breadcrumbs=erased)
     who = "The user id is erased" if had_id else "There was no user id"
     _tell(options, told, f"{text}{who}. {_counted(erased, 'file')} of what waited here erased.")
@@ -212,9 +212,9 @@ def _flush(options: argparse.Namespace) -> int:
     if refusal is not None:
         return complain(f"Nothing is sent: {refusal}.")
     try:
-        before = account.given_up()
+        before = local_data.given_up()
         delivered, refused, waiting = courier.flush(options.timeout)
-        too_old = account.given_up() - before
+        too_old = local_data.given_up() - before
     except (OSError, RuntimeError) as error:
         return complain(f"The spool cannot be used: {error}.")
     _tell(

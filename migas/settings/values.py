@@ -2,6 +2,7 @@
 
 Whoever reads `settings()` once holds one consistent set, whatever `setup()` does meanwhile in
 another thread. A run can therefore never leave for a server that only half of a `setup()` names.
+Which source of a setting wins is decided here, too.
 """
 
 from __future__ import annotations

@@ -209,7 +209,8 @@ def track(
         signals: Signals, by name or number, whose arrival ends the run as `Terminated`.
         returns_exit_code: Whether an int that the function returns is its exit code.
         update_notice: Whether, when the server has told of a newer version or that this one is
-            flagged, one line at the end says so: on a terminal only, and not in CI.
+            flagged, one line at the end says so: on a terminal only, and not in CI. Couriers
+            that are waited for, as in containers, are told of none.
         **fields: Further fields of the breadcrumb, such as `user_type='dev'`.
 
     Returns:

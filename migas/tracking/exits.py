@@ -4,6 +4,8 @@ At its end the interpreter tells nobody which exit status it takes along: of an 
 `sys.last_value`, of a `SystemExit` no trace. So a plain function stands in for `sys.exit` and hands
 everything on. It leaves a departure in its frame, which the exception's traceback keeps alive: one
 that dies with no frame below it belonged to an exit that nobody caught.
+
+How long a program waits at its end: `delivery/couriers.py`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from migas.calls import ProjectAnswer
-    from migas.delivery.delivery import Delivery, OpenRun
+    from migas.delivery import Delivery, OpenRun
     from migas.host.process import ProcessFacts
     from migas.message import Breadcrumb
     from migas.message.outcome import Outcome
@@ -375,8 +375,7 @@ def preload() -> None:
     global _is_preloaded  # noqa: PLW0603  modules are imported once
     if not _is_preloaded and permission.refusal_by_user() is None:
         with host.forks_held_off():
-            import migas.delivery
-            import migas.delivery.privacy  # noqa: F401
+            from migas.delivery import hooks, privacy  # noqa: F401
         _is_preloaded = True
 
 
@@ -394,20 +393,20 @@ def _watch_over_open_sessions() -> None:
     if _is_watching:
         return
     with host.forks_held_off():
-        from migas import delivery
+        from migas.delivery import hooks
 
         _is_watching = True
-        delivery.call_at_execs(open_sessions)
+        hooks.call_at_execs(open_sessions)
         setup.call_after_setup(_after_setup)
-        delivery.current()
-        delivery.call_before_exit(_end_with_interpreter)
+        hooks.current()
+        hooks.call_before_exit(_end_with_interpreter)
 
 
 def _delivery() -> Delivery:
     """The delivery of this process; a program that is opted out never loads it."""
-    import migas.delivery
+    from migas.delivery import hooks
 
-    return migas.delivery.current()
+    return hooks.current()
 
 
 def _after_setup() -> None:

@@ -79,9 +79,9 @@ class _Handler:
         name = signal.Signals(self.number).name
         for run in _served_by(self.number):
             run.end_by_signal(name)
-        from migas import delivery
+        from migas.delivery import hooks
 
-        delivery.send_before_death()
+        hooks.send_before_death()
         signal.signal(self.number, signal.SIG_DFL)
         os.kill(os.getpid(), self.number)
 

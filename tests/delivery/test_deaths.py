@@ -432,7 +432,7 @@ def test_only_the_kernels_own_counters_are_read(tmp_path: Path) -> None:
 
 def test_a_live_run_touches_its_record_again_and_again(offline: Desk) -> None:
     source = (
-        "import os, time\nfrom migas.delivery import delivery\ndelivery.TOUCH_SECONDS = 0.1\n"
+        "import os, time\nfrom migas import delivery\ndelivery.TOUCH_SECONDS = 0.1\n"
         f"{PRELUDE}\nwith {RUN}:\n"
         "    folder = os.environ['MIGAS_STATE_DIR'] + '/open'\n"
         "    (path,) = [f'{folder}/{name}' for name in os.listdir(folder)]\n"

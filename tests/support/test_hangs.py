@@ -31,12 +31,28 @@ def test_that_hangs():
         except BaseException:
             pass
 """
+MARKED = """\
+import time
+import pytest
+
+@pytest.fixture
+def slow():
+    time.sleep(0.5)
+
+@pytest.mark.seconds(0.2)
+def test_that_is_quick(slow):
+    pass
+
+@pytest.mark.seconds(0.2)
+def test_that_hangs():
+    time.sleep(60)
+"""
 
 
-def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, text: str, seconds: float = 1.0) -> subprocess.CompletedProcess[str]:
     (folder / "conftest.py").write_text(
         "from tests.support import hangs\nfrom tests.support.hangs import *\n"
-        "hangs.SECONDS, hangs.LAST_SECONDS = 1.0, 5.0\n"
+        f"hangs.SECONDS, hangs.LAST_SECONDS = {seconds}, 5.0\n"
     )
     (folder / "test_it.py").write_text(text)
     return subprocess.run(
@@ -61,6 +77,13 @@ def test_one_that_catches_everything_dies_with_its_stack(tmp_path: Path) -> None
     done = run(tmp_path, STUBBORN)
     assert done.returncode != 0
     assert "in test_that_hangs" in done.stderr
+
+
+def test_a_limit_of_its_own_is_for_a_test_and_not_for_its_fixtures(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = seconds(limit)\n")
+    done = run(tmp_path, MARKED, 50.0)
+    assert "it hangs: 0 s have passed" in done.stdout
+    assert "1 failed, 1 passed" in done.stdout
 
 
 def test_that_is_so_within_two_minutes() -> None:

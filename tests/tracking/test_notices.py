@@ -130,6 +130,17 @@ def test_what_an_answer_told_is_told_at_the_end_of_a_later_run(
         assert person.sees(text.replace(", update_notice=True", "")) == ""
 
 
+def test_a_courier_that_is_waited_for_asks_for_no_news(
+    person: Person, collector: CollectorProcess
+) -> None:
+    """A server may ask a third site for them, which takes longer than a program waits."""
+    text = UPDATE % "1.8.0"
+    assert person.sees(text, MIGAS_ENDPOINT=collector.url, MIGAS_DELIVERY="inline") == ""
+    assert [crumb["version"] for crumb in collector.crumbs()].count("1.8.0") == 1
+    assert not list(person.folder.rglob("releases.json"))
+    assert person.sees(text) == ""
+
+
 @pytest.mark.parametrize(
     ("latest", "version", "newer"),
     [

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-SESSIONS = 200_000
+SESSIONS = 80_000
 DAYS = 365
 
 _WEEK = (1.0, 1.08, 1.1, 1.05, 0.9, 0.34, 0.28)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from migas.collector.database.outage import cause
-from migas.collector.server.delivery import Delivery
 from migas.collector.server.repeating import repeat
+from migas.collector.server.webhook_delivery import Delivery
 
 if TYPE_CHECKING:
     from migas.collector.collector import Collector

@@ -13,9 +13,9 @@ import pytest
 from migas.collector.collector import Collector
 from migas.collector.database.tables import news
 from migas.collector.news.webhooks import GIVE_UP, LEASE_SECONDS, MAX_SECONDS
-from migas.collector.server import delivery
-from migas.collector.server.delivery import post
+from migas.collector.server import webhook_delivery
 from migas.collector.server.messenger import keep_telling
+from migas.collector.server.webhook_delivery import post
 from tests.collector.command_line import assert_refused
 from tests.collector.counts.test_sessions import Clock
 from tests.support.answers import Answer
@@ -148,7 +148,7 @@ def test_what_was_refused_has_not_and_is_not_asked_twice_at_once(status: int) ->
 def test_a_receiver_that_cannot_be_understood_has_not_got_it(
     manner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "_RETRIES", delivery._RETRIES.new(connect=0))
+    monkeypatch.setattr(webhook_delivery, "_RETRIES", webhook_delivery._RETRIES.new(connect=0))
     with FaultServer(manner) as server:
         assert not post(server.url, b"{}")
         assert len(server.requests) <= 1
@@ -191,11 +191,11 @@ def test_a_receiver_that_hangs_holds_up_nobody(
 def test_nobody_waits_for_a_thread_that_hangs_and_there_is_one_at_most(
     sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "DEADLINE", 0.2)
+    monkeypatch.setattr(webhook_delivery, "DEADLINE", 0.2)
     with FaultServer("drip") as server:
 
         async def work(collector: Collector, _clock: Clock) -> None:
-            sender = delivery.Delivery()
+            sender = webhook_delivery.Delivery()
             letter = await only(collector.webhooks.claim())
             before = threading.active_count()
             for _ in range(3):

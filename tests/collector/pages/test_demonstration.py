@@ -121,7 +121,7 @@ def test_a_termination_while_the_year_is_invented_leaves_nothing_either(tmp_path
     ) as process:
         try:
             assert process.stdout is not None
-            assert "200,000 sessions" in process.stdout.readline()
+            assert "80,000 sessions" in process.stdout.readline()
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
         finally:

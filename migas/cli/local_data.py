@@ -1,4 +1,7 @@
-"""What migas keeps on this machine: told to the person it belongs to, and erased for them."""
+"""What migas keeps on this machine: told to the person it belongs to, and erased for them.
+
+What is erased in the state folder is `spool.layout.erase_all`'s to say.
+"""
 
 from __future__ import annotations
 
