@@ -294,44 +294,57 @@ class Reports:
         top = await self._rows(query)
         if not top:
             return []
-        found = [row[0] for row in top]
-        by = (sessions.c.fingerprint, sessions.c.version, _DAY)
-        spread = (
-            select(*by, func.count())
-            .where(*those, _FAILED, sessions.c.fingerprint.in_(found))
-            .group_by(*by)
-        )
-        versions: defaultdict[int, Counter[str]] = defaultdict(Counter)
-        days: defaultdict[int, Counter[date]] = defaultdict(Counter)
-        for fingerprint, version, number_of_day, sessions_then in await self._rows(spread):
-            versions[fingerprint][version] += sessions_then
-            days[fingerprint][day_of(number_of_day)] += sessions_then
-        histories = await self._histories(project, [error_name(row[0]) for row in top])
+        seen = await self._seen(project, [error_name(row[0]) for row in top])
+        histories = await self._histories(project, seen)
+        if only.values.keys() - {"version", "error"}:  # else the counts have the answer
+            by = (sessions.c.fingerprint, sessions.c.version, _DAY)
+            found = sessions.c.fingerprint.in_([row[0] for row in top])
+            spread = select(*by, func.count()).where(*those, _FAILED, found).group_by(*by)
+            seen = {name: [] for name in seen}
+            for fingerprint, version, day, sessions_then in await self._rows(spread):
+                seen[error_name(fingerprint)].append((day_of(day), version, sessions_then))
+        versions: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        days: defaultdict[str, Counter[date]] = defaultdict(Counter)
+        for name, rows in seen.items():
+            for day_seen, version, sessions_then in rows:
+                if period.first <= day_seen <= period.last and only.version in (None, version):
+                    versions[name][version] += sessions_then
+                    days[name][day_seen] += sessions_then
         messages = await self._messages([row[3] for row in top])
         return [
             ErrorSummary(
-                error_name(fingerprint),
+                name,
                 messages[last].error_type[:MAX_VALUE_CHARS],
                 node_of(messages[last].status_desc, messages[last].error_desc),
                 in_all,
                 users_hit,
-                tuple(sorted(versions[fingerprint].items(), key=lambda pair: (-pair[1], pair[0]))),
-                days[fingerprint],
+                tuple(sorted(versions[name].items(), key=lambda pair: (-pair[1], pair[0]))),
+                days[name],
                 messages[last].error_desc,
-                histories[error_name(fingerprint)],
+                histories[name],
             )
-            for fingerprint, in_all, users_hit, last in top
+            for name, in_all, users_hit, last in ((error_name(row[0]), *row[1:]) for row in top)
             if last in messages  # between two questions it may have been deleted
         ]
 
-    async def _histories(self, project: str, names: Sequence[str]) -> dict[str, History]:
-        """When, and in which versions, errors have been seen since anything was counted."""
+    async def _histories(
+        self, project: str, seen: Mapping[str, Sequence[tuple[date, str, int]]]
+    ) -> dict[str, History]:
+        """What to say of errors that have been seen on some days and in some versions."""
         total = func.sum(daily.c.sessions)
         exposed = await self._rows(
             select(daily.c.value, total)
             .where(daily.c.project == project, daily.c.kind == OUTCOME)
             .group_by(daily.c.value)
         )
+        by_version = {version: int(number) for version, number in exposed}
+        return {name: history(rows, by_version) for name, rows in seen.items()}
+
+    async def _seen(
+        self, project: str, names: Sequence[str]
+    ) -> dict[str, list[tuple[date, str, int]]]:
+        """When, and in which versions, errors have been seen since anything was counted."""
+        total = func.sum(daily.c.sessions)
         by = (daily.c.value, daily.c.detail, daily.c.day)
         seen = await self._rows(
             select(*by, total)
@@ -339,11 +352,10 @@ class Reports:
             .group_by(*by)
             .having(total > 0)
         )
-        rows: defaultdict[str, list[tuple[date, str, int]]] = defaultdict(list)
+        rows: dict[str, list[tuple[date, str, int]]] = {name: [] for name in names}
         for name, version, number, found in seen:
             rows[name].append((day_of(number), version, int(found)))
-        by_version = {version: int(number) for version, number in exposed}
-        return {name: history(rows[name], by_version) for name in names}
+        return rows
 
     async def users(self, project: str, period: Period, only: Filter = ALL) -> UserCounts:
         """How many users a period has, and how many of them were first seen then.
