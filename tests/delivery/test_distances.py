@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.settings.identity import random_uuid
-from tests.support.desk import PRELUDE, RUN, Desk, wait_until
+from tests.support.desk import PATIENT, RUN, Desk, wait_until
 from tests.support.distance import Relay
 from tests.support.programs import environment
 
@@ -122,13 +122,13 @@ def test_a_distant_server_that_looks_up_for_long_has_each_end_once(
     server.behave(look_up_first)
     with Relay(server.port, round_trip) as relay:
         desk = Desk(tmp_path, relay.url, delivery)
-        desk.run(f"{PRELUDE}\nwith {RUN}: pass")
+        desk.run(f"{PATIENT}\nwith {RUN}: pass")
         if delivery == "detached":
             wait_until(lambda: not _files(desk, "ready") and not _files(desk, "sending"))
         assert [crumb["status"] for crumb in server.breadcrumbs] == ["C"]
         assert _files(desk, "ready") == _files(desk, "sending") == []
 
-        desk.run(f"{PRELUDE}\nwith {RUN}: pass")
+        desk.run(f"{PATIENT}\nwith {RUN}: pass")
         server.wait_for_breadcrumbs(2)
         wait_until(lambda: not _files(desk, "ready") and not _files(desk, "sending"))
         assert len({crumb["session_id"] for crumb in server.breadcrumbs}) == 2
