@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 
+_FEW = 1_000
+
+
 class Size(NamedTuple):
     """Bytes of a database, and about how many breadcrumbs are in it."""
 
@@ -35,5 +38,7 @@ async def size_of(connection: AsyncConnection) -> Size:
     size = await value(select(func.pg_database_size(func.current_database())))
     estimate: ColumnElement[int] = literal_column("reltuples::bigint")
     rows = await value(select(estimate).select_from(text("pg_class WHERE oid='crumbs'::regclass")))
-    # PostgreSQL has not looked at a new table yet, which has few rows.
-    return Size(size, await value(select(func.count()).select_from(crumbs)) if rows < 0 else rows)
+    if rows < _FEW:  # what PostgreSQL says of a small table is old, or nothing at all
+        few = select(crumbs.c.idx).limit(_FEW).subquery()
+        rows = await value(select(func.count()).select_from(few))
+    return Size(size, rows)
