@@ -134,6 +134,7 @@ def mpi_rank() -> int | None:
 
     The variables of an MPI launcher say so. `srun` sets PMI's variables for whatever it starts, a
     farm of independent tasks too: there MPI runs only where its library is in the process.
+    Which ranks speak is for `settings/permission.py` to say.
     """
     rank = _number(_MPI_VARIABLES)
     if rank is not None:
