@@ -52,7 +52,7 @@ def the_courier(desk: Desk) -> int:
 def _descriptors(pid: int) -> list[str]:
     try:
         return os.listdir(f"/proc/{pid}/fd")
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # gone, or dead and not yet waited for
         return []
 
 

