@@ -191,10 +191,11 @@ def test_too_many_files_cost_the_oldest_and_are_counted(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spool_module, "MAX_FILES", 5)
+    monkeypatch.setattr(spool_module, "_TRIM_SLACK", 0)  # one write in so many trims
     for age in range(8):
         put_old(spool, record(status_desc=f"{age}"), age * 10)
 
-    spool.trim()  # one write in so many has done so itself
+    spool.trim()
 
     kept = [spool.read(path)["breadcrumb"]["status_desc"] for path in ready(spool)]
     assert kept == ["4", "3", "2", "1", "0"]
@@ -203,6 +204,7 @@ def test_too_many_files_cost_the_oldest_and_are_counted(
 
 def test_too_many_bytes_cost_the_oldest(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool_module, "MAX_BYTES", 3000)
+    monkeypatch.setattr(spool_module, "_TRIM_SLACK", 0)  # one write in so many trims
     for age in range(4):
         put_old(spool, record(error_desc="x" * 1000), age * 10)
 
@@ -242,11 +244,12 @@ def test_a_clock_that_is_set_right_again_is_forgotten(spool: Spool) -> None:
 
 def test_open_records_count_but_go_last(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool_module, "MAX_FILES", 3)
+    monkeypatch.setattr(spool_module, "_TRIM_SLACK", 0)  # one write in so many trims
     opened = [spool.open(open_record()) for _ in range(2)]
     spool.put(record())
     spool.put(record())
 
-    spool.trim()  # one write in so many has done so itself
+    spool.trim()
     assert len(ready(spool)) == 1
     assert spool.open_paths() == sorted(opened)
     monkeypatch.setattr(spool_module, "MAX_FILES", 1)
