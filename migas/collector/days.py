@@ -37,10 +37,36 @@ class Period:
     mistake: str = ""
 
     @classmethod
+    def ending(cls, last: dt.date, days: int) -> Period:
+        """So many days, of which one is the last."""
+        return cls(last - dt.timedelta(days=days - 1), last)
+
+    @classmethod
+    def asked(
+        cls, since: dt.date | None, until: dt.date | None, today: dt.date, by: Step = "day"
+    ) -> Period:
+        """The period between two dates, in which no day is later than the present one.
+
+        Args:
+            since: The first day; by default the last `DEFAULT_DAYS` count.
+            until: The last day; by default the present one.
+            today: The present day.
+            by: What is counted together.
+
+        Raises:
+            ValueError: The dates make no period; the text is a sentence.
+        """
+        last = min(until or today, today)
+        first = since or cls.ending(last, DEFAULT_DAYS).first
+        mistake = mistake_in(first, last)
+        if mistake:
+            raise ValueError(mistake)
+        return cls(first, last, by)
+
+    @classmethod
     def weeks(cls, number: int, today: dt.date | None = None) -> Period:
         """The last so many weeks, today being their last day."""
-        last = today or dt.datetime.now(dt.UTC).date()
-        return cls(last - dt.timedelta(days=7 * number - 1), last)
+        return cls.ending(today or dt.datetime.now(dt.UTC).date(), 7 * number)
 
     @property
     def days(self) -> int:
@@ -56,8 +82,7 @@ class Period:
     @property
     def before(self) -> Period:
         """The period of the same length that ended the day before this one began."""
-        last = self.first - dt.timedelta(days=1)
-        return Period(last - dt.timedelta(days=self.days - 1), last)
+        return Period.ending(self.first - dt.timedelta(days=1), self.days)
 
     @property
     def halves(self) -> tuple[Period, Period]:

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
 # The flags of a function's code (inspect, "Code Objects Bit Flags").
 _CO_GENERATOR = 0x20
-CO_COROUTINE = 0x80
+_CO_COROUTINE = 0x80
 _CO_ITERABLE_COROUTINE = 0x100
-_CO_ASYNC_GENERATOR = 0x200
-CO_LATER = _CO_GENERATOR | CO_COROUTINE | _CO_ASYNC_GENERATOR
 
 
 def runner(plan: Plan, flags: int) -> Callable[..., Any]:
@@ -33,7 +31,7 @@ def runner(plan: Plan, flags: int) -> Callable[..., Any]:
         plan: What is asked of each run.
         flags: Of the function's code.
     """
-    if flags & CO_COROUTINE:
+    if flags & _CO_COROUTINE:
         drive: Callable[[Session, Any], Any] = _drive_coroutine
     else:
         drive = _drive_either_generator if flags & _CO_GENERATOR else _drive_async_generator

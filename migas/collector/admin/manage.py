@@ -14,7 +14,7 @@ import re
 import sys
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, fields
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -27,7 +27,7 @@ from migas.collector.counts.rebuild import rebuild
 from migas.collector.counts.tables import ROWS, Tables, as_csv, plain
 from migas.collector.database.engine import default_url, describe, engine_url
 from migas.collector.database.tables import MAX_PROJECT_CHARS
-from migas.collector.days import DEFAULT_DAYS, Period, mistake_in, moment
+from migas.collector.days import Period, moment
 from migas.collector.errors import CollectorError
 from migas.collector.ingestion.crumb import is_storable
 from migas.collector.migrations.migrate import upgrade_url
@@ -283,13 +283,13 @@ async def report(
     """A project's versions, errors, durations, or sessions by time, as a table."""
     async with _opened(database, project) as collector:
         today = collector.clock.today()
-        last = min(_day(until) or today, today)
-        first = _day(since) or last - timedelta(days=DEFAULT_DAYS - 1)
-        mistake = mistake_in(first, last)
-        if mistake:
-            raise CollectorError(mistake)
         name, step = _TABLES.get(by, ("sessions", by))
-        tables = Tables(collector.reports, project, Period(first, last, step), Filter(), today)
+        last, first = _day(until), _day(since)
+        try:
+            period = Period.asked(first, last, today, step)
+        except ValueError as error:
+            raise CollectorError(str(error)) from error
+        tables = Tables(collector.reports, project, period, Filter(), today)
         rows = await getattr(tables, name)()
     if csv:
         return plain(rows), as_csv(name, rows).rstrip("\n")

@@ -607,16 +607,12 @@ class Reports:
             return (await connection.execute(query)).all()
 
 
-def _began(project: str, period: Period) -> tuple[ColumnElement[bool], ...]:
-    """The conditions of sessions of a project that began in a period."""
+def _those(project: str, period: Period, only: Filter) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of sessions of a project that count in a period and that a filter leaves."""
     first = day_number(period.first) * SECONDS_A_DAY
     end = (day_number(period.last) + 1) * SECONDS_A_DAY
-    return sessions.c.project == project, first <= COUNTED_AT, end > COUNTED_AT
-
-
-def _those(project: str, period: Period, only: Filter) -> tuple[ColumnElement[bool], ...]:
-    """The conditions of those of them that a filter leaves."""
-    return (*_began(project, period), *only.conditions())
+    within = sessions.c.project == project, first <= COUNTED_AT, end > COUNTED_AT
+    return (*within, *only.conditions())
 
 
 def _bucket(day: ColumnElement[int], starts: Sequence[date]) -> ColumnElement[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import datetime as dt  # noqa: TC003  FastAPI reads the annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -18,7 +18,7 @@ from migas.collector.counts.tables import (
     UsersRow,
     VersionRow,
 )
-from migas.collector.days import DEFAULT_DAYS, Period, Step, mistake_in
+from migas.collector.days import Period, Step
 from migas.collector.http.access import access_of, collector_of
 from migas.collector.http.rest import Refusal
 
@@ -65,14 +65,13 @@ async def _tables(
     if not await collector.projects.is_registered(project):
         raise HTTPException(404, "Project not found.")
     today = collector.clock.today()
-    last = min(until or today, today)
-    first = since or last - dt.timedelta(days=DEFAULT_DAYS - 1)
-    mistake = mistake_in(first, last)
-    if mistake:
-        raise HTTPException(422, mistake)
+    try:
+        period = Period.asked(since, until, today, by)
+    except ValueError as mistake:
+        raise HTTPException(422, str(mistake)) from mistake
     values = (version, platform, container, language, ci, user, outcome, error)
     only = Filter.read({n: v for n, v in zip(NAMES, values, strict=True) if v is not None})
-    return Tables(collector.reports, project, Period(first, last, by), only, today)
+    return Tables(collector.reports, project, period, only, today)
 
 
 _Asked = Annotated[Tables, Depends(_tables)]

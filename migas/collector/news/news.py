@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
@@ -72,8 +71,8 @@ class News:
     async def look(self, project: str) -> None:
         """Find a project's news, and keep those that were not told before."""
         today = self._clock.today()
-        usage = await self._reports.usage(project, _last(rules.SILENCE_DAYS, today))
-        recent = _last(rules.RECENT_DAYS, today)
+        usage = await self._reports.usage(project, Period.ending(today, rules.SILENCE_DAYS))
+        recent = Period.ending(today, rules.RECENT_DAYS)
         failures = await self._reports.errors(project, recent, limit=MAX_ERRORS)
         named = (await self._projects.release(project)).named
         query = select(news.c.key, news.c.found).where(news.c.project == project)
@@ -110,7 +109,3 @@ class News:
             for item in fresh
         ]
         await connection.execute(insert_new(news, self._connections.dialect), rows)
-
-
-def _last(days: int, today: date) -> Period:
-    return Period(today - timedelta(days=days - 1), today)

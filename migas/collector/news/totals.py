@@ -6,7 +6,6 @@ No message is in them, and nothing that fewer than five users have in common.
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select, update
@@ -86,8 +85,7 @@ class SharedTotals:
             return totals
 
     async def _count(self, project: str) -> Totals:
-        today = self._clock.today()
-        period = Period(today - timedelta(days=DEFAULT_DAYS - 1), today)
+        period = Period.ending(self._clock.today(), DEFAULT_DAYS)
         users, found = await self._reports.users_by_facet(project, period)
         tables = {
             kind: [
