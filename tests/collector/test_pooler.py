@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,9 +18,9 @@ import pytest
 
 from migas.collector.database.engine import engine_url
 from migas.collector.migrations.migrate import open_engine
-from tests.collector.migrations.test_migrations import make_oldest
+from tests.collector.migrations.test_migrations import make_oldest, make_tables_at_once
 from tests.support import pgbouncer
-from tests.support.collector import CollectorProcess, plain_environment
+from tests.support.collector import CollectorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,20 +88,7 @@ def test_several_processes_bring_it_up_to_date_at_once(
     empty_database: Database, pooler: PgBouncer
 ) -> None:
     make_oldest(empty_database)
-    script = (
-        "import sys; from tests.collector.databases import make_tables as make; make(*sys.argv[1:])"
-    )
-    starting = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, pooler.url(empty_database.url)],
-            stderr=subprocess.PIPE,
-            env=plain_environment(),
-        )
-        for _ in range(3)
-    ]
-    for process in starting:
-        _, said = process.communicate(timeout=60)
-        assert (process.returncode, said) == (0, b"")
+    make_tables_at_once(pooler.url(empty_database.url))
     assert empty_database.value("SELECT sum(sessions) FROM daily WHERE kind = 'ci'") == 1
 
 

@@ -224,23 +224,26 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     assert recounted(empty_database).none
 
 
-@pytest.mark.slow
-def test_several_processes_may_start_at_once(empty_database: Database) -> None:
-    make_oldest(empty_database)
+def make_tables_at_once(url: str) -> None:
+    """Have three processes bring a database up to date at the same time."""
     script = (
         "import sys; from tests.collector.databases import make_tables; make_tables(sys.argv[1])"
     )
     starting = [
         subprocess.Popen(
-            [sys.executable, "-c", script, empty_database.url],
-            stderr=subprocess.PIPE,
-            env=plain_environment(),
+            [sys.executable, "-c", script, url], stderr=subprocess.PIPE, env=plain_environment()
         )
         for _ in range(3)
     ]
     for process in starting:
         _, said = process.communicate(timeout=60)
         assert (process.returncode, said) == (0, b"")
+
+
+@pytest.mark.slow
+def test_several_processes_may_start_at_once(empty_database: Database) -> None:
+    make_oldest(empty_database)
+    make_tables_at_once(empty_database.url)
     assert empty_database.value("SELECT sum(sessions) FROM daily WHERE kind = 'ci'") == 1
 
 
