@@ -10,8 +10,7 @@ from sqlalchemy import distinct, func, select
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.sessions import error_name
-from migas.collector.database.tables import COUNTED_AT, MAX_VALUE_CHARS, crumbs, sessions
-from migas.collector.days import SECONDS_A_DAY, day_number
+from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -83,12 +82,9 @@ async def differences(
     query = (
         select(*by, *hit)
         .where(
-            sessions.c.project == project,
-            day_number(period.first) * SECONDS_A_DAY <= COUNTED_AT,
-            (day_number(period.last) + 1) * SECONDS_A_DAY > COUNTED_AT,
+            *only.within(project, period),
             sessions.c.fingerprint.isnot(None),
             sessions.c.version.in_(versions),
-            *only.conditions(),
         )
         .group_by(*by)
     )

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import and_, false, or_, select
 
 from migas.collector.counts.sessions import error_name
-from migas.collector.database.tables import profiles, sessions, slices, users
+from migas.collector.database.tables import COUNTED_AT, profiles, sessions, slices, users
+from migas.collector.days import SECONDS_A_DAY, day_number
 from migas.message import USER_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlalchemy import ColumnElement
+
+    from migas.collector.days import Period
 
 OUTCOMES = {"completed": "C", "failed": "F", "suspended": "S", "running": "R"}
 """How a session ended, as an address says it, and the letter that a row has."""
@@ -77,6 +80,13 @@ class Filter:
     def conditions(self) -> list[ColumnElement[bool]]:
         """What the rows of `sessions` have to meet."""
         return [_CONDITIONS[name](value) for name, value in self.values.items()]
+
+    def within(self, project: str, period: Period) -> tuple[ColumnElement[bool], ...]:
+        """What the rows of `sessions` have to meet that count for a project in a period."""
+        first = day_number(period.first) * SECONDS_A_DAY
+        end = (day_number(period.last) + 1) * SECONDS_A_DAY
+        mine = sessions.c.project == project, first <= COUNTED_AT, end > COUNTED_AT
+        return (*mine, *self.conditions())
 
     @property
     def statuses(self) -> tuple[str, ...]:

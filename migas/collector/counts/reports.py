@@ -186,7 +186,7 @@ class Reports:
         """Sessions by the day they began, and by their version and status."""
         if only.error:
             by = (_DAY, sessions.c.version, sessions.c.status)
-            query = select(*by, func.count()).where(*_those(project, period, only)).group_by(*by)
+            query = select(*by, func.count()).where(*only.within(project, period)).group_by(*by)
             rows = sorted(tuple(row) for row in await self._scanned(query))
         elif only:
             rows = await self._sliced(project, period, only, "day", "version")
@@ -200,7 +200,7 @@ class Reports:
         usage = await self.usage(project, period, only)
         if only.error:
             by = [sessions.c[name] for name in _RAN_ON]
-            query = select(*by, func.count()).where(*_those(project, period, only)).group_by(*by)
+            query = select(*by, func.count()).where(*only.within(project, period)).group_by(*by)
             for *ran_on, number in await self._scanned(query):
                 for facet, value in facets(*ran_on):
                     shares[facet][value] += number
@@ -257,7 +257,7 @@ class Reports:
     async def _durations_one_by_one(self, project: str, period: Period, only: Filter) -> Durations:
         found = Durations(defaultdict(Counter), defaultdict(Counter))
         query = select(_DAY, sessions.c.version, sessions.c.duration).where(
-            *_those(project, period, only.with_(outcome="completed")),
+            *only.with_(outcome="completed").within(project, period),
             sessions.c.duration.isnot(None),
         )
         for day, version, seconds in await self._scanned(query):
@@ -282,7 +282,7 @@ class Reports:
         self, project: str, period: Period, only: Filter = ALL, limit: int = 10
     ) -> list[ErrorSummary]:
         """The errors with which sessions failed, those that hit most users first."""
-        those = _those(project, period, only)
+        those = only.within(project, period)
         number, hit = func.count(), func.count(distinct(sessions.c.user_id))
         query = (
             select(sessions.c.fingerprint, number, hit, func.max(sessions.c.last_idx))
@@ -366,7 +366,7 @@ class Reports:
         first, last = day_number(period.first), day_number(period.last)
         seen = project_users.c.last_day >= first
         if only:
-            theirs = select(sessions.c.user_id).where(*_those(project, period, only))
+            theirs = select(sessions.c.user_id).where(*only.within(project, period))
             seen = project_users.c.user_id.in_(theirs.where(sessions.c.user_id.isnot(None)))
         is_new = project_users.c.first_day.between(first, last)
         kind = func.coalesce(users.c.user_type, "general")
@@ -394,7 +394,7 @@ class Reports:
         """
         starts = period.buckets()
         seen, joined = (_bucket(column, starts) for column in (_DAY, project_users.c.first_day))
-        those = (*_those(project, period, only), sessions.c.user_id.isnot(None))
+        those = (*only.within(project, period), sessions.c.user_id.isnot(None))
         hit = distinct(sessions.c.user_id)
         query = select(seen, func.count(hit), func.count()).where(*those).group_by(seen)
         if only:
@@ -419,7 +419,7 @@ class Reports:
     ) -> tuple[int, dict[Facet, Counter[str]]]:
         """How many users sessions have, and by what those ran on; a user may be in several."""
         columns = (sessions.c.user_id, *(sessions.c[name] for name in _RAN_ON))
-        those = (*_those(project, period, only), sessions.c.user_id.isnot(None))
+        those = (*only.within(project, period), sessions.c.user_id.isnot(None))
         seen: set[tuple[Facet, str, str]] = set()
         people: set[str] = set()
         for user, *ran_on in await self._scanned(select(*columns).where(*those).distinct()):
@@ -433,7 +433,7 @@ class Reports:
     async def outcomes(self, project: str, period: Period, only: Filter = ALL) -> Outcomes:
         """How the sessions of a period ended."""
         if only.error:
-            query = select(sessions.c.status, func.count()).where(*_those(project, period, only))
+            query = select(sessions.c.status, func.count()).where(*only.within(project, period))
             rows = [tuple(row) for row in await self._scanned(query.group_by(sessions.c.status))]
         elif only:
             rows = await self._sliced(project, period, only)
@@ -448,7 +448,7 @@ class Reports:
         query = (
             select(COUNTED_AT, sessions.c.version, crumbs.c.error_desc)
             .join(crumbs, crumbs.c.idx == sessions.c.last_idx)
-            .where(*_those(project, period, only), _FAILED)
+            .where(*only.within(project, period), _FAILED)
             .order_by(COUNTED_AT.desc(), sessions.c.last_idx.desc())
             .limit(limit)
         )
@@ -467,7 +467,7 @@ class Reports:
         silent_since = self._clock.now() - SILENT_SECONDS
         first = day_number(period.first) * SECONDS_A_DAY
         lost = (
-            *_those(project, period, only),
+            *only.within(project, period),
             RUNNING,
             sessions.c.seen >= first,  # as the index has them
             sessions.c.seen < silent_since,
@@ -501,7 +501,7 @@ class Reports:
         # without a session.
         unfinished = (await self.outcomes(project, period, only)).running
         query = select(func.count()).where(
-            *_those(project, period, only), RUNNING, sessions.c.seen >= silent_since
+            *only.within(project, period), RUNNING, sessions.c.seen >= silent_since
         )
         ((recent,),) = await self._rows(query)
         # A condition on the status would have SQLite prefer the index of all that do not end.
@@ -605,14 +605,6 @@ class Reports:
     async def _rows(self, query: Any) -> Sequence[Any]:
         async with self._connections.reading() as connection:
             return (await connection.execute(query)).all()
-
-
-def _those(project: str, period: Period, only: Filter) -> tuple[ColumnElement[bool], ...]:
-    """The conditions of sessions of a project that count in a period and that a filter leaves."""
-    first = day_number(period.first) * SECONDS_A_DAY
-    end = (day_number(period.last) + 1) * SECONDS_A_DAY
-    within = sessions.c.project == project, first <= COUNTED_AT, end > COUNTED_AT
-    return (*within, *only.conditions())
 
 
 def _bucket(day: ColumnElement[int], starts: Sequence[date]) -> ColumnElement[int]:
