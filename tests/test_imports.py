@@ -19,7 +19,8 @@ PACKAGE = Path(migas.__file__).parent
 HOUSE = """
     __main__ pytest_plugin pyinstaller pyinstaller.hook-migas
     cli.main
-    cli.controls cli.supervise cli.demo
+    cli.supervise cli.demo
+    cli.controls
     cli.local_data cli.parser cli
     testing helpers operations request tracker api.rest
     api.operations api config error error.nipype
@@ -66,7 +67,8 @@ HOUSE = """
     host.terminal host
     log
     collector.admin.commands
-    collector.admin.manage
+    collector.admin.serve collector.admin.project collector.admin.token collector.admin.database
+    collector.admin.command
     collector.admin.demo_data collector.admin.export
     collector.admin.stdout collector.admin
     collector.server.serve
@@ -113,7 +115,7 @@ HOUSE = """
     collector.counts.chance collector.counts.fingerprint collector.counts.sessions collector.counts
     collector.tokens collector.projects.projects collector.projects.moves
     collector.projects.names collector.projects.versions collector.projects
-    collector.database.request_counts
+    collector.database.request_counts collector.database.claims
     collector.database.connections collector.database.breaker collector.database.size
     collector.database.sqlite_writer
     collector.database.engine collector.database.json_rows collector.database.outage
