@@ -23,7 +23,27 @@ FURTHER_REQUESTS = "migas.further_requests"
 _log = logging.getLogger("migas.collector")
 
 
-class RootPath:
+class Middleware:
+    """What stands before an application and looks at each request.
+
+    Args:
+        app: What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve what comes, as ASGI has it; what is no request goes by."""
+        serve = self._serve if scope["type"] == "http" else self._app
+        await serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        raise NotImplementedError
+
+
+class RootPath(Middleware):
     """Serves everything below a path of a host that is shared with others.
 
     A proxy may hand that path on or take it away. Whatever it does, behind this the path is there,
@@ -35,12 +55,11 @@ class RootPath:
     """
 
     def __init__(self, app: ASGIApp, root: str) -> None:
-        self._app = app
+        super().__init__(app)
         self._root = root
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        if self._root and scope["type"] == "http":
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._root:
             inner = scope["path"]
             if f"{inner}/".startswith(f"{self._root}/"):
                 inner = inner.removeprefix(self._root) or "/"
@@ -60,7 +79,7 @@ def route_path(scope: Scope) -> str:
     return path.removeprefix(root_path(scope))
 
 
-class SignedAnswers:
+class SignedAnswers(Middleware):
     """Puts `X-Backend-Server` on every answer, the answer to a crash included.
 
     Clients take an answer without it for that of a stranger, a captive portal say, and keep
@@ -72,14 +91,10 @@ class SignedAnswers:
     """
 
     def __init__(self, app: ASGIApp, signature: str) -> None:
-        self._app = app
+        super().__init__(app)
         self._signature = signature
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
         async def signed_send(message: Message) -> None:
@@ -105,25 +120,16 @@ class SignedAnswers:
             await answer(scope, receive, signed_send)
 
 
-class ToldTiming:
-    """Notes what a request says beside a breadcrumb, for whatever stores that.
+class ToldTiming(Middleware):
+    """Notes what a request says beside a breadcrumb, for whatever stores that."""
 
-    Args:
-        app: What answers.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            TOLD.set(Timing.told(*(headers.get(name) for name in TIMING_HEADERS.values())))
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        TOLD.set(Timing.told(*(headers.get(name) for name in TIMING_HEADERS.values())))
         await self._app(scope, receive, send)
 
 
-class BodyLimit:
+class BodyLimit(Middleware):
     """Reads a request's body, as far as it is small and plain, before anything else sees it.
 
     Args:
@@ -132,14 +138,10 @@ class BodyLimit:
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
+        super().__init__(app)
         self._limit = limit
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         if headers.get("content-encoding", "identity").lower() != "identity":
             await _compressed(scope)(scope, receive, send)

@@ -23,10 +23,10 @@ from migas.collector.database.breaker import CircuitBreaker, CircuitOpenError
 from migas.collector.database.request_counts import WINDOW, RequestCounts
 from migas.collector.days import SECONDS_A_DAY
 from migas.collector.http import health
-from migas.collector.http.middleware import FURTHER_REQUESTS, refusal, route_path
+from migas.collector.http.middleware import FURTHER_REQUESTS, Middleware, refusal, route_path
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from migas.collector.clock import Clock
     from migas.collector.database.connections import Connections
@@ -137,43 +137,36 @@ class _Account:
     refused_at: float = -math.inf
 
 
-class RateLimit:
+class RateLimit(Middleware):
     """Refuses the requests of an address that makes too many, before anything reads them.
 
-    Args:
-        app: What answers the others. The application's `state.limiter` counts, where there is one.
+    The application's `state.limiter` counts, where there is one.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        limiter: RateLimiter | None = None
-        if scope["type"] == "http" and route_path(scope) != health.PATH:
-            limiter = getattr(scope["app"].state, "limiter", None)
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limiter: RateLimiter | None = scope["app"].state.limiter
         client = scope.get("client")
-        delay = await limiter.delay(client[0]) if limiter and client else None
-        if limiter is None or client is None:
+        if not limiter or client is None or route_path(scope) == health.PATH:
             await self._app(scope, receive, send)
             return
-        if delay is None:
-            size = 0
-
-            async def weighing_send(message: Message) -> None:
-                nonlocal size
-                size += len(message.get("body", b""))
-                await send(message)
-
-            try:
-                await self._app(scope, receive, weighing_send)
-            finally:
-                further = scope.get(FURTHER_REQUESTS, 0) + size // REQUEST_BYTES
-                if further:
-                    await limiter.charge(client[0], further)
+        delay = await limiter.delay(client[0])
+        if delay is not None:
+            refused = refusal(scope, 429, MESSAGE, {"Retry-After": str(delay)})
+            await refused(scope, receive, send)
             return
-        refused = refusal(scope, 429, MESSAGE, {"Retry-After": str(delay)})
-        await refused(scope, receive, send)
+        size = 0
+
+        async def weighing_send(message: Message) -> None:
+            nonlocal size
+            size += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, weighing_send)
+        finally:
+            further = scope.get(FURTHER_REQUESTS, 0) + size // REQUEST_BYTES
+            if further:
+                await limiter.charge(client[0], further)
 
 
 def network(address: str) -> str:

@@ -14,14 +14,14 @@ from starlette.datastructures import Headers
 from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http.access import collector_of
-from migas.collector.http.middleware import replaying, route_path
+from migas.collector.http.middleware import Middleware, replaying, route_path
 from migas.collector.ingestion.crumb import Crumb, checked
 from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
 from migas.collector.projects.versions import lenient_version
 from migas.message import canonical_uuid
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
     from migas.collector.collector import Collector
 
@@ -104,23 +104,16 @@ class Refusal(BaseModel):
     detail: str
 
 
-class PlainBreadcrumbs:
+class PlainBreadcrumbs(Middleware):
     """Stores breadcrumbs that are in order, and hands on what is wrong or unusual to the router.
 
-    The router and what it checks would nearly double what one costs.
-
-    Args:
-        app: What answers the rest; the application's `state.collector` stores breadcrumbs.
+    The router and what it checks would nearly double what one costs. The application's
+    `state.collector` stores breadcrumbs; a body comes in one message.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it; its body comes in one message."""
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (
-            scope["type"] != "http"
-            or route_path(scope) != f"{router.prefix}/breadcrumb"
+            route_path(scope) != f"{router.prefix}/breadcrumb"
             or scope["method"] != "POST"
             or (wait := _WAIT.get(scope["query_string"])) is None
             or Headers(scope=scope).get("content-type") != "application/json"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
 
+from migas.collector.database.claims import claim
 from migas.collector.database.statements import insert_new
 from migas.collector.database.tables import MAX_KEY_CHARS, news, projects
 from migas.collector.days import Period, moment
@@ -58,15 +59,8 @@ class News:
         """Projects at which nobody has looked for so many seconds; each goes to one process."""
         now = self._clock.now()
         due = or_(projects.c.looked.is_(None), projects.c.looked <= now - seconds)
-        async with self._connections.reading() as connection:
-            if not (await connection.execute(select(projects.c.idx).where(due).limit(1))).all():
-                return []  # mostly so, and reading holds up no writer
-        claimed = update(projects).where(due).values(looked=now).returning(projects.c.project)
-
-        async def claim(connection: AsyncConnection) -> list[str]:
-            return list(await connection.scalars(claimed))
-
-        return await self._connections.transact(claim)
+        claimed = await claim(self._connections, projects, due, looked=now)
+        return [row.project for row in claimed]
 
     async def look(self, project: str) -> None:
         """Find a project's news, and keep those that were not told before."""
