@@ -26,13 +26,11 @@ from migas.transport.deadlines import Guard, Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from migas.message import Breadcrumb
-    from migas.spool.servers import Failure
-
-__all__ = ["MAX_ANSWER_BYTES", "Client", "NoAnswerError"]
+    from migas.spool.servers import Backoff, Failure
 
 _CONNECT_SHARE = 0.8
 _LATER_SECONDS = 0.5
@@ -50,7 +48,7 @@ class Client:
 
     Args:
         endpoint: The server's base URL, as `config.base_url` gives it.
-        accepts: Fields that it has asked for before; from its first answer on, what that says.
+        servers: What is known of servers: which fields this one has asked for, until it answers.
         keeps_thread: Whether a thread may wait for the next request. In a program that may fork
             none must: a live thread makes `os.fork()` warn. Where one may, requests over a kept
             connection are made in the caller's thread, which handing over would slow by a third,
@@ -63,13 +61,14 @@ class Client:
     def __init__(
         self,
         endpoint: str,
+        servers: Backoff | None = None,
         *,
-        accepts: tuple[str, ...] = (),
         keeps_thread: bool = False,
         worker: Worker | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self.accepts = accepts
+        self.accepts = () if servers is None else servers.accepts(endpoint)
+        self._servers = servers
         self._keeps_thread = keeps_thread
         self._prefix = urlsplit(endpoint).path
         self._pool: urllib3.PoolManager | None = None
@@ -168,12 +167,31 @@ class Client:
         Raises:
             NoAnswerError: None came in time, or it is too long.
         """
+        known = self.accepts
+        try:
+            return self._in_time(
+                lambda: self._exchange(method, path, body, timeout, headers), timeout
+            )
+        finally:
+            if self._servers is not None and self.accepts != known:
+                self._servers.asked(self.endpoint, self.accepts)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        pool, self._pool, self._server = self._pool, None, None
+        if pool is not None:
+            pool.clear()
         if self._guard is not None:
-            return self._ask_guarded(self._guard, method, path, body, timeout, headers)
+            self._guard.end()
+            self._guard = None
+
+    def _in_time(self, exchange: Callable[[], Answer], timeout: float) -> Answer:
+        if self._guard is not None:
+            return self._guarded(self._guard, exchange, timeout)
         worker = self._worker
         if worker is None or worker.is_abandoned:
             worker = _new_worker()
-        outcome = worker.run(lambda: self._exchange(method, path, body, timeout, headers), timeout)
+        outcome = worker.run(exchange, timeout)
         if outcome is None:
             raise NoAnswerError(f"No answer within {timeout:g} s", worker.abandon())
         if worker is not self._worker:
@@ -185,20 +203,10 @@ class Client:
             self._guard = Guard()
         return outcome
 
-    def close(self) -> None:
-        """Close the connections that nobody uses."""
-        pool, self._pool, self._server = self._pool, None, None
-        if pool is not None:
-            pool.clear()
-        if self._guard is not None:
-            self._guard.end()
-            self._guard = None
-
-    def _ask_guarded(self, guard: Guard, *request: Any) -> Answer:
-        timeout = request[3]
+    def _guarded(self, guard: Guard, exchange: Callable[[], Answer], timeout: float) -> Answer:
         guard.begin(timeout)
         try:
-            return self._exchange(*request)
+            return exchange()
         except NoAnswerError as error:
             # Whatever went wrong, the next request begins anew, with a resolution that may hang.
             self._guard = None
