@@ -232,10 +232,8 @@ def _check(options: argparse.Namespace) -> int:
     problem = _project_problem(options.project)
     if problem is None and not any(character.isdigit() for character in options.version):
         problem = f"{options.version!r} is no version such as 1.2.3."
-    if problem is not None:
+    if (problem := problem or _set_up_by_hand()) is not None:
         return complain(problem)
-    if (refusal := _set_up_by_hand()) is not None:
-        return complain(f"Nothing is asked: {refusal}.")
     answer: dict[str, Any] = dict(calls.check_project(options.project, options.version))
     listed = calls.get_projects()
     if listed["success"] and "/" in options.project and options.project not in listed["projects"]:
@@ -255,11 +253,8 @@ def _usage(options: argparse.Namespace) -> int:
 
     from migas import calls
 
-    problem = _project_problem(options.project)
-    if problem is not None:
+    if (problem := _project_problem(options.project) or _set_up_by_hand()) is not None:
         return complain(problem)
-    if (refusal := _set_up_by_hand()) is not None:
-        return complain(f"Nothing is asked: {refusal}.")
     days = datetime.timedelta(days=USAGE_DAYS)
     since = options.since or (datetime.datetime.now(datetime.UTC) - days).date()
     answer = calls.get_usage(options.project, since, options.until, unique=options.unique)
@@ -270,10 +265,11 @@ def _usage(options: argparse.Namespace) -> int:
 
 
 def _set_up_by_hand() -> str | None:
-    """Be set up for a question that a person asks; why it may not be asked, or None."""
+    """Be set up for a question that a person asks; that it may not be asked and why, or None."""
     setup.setup()
     values.change(asked_by_user=True)
-    return permission.refusal()
+    refusal = permission.refusal()
+    return refusal and f"Nothing is asked: {refusal}."
 
 
 def _project_problem(project: str) -> str | None:

@@ -78,12 +78,7 @@ class TokenRecord:
 
 
 class Tokens:
-    """The tokens of one database.
-
-    Args:
-        connections: To the database.
-        clock: Tells when they are issued, used and revoked.
-    """
+    """The tokens of one database."""
 
     def __init__(self, connections: Connections, clock: Clock) -> None:
         self._connections = connections

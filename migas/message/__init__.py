@@ -67,16 +67,10 @@ STATUSES: dict[str, Status] = {
 CONTAINERS = ("unknown", "docker", "apptainer")
 USER_TYPES = ("general", "dev", "ci")
 
+PROGRAM_FIELDS = ("project", "project_version", "language", "language_version")
 CONTEXT_FIELDS = ("session_id", "user_id", "user_type", "platform", "container", "is_ci")
 PROCESS_FIELDS = ("status", "status_desc", "error_type", "error_desc")
-FIELDS = (
-    "project",
-    "project_version",
-    "language",
-    "language_version",
-    *CONTEXT_FIELDS,
-    *PROCESS_FIELDS,
-)
+FIELDS = (*PROGRAM_FIELDS, *CONTEXT_FIELDS, *PROCESS_FIELDS)
 TIMING_HEADERS = {"ended_ago": "X-Migas-Ended-Ago", "duration": "X-Migas-Duration"}
 """The fields that no server gets which has not asked, and the headers in which they go.
 
@@ -208,13 +202,10 @@ def timing_headers(breadcrumb: Breadcrumb, accepted: Collection[str]) -> dict[st
 
 def nested(breadcrumb: Breadcrumb) -> dict[str, Any]:
     """The breadcrumb as `add_breadcrumb` and the REST call take it: with `ctx` and `proc`."""
-    return {
-        "project": breadcrumb.get("project", ""),
-        "project_version": breadcrumb.get("project_version", ""),
-        "language": breadcrumb.get("language", ""),
-        "language_version": breadcrumb.get("language_version", ""),
-        "ctx": {name: breadcrumb[name] for name in CONTEXT_FIELDS if name in breadcrumb},  # type: ignore[literal-required]
-        "proc": {name: breadcrumb[name] for name in PROCESS_FIELDS if name in breadcrumb},  # type: ignore[literal-required]
+    told: dict[str, Any] = {**breadcrumb}
+    return {name: told.get(name, "") for name in PROGRAM_FIELDS} | {
+        "ctx": {name: told[name] for name in CONTEXT_FIELDS if name in told},
+        "proc": {name: told[name] for name in PROCESS_FIELDS if name in told},
     }
 
 

@@ -10,10 +10,6 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add the collector's commands to the `migas` command.
-
-    Args:
-        subparsers: What `ArgumentParser.add_subparsers()` returned.
-    """
+    """Add the collector's commands to the `migas` command."""
     for room in (serve, project, token, database):
         room.register(subparsers)

@@ -33,11 +33,6 @@ class UnauthorizedError(Exception):
 async def access_of(tokens: Tokens, headers: Mapping[str, str], *, root: bool = False) -> Access:
     """What the bearer token of a request opens.
 
-    Args:
-        tokens: Those that were issued.
-        headers: The request's.
-        root: Whether only a root token will do.
-
     Raises:
         UnauthorizedError: There is no token, or one that opens nothing.
     """
@@ -65,8 +60,8 @@ def is_local(request: Request) -> bool:
     client = request.client.host if request.client else ""
     host, _port = host_and_port(request.headers.get("host", ""))
     return (
-        _is_loopback(client)
-        and (host == "localhost" or _is_loopback(host))
+        is_loopback(client)
+        and (host == "localhost" or is_loopback(host))
         and not any(name in request.headers for name in _OF_PROXIES)
     )
 
@@ -80,7 +75,8 @@ def host_and_port(netloc: str) -> tuple[str, int | None]:
         return "", None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is an address that means the machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -128,7 +128,7 @@ def forget_worker(process: int) -> None:
 
 def _of_database(size: Size | None) -> bytes:
     """What is asked for at the moment, and is the same for all processes."""
-    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client import generate_latest
     from prometheus_client.core import GaugeMetricFamily
 
     families = [
@@ -144,9 +144,7 @@ def _of_database(size: Size | None) -> bytes:
         def collect(self) -> Any:
             return families
 
-    registry = CollectorRegistry()
-    registry.register(Families())
-    return generate_latest(registry)
+    return generate_latest(Families())
 
 
 @router.get("/metrics")

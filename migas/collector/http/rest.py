@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
@@ -15,9 +15,8 @@ from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http.access import collector_of
 from migas.collector.http.middleware import Middleware, replaying, route_path
-from migas.collector.ingestion.crumb import Crumb, checked
+from migas.collector.ingestion.crumb import lenient
 from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
-from migas.collector.projects.versions import lenient_version
 from migas.message import canonical_uuid
 
 if TYPE_CHECKING:
@@ -104,6 +103,14 @@ class Refusal(BaseModel):
     detail: str
 
 
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Refusal, "description": "no token, or one that opens nothing"},
+    403: {"model": Refusal, "description": "the token is for another project"},
+    404: {"model": Refusal, "description": "there is no such project"},
+}
+"""How it is refused to read a project."""
+
+
 class PlainBreadcrumbs(Middleware):
     """Stores breadcrumbs that are in order, and hands on what is wrong or unusual to the router.
 
@@ -168,7 +175,7 @@ async def store(body: BreadcrumbBody, collector: Collector, *, wait: bool) -> JS
     if not is_project_name(body.project):
         raise HTTPException(400, NO_PROJECT_NAME)
     try:
-        release = await collector.ingestion.record(_crumb(body))
+        release = await collector.ingestion.record(lenient(**body.model_dump(mode="json")))
     except UnstorableError as error:
         if wait:  # as the wire has it, where only the database finds out
             return _answer(500, NotStoredError())
@@ -196,20 +203,6 @@ async def forget(user_id: str, request: Request) -> Forgotten:
     if not any(removed):
         raise HTTPException(404, "Nothing is known of this user.")
     return Forgotten(success=True, breadcrumbs=removed.breadcrumbs)
-
-
-def _crumb(body: BreadcrumbBody) -> Crumb:
-    """The breadcrumb; versions may have any form, and every user counts as `general`."""
-    context = vars(body.ctx) | {"user_type": "general", "container": body.ctx.container.value}
-    process = vars(body.proc) | {"status": body.proc.status.value}
-    return checked(
-        project=body.project,
-        project_version=lenient_version(body.project_version),
-        language=body.language,
-        language_version=lenient_version(body.language_version),
-        **context,
-        **process,
-    )
 
 
 def _answer(status: int, error: NotStoredError | None = None) -> JSONResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  FastAPI reads the annotations
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
@@ -20,13 +20,7 @@ from migas.collector.counts.tables import (
 )
 from migas.collector.days import Period, Step
 from migas.collector.http.access import access_of, collector_of
-from migas.collector.http.rest import Refusal
-
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Refusal, "description": "no token, or one that opens nothing"},
-    403: {"model": Refusal, "description": "the token is for another project"},
-    404: {"model": Refusal, "description": "there is no such project"},
-}
+from migas.collector.http.rest import REFUSALS
 
 EXAMPLE = """\
 import pandas
@@ -35,7 +29,7 @@ sessions = pandas.read_json(url, storage_options={"Authorization": "Bearer migas
 """
 """How a table comes into pandas."""
 
-router = APIRouter(prefix="/api/v1/projects", responses=_REFUSALS)
+router = APIRouter(prefix="/api/v1/projects", responses=REFUSALS)
 
 
 async def _tables(

@@ -38,14 +38,7 @@ class Item(NamedTuple):
 
 
 class News:
-    """The news in one database.
-
-    Args:
-        connections: To the database.
-        clock: Tells which day it is.
-        projects: Tells which version is the newest.
-        reports: What can be read.
-    """
+    """The news in one database."""
 
     def __init__(
         self, connections: Connections, clock: Clock, projects: Projects, reports: Reports

@@ -41,12 +41,7 @@ class Letter(NamedTuple):
 
 
 class Webhooks:
-    """The receivers in one database.
-
-    Args:
-        connections: To the database.
-        clock: Tells what is due.
-    """
+    """The receivers in one database."""
 
     def __init__(self, connections: Connections, clock: Clock) -> None:
         self._connections = connections

@@ -35,11 +35,6 @@ class Known(NamedTuple):
 class Projects:
     """The projects of one database.
 
-    Args:
-        connections: To the database.
-        clock: Tells when something was registered.
-        open_registration: Register an unknown `owner/repo` at its first breadcrumb.
-
     Attributes:
         open_registration: Whether an unknown project is registered at its first breadcrumb.
     """

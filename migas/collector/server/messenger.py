@@ -26,12 +26,7 @@ _log = logging.getLogger("migas.collector")
 
 
 async def keep_telling(collector: Collector, root: str) -> None:
-    """Look for news and send them, until it is cancelled; receivers do not wait for each other.
-
-    Args:
-        collector: Whose news.
-        root: The path of a shared host below which the pages are, or nothing.
-    """
+    """Look for news and send them, until it is cancelled; receivers do not wait for each other."""
     delivery = Delivery()
     under_way: set[asyncio.Task[None]] = set()
 

@@ -23,6 +23,7 @@ import uvicorn
 from migas.collector.app import OWN_PATHS, create_app
 from migas.collector.collector import Collector
 from migas.collector.errors import CollectorError
+from migas.collector.http.access import is_loopback
 from migas.collector.http.metrics import SHARED_FOLDER, forget_worker
 from migas.collector.http.rate_limit import LIMIT, RateLimiter
 from migas.collector.server import messenger, upkeep, workers
@@ -288,7 +289,7 @@ def _listen(settings: Settings) -> socket.socket:
         )[0]
     except (OSError, UnicodeError) as error:
         raise CollectorError(f"{host!r} is no address to listen on: {error}") from error
-    if settings.open_registration and not _is_loopback(str(address[0])):
+    if settings.open_registration and not is_loopback(str(address[0])):
         raise CollectorError(
             f"--open lets anybody register projects, and {host} can be reached from other machines:"
             " leave it out and use `migas project add`, or listen on 127.0.0.1"
@@ -304,10 +305,6 @@ def _listen(settings: Settings) -> socket.socket:
             f"cannot listen on {host} port {port}: {error.strerror}; --port 0 takes a free port"
         ) from error
     return listener
-
-
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:

@@ -42,12 +42,7 @@ async def keep_up(collector: Collector, retain_days: int | None, index: str | No
 
 
 async def refresh_releases(collector: Collector, index: str) -> None:
-    """Read the newest versions of packages that were not asked for lately.
-
-    Args:
-        collector: Where projects name their packages, and where the answers go.
-        index: The base URL of the package index.
-    """
+    """Read the newest versions of packages that were not asked for lately."""
     for project, package in await collector.projects.claim_packages(FRESH_SECONDS):
         newest = await asyncio.to_thread(package_index.newest_version, index, package)
         if newest is not None and newest != (await collector.projects.release(project)).latest:
