@@ -68,14 +68,12 @@ HOUSE = """
     log
     collector.admin.commands
     collector.admin.serve collector.admin.project collector.admin.token collector.admin.database
-    collector.admin.command
     collector.admin.demo_data collector.admin.export
-    collector.admin.stdout collector.admin
+    collector.admin.command collector.admin
     collector.server.serve
     collector.app
     collector.server.access_log collector.server.upkeep collector.server.workers
-    collector.server.messenger collector.server.slow_clients
-    collector.server.package_index collector.server.webhook_delivery collector.server.repeating
+    collector.server.package_index collector.server.webhook_delivery collector.server.slow_clients
     collector.server
     collector.pages
     collector.pages.views collector.pages.refusals collector.pages.feed collector.pages.sharing

@@ -60,11 +60,7 @@ class Sender:
         self._clients: dict[str, Client] = {}
 
     def __call__(self, endpoint: str, crumb: Breadcrumb) -> None:
-        """Send one.
-
-        Args:
-            endpoint: The server's base URL.
-            crumb: What to send, fitted.
+        """Send one, which fits, to the server of that base URL.
 
         Raises:
             NoAnswerError: It is not known to be stored.

@@ -212,7 +212,7 @@ def nested(breadcrumb: Breadcrumb) -> dict[str, Any]:
 _json_text: Callable[[object], str] | None = None
 
 
-def encode(message: Mapping[str, Any]) -> bytes:
+def encode(message: object) -> bytes:
     """A message as JSON in UTF-8, without a byte of padding."""
     global _json_text  # noqa: PLW0603  an encoder costs more to make than to use
     if _json_text is None:
@@ -321,9 +321,7 @@ def _is_surely_small(breadcrumb: Breadcrumb, limit: int) -> bool:
 
 
 def _json_cost(text: str) -> int:
-    import json
-
-    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
+    return len(encode(text)) - 2
 
 
 def _prefix_within(text: str, budget: int) -> str:

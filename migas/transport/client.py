@@ -34,13 +34,6 @@ if TYPE_CHECKING:
 
 _CONNECT_SHARE = 0.8
 _LATER_SECONDS = 0.5
-_STORED = {
-    "bad_versions": [],
-    "cached": False,
-    "latest_version": None,
-    "message": "",
-    "success": True,
-}
 
 
 class Client:
@@ -77,11 +70,7 @@ class Client:
         self._worker = worker
         self._guard: Guard | None = None
 
-    def add_project(
-        self,
-        breadcrumb: Breadcrumb,
-        timeout: float,
-    ) -> dict[str, Any]:
+    def add_project(self, breadcrumb: Breadcrumb, timeout: float) -> dict[str, Any]:
         """Store a breadcrumb and learn the project's newest version.
 
         When the server fails for its own reasons or refuses the version's form, the breadcrumb
@@ -92,7 +81,7 @@ class Client:
             timeout: Seconds for everything, the second attempt included.
 
         Returns:
-            The server's answer: `success`, and when it is true `bad_versions`, `cached`,
+            The server's answer: `success`, and when it is true mostly `bad_versions`, `cached`,
             `latest_version`, `message`.
 
         Raises:
@@ -109,10 +98,8 @@ class Client:
             log.debug("add_project failed, trying the REST call: %s", first)
             left = deadline - time.monotonic()
             self.add_breadcrumb_rest(breadcrumb, max(left, 0.0))
-            return {
-                **_STORED,
-                "message": f"Stored, but nothing newer can be told: {str(first).rstrip('.')}.",
-            }
+            told = f"Stored, but nothing newer can be told: {str(first).rstrip('.')}."
+            return {"success": True, "message": told}
         if not isinstance(stored, dict) or not isinstance(stored.get("success"), bool):
             raise NoAnswerError("The answer to add_project has another shape", "failed")
         return stored
@@ -127,16 +114,7 @@ class Client:
         stored_by_rest(self.ask("POST", "/api/breadcrumb?wait=true", body, timeout, headers))
 
     def query(self, query: str, variables: Mapping[str, Any], name: str, timeout: float) -> Any:
-        """Ask a GraphQL operation.
-
-        Args:
-            query: The operation's text, with variables.
-            variables: Their values.
-            name: The field of `data` to return.
-            timeout: Seconds for everything.
-
-        Returns:
-            That field's value, of whatever shape the server gave it.
+        """The field `name` of what a GraphQL operation gives, of whatever shape, within seconds.
 
         Raises:
             NoAnswerError: The server did not answer, or with errors.
@@ -152,17 +130,9 @@ class Client:
         timeout: float,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Make one request of any kind.
+        """The answer to a request of any kind, whatever its status, within seconds.
 
-        Args:
-            method: Such as `POST`.
-            path: Below the server's base URL, with a slash before it.
-            body: JSON, or nothing.
-            timeout: Seconds for everything.
-            headers: What goes beside the body.
-
-        Returns:
-            The answer, whatever its status.
+        The path is the one below the server's base URL, with a slash before it.
 
         Raises:
             NoAnswerError: None came in time, or it is too long.
@@ -207,12 +177,12 @@ class Client:
         guard.begin(timeout)
         try:
             return exchange()
-        except NoAnswerError as error:
+        except NoAnswerError:
             # Whatever went wrong, the next request begins anew, with a resolution that may hang.
             self._guard = None
             if guard.has_broken_off:
                 raise NoAnswerError(f"No answer within {timeout:g} s", "timeout") from None
-            raise error from None
+            raise
         finally:
             guard.finish()
             if self._guard is None:

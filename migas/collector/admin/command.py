@@ -6,13 +6,13 @@ command line works without the extra.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
-from migas.collector.admin import stdout
 from migas.collector.errors import CollectorError
 
 TYPE_CHECKING = False
@@ -94,15 +94,15 @@ def _run(action: Action, options: argparse.Namespace) -> int:
     try:
         from migas.collector.database.engine import default_url
 
-        stdout.allow_any_text()
+        _allow_any_text()
         try:
             options.db = options.db or os.environ.get("MIGAS_DB") or default_url()
             answer = action(options)
             told, text = answer if isinstance(answer, tuple) else asyncio.run(answer)
             said = json.dumps(told) if options.json and told is not None else text
-            stdout.say(said and f"{said}\n")
+            say(said and f"{said}\n")
         finally:
-            stdout.say()
+            say()
     except CollectorError as error:
         return _complain(str(error))
     except ModuleNotFoundError as error:
@@ -116,6 +116,39 @@ def _complain(problem: str) -> int:
     line = " ".join(problem.split())
     sys.stderr.write(f"migas: {line}\n")
     return WRONG
+
+
+def _allow_any_text() -> None:
+    """Have stdout write what its encoding lacks as an escape instead of failing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def say(text: str = "") -> None:
+    """Print a text, and write out what was printed before.
+
+    Raises:
+        CollectorError: It cannot be written, to a full disk say; then nothing more is tried.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        _give_up()
+        raise unwritable(error) from error
+
+
+def unwritable(error: OSError) -> CollectorError:
+    """What to tell of a failure to write to stdout."""
+    return CollectorError(f"cannot write to stdout: {error.strerror}")
+
+
+def _give_up() -> None:
+    """Keep Python from trying to write the rest once more at its end, and complaining then."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 @asynccontextmanager

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from migas.collector.admin.command import add_bare
-from migas.collector.admin.stdout import say
+from migas.collector.admin.command import add_bare, say
 from migas.collector.errors import CollectorError
 
 TYPE_CHECKING = False

@@ -34,7 +34,6 @@ class Exchanges(Middleware):
     """Tells of every request that it hands on.
 
     Args:
-        app: What answers.
         paths: The paths of routes that have no parameters: requests that are refused, or take the
             short way, come to no route.
         observers: Whom to tell; none of them may wait for anything.

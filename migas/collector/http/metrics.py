@@ -104,11 +104,7 @@ class Metrics(Watch):
             self._results[result].inc(number)
 
     def text(self, size: Size | None) -> tuple[bytes, str]:
-        """All numbers as Prometheus reads them, and the media type of that.
-
-        Args:
-            size: That of the database; None where it does not answer.
-        """
+        """All numbers as Prometheus reads them, and the media type of that."""
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
         from prometheus_client.multiprocess import MultiProcessCollector
 

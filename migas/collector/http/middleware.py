@@ -50,7 +50,6 @@ class RootPath(Middleware):
     and named as `root_path`, as ASGI has it.
 
     Args:
-        app: What answers.
         root: The path, without a slash at its end; empty for a host of one's own.
     """
 
@@ -86,7 +85,6 @@ class SignedAnswers(Middleware):
     their breadcrumbs. Beside it stands what else they may tell, which `ToldTiming` reads.
 
     Args:
-        app: What answers.
         signature: The header's value, `migas@<version>`.
     """
 
@@ -133,7 +131,6 @@ class BodyLimit(Middleware):
     """Reads a request's body, as far as it is small and plain, before anything else sees it.
 
     Args:
-        app: What answers when the body is in order.
         limit: The most bytes that a body may have.
     """
 

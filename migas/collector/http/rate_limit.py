@@ -46,13 +46,10 @@ _log = logging.getLogger("migas.collector")
 class RateLimiter:
     """Counts the requests of addresses in windows of a minute.
 
-    Args:
-        connections: To the database where the counts are shared.
-        clock: Tells the time.
-        limit: Requests that an address may make in a window.
+    The database is where they are shared; `limit` is what an address may make in a window.
     """
 
-    def __init__(self, connections: Connections, clock: Clock, limit: int = LIMIT) -> None:
+    def __init__(self, connections: Connections, clock: Clock, limit: int) -> None:
         self._counts = RequestCounts(connections, clock)
         self._clock = clock
         self._limit = limit

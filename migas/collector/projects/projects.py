@@ -83,10 +83,7 @@ class Projects:
     async def set_release(self, project: str, latest: str, flagged: Iterable[str] = ()) -> None:
         """Name a project's newest version, and versions to flag beside those flagged before.
 
-        Args:
-            project: `owner/repo`.
-            latest: The newest version, as PEP 440 writes it.
-            flagged: Versions with known faults, as PEP 440 writes them.
+        All are versions as PEP 440 writes them.
         """
         row = {"project": project, "latest": latest, "recorded": self._clock.now()}
         flags = [{"project": project, "version": version} for version in flagged]

@@ -26,7 +26,7 @@ from migas.collector.errors import CollectorError
 from migas.collector.http.access import is_loopback
 from migas.collector.http.metrics import SHARED_FOLDER, forget_worker
 from migas.collector.http.rate_limit import LIMIT, RateLimiter
-from migas.collector.server import messenger, upkeep, workers
+from migas.collector.server import upkeep, workers
 from migas.collector.server.access_log import AccessLog
 from migas.collector.server.slow_clients import SlowClientProtocol
 
@@ -80,12 +80,7 @@ class Settings:
 
 
 class AnnouncedServer(uvicorn.Server):
-    """A uvicorn server that says when it is ready.
-
-    Args:
-        config: As for `uvicorn.Server`.
-        announce: Called once, when connections are answered.
-    """
+    """A uvicorn server that says, once, when connections are answered."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
@@ -227,7 +222,7 @@ async def _serve(
         beside = (
             [
                 upkeep.keep_up(collector, settings.retain_days, settings.package_index),
-                messenger.keep_telling(collector, settings.root_path),
+                upkeep.keep_telling(collector, settings.root_path),
             ]
             if tidies
             else []
