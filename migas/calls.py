@@ -242,11 +242,7 @@ def get_projects() -> ProjectsAnswer:
 
 
 def send_composed(crumb: Breadcrumb) -> ProjectAnswer:
-    """Store a breadcrumb that is already composed and wait for the answer.
-
-    Returns:
-        As `add_project`.
-    """
+    """Store a breadcrumb that is already composed and answer as `add_project`."""
     answer: ProjectAnswer = _answered(_PROJECT_SHAPE, lambda: _stored(crumb, *_client()))
     return answer
 
@@ -274,11 +270,7 @@ _only_client: Asks | None = None
 
 
 def replace_client(client: Asks | None) -> Asks | None:
-    """Have one client answer for every server, as a test that looks on does; None ends that.
-
-    Returns:
-        The one that did so before.
-    """
+    """Have one client answer for every server, as a test does, or None; return the one before."""
     global _only_client
     _only_client, previous = client, _only_client
     return previous

@@ -59,11 +59,7 @@ def register(subparsers: Subparsers) -> None:
 
 
 def complain(problem: str) -> int:
-    """Say in one line what is wrong with the command or this machine.
-
-    Returns:
-        The exit status for it, 2.
-    """
+    """Say in one line what is wrong with the command or this machine; the exit status is 2."""
     print(f"migas: {printable(problem)}", file=sys.stderr)
     return 2
 

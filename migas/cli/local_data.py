@@ -121,10 +121,7 @@ def example(project: str, version: str) -> Request:
 
 
 def opt_out() -> str:
-    """Leave the marker that switches everything off for this user.
-
-    Returns:
-        Its path.
+    """Leave the marker that switches everything off for this user; return its path.
 
     Raises:
         OSError: It cannot be written.

@@ -132,11 +132,7 @@ class Tokens:
         return Access(token_id, row.project)
 
     async def revoke(self, token: str) -> bool:
-        """End a token, given whole or by its id.
-
-        Returns:
-            Whether there was such a token, still valid.
-        """
+        """End a token, given whole or by its id; return whether there was one, still valid."""
         token_id, secret = (token, None) if _ID.fullmatch(token) else _parts(token)
         ended = update(tokens).where(tokens.c.id == token_id, tokens.c.revoked.is_(None))
         if secret is not None:

@@ -224,10 +224,9 @@ class Drain:
         self._sleep_until(_near(max(self._running_sent.values(), default=0.0), self._clock.now()))
 
     def _outlast_silence(self) -> bool:
-        """Wait while servers ask for silence, without the lease: a person may come and flush.
+        """Wait while servers ask for silence; whether there may be something to send then.
 
-        Returns:
-            Whether there may be something to send now.
+        It is done without the lease: a person may come and flush.
         """
         waiting = {entry.server for entry in self._spool.entries()}
         states = self._backoff.states()

@@ -178,11 +178,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _prepare(settings: Settings) -> str:
-    """Find what cannot work, and bring the database up to date before a request needs it.
-
-    Returns:
-        What to call the database.
-    """
+    """Find what cannot work, and bring the database up to date; return what to call it."""
     if settings.certificate is not None:
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -279,7 +275,7 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 def _listen(settings: Settings) -> socket.socket:
     host, port = settings.host, settings.port
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
@@ -289,17 +285,14 @@ def _listen(settings: Settings) -> socket.socket:
             f"--open lets anybody register projects, and {host} can be reached from other machines:"
             " leave it out and use `migas project add`, or listen on 127.0.0.1"
         )
-    listener = socket.socket(family, kind, protocol)
+    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
+        return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
     except OSError as error:
-        listener.close()
+        reason = os.strerror(error.errno or 0)
         raise CollectorError(
-            f"cannot listen on {host} port {port}: {error.strerror}; --port 0 takes a free port"
+            f"cannot listen on {host} port {port}: {reason}; --port 0 takes a free port"
         ) from error
-    return listener
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:
