@@ -19,9 +19,9 @@ PACKAGE = Path(migas.__file__).parent
 HOUSE = """
     __main__ pytest_plugin pyinstaller pyinstaller.hook-migas
     cli.main
-    cli.supervise cli.demo
-    cli.controls
-    cli.local_data cli.parser cli
+    cli.controls cli.supervise cli.demo
+    cli.local_data
+    cli.parser cli
     testing helpers operations request tracker api.rest
     api.operations api config error error.nipype
     tracking.decorator

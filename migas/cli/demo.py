@@ -16,7 +16,7 @@ import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.cli.controls import complain
+from migas.cli.parser import complain
 from migas.courier import main as courier
 from migas.settings import identity, permission
 
