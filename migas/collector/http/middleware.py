@@ -13,7 +13,7 @@ from migas.collector.ingestion.timing import TOLD, Timing
 from migas.message import ACCEPTS_HEADER, TIMING_HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,10 +33,10 @@ class Middleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve what comes, as ASGI has it; what is no request goes by."""
         serve = self._serve if scope["type"] == "http" else self._app
-        await serve(scope, receive, send)
+        return serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from migas.collector.clock import Clock
     from migas.collector.database.connections import Connections
 
-LIMIT = 1000
 FREE = 25
 """So many requests of an address in a window are answered without asking the database."""
 

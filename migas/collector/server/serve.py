@@ -25,7 +25,7 @@ from migas.collector.collector import Collector
 from migas.collector.errors import CollectorError
 from migas.collector.http.access import is_loopback
 from migas.collector.http.metrics import SHARED_FOLDER, forget_worker
-from migas.collector.http.rate_limit import LIMIT, RateLimiter
+from migas.collector.http.rate_limit import RateLimiter
 from migas.collector.server import upkeep, workers
 from migas.collector.server.access_log import AccessLog
 from migas.collector.server.slow_clients import SlowClientProtocol
@@ -46,37 +46,24 @@ _ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What `migas serve` was told.
+    """What `migas serve` was told; the help of its options says what each means.
 
-    Args:
-        database: A URL as `engine_url` takes it.
-        host: The name or address to listen on.
-        port: The port to listen on; 0 takes a free one.
-        open_registration: Register an unknown `owner/repo` at its first breadcrumb.
-        workers: How many processes answer.
-        certificate: A file with a TLS certificate and its chain; plain HTTP without it.
-        key: The file with its key, where it is not in the same one.
-        proxies: Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, comma-separated.
-        limit: Requests that an address may make in a minute; 0 for as many as it likes.
-        retain_days: Breadcrumbs of sessions that began longer ago are deleted; None keeps all.
-        package_index: Where the newest versions of packages are read; None asks no index.
-        root_path: The path of a shared host below which the collector is, as in `/migas`.
-        access_log: Whether a line is written to stdout for each request.
+    `limit` is 0 and the others are None where nothing was asked for.
     """
 
     database: str
-    host: str = "127.0.0.1"
-    port: int = 8080
-    open_registration: bool = False
-    workers: int = 1
-    certificate: str | None = None
-    key: str | None = None
-    proxies: str | None = None
-    limit: int = LIMIT
-    retain_days: int | None = None
-    package_index: str | None = None
-    root_path: str = ""
-    access_log: bool = False
+    host: str
+    port: int
+    open_registration: bool
+    workers: int
+    certificate: str | None
+    key: str | None
+    proxies: str | None
+    limit: int
+    retain_days: int | None
+    package_index: str | None
+    root_path: str
+    access_log: bool
 
 
 class AnnouncedServer(uvicorn.Server):
