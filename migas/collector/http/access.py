@@ -6,6 +6,8 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fastapi import HTTPException
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,8 +28,11 @@ _OF_PROXIES = (
 """What a proxy says of itself or of whom it speaks for; who stands behind it may be anywhere."""
 
 
-class UnauthorizedError(Exception):
+class UnauthorizedError(HTTPException):
     """A request has no token, or one that opens nothing here; the message is the wire's."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(401, message, {"WWW-Authenticate": "Bearer"})
 
 
 async def access_of(tokens: Tokens, headers: Mapping[str, str], *, root: bool = False) -> Access:

@@ -171,7 +171,7 @@ async def _administered(info: Info) -> Collector:
     try:
         await access_of(collector.tokens, info.context.headers, root=True)
     except UnauthorizedError as refused:
-        raise GraphQLError(str(refused)) from None
+        raise GraphQLError(refused.detail) from None
     return collector
 
 
