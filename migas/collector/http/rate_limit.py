@@ -70,7 +70,7 @@ class RateLimiter:
             self._window = window
             self._accounts.clear()
         try:
-            account = self._account(await self._key(address, now))
+            account = await self._account(address, now)
             if account.left == 0:
                 await self._reserve(account, window)
         except CircuitOpenError:
@@ -85,19 +85,12 @@ class RateLimiter:
     async def charge(self, address: str, requests: int) -> None:
         """Count what an answer was worth beyond one request; it is owed where too few are left."""
         try:
-            account = self._account(await self._key(address, self._clock.time()))
+            account = await self._account(address, self._clock.time())
         except CircuitOpenError:
             return
         paid = min(requests, account.left)
         account.left -= paid
         account.unreported += requests - paid
-
-    def _account(self, key: bytes) -> _Account:
-        account = self._accounts.get(key)
-        if account is None:
-            free = min(FREE, self._limit)
-            account = self._accounts[key] = _Account(key, free, free)
-        return account
 
     async def _reserve(self, account: _Account, window: int) -> None:
         """Ask the database for another portion, one request for all that wait for it."""
@@ -112,15 +105,18 @@ class RateLimiter:
             if account.left == 0:
                 account.refused_at = now
 
-    async def _key(self, address: str, now: float) -> bytes:
+    async def _account(self, address: str, now: float) -> _Account:
         day = int(now // SECONDS_A_DAY)
         if self._salt[0] != day:
             async with self._breaker.attempt():
                 if self._salt[0] != day:
                     self._salt = (day, await self._counts.salt(day))
-        return hashlib.blake2b(
-            network(address).encode(), key=self._salt[1], digest_size=16
-        ).digest()
+        text = network(address).encode()
+        key = hashlib.blake2b(text, key=self._salt[1], digest_size=16).digest()
+        if key not in self._accounts:
+            free = min(FREE, self._limit)
+            self._accounts[key] = _Account(key, free, free)
+        return self._accounts[key]
 
 
 @dataclass(slots=True)

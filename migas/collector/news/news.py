@@ -14,8 +14,6 @@ from migas.collector.days import Period, moment
 from migas.collector.news import rules
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
     from migas.collector.clock import Clock
     from migas.collector.counts.reports import Reports
     from migas.collector.database.connections import Connections
@@ -74,9 +72,14 @@ class News:
         known = {before.key for before in told}
         fresh = [item for item in found if item.key[:MAX_KEY_CHARS] not in known]
         if fresh:
-            await self._connections.transact(
-                lambda connection: self._keep(connection, project, fresh)
-            )
+            new = [
+                item._asdict()
+                | {"key": item.key[:MAX_KEY_CHARS], "id": str(uuid4()), "found": self._clock.now()}
+                | {"project": project}
+                for item in fresh
+            ]
+            insert = insert_new(news, self._connections.dialect)
+            await self._connections.transact(lambda connection: connection.execute(insert, new))
 
     async def latest(self, project: str) -> list[Item]:
         """What was found of a project, the newest first."""
@@ -85,14 +88,3 @@ class News:
         async with self._connections.reading() as connection:
             rows = await connection.execute(query.order_by(news.c.idx.desc()).limit(MAX_SHOWN))
             return [Item(*row) for row in rows]
-
-    async def _keep(
-        self, connection: AsyncConnection, project: str, fresh: list[rules.Found]
-    ) -> None:
-        rows = [
-            item._asdict()
-            | {"key": item.key[:MAX_KEY_CHARS], "id": str(uuid4()), "found": self._clock.now()}
-            | {"project": project}
-            for item in fresh
-        ]
-        await connection.execute(insert_new(news, self._connections.dialect), rows)

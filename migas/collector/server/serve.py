@@ -118,20 +118,15 @@ def _check(settings: Settings) -> None:
         raise CollectorError(f"{settings.root_path!r} is no path: write one like /migas")
     if settings.root_path and settings.root_path.split("/")[1] in OWN_PATHS:
         raise CollectorError(f"{settings.root_path} has another meaning here: choose another path")
-    for proxy in (settings.proxies or "").split(","):
-        if proxy.strip() not in ("", "*") and not _is_network(proxy.strip()):
+    for proxy in map(str.strip, (settings.proxies or "").split(",")):
+        try:
+            if proxy not in ("", "*"):
+                ipaddress.ip_network(proxy)
+        except ValueError:
             raise CollectorError(
-                f"{proxy.strip()!r} is no address of a proxy: "
+                f"{proxy!r} is no address of a proxy: "
                 "write addresses and networks like 127.0.0.1,10.0.0.0/8"
-            )
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
+            ) from None
 
 
 def _allow_many_connections() -> None:
@@ -151,17 +146,11 @@ def _run(
     settings: Settings, listener: socket.socket, announce: Callable[[], None], *, first: bool
 ) -> None:
     """Be one process that answers, until it is told to stop; the first one also tidies up."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    faster: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with suppress(ImportError):  # there is none for Windows
+        from uvloop import new_event_loop as faster
+    with asyncio.Runner(loop_factory=faster) as runner:
         runner.run(_serve(settings, listener, announce, tidies=first))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """A faster event loop, where there is one for this system."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 async def _prepare(settings: Settings) -> str:
