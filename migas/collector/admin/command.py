@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     """What came of it: a value for `--json`, None where all is said already; a text for people."""
 
     Action = Callable[[argparse.Namespace], Answer | Coroutine[Any, Any, Answer]]
-    Work = Callable[[Collector, argparse.Namespace], Coroutine[Any, Any, Answer]]
 
 WRONG = 2
 """The exit status for a command that cannot be carried out as it was given."""
@@ -49,34 +48,20 @@ def group(subparsers: Subparsers, name: str, summary: str) -> Subparsers:
 
 
 def add(
-    subparsers: Subparsers, name: str, work: Work, summary: str, *, of_project: bool = False
+    subparsers: Subparsers, name: str, action: Action, summary: str, *, of_project: bool = False
 ) -> argparse.ArgumentParser:
-    """Add a command that works on a database.
+    """Add a command.
+
+    It leaves `run` in the parsed options: a function that takes them and returns the exit status,
+    0, or 2 after one line on stderr.
 
     Args:
         subparsers: To which it is added.
         name: How it is called.
-        work: What it does, given an open collector and its options, whose project is registered,
-            if there is one. What cannot be done raises a CollectorError, whose message is for the
-            operator.
+        action: What it does with its options, whose `db` is the database's URL. What cannot be
+            done raises a CollectorError, whose message is for the operator.
         summary: What it does, for its help.
         of_project: Whether a project is the first of its arguments.
-    """
-
-    async def action(options: argparse.Namespace) -> Answer:
-        async with opened(options.db, getattr(options, "project", None)) as collector:
-            return await work(collector, options)
-
-    return add_bare(subparsers, name, action, summary, of_project=of_project)
-
-
-def add_bare(
-    subparsers: Subparsers, name: str, action: Action, summary: str, *, of_project: bool = False
-) -> argparse.ArgumentParser:
-    """Add one that opens by itself what it needs; `options.db` is the database's URL.
-
-    Each leaves `run` in the parsed options: a function that takes them and returns the exit
-    status, 0, or 2 after one line on stderr.
     """
     parser = subparsers.add_parser(name, help=summary)
     parser.add_argument("--db", metavar="URL", help=_DB_HELP)

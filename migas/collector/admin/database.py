@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
-from migas.collector.admin.command import add, add_bare, day, group, one_line
+from migas.collector.admin.command import add, day, group, one_line, opened
 from migas.collector.errors import CollectorError
 
 TYPE_CHECKING = False
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from migas.collector.admin.command import Answer, Subparsers
-    from migas.collector.collector import Collector
 
 _MAX_CELL = 60
 _TABLES: dict[str, tuple[str, Any]] = {
@@ -41,7 +40,7 @@ def register(subparsers: Subparsers) -> None:
     report.add_argument("--csv", action="store_true", help="print the table as CSV")
 
     commands = group(subparsers, "db", "look after your server's database")
-    add_bare(commands, "upgrade", _upgrade, "bring it up to date, as `serve` does by itself")
+    add(commands, "upgrade", _upgrade, "bring it up to date, as `serve` does by itself")
     add(commands, "rebuild", _rebuild, "count everything anew, and compare")
     summary = "write breadcrumbs to stdout as CSV, or as JSON line by line"
     export = add(commands, "export", _export, summary)
@@ -49,20 +48,21 @@ def register(subparsers: Subparsers) -> None:
     export.add_argument("--since", metavar="YYYY-MM-DD", help="only those of this day and later")
 
 
-async def _report(collector: Collector, options: Namespace) -> Answer:
+async def _report(options: Namespace) -> Answer:
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.tables import Tables, as_csv, plain
     from migas.collector.days import Period
 
-    today = collector.clock.today()
-    name, step = _TABLES.get(options.by, ("sessions", options.by))
-    last, first = day(options.until), day(options.since)
-    try:
-        period = Period.asked(first, last, today, step)
-    except ValueError as error:
-        raise CollectorError(str(error)) from error
-    tables = Tables(collector.reports, options.project, period, Filter(), today)
-    rows = await getattr(tables, name)()
+    async with opened(options.db, options.project) as collector:
+        today = collector.clock.today()
+        name, step = _TABLES.get(options.by, ("sessions", options.by))
+        last, first = day(options.until), day(options.since)
+        try:
+            period = Period.asked(first, last, today, step)
+        except ValueError as error:
+            raise CollectorError(str(error)) from error
+        tables = Tables(collector.reports, options.project, period, Filter(), today)
+        rows = await getattr(tables, name)()
     if options.csv:
         return plain(rows), as_csv(name, rows).rstrip("\n")
     return {name: plain(rows)}, _aligned(plain(rows))
@@ -94,10 +94,10 @@ async def _upgrade(options: Namespace) -> Answer:
     return {"database": name, "was": was or None, "step": now}, text
 
 
-async def _rebuild(collector: Collector, _options: Namespace) -> Answer:
+async def _rebuild(options: Namespace) -> Answer:
     from migas.collector.counts.rebuild import rebuild
 
-    async with collector.connections.writing() as connection:
+    async with opened(options.db) as collector, collector.connections.writing() as connection:
         found = await connection.run_sync(rebuild)
     lines = []
     for name, number, wrong in (
@@ -111,12 +111,13 @@ async def _rebuild(collector: Collector, _options: Namespace) -> Answer:
     return found._asdict(), "\n".join(lines)
 
 
-async def _export(collector: Collector, options: Namespace) -> Answer:
+async def _export(options: Namespace) -> Answer:
     from migas.collector.admin.export import export
 
     first = day(options.since)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Whatever the terminal's language: a file is read elsewhere.
-        sys.stdout.reconfigure(encoding="utf-8", newline="")
-    await export(collector.reports, sys.stdout, options.project, first, as_json=options.json)
+    async with opened(options.db, options.project) as collector:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Whatever the terminal's language: a file is read elsewhere.
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
+        await export(collector.reports, sys.stdout, options.project, first, as_json=options.json)
     return None, ""

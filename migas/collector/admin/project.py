@@ -6,7 +6,7 @@ import re
 from contextlib import asynccontextmanager
 from functools import partial
 
-from migas.collector.admin.command import add, add_bare, check_name, group, opened
+from migas.collector.admin.command import add, check_name, group, opened
 from migas.collector.errors import CollectorError
 
 TYPE_CHECKING = False
@@ -27,19 +27,18 @@ _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 def register(subparsers: Subparsers) -> None:
     """Add the command and its own."""
     commands = group(subparsers, "project", "the projects that your server knows")
-    new = add_bare(commands, "add", _add, "take breadcrumbs of a project")
+    new = add(commands, "add", _add, "take breadcrumbs of a project")
     new.add_argument("projects", nargs="+", metavar="owner/repo")
     summary = "show projects, newest versions and flagged ones; with --json more"
     add(commands, "list", _list, summary)
 
     one = partial(add, commands, of_project=True)
-    bare = partial(add_bare, commands, of_project=True)
     summary = "take no more breadcrumbs of a project, and delete all it has"
-    remove = bare("remove", _remove, summary)
+    remove = one("remove", _remove, summary)
     remove.add_argument("--yes", action="store_true", help="delete its breadcrumbs, too")
-    rename = bare("rename", _rename, "give a project, and all it has, another name")
+    rename = one("rename", _rename, "give a project, and all it has, another name")
     rename.add_argument("new", metavar="owner/new", help="its name from now on")
-    release = bare("release", _release, "say which version of a project is the newest")
+    release = one("release", _release, "say which version of a project is the newest")
     release.add_argument("version", help="the newest version, as in 1.2.0")
     release.add_argument(
         "--flag",
@@ -77,15 +76,16 @@ async def _add(options: Namespace) -> Answer:
     return {"projects": projects, "new": new}, "\n".join(lines)
 
 
-async def _list(collector: Collector, options: Namespace) -> Answer:
+async def _list(options: Namespace) -> Answer:
     from migas.collector.days import moment
     from migas.collector.projects.moves import facts
 
-    releases = await collector.projects.releases(names := await collector.projects.names())
-    known: dict[str, dict[str, Any]] = {}
-    if options.json:
-        async with collector.connections.reading() as connection:
-            known = await facts(connection)
+    async with opened(options.db) as collector:
+        releases = await collector.projects.releases(names := await collector.projects.names())
+        known: dict[str, dict[str, Any]] = {}
+        if options.json:
+            async with collector.connections.reading() as connection:
+                known = await facts(connection)
     told, lines = [], []
     for name in names:
         newest, flagged = releases[name].named, releases[name].flagged
@@ -111,11 +111,12 @@ async def _release(options: Namespace) -> Answer:
     return {"project": project, "latest": newest, "flagged": flagged}, text
 
 
-async def _package(collector: Collector, options: Namespace) -> Answer:
+async def _package(options: Namespace) -> Answer:
     project, package = options.project, options.package
     if package is not None and not _PACKAGE.fullmatch(package):
         raise CollectorError(f"{package!r} is no name of a package: write one like fmriprep")
-    await collector.projects.set_package(project, package)
+    async with opened(options.db, project) as collector:
+        await collector.projects.set_package(project, package)
     text = f"{project} is called {package} in the package index"
     if package is None:
         text = f"no package index is asked for {project}"
@@ -172,22 +173,23 @@ async def _rename(options: Namespace) -> Answer:
     return {"project": new, "was": project, "breadcrumbs": number}, text
 
 
-async def _notify(collector: Collector, options: Namespace) -> Answer:
+async def _notify(options: Namespace) -> Answer:
     """Have news posted to an address, or no more; then those that are told."""
     project, url = options.project, options.url
     if options.remove and url is None:
         raise CollectorError("say which one is told no more: write its URL, too")
     if url is not None:
         _check_webhook(url)
-    text = ""
-    if options.remove:
-        if not await collector.webhooks.remove(project, url):
-            raise CollectorError(f"nobody at that address is told of {project}")
-        text = f"that address is told no more of {project}"
-    elif url is not None:
-        is_new = await collector.webhooks.add(project, url)
-        text = f"that address is told of {project} {'from now on' if is_new else 'already'}"
-    told = await collector.webhooks.of(project)
+    async with opened(options.db, project) as collector:
+        text = ""
+        if options.remove:
+            if not await collector.webhooks.remove(project, url):
+                raise CollectorError(f"nobody at that address is told of {project}")
+            text = f"that address is told no more of {project}"
+        elif url is not None:
+            is_new = await collector.webhooks.add(project, url)
+            text = f"that address is told of {project} {'from now on' if is_new else 'already'}"
+        told = await collector.webhooks.of(project)
     if url is None:
         lines = [f"{url}  failed {failures} times" if failures else url for url, failures in told]
         text = "\n".join(lines) or f"nobody is told of {project}"
@@ -195,9 +197,10 @@ async def _notify(collector: Collector, options: Namespace) -> Answer:
     return {"project": project, "webhooks": addresses}, text
 
 
-async def _share(collector: Collector, options: Namespace) -> Answer:
+async def _share(options: Namespace) -> Answer:
     project, shared = options.project, options.shared
-    await collector.totals.share(project, shared=shared)
+    async with opened(options.db, project) as collector:
+        await collector.totals.share(project, shared=shared)
     if not shared:
         return {"project": project, "shared": False}, f"{project} shows nothing without a token"
     page = f"/share/{project}"

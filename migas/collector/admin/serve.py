@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from migas.collector.admin.command import add_bare, say
+from migas.collector.admin.command import add, say
 from migas.collector.errors import CollectorError
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ _PACKAGE_INDEX = "https://pypi.org"
 
 def register(subparsers: Subparsers) -> None:
     """Add the command."""
-    serve = add_bare(subparsers, "serve", _serve, "run a migas server of your own")
+    serve = add(subparsers, "serve", _serve, "run a migas server of your own")
     serve.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     serve.add_argument("--port", default="8080", help="0 takes a free one; default: %(default)s")
     serve.add_argument(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migas.collector.admin.command import add, group, one_line
+from migas.collector.admin.command import add, group, one_line, opened
 from migas.collector.errors import CollectorError
 
 TYPE_CHECKING = False
@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from migas.collector.admin.command import Answer, Subparsers
-    from migas.collector.collector import Collector
     from migas.collector.tokens import TokenRecord
 
 
@@ -31,7 +30,7 @@ def register(subparsers: Subparsers) -> None:
     )
 
 
-async def _issue(collector: Collector, options: Namespace) -> Answer:
+async def _issue(options: Namespace) -> Answer:
     from migas.collector.ingestion.crumb import is_storable
     from migas.collector.tokens import FEED
 
@@ -40,20 +39,23 @@ async def _issue(collector: Collector, options: Namespace) -> Answer:
         raise CollectorError("a feed is that of one project: name it in place of --root")
     if description is not None and not is_storable(description):
         raise CollectorError("the description has a character that no database holds")
-    token = await collector.tokens.issue(project, description, FEED if options.feed else None)
+    async with opened(options.db, project) as collector:
+        token = await collector.tokens.issue(project, description, FEED if options.feed else None)
     return {"token": token}, token
 
 
-async def _list(collector: Collector, _options: Namespace) -> Answer:
+async def _list(options: Namespace) -> Answer:
     from dataclasses import asdict
 
-    records = await collector.tokens.records()
+    async with opened(options.db) as collector:
+        records = await collector.tokens.records()
     return {"tokens": [asdict(record) for record in records]}, "\n".join(map(_line, records))
 
 
-async def _revoke(collector: Collector, options: Namespace) -> Answer:
-    if not await collector.tokens.revoke(options.token):
-        raise CollectorError("there is no such token: `migas token list` shows their ids")
+async def _revoke(options: Namespace) -> Answer:
+    async with opened(options.db) as collector:
+        if not await collector.tokens.revoke(options.token):
+            raise CollectorError("there is no such token: `migas token list` shows their ids")
     return {"revoked": True}, "the token is revoked, and opens nothing any more"
 
 
