@@ -42,6 +42,22 @@ if not TYPE_CHECKING:
     RLock = own.RLock
 
 
+_ENVIRON = type(os.environ) if os.supports_bytes_environ else None
+
+
+def variable(name: str) -> str | None:
+    """What an environment variable holds by now, or None.
+
+    A run asks for thirty that are hardly ever there, which costs `os.environ.get` five calls and an
+    exception each, 60 µs in all: so they are looked for in the dict that it looks into.
+    """
+    environ = os.environ
+    if type(environ) is not _ENVIRON:
+        return environ.get(name)  # Windows, or what a test has put there
+    value = environ._data.get(name.encode())  # type: ignore[attr-defined]  # noqa: SLF001
+    return None if value is None else os.fsdecode(value)
+
+
 def sleep(seconds: float) -> None:
     """Wait, and let nothing of the program's run in this thread meanwhile, but signal handlers."""
     lock = own.allocate_lock()

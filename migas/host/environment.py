@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from migas import log
+from migas import host, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,10 +111,9 @@ def _is_known_service() -> bool:
 
 def scheduler() -> str:
     """The batch system that runs this process: `slurm`, `pbs`, `lsf`, `sge`, or an empty text."""
-    environ = os.environ
     for name, variable in _SCHEDULERS:
         # JOB_ID alone is too common a name for Grid Engine.
-        if environ.get(variable) and (name != "sge" or "SGE_ROOT" in environ):
+        if host.variable(variable) and (name != "sge" or host.variable("SGE_ROOT") is not None):
             return name
     return ""
 
@@ -140,7 +139,7 @@ def mpi_rank() -> int | None:
     if rank is not None:
         return rank
     rank = _number(_PMI_VARIABLES)
-    if "SLURM_STEP_ID" not in os.environ or "SLURM_PROCID" not in os.environ:
+    if host.variable("SLURM_STEP_ID") is None or host.variable("SLURM_PROCID") is None:
         return rank
     task = _number(("SLURM_PROCID",))
     if rank is not None and rank != task:
@@ -150,8 +149,9 @@ def mpi_rank() -> int | None:
 
 def _number(variables: tuple[str, ...]) -> int | None:
     for variable in variables:
-        if variable in os.environ and os.environ[variable].isdecimal():
-            return int(os.environ[variable])
+        said = host.variable(variable)
+        if said is not None and said.isdecimal():
+            return int(said)
     return None
 
 

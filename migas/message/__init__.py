@@ -83,6 +83,7 @@ TIMING_HEADERS = {"ended_ago": "X-Migas-Ended-Ago", "duration": "X-Migas-Duratio
 Not in the body: the wire's other server refuses a field that it does not know, and is a header to
 reach it all the same, because it stands where one that asked has been, nothing is lost.
 """
+_ALL_FIELDS = (*FIELDS, *TIMING_HEADERS)
 ACCEPTS_HEADER = "X-Migas-Accepts"
 """The header of an answer in which a server names those of them that it wants."""
 
@@ -132,7 +133,7 @@ def compose(fields: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -
         status, container or user type too; texts have no NUL and no lone surrogate.
     """
     composed: dict[str, Any] = {}
-    for name in (*FIELDS, *TIMING_HEADERS):
+    for name in _ALL_FIELDS:
         value = fields.get(name)
         if value is not None:
             try:
@@ -261,7 +262,11 @@ def canonical_uuid(value: object) -> str | None:
     digits = (
         plain_text(value).strip().lower().removeprefix("urn:uuid:").strip("{}").replace("-", "")
     )
-    if len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):
+    try:
+        is_uuid = len(digits) == 32 and len(bytes.fromhex(digits)) == 16  # it skips spaces
+    except ValueError:
+        is_uuid = False
+    if not is_uuid:
         return None
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 

@@ -12,7 +12,7 @@ import os
 
 from migas import log
 from migas.message import canonical_uuid
-from migas.settings import values
+from migas.settings import places, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,13 +49,11 @@ def session_id() -> str:
 
 def user_id() -> str | None:
     """The user's id for a breadcrumb: the one given to `setup()`, else the kept one, or None."""
-    from migas.settings.places import config_folder, persists
-
     settings = values.settings()
     if settings.given_user_id is not None or settings.captured_by_test:
         return settings.given_user_id
     try:
-        return kept_or_new_user_id(config_folder(), persists=persists)
+        return kept_or_new_user_id(places.config_folder(), persists=places.persists)
     except Exception as error:  # noqa: BLE001  no run is lost over a fact
         log.debug("no user id: %s", error)
         return None

@@ -172,7 +172,8 @@ def delivery() -> Delivery:
     if _published.captured_by_test:
         return "auto"
     decided: Delivery | None = policy().site("delivery")
-    if decided is None and (asked := os.environ.get("MIGAS_DELIVERY", "").strip().lower()):
+    asked = (host.variable("MIGAS_DELIVERY") or "").strip().lower()
+    if decided is None and asked:
         decided = meant("MIGAS_DELIVERY", asked, DELIVERY)
     return decided or policy().user("delivery") or "auto"
 
