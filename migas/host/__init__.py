@@ -55,7 +55,7 @@ def variable(name: str) -> str | None:
     if type(environ) is not _ENVIRON:
         return environ.get(name)  # Windows, or what a test has put there
     value = environ._data.get(name.encode())  # type: ignore[attr-defined]  # noqa: SLF001
-    return None if value is None else os.fsdecode(value)
+    return None if value is None else environ.decodevalue(value)
 
 
 def sleep(seconds: float) -> None:

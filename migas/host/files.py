@@ -87,7 +87,8 @@ def overwrite(path: str, content: bytes) -> int:
         # Only a longer text needs space that there may not be.
         old = os.read(descriptor, facts.st_size) if len(content) > facts.st_size else b""
         content = content.ljust(facts.st_size)
-        os.lseek(descriptor, 0, os.SEEK_SET)
+        if old:
+            os.lseek(descriptor, 0, os.SEEK_SET)
         if os.write(descriptor, content) != len(content):
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, old)

@@ -111,6 +111,7 @@ _CUT_ORDER = (
 """What is cut, one after the other, and the bytes that each may keep: a long description must not
 cost the message of the error."""
 
+_DOTS = frozenset((".", ".."))
 _CUT_MARK = " … "
 _MAX_CHAR_BYTES = 6
 """What one character can take in JSON at most: a control character's `\\u001f`."""
@@ -118,6 +119,10 @@ _MAX_CHAR_BYTES = 6
 _FRAME_BYTES = 500
 """More than everything in a request takes beside its texts."""
 _MAX_TEXT_CHARS = 8 * MAX_REQUEST_BYTES
+
+
+_repaired: dict[str, tuple[str, object]] = {}
+"""By field the text that was repaired last, and what became of it: a run says most twice."""
 
 
 def compose(fields: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> Breadcrumb:
@@ -136,10 +141,14 @@ def compose(fields: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -
     for name in _ALL_FIELDS:
         value = fields.get(name)
         if value is not None:
-            try:
-                repaired = _repair(name, value)
-            except Exception:  # noqa: BLE001  a foreign value may refuse anything
-                repaired = None
+            said, repaired = _repaired.get(name, (None, None))
+            if said is not value:
+                try:
+                    repaired = _repair(name, value)
+                except Exception:  # noqa: BLE001  a foreign value may refuse anything
+                    repaired = None
+                if type(value) is str and name not in TEXT_FIELDS:
+                    _repaired[name] = value, repaired
             if repaired is not None:
                 composed[name] = repaired
         elif facts is not None and name in facts:
@@ -226,10 +235,23 @@ def encode(message: Mapping[str, Any]) -> bytes:
     """A message as JSON in UTF-8, without a byte of padding."""
     global _json_text  # noqa: PLW0603  an encoder costs more to make than to use
     if _json_text is None:
-        import json  # 13 ms that a program which is opted out does not pay
-
-        _json_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+        _json_text = _encoder()
     return _json_text(message).encode()
+
+
+def _encoder() -> Callable[[object], str]:
+    import json  # 13 ms that a program which is opted out does not pay
+
+    plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+    try:
+        # What `encode` makes anew each time, which takes as long again as the text itself.
+        text_of = json.encoder.encode_basestring
+        make: Any = json.encoder.c_make_encoder  # type: ignore[attr-defined]
+        in_c = make(None, plain.default, text_of, None, ":", ",", False, False, True)
+        in_c({}, 0)
+    except Exception:  # noqa: BLE001  interpreters differ in what they have
+        return plain.encode
+    return lambda message: "".join(in_c(message, 0))
 
 
 def cut_middle(text: str, budget: int) -> str:
@@ -254,7 +276,7 @@ def cut_middle(text: str, budget: int) -> str:
 
 def is_owner_and_repo(project: str) -> bool:
     """Whether a project has the form `owner/repo`, without which no server knows it."""
-    return "/" in project.strip("/") and not {".", ".."} & set(project.split("/"))
+    return "/" in project.strip("/") and _DOTS.isdisjoint(project.split("/"))
 
 
 def canonical_uuid(value: object) -> str | None:

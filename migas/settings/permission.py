@@ -48,12 +48,20 @@ def refusal_by_user() -> str | None:
     Returns:
         A phrase such as `MIGAS_OPTOUT is set`, or None.
     """
+    decided = refusal_by_variable()
+    if decided is None and not values.settings().captured_by_test:
+        decided = values.policy().refusal()
+    return decided
+
+
+def refusal_by_variable() -> str | None:
+    """Why a variable permits no sending, which is known without a look at the disk, or None."""
     if host.variable("MIGAS_OPTOUT"):
         return "MIGAS_OPTOUT is set"
     do_not_track = host.variable("DO_NOT_TRACK")
     if do_not_track and do_not_track.strip().lower() not in _FALSE_WORDS:
         return "DO_NOT_TRACK is set"
-    return None if values.settings().captured_by_test else values.policy().refusal()
+    return None
 
 
 def refused(reason: str, shape: Mapping[str, Any]) -> dict[str, Any]:

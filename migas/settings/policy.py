@@ -71,6 +71,9 @@ def refusal() -> str | None:
     unseen = places.silent(*paths.every)
     if unseen is not None:
         return f"{unseen} cannot be looked for: its file system does not answer"
+    if _are_absent(paths.every):  # as for nearly everybody
+        _files.forget()
+        return None
     decided = paths.marker and _marker_refusal(paths.marker)
     if decided:
         return decided
@@ -79,6 +82,19 @@ def refusal() -> str | None:
         if file.refusal is not None:
             return file.refusal
     return None
+
+
+def _are_absent(paths: tuple[str, ...]) -> bool:
+    """Whether there is plainly none of these files, nor a link in its place."""
+    for path in paths:
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+        return False
+    return True
 
 
 def silent() -> str | None:
@@ -163,6 +179,11 @@ class _Files:
         self.user = _user_files(paths.user)
         self._were_looked_at = True
 
+    def forget(self) -> None:
+        """There are none."""
+        self.site = self.user = []
+        self._were_looked_at = True
+
     def known(self) -> _Files:
         if not self._were_looked_at and silent() is None:
             self.look_again(_paths())
@@ -173,7 +194,10 @@ _files = _Files()
 
 
 def _first(files: list[PolicyFile], key: str) -> Any:
-    return next((file.values[key] for file in files if key in file.values), None)
+    for file in files:
+        if key in file.values:
+            return file.values[key]
+    return None
 
 
 def _file(path: str) -> PolicyFile | None:

@@ -11,6 +11,7 @@ import os
 
 from migas import host, log
 from migas.settings import (
+    DELIVERIES,
     DELIVERY,
     ENDPOINT,
     ERROR_TEXT,
@@ -174,7 +175,7 @@ def delivery() -> Delivery:
     decided: Delivery | None = policy().site("delivery")
     asked = (host.variable("MIGAS_DELIVERY") or "").strip().lower()
     if decided is None and asked:
-        decided = meant("MIGAS_DELIVERY", asked, DELIVERY)
+        decided = asked if asked in DELIVERIES else meant("MIGAS_DELIVERY", asked, DELIVERY)
     return decided or policy().user("delivery") or "auto"
 
 

@@ -10,6 +10,10 @@ import contextvars
 import sys
 
 from migas import host
+from migas.host import process
+from migas.settings import places
+from migas.spool import Spool, layout
+from migas.spool.record import InvalidRecordError, OpenEntry, place_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,18 +133,13 @@ def is_pool_worker() -> bool:
 
 def _ancestor_speaks_for(project: str) -> bool:
     """Whether a program that started this one has an open run of the same project."""
-    from migas.host.process import ancestors, facts
-    from migas.settings.places import state_folder
-    from migas.spool import Spool, layout
-    from migas.spool.record import InvalidRecordError, OpenEntry, place_key
-
-    spool = Spool(state_folder())
+    spool = Spool(places.state_folder())
     # Ten thousand runs may be open in a home that a cluster shares: their names are not read.
-    here = f"-{place_key(facts())}-"
+    here = f"-{place_key(process.facts())}-"
     names = [name for name in spool.names(layout.OPEN) if here in name]
     if not names:
         return False
-    above = dict(ancestors())
+    above = dict(process.ancestors())
     for entry in filter(None, map(OpenEntry.parse, names)):
         if above.get(entry.pid) != entry.started:
             continue
