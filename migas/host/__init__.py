@@ -58,6 +58,14 @@ def variable(name: str) -> str | None:
     return None if value is None else environ.decodevalue(value)
 
 
+def has_variable(*names: str) -> bool:
+    """Whether there is any of some environment variables, empty ones too."""
+    environ = os.environ
+    if type(environ) is not _ENVIRON:
+        return any(name in environ for name in names)
+    return not environ._data.keys().isdisjoint(map(str.encode, names))  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 def sleep(seconds: float) -> None:
     """Wait, and let nothing of the program's run in this thread meanwhile, but signal handlers."""
     lock = own.allocate_lock()

@@ -20,6 +20,7 @@ _SCHEDULERS = (
     ("lsf", "LSB_JOBID"),
     ("sge", "JOB_ID"),
 )
+_SCHEDULER_VARIABLES = tuple(variable for _name, variable in _SCHEDULERS)
 SCHEDULERS = tuple(name for name, _variable in _SCHEDULERS)
 """The batch systems that are known here; a name, never a job's number, may leave."""
 
@@ -111,9 +112,11 @@ def _is_known_service() -> bool:
 
 def scheduler() -> str:
     """The batch system that runs this process: `slurm`, `pbs`, `lsf`, `sge`, or an empty text."""
+    if not host.has_variable(*_SCHEDULER_VARIABLES):
+        return ""
     for name, variable in _SCHEDULERS:
         # JOB_ID alone is too common a name for Grid Engine.
-        if host.variable(variable) and (name != "sge" or host.variable("SGE_ROOT") is not None):
+        if host.variable(variable) and (name != "sge" or host.has_variable("SGE_ROOT")):
             return name
     return ""
 
@@ -135,11 +138,13 @@ def mpi_rank() -> int | None:
     farm of independent tasks too: there MPI runs only where its library is in the process.
     Which ranks speak is for `settings/permission.py` to say.
     """
+    if not host.has_variable(*_MPI_VARIABLES, *_PMI_VARIABLES, "SLURM_PROCID"):
+        return None
     rank = _number(_MPI_VARIABLES)
     if rank is not None:
         return rank
     rank = _number(_PMI_VARIABLES)
-    if host.variable("SLURM_STEP_ID") is None or host.variable("SLURM_PROCID") is None:
+    if not (host.has_variable("SLURM_STEP_ID") and host.has_variable("SLURM_PROCID")):
         return rank
     task = _number(("SLURM_PROCID",))
     if rank is not None and rank != task:

@@ -56,6 +56,8 @@ def refusal_by_user() -> str | None:
 
 def refusal_by_variable() -> str | None:
     """Why a variable permits no sending, which is known without a look at the disk, or None."""
+    if not host.has_variable("MIGAS_OPTOUT", "DO_NOT_TRACK"):
+        return None
     if host.variable("MIGAS_OPTOUT"):
         return "MIGAS_OPTOUT is set"
     do_not_track = host.variable("DO_NOT_TRACK")
@@ -101,5 +103,4 @@ def _silent_rank() -> int | None:
 
 
 def _is_under_pytest() -> bool:
-    names = ("PYTEST_VERSION", "PYTEST_CURRENT_TEST")
-    return any(host.variable(name) is not None for name in names)
+    return host.has_variable("PYTEST_VERSION", "PYTEST_CURRENT_TEST")

@@ -52,13 +52,28 @@ class _Paths:
         site_folders: The site's, the most important first.
     """
 
-    __slots__ = ("every", "marker", "site", "user")
+    __slots__ = ("every", "marker", "probed", "site", "user")
 
     def __init__(self, user_folder: str | None, site_folders: list[str]) -> None:
         self.marker = user_folder and os.path.join(user_folder, MARKER_NAME)
         self.user = user_folder and os.path.join(user_folder, FILE_NAME)
         self.site = [os.path.join(folder, FILE_NAME) for folder in site_folders]
         self.every = tuple(path for path in (self.marker, self.user, *self.site) if path)
+        # Where there is no folder, there is nothing in it.
+        self.probed = tuple(path for path in (user_folder, *self.site) if path)
+
+    def are_absent(self) -> bool:
+        """Whether there is plainly none of the files, nor a link in the place of one."""
+        for path in self.probed:
+            try:
+                os.lstat(path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
+            self.probed = self.every
+            return False
+        return True
 
 
 _read: dict[str, tuple[tuple[int, ...], PolicyFile]] = {}
@@ -71,7 +86,7 @@ def refusal() -> str | None:
     unseen = places.silent(*paths.every)
     if unseen is not None:
         return f"{unseen} cannot be looked for: its file system does not answer"
-    if _are_absent(paths.every):  # as for nearly everybody
+    if paths.are_absent():  # as for nearly everybody
         _files.forget()
         return None
     decided = paths.marker and _marker_refusal(paths.marker)
@@ -82,19 +97,6 @@ def refusal() -> str | None:
         if file.refusal is not None:
             return file.refusal
     return None
-
-
-def _are_absent(paths: tuple[str, ...]) -> bool:
-    """Whether there is plainly none of these files, nor a link in its place."""
-    for path in paths:
-        try:
-            os.lstat(path)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return False
-        return False
-    return True
 
 
 def silent() -> str | None:

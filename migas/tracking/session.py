@@ -329,8 +329,6 @@ class Session:
             log.debug("A run is not reported: %s.", refusal or "it was discarded")
             self._erase()
             return
-        if self._run is not None:
-            self._run.cancel_appointments()
         here = _delivery()
         here.make_room()
         from migas.delivery.privacy import DroppedError
