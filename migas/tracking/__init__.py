@@ -64,18 +64,18 @@ class Plan:
     ) -> None:
         self.project = _text("project", project, "owner/repo")
         self.version = _text("version", version, "1.2.3")
-        if permission.refusal_by_variable() is None:
-            _warn_of(self.project)
         self.init_ping = bool(init_ping)
         self.announce_after = _seconds(announce_after)
         self.returns_exit_code = bool(returns_exit_code)
         self.update_notice = bool(update_notice)
         self.fields = dict(fields or {})
-        if self.fields:
-            _refuse_unknown(self.fields)
         self.signals: tuple[int, ...] = ()
         self.find_handler: FindHandler | None = None
         try:
+            if permission.refusal_by_variable() is None:
+                _warn_of(self.project)
+            if self.fields:
+                _refuse_unknown(self.fields)
             if signals:
                 from migas.tracking import signals as signal_registry
 

@@ -16,7 +16,7 @@ from migas.tracking import ANNOUNCE_SECONDS, Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
+    from types import ModuleType, TracebackType
     from typing import Any, Self
 
     from migas.calls import ProjectAnswer
@@ -140,15 +140,11 @@ class Session:
         Args:
             desc: What went wrong.
         """
-        from migas.message.outcome import failed
-
-        self._said.say(failed(desc))
+        self._guarded(lambda: self._said.say(_outcomes().failed(desc)))
 
     def complete(self) -> None:
         """Have the run end as completed; an exception that leaves it still counts."""
-        from migas.message.outcome import completed
-
-        self._said.say(completed(self._description()))
+        self._guarded(lambda: self._said.say(_outcomes().completed(self._description())))
 
     def set_exit_code(self, code: int) -> None:
         """Have the run end as the exit code of its program says.
@@ -156,9 +152,7 @@ class Session:
         Args:
             code: 0 for a completed run, anything else for a failed one.
         """
-        from migas.message.outcome import exited
-
-        self._said.say(exited(code))
+        self._guarded(lambda: self._said.say(_outcomes().exited(code)))
 
     def discard(self) -> None:
         """Have nothing sent for this run."""
@@ -191,9 +185,7 @@ class Session:
     @property
     def _said(self) -> Verdict:
         if self._verdict is None:
-            from migas.message.outcome import Verdict
-
-            self._verdict = Verdict()
+            self._verdict = _outcomes().Verdict()
         return self._verdict
 
     @property
@@ -234,15 +226,13 @@ class Session:
     def end_by_signal(self, name: str) -> None:
         """End the run by a signal that is about to end the process."""
         from migas.host import environment
-        from migas.message.outcome import terminated
 
-        self._guarded(lambda: self._end(terminated(name, environment.scheduler())))
+        scheduler = environment.scheduler()
+        self._guarded(lambda: self._end(_outcomes().terminated(name, scheduler)))
 
     def end_with_interpreter(self) -> None:
         """End a run that was started and never stopped."""
-        from migas.message.outcome import last_unhandled
-
-        self.stop(last_unhandled())
+        self.stop(_outcomes().last_unhandled())
 
     def settle_replaced(self) -> None:
         """Have the record say how the run ended should another program take this one's place."""
@@ -463,11 +453,15 @@ def preload() -> None:
     """
     global _is_preloaded  # noqa: PLW0603  modules are imported once
     if not _is_preloaded and permission.refusal_by_user() is None:
-        with host.forks_held_off():
-            from migas.delivery import hooks, privacy  # noqa: F401
-            from migas.message import outcome  # noqa: F401
-            from migas.tracking import nesting  # noqa: F401
-        _is_preloaded = True
+        try:
+            with host.forks_held_off():
+                from migas.delivery import hooks, privacy  # noqa: F401
+                from migas.message import outcome  # noqa: F401
+                from migas.tracking import nesting  # noqa: F401
+        except OSError as error:  # no file can be opened any more
+            log.debug("what a run needs cannot be loaded: %s", error)
+        else:
+            _is_preloaded = True
 
 
 def open_sessions() -> list[Session]:
@@ -509,6 +503,13 @@ def _after_setup() -> None:
 def _end_with_interpreter() -> None:
     for session in open_sessions():
         session.end_with_interpreter()
+
+
+def _outcomes() -> ModuleType:
+    """What tells how a run ended; who is opted out never loads it."""
+    from migas.message import outcome
+
+    return outcome
 
 
 def _session_id(fields: dict[str, Any]) -> str:
