@@ -137,23 +137,22 @@ def compose(fields: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -
         A new breadcrumb. A `user_id` or `session_id` that is no UUID is left out, an unknown
         status, container or user type too; texts have no NUL and no lone surrogate.
     """
-    composed: dict[str, Any] = {}
-    for name in _ALL_FIELDS:
-        value = fields.get(name)
-        if value is not None:
-            said, repaired = _repaired.get(name, (None, None))
-            if said is not value:
-                try:
-                    repaired = _repair(name, value)
-                except Exception:  # noqa: BLE001  a foreign value may refuse anything
-                    repaired = None
-                if type(value) is str and name not in TEXT_FIELDS:
-                    _repaired[name] = value, repaired
-            if repaired is not None:
-                composed[name] = repaired
-        elif facts is not None and name in facts:
-            composed[name] = facts[name]
-    return composed  # type: ignore[return-value]
+    composed = dict(facts or ())
+    for name, value in fields.items():
+        if value is None or name not in _ALL_FIELDS:
+            continue
+        said, repaired = _repaired.get(name, (None, None))
+        if said is not value:
+            try:
+                repaired = _repair(name, value)
+            except Exception:  # noqa: BLE001  a foreign value may refuse anything
+                repaired = None
+            if type(value) is str and name not in TEXT_FIELDS:
+                _repaired[name] = value, repaired
+        composed[name] = repaired
+        if repaired is None:
+            del composed[name]  # and no fact stands in for it
+    return {name: composed[name] for name in _ALL_FIELDS if name in composed}  # type: ignore[return-value]
 
 
 def fit(breadcrumb: Breadcrumb, *, reserved: int = 0) -> Breadcrumb:
@@ -352,7 +351,7 @@ def _seconds(value: object) -> float | None:
 
 def _is_surely_small(breadcrumb: Breadcrumb, limit: int) -> bool:
     """Whether a breadcrumb would fit even if every character were escaped; most do."""
-    chars = sum([len(value) for value in breadcrumb.values() if isinstance(value, str)])
+    chars = sum(map(len, map(str, breadcrumb.values())))
     return _FRAME_BYTES + _MAX_CHAR_BYTES * chars <= limit
 
 

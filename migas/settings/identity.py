@@ -93,7 +93,7 @@ def kept_or_new_user_id(folder: str, *, persists: Callable[[str], bool]) -> str 
 
 def kept_user_id(folder: str) -> str | None:
     """The id that is kept in a folder; asking makes none."""
-    return _read(os.path.join(folder, _FILE_NAME))
+    return _read(f"{folder}{os.sep}{_FILE_NAME}")
 
 
 def forget_user_id(folder: str) -> bool:

@@ -173,9 +173,11 @@ def delivery() -> Delivery:
     if _published.captured_by_test:
         return "auto"
     decided: Delivery | None = policy().site("delivery")
-    asked = (host.variable("MIGAS_DELIVERY") or "").strip().lower()
-    if decided is None and asked:
-        decided = asked if asked in DELIVERIES else meant("MIGAS_DELIVERY", asked, DELIVERY)
+    if decided is None and (asked := host.variable("MIGAS_DELIVERY")):
+        if asked in DELIVERIES:
+            return asked
+        if asked := asked.strip().lower():
+            decided = meant("MIGAS_DELIVERY", asked, DELIVERY)
     return decided or policy().user("delivery") or "auto"
 
 

@@ -185,7 +185,9 @@ class Session:
     @property
     def _said(self) -> Verdict:
         if self._verdict is None:
-            self._verdict = _outcomes().Verdict()
+            from migas.message.outcome import Verdict
+
+            self._verdict = Verdict()
         return self._verdict
 
     @property
@@ -295,13 +297,13 @@ class Session:
         """Write the open record and make the appointments; again after a late `setup()`."""
         if self._is_discarded or (self._run is not None and self._run.has_record):
             return
-        from migas.host import process
+        from migas.host.process import facts
 
         shared = values.settings().session_id
         if shared is not None and "session_id" not in self._plan.fields:
             self.session_id = shared
         self._run = _delivery().open_run(self._compose({}))
-        self._opener = process.facts()
+        self._opener = facts()
         if self._plan.init_ping:
             self._run.announce_later(self._plan.announce_after, self._announce)
 
@@ -490,9 +492,9 @@ def _watch_over_open_sessions() -> None:
 
 def _delivery() -> Delivery:
     """The delivery of this process; a program that is opted out never loads it."""
-    from migas.delivery import hooks
+    from migas.delivery.hooks import current
 
-    return hooks.current()
+    return current()
 
 
 def _after_setup() -> None:
