@@ -84,6 +84,7 @@ Not in the body: the wire's other server refuses a field that it does not know, 
 reach it all the same, because it stands where one that asked has been, nothing is lost.
 """
 _ALL_FIELDS = (*FIELDS, *TIMING_HEADERS)
+_KNOWN = frozenset(_ALL_FIELDS)
 ACCEPTS_HEADER = "X-Migas-Accepts"
 """The header of an answer in which a server names those of them that it wants."""
 
@@ -139,7 +140,7 @@ def compose(fields: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -
     """
     composed = dict(facts or ())
     for name, value in fields.items():
-        if value is None or name not in _ALL_FIELDS:
+        if value is None or name not in _KNOWN:
             continue
         said, repaired = _repaired.get(name, (None, None))
         if said is not value:
