@@ -58,6 +58,14 @@ def variable(name: str) -> str | None:
     return None if value is None else environ.decodevalue(value)
 
 
+def variables(*names: str) -> tuple[object, ...]:
+    """What some environment variables hold by now, only to be compared with what they held."""
+    environ = os.environ
+    if type(environ) is not _ENVIRON:
+        return tuple(map(environ.get, names))
+    return tuple(map(environ._data.get, map(str.encode, names)))  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 def has_variable(*names: str) -> bool:
     """Whether there is any of some environment variables, empty ones too."""
     environ = os.environ

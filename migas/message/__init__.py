@@ -153,7 +153,8 @@ def compose(fields: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -
         composed[name] = repaired
         if repaired is None:
             del composed[name]  # and no fact stands in for it
-    return {name: composed[name] for name in _ALL_FIELDS if name in composed}  # type: ignore[return-value]
+    names = filter(composed.__contains__, _ALL_FIELDS)
+    return {name: composed[name] for name in names}  # type: ignore[return-value]
 
 
 def fit(breadcrumb: Breadcrumb, *, reserved: int = 0) -> Breadcrumb:

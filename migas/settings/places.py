@@ -12,8 +12,11 @@ SITE_FOLDER = "/etc/xdg"
 
 _IS_LINUX = sys.platform.startswith("linux")
 
+VARIABLES = ("XDG_CONFIG_HOME", "HOME", "XDG_CONFIG_DIRS") if _IS_LINUX else ()
+"""What decides where files are looked for; nothing where the system is asked each time."""
+
 # Asked for many times in a run; the keys are what the environment says.
-_xdg_folders: dict[tuple[str, str, str], str] = {}
+_xdg_folders: dict[tuple[object, ...], str] = {}
 _site_folders: dict[str, list[str]] = {}
 _persistent: dict[str, bool] = {}
 _looks: dict[tuple[str, ...], _Look] = {}
@@ -133,11 +136,11 @@ def _is_on_another_device_than_root(folder: str) -> bool:
 
 
 def _xdg_folder(variable: str, *below_home: str) -> str:
-    said = (variable, host.variable(variable) or "", host.variable("HOME") or "")
+    said = (variable, *host.variables(variable, "HOME"))
     folder = _xdg_folders.get(said)
     if folder is None:
         # The XDG Base Directory Specification: a relative value is to be ignored.
-        value = said[1].strip()
+        value = (host.variable(variable) or "").strip()
         if not os.path.isabs(value):
             home = os.path.expanduser("~")
             if not os.path.isabs(home):

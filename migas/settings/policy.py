@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 
+from migas import host
 from migas.settings import KEYS, places
 
 TYPE_CHECKING = False
@@ -77,7 +78,7 @@ class _Paths:
 
 
 _read: dict[str, tuple[tuple[int, ...], PolicyFile]] = {}
-_paths_below: dict[tuple[str | None, ...], _Paths] = {}
+_paths_by: dict[tuple[object, ...], _Paths] = {}
 
 
 def refusal() -> str | None:
@@ -106,15 +107,17 @@ def silent() -> str | None:
 
 def _paths() -> _Paths:
     """What the environment makes of it by now; each run asks twice."""
-    try:
-        user_folder = places.config_folder()
-    except RuntimeError:
-        user_folder = None
-    site_folders = places.site_folders()
-    said = (user_folder, *site_folders)
-    if said not in _paths_below:
-        _paths_below[said] = _Paths(user_folder, site_folders)
-    return _paths_below[said]
+    said = host.variables(*places.VARIABLES)
+    paths = _paths_by.get(said)
+    if paths is None:
+        try:
+            user_folder = places.config_folder()
+        except RuntimeError:
+            user_folder = None
+        paths = _Paths(user_folder, places.site_folders())
+        if places.VARIABLES:
+            _paths_by[said] = paths
+    return paths
 
 
 def _marker_refusal(marker: str) -> str | None:

@@ -72,7 +72,7 @@ class Plan:
         self.signals: tuple[int, ...] = ()
         self.find_handler: FindHandler | None = None
         try:
-            if permission.refusal_by_variable() is None:
+            if self.project != _known_project:
                 _warn_of(self.project)
             if self.fields:
                 _refuse_unknown(self.fields)
@@ -86,10 +86,18 @@ class Plan:
             log.warning("a run of %r is reported with less: %s", self.project, error)
 
 
+_known_project = ""
+
+
 def _warn_of(project: str) -> None:
+    global _known_project  # noqa: PLW0603  a program mostly has one
+    if permission.refusal_by_variable() is not None:
+        return
     from migas.message import is_owner_and_repo  # who is opted out needs nothing of a message
 
-    if not is_owner_and_repo(project):
+    if is_owner_and_repo(project):
+        _known_project = project
+    else:
         log.warning("No server can know the project %r; it must be 'owner/repo'.", project)
 
 

@@ -260,16 +260,15 @@ class Session:
             return
         self._pid = os.getpid()
         self._began = time.monotonic()
-        refusal = permission.refusal_by_variable()
-        if refusal is not None:
-            self._is_opted_out = True  # for good: a run is not told of from its middle on
-            log.debug("A run is not reported: %s.", refusal)
-            return
-        self.place.begin()
         is_set_up = values.settings().is_set_up
         refusal = permission.refusal() if is_set_up else permission.refusal_by_user()
         if refusal is not None:
             log.debug("A run is not reported: %s.", refusal)
+            # That is for good: no run is told of from its middle on.
+            self._is_opted_out = permission.refusal_by_variable() is not None
+        if not self._is_opted_out:
+            self.place.begin()
+        if refusal is not None:
             return
         self._is_joined = self.place.has_speaker()
         if self._is_joined and self.place.parent is not None:
