@@ -282,9 +282,8 @@ def is_owner_and_repo(project: str) -> bool:
 
 def canonical_uuid(value: object) -> str | None:
     """The hyphenated lower-case form of a UUID given as text or `uuid.UUID`, or None."""
-    digits = (
-        plain_text(value).strip().lower().removeprefix("urn:uuid:").strip("{}").replace("-", "")
-    )
+    text = value if type(value) is str else plain_text(value)
+    digits = text.strip().lower().removeprefix("urn:uuid:").strip("{}").replace("-", "")
     try:
         is_uuid = len(digits) == 32 and len(bytes.fromhex(digits)) == 16  # it skips spaces
     except ValueError:
