@@ -46,7 +46,10 @@ def serving(url: str, *arguments: str) -> Iterator[Collector]:
 
 def cpu_of_tree(pid: int) -> float:
     """Seconds of CPU that a process, its children and those it has outlived have used."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
+    except OSError:  # it has just ended, and whoever waits for it has its time
+        return 0.0
     ticks = sum(map(int, fields[11:15]))
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
     return ticks / os.sysconf("SC_CLK_TCK") + sum(cpu_of_tree(int(child)) for child in children)

@@ -19,7 +19,7 @@ from migas.message import (
     plain_text,
 )
 from migas.settings import permission, values
-from migas.transport.answers import stored_by_add_project
+from migas.transport.answers import NoAnswerError, stored_by_add_project
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,48 +39,37 @@ if TYPE_CHECKING:
         def query(self, query: str, variables: Mapping[str, Any], name: str, timeout: float) -> Any:
             """Ask for one field of the server's schema."""
 
-    class ProjectAnswer(TypedDict, total=False):
-        """What `add_project` answers."""
-
+    class _Answer(TypedDict, total=False):
         success: bool
         message: str
+        errors: list[dict[str, str]]
+
+    class ProjectAnswer(_Answer, total=False):
+        """What `add_project` answers."""
+
         latest_version: str | None
         bad_versions: list[str]
         cached: bool
-        errors: list[dict[str, str]]
 
-    class BreadcrumbAnswer(TypedDict, total=False):
+    class BreadcrumbAnswer(_Answer):
         """What `add_breadcrumb` answers."""
 
-        success: bool
-        message: str
-        errors: list[dict[str, str]]
-
-    class CheckAnswer(TypedDict, total=False):
+    class CheckAnswer(_Answer, total=False):
         """What `check_project` answers."""
 
-        success: bool
         flagged: bool
         latest: str
-        message: str
-        errors: list[dict[str, str]]
 
-    class UsageAnswer(TypedDict, total=False):
+    class UsageAnswer(_Answer, total=False):
         """What `get_usage` answers."""
 
-        success: bool
         hits: int
         unique: bool
-        message: str
-        errors: list[dict[str, str]]
 
-    class ProjectsAnswer(TypedDict, total=False):
+    class ProjectsAnswer(_Answer, total=False):
         """What `get_projects` answers."""
 
-        success: bool
-        message: str
         projects: list[str]
-        errors: list[dict[str, str]]
 
     Date = str | datetime.date | datetime.datetime
 
@@ -125,14 +114,16 @@ def add_project(project: str, project_version: str, **fields: Any) -> ProjectAns
         `{'bad_versions', 'cached', 'latest_version', 'message', 'success'}`; on failure `success`
         is false and `message` says why.
     """
-    answer: ProjectAnswer = _call(
-        lambda client, timeout: _stored_answer(
-            client, privacy.compose(project, project_version, fields), timeout
-        ),
-        _PROJECT_SHAPE,
-        lambda: _breadcrumb_problem(project, project_version, fields),
-        lambda: privacy.compose(project, project_version, fields),
-    )
+
+    def compose() -> Breadcrumb:
+        return privacy.compose(project, project_version, fields)
+
+    def ask() -> Any:
+        _check_breadcrumb(project, project_version, fields)
+        client, timeout = _client(compose)
+        return _stored(compose(), client, timeout)
+
+    answer: ProjectAnswer = _answered(_PROJECT_SHAPE, ask)
     return answer
 
 
@@ -154,30 +145,25 @@ def add_breadcrumb(
     Returns:
         `{'success', 'message'}`; without `wait`, the message says that it is queued.
     """
-    try:
-        refusal = permission.refusal()
-        if refusal is not None:
-            return permission.refused(refusal, {"message": ""})  # type: ignore[return-value]
-        found = _breadcrumb_problem(project, project_version, fields)
-        if found is not None:
-            return {"success": False, "message": found}
+
+    def ask() -> Any:
+        _check_breadcrumb(project, project_version, fields)
         if wait and not _is_kept_here():
+            client, timeout = _client()
+            composed = privacy.compose(project, project_version, fields)
+            crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
+            _note_running(crumb)
+            return client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
+        try:
+            hooks.current().queue(privacy.compose(project, project_version, fields))
+        except Exception as error:  # noqa: BLE001  telemetry must never break a program
+            raise _NotAskedError(f"The breadcrumb could not be queued: {error!r}") from None
+        if values.delivery() == "log":
+            raise _NotAskedError(_KEPT)
+        return {"success": True, "message": "The breadcrumb is queued."}
 
-            def ask(client: Asks, timeout: float) -> Any:
-                composed = privacy.compose(project, project_version, fields)
-                crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
-                _note_running(crumb)
-                return client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
-
-            answer: BreadcrumbAnswer = _call(ask, {"message": ""}, lambda: None)
-            return answer
-        hooks.current().queue(privacy.compose(project, project_version, fields))
-    except Exception as error:  # noqa: BLE001  telemetry must never break a program
-        log.debug("add_breadcrumb failed: %r", error)
-        return {"success": False, "message": f"The breadcrumb could not be queued: {error!r}"}
-    if values.delivery() == "log":
-        return {"success": False, "message": _KEPT}
-    return {"success": True, "message": "The breadcrumb is queued."}
+    answer: BreadcrumbAnswer = _answered({"message": ""}, ask)
+    return answer
 
 
 def check_project(project: str, project_version: str, **_ignored: Any) -> CheckAnswer:
@@ -191,22 +177,20 @@ def check_project(project: str, project_version: str, **_ignored: Any) -> CheckA
         `{'success', 'flagged', 'latest', 'message'}`.
     """
 
-    def ask(client: Asks, timeout: float) -> Any:
+    def ask() -> Any:
+        _check_project(project, project_version)
+        if not any(character.isdigit() for character in project_version):
+            raise _NotAskedError(
+                f"The version {project_version!r} cannot be compared; it must be such as '1.2.3'."
+            )
+        client, timeout = _client()
         variables = {"p": project, "v": str(project_version)}
         answer = client.query(_CHECK_PROJECT, variables, "check_project", timeout)
         if isinstance(answer, dict) and not answer.get("success") and not answer.get("message"):
             answer = {**answer, "message": f"The server knows no newest version of {project!r}."}
         return answer
 
-    def problem() -> str | None:
-        found = _project_problem(project, project_version)
-        if found is None and not any(character.isdigit() for character in project_version):
-            return (
-                f"The version {project_version!r} cannot be compared; it must be such as '1.2.3'."
-            )
-        return found
-
-    answer: CheckAnswer = _call(ask, _CHECK_SHAPE, problem)
+    answer: CheckAnswer = _answered(_CHECK_SHAPE, ask)
     return answer
 
 
@@ -228,21 +212,15 @@ def get_usage(
     Returns:
         `{'hits', 'message', 'unique', 'success'}`.
     """
-    dates: dict[str, str | None] = {}
 
-    def problem() -> str | None:
-        try:
-            dates["s"] = _date("start", start)
-            dates["e"] = None if end is None else _date("end", end)
-        except ValueError as error:
-            return str(error)
-        return _project_problem(project)
-
-    def ask(client: Asks, timeout: float) -> Any:
+    def ask() -> Any:
+        dates = {"s": _date("start", start), "e": None if end is None else _date("end", end)}
+        _check_project(project)
+        client, timeout = _client()
         variables = {"p": project, **dates, "u": bool(unique)}
         return client.query(_GET_USAGE, variables, "get_usage", timeout)
 
-    answer: UsageAnswer = _call(ask, _USAGE_SHAPE, problem)
+    answer: UsageAnswer = _answered(_USAGE_SHAPE, ask)
     return answer
 
 
@@ -253,24 +231,19 @@ def get_projects() -> ProjectsAnswer:
         `{'success', 'message', 'projects'}`, the projects as a list of `owner/repo`.
     """
 
-    def ask(client: Asks, timeout: float) -> Any:
+    def ask() -> Any:
+        client, timeout = _client()
         projects = client.query(_GET_PROJECTS, {}, "get_projects", timeout)
         is_list = isinstance(projects, list) and all(isinstance(name, str) for name in projects)
         return {"success": True, "message": "", "projects": projects} if is_list else None
 
-    answer: ProjectsAnswer = _call(ask, {"message": "", "projects": []}, lambda: None)
+    answer: ProjectsAnswer = _answered({"message": "", "projects": []}, ask)
     return answer
 
 
 def send_composed(crumb: Breadcrumb) -> ProjectAnswer:
-    """Store a breadcrumb that is already composed and wait for the answer.
-
-    Returns:
-        As `add_project`.
-    """
-    answer: ProjectAnswer = _call(
-        lambda client, timeout: _stored_answer(client, crumb, timeout), _PROJECT_SHAPE, lambda: None
-    )
+    """Store a breadcrumb that is already composed and answer as `add_project`."""
+    answer: ProjectAnswer = _answered(_PROJECT_SHAPE, lambda: _stored(crumb, *_client()))
     return answer
 
 
@@ -297,11 +270,7 @@ _only_client: Asks | None = None
 
 
 def replace_client(client: Asks | None) -> Asks | None:
-    """Have one client answer for every server, as a test that looks on does; None ends that.
-
-    Returns:
-        The one that did so before.
-    """
+    """Have one client answer for every server, as a test does, or None; return the one before."""
     global _only_client
     _only_client, previous = client, _only_client
     return previous
@@ -319,8 +288,7 @@ def client_for(endpoint: str) -> Client:
     if client is None:
         from migas.spool import servers
 
-        known = servers.of_this_user()
-        client = Client(endpoint, accepts=known.accepts(endpoint) if known else ())
+        client = Client(endpoint, servers.of_this_user())
         _clients.clear()
         _clients[key] = client
     return client
@@ -330,84 +298,61 @@ _KEPT = "The delivery is 'log': nothing is sent."
 _SPOOLED = "The delivery is 'spool': nothing is sent now, and no server is asked."
 
 
+class _NotAskedError(Exception):
+    """Why no server is asked; the message is the caller's."""
+
+
+def _answered(shape: dict[str, Any], ask: Callable[[], Any]) -> Any:
+    """What asking comes to, in the promised shape, whatever comes back.
+
+    Args:
+        shape: What is answered beside `success`, and its defaults.
+        ask: Gives the server's answer, or raises `_NotAskedError`.
+    """
+    try:
+        refusal = permission.refusal()
+        if refusal is not None:
+            return permission.refused(refusal, shape)
+        answer = ask()
+        if isinstance(answer, dict) and isinstance(answer.get("success"), bool):
+            return _shaped(answer, shape)
+        message = "The answer has another shape."
+    except _NotAskedError as reason:
+        message = str(reason)
+    except NoAnswerError as error:
+        log.debug("%s: %s", values.settings().endpoint, error)
+        message = str(error)
+    except Exception as error:  # noqa: BLE001  telemetry must never break a program
+        log.debug("an explicit call failed: %r", error)
+        message = printable(f"The call failed: {error!r}")
+    return {**shape, "success": False, "message": message}
+
+
+def _client(compose_it: Callable[[], Breadcrumb] | None = None) -> tuple[Asks, float]:
+    """The client of the server that is to be asked, and how many seconds it has to answer.
+
+    Args:
+        compose_it: Gives the breadcrumb to keep where nothing may be sent now.
+
+    Raises:
+        _NotAskedError: No server may be asked, or no time is given to it.
+    """
+    if _is_kept_here():
+        if compose_it is not None:
+            try:
+                hooks.current().queue(compose_it())
+            except Exception as error:  # noqa: BLE001  telemetry must never break a program
+                log.debug("a breadcrumb could not be kept: %r", error)
+        raise _NotAskedError(_KEPT if values.delivery() == "log" else _SPOOLED)
+    settings = values.settings()
+    if settings.timeout <= 0:
+        raise _NotAskedError("MIGAS_TIMEOUT is 0: nothing is waited for.")
+    return _only_client or client_for(settings.endpoint), settings.timeout
+
+
 def _is_kept_here() -> bool:
     """Whether a program's calls open no connection either; a person's commands may."""
     return not values.settings().asked_by_user and values.delivery() in ("log", "spool")
-
-
-def _call(
-    ask: Callable[[Asks, float], Any],
-    shape: dict[str, Any],
-    problem: Callable[[], str | None],
-    compose_it: Callable[[], Breadcrumb] | None = None,
-) -> Any:
-    """Ask the server and give its answer the promised shape, whatever comes back.
-
-    Args:
-        ask: Does it, given a client and seconds.
-        shape: What is answered beside `success`, and its defaults.
-        problem: Says why it need not be asked, or None.
-        compose_it: Gives the breadcrumb to keep where nothing may be sent now.
-    """
-    try:
-        return _answer(ask, shape, problem, compose_it)
-    except Exception as error:  # noqa: BLE001  telemetry must never break a program
-        log.debug("an explicit call failed: %r", error)
-        return {**shape, "success": False, "message": printable(f"The call failed: {error!r}")}
-
-
-def _answer(
-    ask: Callable[[Asks, float], Any],
-    shape: dict[str, Any],
-    problem: Callable[[], str | None],
-    compose_it: Callable[[], Breadcrumb] | None,
-) -> dict[str, Any]:
-    refusal = permission.refusal()
-    if refusal is not None:
-        return permission.refused(refusal, shape)
-    found = problem()
-    if found is not None:
-        return {**shape, "success": False, "message": found}
-    if _is_kept_here():
-        return {**shape, "success": False, "message": _keep(compose_it)}
-    timeout = values.settings().timeout
-    if timeout <= 0:
-        return {**shape, "success": False, "message": "MIGAS_TIMEOUT is 0: nothing is waited for."}
-    from migas.transport.client import NoAnswerError
-
-    try:
-        answer = _asked(ask, timeout) if _only_client is None else ask(_only_client, timeout)
-    except NoAnswerError as error:
-        log.debug("%s: %s", values.settings().endpoint, error)
-        return {**shape, "success": False, "message": printable(str(error))}
-    if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
-        return {**shape, "success": False, "message": "The answer has another shape."}
-    return _shaped(answer, shape)
-
-
-def _asked(ask: Callable[[Asks, float], Any], timeout: float) -> Any:
-    """What the server answers; what it asks for in turn is kept for the next process."""
-    client = client_for(values.settings().endpoint)
-    accepts = client.accepts
-    try:
-        return ask(client, timeout)
-    finally:
-        if client.accepts != accepts:
-            from migas.spool import servers
-
-            known = servers.of_this_user()
-            if known is not None:
-                known.asked(client.endpoint, client.accepts)
-
-
-def _keep(compose_it: Callable[[], Breadcrumb] | None) -> str:
-    """Print or spool a breadcrumb, if there is one; returns what to tell the caller."""
-    if compose_it is not None:
-        try:
-            hooks.current().queue(compose_it())
-        except Exception as error:  # noqa: BLE001  telemetry must never break a program
-            log.debug("a breadcrumb could not be kept: %r", error)
-    return _KEPT if values.delivery() == "log" else _SPOOLED
 
 
 def _shaped(answer: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
@@ -423,7 +368,7 @@ def _shaped(answer: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
     return shaped
 
 
-def _stored_answer(client: Asks, crumb: Breadcrumb, timeout: float) -> dict[str, Any]:
+def _stored(crumb: Breadcrumb, client: Asks, timeout: float) -> dict[str, Any]:
     """What a server answers to `add_project`, with a message where it said no and why."""
     _note_running(crumb)
     answer = client.add_project(crumb, timeout)
@@ -442,35 +387,34 @@ def _note_running(crumb: Breadcrumb) -> None:
         hooks.current().running_was_sent(crumb.get("session_id"))
 
 
-def _breadcrumb_problem(project: object, version: object, fields: Mapping[str, Any]) -> str | None:
+def _check_breadcrumb(project: object, version: object, fields: Mapping[str, Any]) -> None:
     status = fields.get("status")
     if status is not None and not compose({"status": status}):
         # Left out, the server would take the breadcrumb for one of a run that goes on.
-        return f"The status {plain_text(status)!r} is not known; it must be R, C, F or S."
-    return _project_problem(project, version)
+        raise _NotAskedError(
+            f"The status {plain_text(status)!r} is not known; it must be R, C, F or S."
+        )
+    _check_project(project, version)
 
 
-def _project_problem(project: object, version: object = "") -> str | None:
+def _check_project(project: object, version: object = "") -> None:
     if not isinstance(project, str):
-        return f"The project {project!r} is not a text; it must be 'owner/repo'."
-    if not is_owner_and_repo(project):
-        return f"The project {project!r} cannot be known to a server; it must be 'owner/repo'."
-    if not isinstance(version, str):
-        return f"The version {plain_text(version)!r} is not a text; it must be such as '1.2.3'."
-    if len(project) + len(version) > MAX_REQUEST_BYTES // 2:
-        return "The project and its version are longer than a request may be."
-    return None
+        problem = f"The project {project!r} is not a text; it must be 'owner/repo'."
+    elif not is_owner_and_repo(project):
+        problem = f"The project {project!r} cannot be known to a server; it must be 'owner/repo'."
+    elif not isinstance(version, str):
+        problem = f"The version {plain_text(version)!r} is not a text; it must be such as '1.2.3'."
+    elif len(project) + len(version) > MAX_REQUEST_BYTES // 2:
+        problem = "The project and its version are longer than a request may be."
+    else:
+        return
+    raise _NotAskedError(problem)
 
 
 def _date(name: str, value: object) -> str:
-    """A date in the two forms that servers read.
-
-    Raises:
-        ValueError: It is in no such form, and cannot be brought into one.
-    """
+    """A date in the two forms that servers read."""
     import datetime
 
-    expected = f"{name} is {value!r}; it must be a date such as '2026-11-22' or a datetime."
     try:
         if isinstance(value, str):
             is_date = len(value) == len("2026-11-22")
@@ -480,5 +424,7 @@ def _date(name: str, value: object) -> str:
         if isinstance(value, datetime.date):
             return value.isoformat()
     except (ValueError, OverflowError):
-        raise ValueError(expected) from None
-    raise ValueError(expected)
+        log.debug("%s is no date: %r", name, value)
+    raise _NotAskedError(
+        f"{name} is {value!r}; it must be a date such as '2026-11-22' or a datetime."
+    )

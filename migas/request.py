@@ -59,7 +59,7 @@ def request(
     body = b"" if method == "GET" else body
     target = "/graphql" if path is None else "/" + path.lstrip("/")
     from migas.calls import client_for
-    from migas.transport.client import NoAnswerError
+    from migas.transport.answers import NoAnswerError
 
     try:
         answer = client_for(base).ask(method, target, body, timeout or values.settings().timeout)

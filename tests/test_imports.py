@@ -20,7 +20,8 @@ HOUSE = """
     __main__ pytest_plugin pyinstaller pyinstaller.hook-migas
     cli.main
     cli.controls cli.supervise cli.demo
-    cli.local_data cli.parser cli
+    cli.local_data
+    cli.parser cli
     testing helpers operations request tracker api.rest
     api.operations api config error error.nipype
     tracking.decorator
@@ -66,14 +67,13 @@ HOUSE = """
     host.terminal host
     log
     collector.admin.commands
-    collector.admin.manage
+    collector.admin.serve collector.admin.project collector.admin.token collector.admin.database
     collector.admin.demo_data collector.admin.export
-    collector.admin.stdout collector.admin
+    collector.admin.command collector.admin
     collector.server.serve
     collector.app
     collector.server.access_log collector.server.upkeep collector.server.workers
-    collector.server.messenger collector.server.slow_clients
-    collector.server.package_index collector.server.webhook_delivery collector.server.repeating
+    collector.server.package_index collector.server.webhook_delivery collector.server.slow_clients
     collector.server
     collector.pages
     collector.pages.views collector.pages.refusals collector.pages.feed collector.pages.sharing
@@ -113,7 +113,7 @@ HOUSE = """
     collector.counts.chance collector.counts.fingerprint collector.counts.sessions collector.counts
     collector.tokens collector.projects.projects collector.projects.moves
     collector.projects.names collector.projects.versions collector.projects
-    collector.database.request_counts
+    collector.database.request_counts collector.database.claims
     collector.database.connections collector.database.breaker collector.database.size
     collector.database.sqlite_writer
     collector.database.engine collector.database.json_rows collector.database.outage

@@ -14,8 +14,9 @@ import sys
 import tempfile
 import time
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from migas.cli.parser import complain
 from migas.courier import main as courier
 from migas.settings import identity, permission
 
@@ -27,42 +28,15 @@ START_SECONDS = 30.0
 STORE_SECONDS = 6.0
 
 _PREAMBLE = """\
-import sys, time
+import asyncio, signal, sys, time
 import migas
 
+# A shell has its background ignore these.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 migas.setup(endpoint=sys.argv[1], session_id=sys.argv[2], user_id=sys.argv[3])
 
 """
-_TRACK = f'@migas.track("{PROJECT}", "1.0.0")'
-
-
-class Program:
-    """One program and what is expected of it.
-
-    Args:
-        title: What it does, in a few words.
-        source: Its text, after the lines that all share.
-        exit_status: What its parent sees; minus a signal's number when one ended it.
-        stored: Status, description and error that a server is to have stored.
-        sent_signal: The signal it gets once it says that it is ready.
-    """
-
-    def __init__(
-        self,
-        title: str,
-        source: str,
-        exit_status: int,
-        stored: tuple[str, str, str],
-        sent_signal: signal.Signals | None = None,
-    ) -> None:
-        self.title = title
-        self.source = _PREAMBLE + source
-        self.exit_status = exit_status
-        self.stored = stored
-        self.sent_signal = sent_signal
-        self.session_id = identity.random_uuid()
-
-
 _WAITING = """\
 def main():
     print("ready", flush=True)
@@ -71,51 +45,58 @@ def main():
 
 main()
 """
+_TRACK = f'@migas.track("{PROJECT}", "1.0.0")\n'
+_TRACK_SIGTERM = f'@migas.track("{PROJECT}", "1.0.0", signals=["SIGTERM"])\n'
 
 
-def programs() -> list[Program]:
-    """The programs in the order of the table."""
-    return [
-        Program(
-            "returns",
-            f"{_TRACK}\ndef main():\n    return 42\n\nmain()\n",
-            0,
-            ("C", "Completed", ""),
-        ),
-        Program(
-            "raises ValueError",
-            f'{_TRACK}\ndef main():\n    raise ValueError("7 is no even number")\n\nmain()\n',
-            1,
-            ("F", "Errored", "ValueError: 7 is no even number"),
-        ),
-        Program(
-            "calls sys.exit(3)",
-            f"{_TRACK}\ndef main():\n    sys.exit(3)\n\nmain()\n",
-            3,
-            ("F", "Exited with code 3", "SystemExit"),
-        ),
-        Program(
-            "is interrupted (Ctrl-C)",
-            f"{_TRACK}\n{_WAITING}",
-            -int(signal.SIGINT),
-            ("S", "Suspended", ""),
-            signal.SIGINT,
-        ),
-        Program(
-            "is terminated (SIGTERM)",
-            f'@migas.track("{PROJECT}", "1.0.0", signals=["SIGTERM"])\n{_WAITING}',
-            -int(signal.SIGTERM),
-            ("S", "Terminated (SIGTERM)", ""),
-            signal.SIGTERM,
-        ),
-        Program(
-            "fails in an async def",
-            f"import asyncio\n\n{_TRACK}\nasync def main():\n    await asyncio.sleep(0)\n"
-            '    raise KeyError("bold")\n\nasyncio.run(main())\n',
-            1,
-            ("F", "Errored", "KeyError: 'bold'"),
-        ),
-    ]
+class Program(NamedTuple):
+    """One program and what is expected of it.
+
+    `source` follows lines that all share. `exit_status` is what its parent sees, minus a signal's
+    number when one ended it; `stored` are the status, the description and the error that a server
+    is to have. It gets `sent_signal` once it says that it is ready.
+    """
+
+    title: str
+    source: str
+    exit_status: int
+    stored: tuple[str, str, str]
+    sent_signal: signal.Signals | None = None
+
+
+PROGRAMS = (
+    Program(
+        "returns", _TRACK + "def main():\n    return 42\n\nmain()\n", 0, ("C", "Completed", "")
+    ),
+    Program(
+        "raises ValueError",
+        _TRACK + 'def main():\n    raise ValueError("7 is no even number")\n\nmain()\n',
+        1,
+        ("F", "Errored", "ValueError: 7 is no even number"),
+    ),
+    Program(
+        "calls sys.exit(3)",
+        _TRACK + "def main():\n    sys.exit(3)\n\nmain()\n",
+        3,
+        ("F", "Exited with code 3", "SystemExit"),
+    ),
+    Program(
+        "is interrupted (Ctrl-C)", _TRACK + _WAITING, -2, ("S", "Suspended", ""), signal.SIGINT
+    ),
+    Program(
+        "is terminated (SIGTERM)",
+        _TRACK_SIGTERM + _WAITING,
+        -15,
+        ("S", "Terminated (SIGTERM)", ""),
+        signal.SIGTERM,
+    ),
+    Program(
+        "fails in an async def",
+        _TRACK + 'async def main():\n    raise KeyError("bold")\n\nasyncio.run(main())\n',
+        1,
+        ("F", "Errored", "KeyError: 'bold'"),
+    ),
+)
 
 
 def run() -> int:
@@ -127,18 +108,13 @@ def run() -> int:
     """
     refusal = permission.refusal_by_user()
     if refusal is not None:
-        print(
-            f"migas: {refusal}, so there is nothing to show. Unset it and try again.",
-            file=sys.stderr,
-        )
-        return 2
+        return complain(f"{refusal}, so there is nothing to show. Unset it and try again.")
     with tempfile.TemporaryDirectory(prefix="migas-demo-") as folder:
         try:
             with _collector(folder) as url:
                 return _show(folder, url)
         except OSError as error:
-            print(f"migas: {error}", file=sys.stderr)
-            return 2
+            return complain(str(error))
 
 
 def serve(sessions: int | None = None) -> int:
@@ -154,11 +130,7 @@ def serve(sessions: int | None = None) -> int:
     try:
         from migas.collector.admin import demo_data
     except ModuleNotFoundError as error:
-        print(
-            f"migas: the collector needs {error.name}: pip install -e '.[collector]'",
-            file=sys.stderr,
-        )
-        return 2
+        return complain(f"the collector needs {error.name}: pip install -e '.[collector]'")
     count = demo_data.SESSIONS if sessions is None else sessions
     # Whatever ends this process early has to leave through the `with`, which cleans up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -185,12 +157,12 @@ def _show(folder: str, url: str) -> int:
     print(f"this machine ({url}); nothing leaves it.\n")
     row = "{:2} {:25} {:>14}   {:1}  {:21} {}"
     print(row.format("", "the program", "exit status", "", "what the server stored", "").rstrip())
-    shown = programs()
-    statuses = _run_all(shown, folder, url)
-    stored = _stored(shown, folder)
+    sessions = [identity.random_uuid() for _ in PROGRAMS]
+    statuses = _run_all(sessions, folder, url)
+    stored = _stored(folder)
     all_right = True
-    for program, status in zip(shown, statuses, strict=True):
-        found = stored.get(program.session_id, ("", "nothing", ""))
+    for program, session, status in zip(PROGRAMS, sessions, statuses, strict=True):
+        found = stored.get(session, ("", "nothing", ""))
         is_right = status == program.exit_status and found == program.stored
         all_right = all_right and is_right
         print(
@@ -198,29 +170,28 @@ def _show(folder: str, url: str) -> int:
         )
     usage = _usage(url)
     print(f"\nget_usage({PROJECT!r}) says: {usage}")
-    return 0 if all_right and usage.get("hits") == len(shown) else 1
+    return 0 if all_right and usage.get("hits") == len(PROGRAMS) else 1
 
 
-def _run_all(shown: list[Program], folder: str, url: str) -> list[int]:
+def _run_all(sessions: list[str], folder: str, url: str) -> list[int]:
     """Run the programs side by side and wait for them all."""
     user_id = identity.random_uuid()  # given, so that none is kept in the home of whoever looks
     running = []
-    for number, program in enumerate(shown):
-        path = os.path.join(folder, f"program{number}.py")
+    for program, session in zip(PROGRAMS, sessions, strict=True):
+        path = os.path.join(folder, f"{session}.py")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(program.source)
-        with _no_signal_ignored():
-            running.append(
-                subprocess.Popen(
-                    [sys.executable, path, url, program.session_id, user_id],
-                    env=_environment(folder),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,  # their tracebacks are not what is shown here
-                )
+            file.write(_PREAMBLE + program.source)
+        running.append(
+            subprocess.Popen(
+                [sys.executable, path, url, session, user_id],
+                env=_environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # their tracebacks are not what is shown here
             )
+        )
     statuses = []
-    for program, process in zip(shown, running, strict=True):
+    for program, process in zip(PROGRAMS, running, strict=True):
         with process:
             if program.sent_signal is not None and process.stdout is not None:
                 process.stdout.readline()
@@ -229,24 +200,7 @@ def _run_all(shown: list[Program], folder: str, url: str) -> list[int]:
     return statuses
 
 
-@contextmanager
-def _no_signal_ignored() -> Iterator[None]:
-    """What a shell has its background ignore, programs started here would ignore as well."""
-    ignored = [
-        number
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if signal.getsignal(number) is signal.SIG_IGN
-    ]
-    for number in ignored:
-        signal.signal(number, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for number in ignored:
-            signal.signal(number, signal.SIG_IGN)
-
-
-def _stored(shown: list[Program], folder: str) -> dict[str, tuple[str, str, str]]:
+def _stored(folder: str) -> dict[str, tuple[str, str, str]]:
     """What the collector's database says of each session, once all are in or time is up."""
     deadline = time.monotonic() + STORE_SECONDS
     while True:
@@ -254,7 +208,7 @@ def _stored(shown: list[Program], folder: str) -> dict[str, tuple[str, str, str]
             rows = connection.execute(
                 "SELECT session_id, status, status_desc, error_type, error_desc FROM crumbs"
             ).fetchall()
-        if len(rows) >= len(shown) or time.monotonic() > deadline:
+        if len(rows) >= len(PROGRAMS) or time.monotonic() > deadline:
             break
         time.sleep(0.05)
     stored = {}
@@ -302,7 +256,7 @@ def _let_couriers_end(folder: str) -> None:
     try:
         courier.flush(STORE_SECONDS, _state(folder))
     except (OSError, RuntimeError) as error:
-        print(f"migas: the spool of the demonstration: {error}", file=sys.stderr)
+        complain(f"the spool of the demonstration: {error}")
 
 
 def _environment(folder: str) -> dict[str, str]:

@@ -1,15 +1,17 @@
-"""What migas keeps on this machine: told to the person it belongs to, and erased for them.
+"""What migas keeps on this machine: told to the person it belongs to, switched off, and erased.
 
 What is erased in the state folder is `spool.layout.erase_all`'s to say.
 """
+# ruff: noqa: T201  commands print
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from typing import NamedTuple
 
 from migas import message, settings
+from migas.cli.parser import complain, counted, project_problem, tell
 from migas.delivery import privacy, spawn
 from migas.settings import identity, permission, places, policy, setup, values
 from migas.spool import Spool, layout
@@ -18,21 +20,49 @@ from migas.spool.servers import Backoff
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
     from typing import Any
 
     from migas.message import Breadcrumb
 
 
-def status() -> dict[str, Any]:
-    """Whether runs are reported from here and why, to whom, and what is kept where.
+def status(options: Namespace) -> int:
+    """Tell whether runs are reported from here and why, to whom, and what is kept where."""
+    told = _facts()
+    spool = told["spool"]
+    lines = {
+        "reporting": "enabled" if told["enabled"] else f"off: {told['reason']}",
+        "server": told["endpoint"] or "none",
+        "user id": told["user_id"] or "none",
+        "delivery": told["delivery"],
+        "sent by": told["courier"],
+        "about errors": told["error_text"],
+        "about times": "told to servers that ask" if told["timing"] else "never told",
+        "variables": " ".join(f"{n}={v}" for n, v in told["variables"].items()) or "none set",
+        "policy files": ", ".join(
+            file["path"] + (f" ({file['problem']})" if file["problem"] else "")
+            for file in told["policies"]
+        )
+        or "none",
+        "your choices": told["config_folder"] or "no folder is known that answers",
+        "spool": spool["folder"] or "no folder is known that answers",
+    }
+    if spool["folder"] is not None:
+        dropped = ", ".join(f"{number} {reason}" for reason, number in spool["dropped"].items())
+        lines["in the spool"] = (
+            f"{spool['ready']} waiting, {spool['sending']} being sent, {spool['open']} of running "
+            f"programs, {spool['aside']} set aside; given up: {dropped or 'none'}"
+        )
+    lines["last success"] = _moment(told["last_success"])
+    failure = f": {told['last_failure_reason']}" if told["last_failure_reason"] else ""
+    lines["last failure"] = _moment(told["last_failure"]) + failure
+    tell(options, told, "\n".join(f"{name:13} {value}" for name, value in lines.items()))
+    return 0
 
-    Returns:
-        `enabled`, `reason` (why not, or None), `endpoint`, `user_id`, `delivery`, `courier`
-        (what sends from here, and why), `timeout` (seconds), `error_text`, `timing`, `variables`
-        (those that are set), `config_folder`, `policies` (`path` and `problem` of each file that
-        was found), `spool` (`folder` and how many lie where), `last_success` and `last_failure`
-        (seconds since the epoch, or None), `last_failure_reason`.
-    """
+
+def _facts() -> dict[str, Any]:
+    """What `status` tells; times are seconds since the epoch, and None is what is not there."""
     setup.setup()
     reason = permission.refusal()
     folder = _folder(_config_folder)
@@ -54,8 +84,7 @@ def status() -> dict[str, Any]:
         },
         "config_folder": folder,
         "policies": [{"path": file.path, "problem": file.problem} for file in files],
-        "spool": _spool_counts(),
-        **_last_contacts(),
+        **_spool_facts(),
     }
 
 
@@ -68,116 +97,144 @@ def _endpoint() -> str | None:
         return None
 
 
-class Request(NamedTuple):
-    """One request as it would be made now: its server, its body, what goes beside it in headers."""
-
-    server: str
-    body: bytes
-    headers: dict[str, str]
-
-
-def _request(endpoint: str, crumb: Breadcrumb) -> Request:
+def _spool_facts() -> dict[str, Any]:
     folder = _folder(places.state_folder)
-    accepted = Backoff(folder).accepts(endpoint) if folder else []
-    return Request(endpoint, message.graphql_body(crumb), message.timing_headers(crumb, accepted))
+    spool = Spool(folder) if folder else None
+    states = Backoff(folder).states() if folder else {}
+    success = max((state.get("last_success", 0.0) for state in states.values()), default=0.0)
+    failed = max(states.values(), key=lambda state: state.get("last_failure", 0.0), default=None)
+    failure = failed.get("last_failure", 0.0) if failed else 0.0
+    counts = {**spool.count(), "dropped": spool.dropped()} if spool else {}
+    return {
+        "spool": {"folder": folder, **counts},
+        "last_success": success or None,
+        "last_failure": failure or None,
+        "last_failure_reason": failed.get("reason") if failed and failure else None,
+    }
 
 
-def waiting() -> list[Request]:
-    """What waits to be sent, a request for each breadcrumb."""
+def _moment(seconds: float | None) -> str:
+    """A time as people read it, in their own time zone."""
+    if seconds is None:
+        return "never"
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def show(options: Namespace) -> int:
+    """Show the exact bytes that wait to be sent or, of a project, that a run would send."""
+    setup.setup()
+    # What waits goes to the server that its program named, whatever this process would do.
+    reason = permission.refusal_by_user() if options.project is None else permission.refusal()
+    if reason is not None:
+        tell(options, {"reason": reason, "requests": []}, f"Nothing is sent: {reason}.")
+        return 0
     folder = _folder(places.state_folder)
-    if folder is None:
-        return []
-    spool = Spool(folder)
-    found = []
+    if options.project is None:
+        crumbs = list(_waiting(Spool(folder))) if folder else []
+    elif (problem := project_problem(options.project)) is not None:
+        return complain(problem)
+    else:
+        crumbs = _example(options.project, options.version)
+    requests = []
+    for endpoint, crumb in crumbs:
+        accepted = Backoff(folder).accepts(endpoint) if folder else []
+        headers = message.timing_headers(crumb, accepted)
+        body = message.graphql_body(crumb).decode()
+        requests.append({"url": f"{endpoint}/graphql", "headers": headers, "body": body})
+        if not options.json:
+            beside = "".join(f"{name}: {value}\n" for name, value in headers.items())
+            print(f"POST {endpoint}/graphql\n{beside}{body}")
+    if options.json:
+        print(json.dumps({"reason": None, "requests": requests}))
+    elif not requests:
+        print("Nothing waits. To see what a run would send: migas show --project OWNER/REPO")
+    return 0
+
+
+def _waiting(spool: Spool) -> Iterator[tuple[str, Breadcrumb]]:
+    """What waits to be sent, and to which server."""
     for entry in spool.entries():
         try:
             record = spool.read(spool.folder(layout.READY, entry.name))
         except (OSError, ValueError):
             continue  # sent meanwhile, or nothing that would ever be
-        found.append(_request(record["endpoint"], as_sent(record, time.time())))
-    return found
+        yield record["endpoint"], as_sent(record, time.time())
 
 
-def given_up() -> int:
-    """How many breadcrumbs were given up as too old, lately.
-
-    Raises:
-        RuntimeError: No home directory is known for this user, or it does not answer.
-    """
-    return Spool(places.state_folder()).dropped().get("too old", 0)
-
-
-def example(project: str, version: str) -> Request:
-    """What a run of a project that completes now would send.
+def _example(project: str, version: str) -> list[tuple[str, Breadcrumb]]:
+    """What a run that completes now would send, if anything.
 
     Only the session is another one for each run. Whoever has no user id yet gets one, as by a run.
-
-    Raises:
-        privacy.DroppedError: It would not be sent at all.
     """
-    setup.setup()
     fields = {"status": "C", "status_desc": "Completed", "duration": 0}
-    return _request(values.settings().endpoint, privacy.compose(project, version, fields))
+    try:
+        return [(values.settings().endpoint, privacy.compose(project, version, fields))]
+    except privacy.DroppedError:
+        return []
 
 
-def opt_out() -> str:
-    """Leave the marker that switches everything off for this user.
-
-    Returns:
-        Its path.
-
-    Raises:
-        OSError: It cannot be written.
-        RuntimeError: No home directory is known for this user, or it does not answer.
-    """
+def opt_out(options: Namespace) -> int:
+    """Leave the marker that switches everything off for this user."""
     folder = _config_folder()
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, policy.MARKER_NAME)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-    return path
+    tell(
+        options,
+        {"enabled": False, "marker": path},
+        f"Nothing is sent, written or started from now on ({path}).\n"
+        "What waits stays where it is; `migas forget` erases it.",
+    )
+    return 0
 
 
-def opt_in() -> str | None:
-    """Take the marker away again.
-
-    Returns:
-        Why nothing is sent all the same, or None.
-
-    Raises:
-        OSError: It cannot be removed.
-        RuntimeError: No home directory is known for this user, or it does not answer.
-    """
+def opt_in(options: Namespace) -> int:
+    """Take the marker away again, and tell why nothing is sent all the same, if so."""
     try:
         os.unlink(os.path.join(_config_folder(), policy.MARKER_NAME))
     except FileNotFoundError:
         pass
-    return permission.refusal_by_user()
+    reason = permission.refusal_by_user()
+    text = f"Nothing is sent all the same: {reason}." if reason else "Runs are reported again."
+    tell(options, {"enabled": reason is None, "reason": reason}, text)
+    return 2 if reason else 0
 
 
-def forget() -> tuple[bool, int]:
-    """Erase the user id and everything in the spool, and nothing that migas has not made.
+def forget(options: Namespace) -> int:
+    """Erase the user id and everything in the spool, and nothing that migas has not made."""
+    from migas.transport.answers import NoAnswerError
 
-    Returns:
-        Whether there was a user id, and how many breadcrumbs were erased.
-
-    Raises:
-        OSError: Something cannot be erased.
-        RuntimeError: A folder does not answer.
-    """
+    told: dict[str, Any] = {}
+    text = ""
+    if options.remote:
+        setup.setup()
+        refusal = permission.refusal()
+        if refusal is not None:
+            return complain(f"Nothing is sent, not even a request to forget: {refusal}")
+        try:
+            deleted = _forget_at_server()
+        except NoAnswerError as error:
+            problem = f"{error}. Nothing is erased here either, so that you can try again."
+            tell(options, {"success": False, "message": problem}, problem)
+            return 1
+        if deleted is not None:
+            told["deleted_by_server"] = deleted
+            text = f"The server has deleted {counted(deleted, 'breadcrumb')}. "
     config_folder = _folder(_config_folder, must_answer=True)
     root = _folder(places.state_folder, must_answer=True)
     had_id = config_folder is not None and identity.forget_user_id(config_folder)
-    return had_id, 0 if root is None else layout.erase_all(root)
+    erased = 0 if root is None else layout.erase_all(root)
+    told.update(user_id=had_id, breadcrumbs=erased)
+    who = "The user id is erased" if had_id else "There was no user id"
+    tell(options, told, f"{text}{who}. {counted(erased, 'file')} of what waited here erased.")
+    return 0
 
 
-def forget_at_server() -> int | None:
+def _forget_at_server() -> int | None:
     """Have the server delete all that it holds of the kept user id.
 
     Returns:
         How many breadcrumbs it has deleted, or None when no user id is kept here.
-
-    Raises:
-        NoAnswerError: The server does not say that it has.
     """
     from migas import calls
     from migas.transport.answers import forgotten
@@ -204,31 +261,3 @@ def _folder(ask: Any, *, must_answer: bool = False) -> str | None:
         if must_answer and isinstance(error, places.SilentError):
             raise
         return None
-
-
-def _spool_counts() -> dict[str, Any]:
-    folder = _folder(places.state_folder)
-    if folder is None:
-        return {"folder": None}
-    spool = Spool(folder)
-    return {"folder": folder, **spool.count(), "dropped": spool.dropped()}
-
-
-def _last_contacts() -> dict[str, Any]:
-    folder = _folder(places.state_folder)
-    states = Backoff(folder).states() if folder else {}
-    success = max((state.get("last_success", 0.0) for state in states.values()), default=0.0)
-    failed = max(states.values(), key=lambda state: state.get("last_failure", 0.0), default=None)
-    failure = failed.get("last_failure", 0.0) if failed else 0.0
-    return {
-        "last_success": success or None,
-        "last_failure": failure or None,
-        "last_failure_reason": failed.get("reason") if failed and failure else None,
-    }
-
-
-def moment(seconds: float | None) -> str:
-    """A time as people read it, in their own time zone."""
-    if seconds is None:
-        return "never"
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

@@ -13,7 +13,6 @@ from starlette.routing import Route
 import migas
 from migas.collector import pages
 from migas.collector.http import administration, graphql, health, metrics, rest, tables, usage
-from migas.collector.http.access import UnauthorizedError
 from migas.collector.http.exchanges import Exchanges
 from migas.collector.http.metrics import Metrics
 from migas.collector.http.middleware import BodyLimit, RootPath, SignedAnswers, ToldTiming
@@ -76,13 +75,14 @@ def create_app(
         description=f"A project's tables are read with a token:\n\n```python\n{tables.EXAMPLE}```",
         docs_url=None,
         redoc_url=None,
+        # Nobody is told of requests but by /metrics; to ask OpenTelemetry at each costs a tenth.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.collector = collector
     app.state.limiter = limiter
     for router in _ROUTERS:
         app.include_router(router)
     app.exception_handler(RequestValidationError)(_refuse)
-    app.exception_handler(UnauthorizedError)(_ask_for_token)
     app.add_middleware(graphql.GraphQL)
     app.add_middleware(rest.PlainBreadcrumbs)
     app.add_middleware(ToldTiming)
@@ -108,10 +108,6 @@ async def _refuse(_request: Request, refused: RequestValidationError) -> Respons
         for problem in refused.errors()
     ]
     return JSONResponse({"detail": problems}, 422)
-
-
-async def _ask_for_token(_request: Request, refused: UnauthorizedError) -> Response:
-    return JSONResponse({"detail": str(refused)}, 401, {"WWW-Authenticate": "Bearer"})
 
 
 def _texts(context: object) -> dict[str, str]:

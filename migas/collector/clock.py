@@ -13,11 +13,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """The present time.
-
-    Args:
-        seconds: Tells the seconds since 1970.
-    """
+    """The present time."""
 
     def __init__(self, seconds: Callable[[], float] = time.time) -> None:
         self._seconds = seconds

@@ -31,12 +31,6 @@ SHARDS = 32
 class Collector:
     """A database of breadcrumbs and what can be done with it; `Collector.open` makes one.
 
-    Args:
-        connections: To the database.
-        clock: Tells the time that breadcrumbs are stamped with.
-        description: Where the database is, for people.
-        open_registration: Register an unknown `owner/repo` at its first breadcrumb.
-
     Attributes:
         connections: To the database.
         clock: Tells the time.

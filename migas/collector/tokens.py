@@ -78,12 +78,7 @@ class TokenRecord:
 
 
 class Tokens:
-    """The tokens of one database.
-
-    Args:
-        connections: To the database.
-        clock: Tells when they are issued, used and revoked.
-    """
+    """The tokens of one database."""
 
     def __init__(self, connections: Connections, clock: Clock) -> None:
         self._connections = connections
@@ -137,22 +132,13 @@ class Tokens:
         return Access(token_id, row.project)
 
     async def revoke(self, token: str) -> bool:
-        """End a token, given whole or by its id.
-
-        Returns:
-            Whether there was such a token, still valid.
-        """
+        """End a token, given whole or by its id; return whether there was one, still valid."""
         token_id, secret = (token, None) if _ID.fullmatch(token) else _parts(token)
+        ended = update(tokens).where(tokens.c.id == token_id, tokens.c.revoked.is_(None))
+        if secret is not None:
+            ended = ended.where(tokens.c.hash == _hash(secret))
         async with self._connections.writing() as connection:
-            query = select(tokens.c.hash).where(tokens.c.id == token_id, tokens.c.revoked.is_(None))
-            kept = (await connection.execute(query)).scalar()
-            if kept is None:
-                return False
-            if secret is not None and not hmac.compare_digest(kept, _hash(secret)):
-                return False
-            ended = update(tokens).where(tokens.c.id == token_id).values(revoked=self._clock.now())
-            await connection.execute(ended)
-            return True
+            return (await connection.execute(ended.values(revoked=self._clock.now()))).rowcount > 0
 
     async def records(self) -> list[TokenRecord]:
         """All tokens ever issued, the oldest first, without what would open anything."""

@@ -131,11 +131,7 @@ class Drain:
         return held
 
     def hurry(self, deadline: float) -> None:
-        """From another thread: have it stop earlier.
-
-        Args:
-            deadline: As `run` takes it.
-        """
+        """From another thread: have it stop earlier, at a deadline as `run` takes it."""
         self._deadline = deadline
 
     def stop(self) -> None:
@@ -228,16 +224,16 @@ class Drain:
         self._sleep_until(_near(max(self._running_sent.values(), default=0.0), self._clock.now()))
 
     def _outlast_silence(self) -> bool:
-        """Wait while servers ask for silence, without the lease: a person may come and flush.
+        """Wait while servers ask for silence; whether there may be something to send then.
 
-        Returns:
-            Whether there may be something to send now.
+        It is done without the lease: a person may come and flush.
         """
         waiting = {entry.server for entry in self._spool.entries()}
+        states = self._backoff.states()
         asked = {
             endpoint: self._backoff.seconds_left(endpoint, by_hand=self._by_hand)
             for server, endpoint in self._silenced.items()
-            if server in waiting and self._is_silent_by_request(endpoint)
+            if server in waiting and states.get(endpoint, {}).get("kind") == "silenced"
         }
         if not asked or self._patience is not None:
             return False
@@ -254,9 +250,6 @@ class Drain:
                 del self._silenced[server_key(endpoint)]
         self._tried.clear()
         return True
-
-    def _is_silent_by_request(self, endpoint: str) -> bool:
-        return self._backoff.states().get(endpoint, {}).get("kind") == "silenced"
 
     def _sleep_until(self, moment: float, lease: Lease | None = None) -> None:
         """Wait in steps: who waits on purpose does not hang."""
@@ -277,12 +270,16 @@ class Drain:
             self._send(endpoint, as_sent(record, self._clock.now()))
         except NoAnswerError as error:
             log.debug("%s: %s", endpoint, error)
+            if error.kind == "refused":
+                self.refused += 1
+                self._spool.discard(claimed)
+                self._spool.count_dropped("refused by the server", 1)
+                self._backoff.refused(endpoint, str(error))
+                return
             if error.kind == "timeout":
                 self._note_running(entry)  # it may have been read, and be stored
-            self._keep_or_drop(entry, claimed, error)
-            if error.kind == "refused":
-                self._backoff.refused(endpoint, str(error))
-            elif error.kind != "broken off":
+            self._return(entry, claimed)
+            if error.kind != "broken off":
                 self._note_failure(entry, endpoint, error)
             return
         self._spool.discard(claimed)
@@ -295,14 +292,6 @@ class Drain:
     def _note_running(self, entry: Entry) -> None:
         if entry.is_running:
             self._running_sent[entry.session] = self._clock.now() + SECOND_AFTER_RUNNING
-
-    def _keep_or_drop(self, entry: Entry, claimed: str, error: NoAnswerError) -> None:
-        if error.kind == "refused":
-            self.refused += 1
-            self._spool.discard(claimed)
-            self._spool.count_dropped("refused by the server", 1)
-        else:
-            self._return(entry, claimed)
 
     def _return(self, entry: Entry, claimed: str) -> None:
         if entry.is_running:

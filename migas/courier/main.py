@@ -42,12 +42,10 @@ _NICENESS = 5
 class Life:
     """The alarm that ends a courier which hangs; its default action needs no Python.
 
-    Args:
-        stall: Seconds without progress after which it rings.
-        life: Seconds after which it rings in any case.
+    It rings after `stall` seconds without progress, and after `life` seconds in any case.
     """
 
-    def __init__(self, stall: float = STALL_SECONDS, life: float = LIFE_SECONDS) -> None:
+    def __init__(self, stall: float, life: float) -> None:
         self._stall = stall
         self.ends = time.monotonic() + life
         if hasattr(signal, "setitimer"):
@@ -106,13 +104,10 @@ def main(
 
 
 def spread(left: float | None) -> float:
-    """How long the courier of an array's task waits before it begins, drawn at random.
+    """How many seconds the courier of an array's task waits before it begins, drawn at random.
 
     Args:
         left: Seconds until somebody who waits for it kills it; None when nobody does.
-
-    Returns:
-        Seconds.
     """
     import random
 

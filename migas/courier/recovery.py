@@ -100,23 +100,17 @@ def _verdict(spool: Spool, path: str, entry: OpenEntry, record: Record) -> dict[
     mark = marks.read(spool.folder(layout.MARKS), marks.file_name(owner))
     if mark is not None and not mark.is_crash:
         # Its default action was about to follow, so this is a death, seen from anywhere.
-        return dict(outcome.terminated(mark.signal, record.get("scheduler", "")))
-    is_silent = time.time() - last_seen > SILENT_SECONDS
-    if is_near or is_silent:
+        return outcome.terminated(mark.signal, record.get("scheduler", ""))
+    if is_near or time.time() - last_seen > SILENT_SECONDS:
         if mark is not None:
-            return {"status": "F", "status_desc": f"Crashed ({mark.signal})"}
-        return _lost(record, is_near=is_near)
+            return outcome.failed(f"Crashed ({mark.signal})")
+        kills = record.get("oom_kills", {}) if is_near else {}
+        if any((process.oom_count(path) or 0) > before for path, before in kills.items()):
+            return outcome.failed("Killed (out of memory)")
+        return outcome.failed(LOST)
     if process.restarted_since(owner, last_seen):
-        return {"status": "F", "status_desc": f"{LOST} (the host restarted)"}
+        return outcome.failed(f"{LOST} (the host restarted)")
     return None
-
-
-def _lost(record: Record, *, is_near: bool) -> dict[str, Any]:
-    for path, before in record.get("oom_kills", {}).items() if is_near else ():
-        count = process.oom_count(path)
-        if count is not None and count > before:
-            return {"status": "F", "status_desc": "Killed (out of memory)"}
-    return {"status": "F", "status_desc": LOST}
 
 
 def _last_seen(spool: Spool, path: str, record: Record) -> float:
@@ -172,12 +166,10 @@ def _erase_marks_without_runs(spool: Spool, place: str) -> None:
     owners = {
         marks.name_of(entry.pid, entry.started, entry.place) for entry in spool.open_entries()
     }
-    for name in names:
+    for name in set(names) - owners:
         path = spool.folder(layout.MARKS, name)
         pid, _, rest = name.partition("-")
         started, _, its_place = rest.partition("-")
-        if name in owners:
-            continue
         if its_place == place and pid.isdigit():
             is_over = not process.is_alive(int(pid), started)
         else:

@@ -60,24 +60,12 @@ class Sender:
         self._clients: dict[str, Client] = {}
 
     def __call__(self, endpoint: str, crumb: Breadcrumb) -> None:
-        """Send one.
-
-        Args:
-            endpoint: The server's base URL.
-            crumb: What to send, fitted.
+        """Send one, which fits, to the server of that base URL.
 
         Raises:
             NoAnswerError: It is not known to be stored.
         """
         client = self._client(endpoint)
-        known = client.accepts
-        try:
-            self._send(client, crumb)
-        finally:
-            if self._servers is not None and client.accepts != known:
-                self._servers.asked(endpoint, client.accepts)
-
-    def _send(self, client: Client, crumb: Breadcrumb) -> None:
         until = self.until
         if until is None:
             self._stored(crumb, client.add_project(crumb, self._timeout))
@@ -100,9 +88,11 @@ class Sender:
             # urllib3 takes 100 ms to import, which a courier without work need not pay.
             from migas.transport.client import Client
 
-            accepts = () if self._servers is None else self._servers.accepts(endpoint)
             self._clients[endpoint] = Client(
-                endpoint, accepts=accepts, keeps_thread=self._worker is None, worker=self._worker
+                endpoint,
+                self._servers,
+                keeps_thread=self._worker is None,
+                worker=self._worker,
             )
         return self._clients[endpoint]
 

@@ -28,9 +28,7 @@ _PARSERS = {
 def tidy(spool: Spool, *, by_hand: bool = False) -> None:
     """Set aside what is not ours, give back abandoned claims, keep the caps.
 
-    Args:
-        spool: What to put in order.
-        by_hand: A person asked: what dead couriers had claimed goes back at once.
+    Where a person asked, by hand, what dead couriers had claimed goes back at once.
     """
     for folder, parse in _PARSERS.items():
         for name in spool.names(folder):
@@ -42,14 +40,11 @@ def tidy(spool: Spool, *, by_hand: bool = False) -> None:
     layout.remove_old(spool.root)
 
 
-def give_back_abandoned(spool: Spool, *, dead_owners: bool = False) -> None:
+def give_back_abandoned(spool: Spool, *, dead_owners: bool) -> None:
     """Put back what couriers claimed and never finished.
 
     An `R` is not put back: its session's end may have been sent meanwhile, and would be hidden.
-
-    Args:
-        spool: Where.
-        dead_owners: Do not wait `CLAIM_SECONDS` where the owner is known to be dead.
+    `dead_owners` has nobody wait `CLAIM_SECONDS` where the owner is known to be dead.
     """
     here = record.place_key(process.facts())
     for name in spool.names(layout.SENDING):

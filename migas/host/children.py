@@ -39,12 +39,6 @@ def start(arguments: Sequence[str], environ: Mapping[str, str], stdin: int, stdo
     It gets these two descriptors, writes its errors nowhere, and inherits nothing else. It was not
     found where its standard output ends without a word.
 
-    Args:
-        arguments: The program's path, and what it is told.
-        environ: Its environment.
-        stdin: The descriptor that becomes its standard input.
-        stdout: The one that becomes its standard output.
-
     Returns:
         Its pid; who has started it waits for it.
 
@@ -72,15 +66,7 @@ def start(arguments: Sequence[str], environ: Mapping[str, str], stdin: int, stdo
 
 
 def reap(pid: int, deadline: float) -> bool:
-    """Wait for the end of a child of ours.
-
-    Args:
-        pid: The child's.
-        deadline: Of the monotonic clock.
-
-    Returns:
-        Whether it has ended.
-    """
+    """Wait for a child of ours until a moment of the monotonic clock; whether it has ended."""
     pause, longest = _REAP_SECONDS
     try:
         while posix.waitpid(pid, posix.WNOHANG)[0] == 0:

@@ -71,10 +71,8 @@ def write_new(path: str, content: bytes) -> None:
 def overwrite(path: str, content: bytes) -> int:
     """Write over the whole of an existing file with one call, shorter texts filled with spaces.
 
-    A kill finds the old text or the new one: no signal interrupts the writing of one page.
-
-    Returns:
-        The file's size in bytes.
+    A kill finds the old text or the new one: no signal interrupts the writing of one page. Returns
+    the file's size in bytes.
 
     Raises:
         OSError: It is gone, or cannot be written; what was there still stands.

@@ -143,13 +143,10 @@ def is_waiting_for_any_child() -> bool:
     except OSError:
         return False
     for thread in threads:
-        number, *arguments = _first_line(f"/proc/self/task/{thread}/syscall").split(" ") or [""]
-        if (
-            number in waits
-            and arguments
-            and int(arguments[0], 16) & 0xFFFFFFFF
-            in {first & 0xFFFFFFFF for first in waits[number]}
-        ):
+        number, *arguments = _first_line(f"/proc/self/task/{thread}/syscall").split(" ")
+        # Of 64 bits it looks at the lower half.
+        firsts = {first & 0xFFFFFFFF for first in waits.get(number, ())}
+        if firsts and arguments and int(arguments[0], 16) & 0xFFFFFFFF in firsts:
             return True
     return False
 

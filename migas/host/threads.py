@@ -62,11 +62,7 @@ class OwnThread:
             return  # it was to be woken already
 
     def join(self, seconds: float) -> bool:
-        """Wait until it is gone, also for the kernel, which counts it a moment longer.
-
-        Returns:
-            Whether it is.
-        """
+        """Wait until it is gone, for the kernel as well, which is a moment later; whether it is."""
         is_gone = self._life.acquire(timeout=seconds)
         if is_gone:
             _wait_for_kernel(self._native_id)
@@ -199,11 +195,7 @@ class ProgramThread:
         return self._thread.ident
 
     def join(self, seconds: float) -> bool:
-        """Wait until it is gone, also for the kernel.
-
-        Returns:
-            Whether it is.
-        """
+        """Wait until it is gone, also for the kernel; whether it is."""
         is_gone = self._is_over.wait(seconds)
         if is_gone:
             _wait_for_kernel(self._thread.native_id)

@@ -67,16 +67,10 @@ STATUSES: dict[str, Status] = {
 CONTAINERS = ("unknown", "docker", "apptainer")
 USER_TYPES = ("general", "dev", "ci")
 
+PROGRAM_FIELDS = ("project", "project_version", "language", "language_version")
 CONTEXT_FIELDS = ("session_id", "user_id", "user_type", "platform", "container", "is_ci")
 PROCESS_FIELDS = ("status", "status_desc", "error_type", "error_desc")
-FIELDS = (
-    "project",
-    "project_version",
-    "language",
-    "language_version",
-    *CONTEXT_FIELDS,
-    *PROCESS_FIELDS,
-)
+FIELDS = (*PROGRAM_FIELDS, *CONTEXT_FIELDS, *PROCESS_FIELDS)
 TIMING_HEADERS = {"ended_ago": "X-Migas-Ended-Ago", "duration": "X-Migas-Duration"}
 """The fields that no server gets which has not asked, and the headers in which they go.
 
@@ -219,20 +213,17 @@ def timing_headers(breadcrumb: Breadcrumb, accepted: Collection[str]) -> dict[st
 
 def nested(breadcrumb: Breadcrumb) -> dict[str, Any]:
     """The breadcrumb as `add_breadcrumb` and the REST call take it: with `ctx` and `proc`."""
-    return {
-        "project": breadcrumb.get("project", ""),
-        "project_version": breadcrumb.get("project_version", ""),
-        "language": breadcrumb.get("language", ""),
-        "language_version": breadcrumb.get("language_version", ""),
-        "ctx": {name: breadcrumb[name] for name in CONTEXT_FIELDS if name in breadcrumb},  # type: ignore[literal-required]
-        "proc": {name: breadcrumb[name] for name in PROCESS_FIELDS if name in breadcrumb},  # type: ignore[literal-required]
+    told: dict[str, Any] = {**breadcrumb}
+    return {name: told.get(name, "") for name in PROGRAM_FIELDS} | {
+        "ctx": {name: told[name] for name in CONTEXT_FIELDS if name in told},
+        "proc": {name: told[name] for name in PROCESS_FIELDS if name in told},
     }
 
 
 _json_text: Callable[[object], str] | None = None
 
 
-def encode(message: Mapping[str, Any]) -> bytes:
+def encode(message: object) -> bytes:
     """A message as JSON in UTF-8, without a byte of padding."""
     global _json_text  # noqa: PLW0603  an encoder costs more to make than to use
     if _json_text is None:
@@ -357,9 +348,7 @@ def _is_surely_small(breadcrumb: Breadcrumb, limit: int) -> bool:
 
 
 def _json_cost(text: str) -> int:
-    import json
-
-    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
+    return len(encode(text)) - 2
 
 
 def _prefix_within(text: str, budget: int) -> str:

@@ -26,23 +26,14 @@ from migas.transport.deadlines import Guard, Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from migas.message import Breadcrumb
-    from migas.spool.servers import Failure
-
-__all__ = ["MAX_ANSWER_BYTES", "Client", "NoAnswerError"]
+    from migas.spool.servers import Backoff, Failure
 
 _CONNECT_SHARE = 0.8
 _LATER_SECONDS = 0.5
-_STORED = {
-    "bad_versions": [],
-    "cached": False,
-    "latest_version": None,
-    "message": "",
-    "success": True,
-}
 
 
 class Client:
@@ -50,7 +41,7 @@ class Client:
 
     Args:
         endpoint: The server's base URL, as `config.base_url` gives it.
-        accepts: Fields that it has asked for before; from its first answer on, what that says.
+        servers: What is known of servers: which fields this one has asked for, until it answers.
         keeps_thread: Whether a thread may wait for the next request. In a program that may fork
             none must: a live thread makes `os.fork()` warn. Where one may, requests over a kept
             connection are made in the caller's thread, which handing over would slow by a third,
@@ -63,13 +54,14 @@ class Client:
     def __init__(
         self,
         endpoint: str,
+        servers: Backoff | None = None,
         *,
-        accepts: tuple[str, ...] = (),
         keeps_thread: bool = False,
         worker: Worker | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self.accepts = accepts
+        self.accepts = () if servers is None else servers.accepts(endpoint)
+        self._servers = servers
         self._keeps_thread = keeps_thread
         self._prefix = urlsplit(endpoint).path
         self._pool: urllib3.PoolManager | None = None
@@ -78,11 +70,7 @@ class Client:
         self._worker = worker
         self._guard: Guard | None = None
 
-    def add_project(
-        self,
-        breadcrumb: Breadcrumb,
-        timeout: float,
-    ) -> dict[str, Any]:
+    def add_project(self, breadcrumb: Breadcrumb, timeout: float) -> dict[str, Any]:
         """Store a breadcrumb and learn the project's newest version.
 
         When the server fails for its own reasons or refuses the version's form, the breadcrumb
@@ -93,7 +81,7 @@ class Client:
             timeout: Seconds for everything, the second attempt included.
 
         Returns:
-            The server's answer: `success`, and when it is true `bad_versions`, `cached`,
+            The server's answer: `success`, and when it is true mostly `bad_versions`, `cached`,
             `latest_version`, `message`.
 
         Raises:
@@ -110,10 +98,8 @@ class Client:
             log.debug("add_project failed, trying the REST call: %s", first)
             left = deadline - time.monotonic()
             self.add_breadcrumb_rest(breadcrumb, max(left, 0.0))
-            return {
-                **_STORED,
-                "message": f"Stored, but nothing newer can be told: {str(first).rstrip('.')}.",
-            }
+            told = f"Stored, but nothing newer can be told: {str(first).rstrip('.')}."
+            return {"success": True, "message": told}
         if not isinstance(stored, dict) or not isinstance(stored.get("success"), bool):
             raise NoAnswerError("The answer to add_project has another shape", "failed")
         return stored
@@ -128,16 +114,7 @@ class Client:
         stored_by_rest(self.ask("POST", "/api/breadcrumb?wait=true", body, timeout, headers))
 
     def query(self, query: str, variables: Mapping[str, Any], name: str, timeout: float) -> Any:
-        """Ask a GraphQL operation.
-
-        Args:
-            query: The operation's text, with variables.
-            variables: Their values.
-            name: The field of `data` to return.
-            timeout: Seconds for everything.
-
-        Returns:
-            That field's value, of whatever shape the server gave it.
+        """The field `name` of what a GraphQL operation gives, of whatever shape, within seconds.
 
         Raises:
             NoAnswerError: The server did not answer, or with errors.
@@ -153,27 +130,38 @@ class Client:
         timeout: float,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Make one request of any kind.
+        """The answer to a request of any kind, whatever its status, within seconds.
 
-        Args:
-            method: Such as `POST`.
-            path: Below the server's base URL, with a slash before it.
-            body: JSON, or nothing.
-            timeout: Seconds for everything.
-            headers: What goes beside the body.
-
-        Returns:
-            The answer, whatever its status.
+        The path is the one below the server's base URL, with a slash before it.
 
         Raises:
             NoAnswerError: None came in time, or it is too long.
         """
+        known = self.accepts
+        try:
+            return self._in_time(
+                lambda: self._exchange(method, path, body, timeout, headers), timeout
+            )
+        finally:
+            if self._servers is not None and self.accepts != known:
+                self._servers.asked(self.endpoint, self.accepts)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        pool, self._pool, self._server = self._pool, None, None
+        if pool is not None:
+            pool.clear()
         if self._guard is not None:
-            return self._ask_guarded(self._guard, method, path, body, timeout, headers)
+            self._guard.end()
+            self._guard = None
+
+    def _in_time(self, exchange: Callable[[], Answer], timeout: float) -> Answer:
+        if self._guard is not None:
+            return self._guarded(self._guard, exchange, timeout)
         worker = self._worker
         if worker is None or worker.is_abandoned:
             worker = _new_worker()
-        outcome = worker.run(lambda: self._exchange(method, path, body, timeout, headers), timeout)
+        outcome = worker.run(exchange, timeout)
         if outcome is None:
             raise NoAnswerError(f"No answer within {timeout:g} s", worker.abandon())
         if worker is not self._worker:
@@ -185,26 +173,16 @@ class Client:
             self._guard = Guard()
         return outcome
 
-    def close(self) -> None:
-        """Close the connections that nobody uses."""
-        pool, self._pool, self._server = self._pool, None, None
-        if pool is not None:
-            pool.clear()
-        if self._guard is not None:
-            self._guard.end()
-            self._guard = None
-
-    def _ask_guarded(self, guard: Guard, *request: Any) -> Answer:
-        timeout = request[3]
+    def _guarded(self, guard: Guard, exchange: Callable[[], Answer], timeout: float) -> Answer:
         guard.begin(timeout)
         try:
-            return self._exchange(*request)
-        except NoAnswerError as error:
+            return exchange()
+        except NoAnswerError:
             # Whatever went wrong, the next request begins anew, with a resolution that may hang.
             self._guard = None
             if guard.has_broken_off:
                 raise NoAnswerError(f"No answer within {timeout:g} s", "timeout") from None
-            raise error from None
+            raise
         finally:
             guard.finish()
             if self._guard is None:

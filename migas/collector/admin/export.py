@@ -7,7 +7,7 @@ import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TextIO
 
-from migas.collector.admin.stdout import unwritable
+from migas.collector.admin.command import unwritable
 from migas.collector.counts.tables import csv_cell
 from migas.collector.days import moment
 from migas.collector.ingestion.recorder import CRUMB_FIELDS, TIMES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, update
 
@@ -14,7 +14,7 @@ from migas.collector.database.json_rows import Writing, among, insert_rows, pack
 from migas.collector.database.tables import daily, durations, profiles, sessions, slices, users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,7 +33,7 @@ class Ledger:
 
     def __init__(self, dialect: str, shard: int = 0) -> None:
         self._shard = shard
-        self._insert_sessions = _insert_sessions(dialect)
+        self._insert = _insert_at_once if dialect == "postgresql" else _insert_one_by_one
         # The types of users as they were first seen.
         self._select_types = select(users.c.user_id, users.c.user_type).where(
             among([users.c.user_id], None, dialect)
@@ -50,8 +50,7 @@ class Ledger:
         changes: list[tuple[Session | None, Session | None]] = []
         waiting = parts
         while waiting:
-            inserted = await connection.execute(self._insert_sessions, packed(waiting.values()))
-            new = {(row.session_id, row.project) for row in inserted}
+            new = await self._insert(connection, waiting)
             changes += [(None, waiting[key]) for key in new]
             known = await self._join(connection, [waiting[k] for k in waiting if k not in new])
             changes += known
@@ -105,13 +104,32 @@ class Ledger:
         return changes
 
 
-def _insert_sessions(dialect: str) -> Any:
-    """An INSERT of sessions that leaves those alone which are there, and returns the others."""
-    return (
-        insert_rows(sessions, Session._fields, dialect)
-        .on_conflict_do_nothing()
-        .returning(sessions.c.session_id, sessions.c.project)
-    )
+async def _insert_at_once(
+    connection: AsyncConnection, parts: Mapping[tuple[str, str], Session]
+) -> set[tuple[str, str]]:
+    """Insert those sessions into PostgreSQL that are not there, and return their keys."""
+    inserted = await connection.execute(_INSERT, packed(parts.values()))
+    return {(row.session_id, row.project) for row in inserted}
+
+
+async def _insert_one_by_one(
+    connection: AsyncConnection, parts: Mapping[tuple[str, str], Session]
+) -> set[tuple[str, str]]:
+    """The same on SQLite, where no other transaction brings one meanwhile."""
+    known = {tuple(row) for row in await connection.execute(_KNOWN, packed(parts))}
+    new = parts.keys() - known
+    if new:
+        await _ONE_BY_ONE.write(connection, [part for key, part in parts.items() if key in new])
+    return new
+
+
+_INSERT = (
+    insert_rows(sessions, Session._fields, "postgresql")
+    .on_conflict_do_nothing()
+    .returning(*SESSION_KEY)
+)
+_KNOWN = select(*SESSION_KEY).where(among(SESSION_KEY, None, "sqlite"))
+_ONE_BY_ONE = Writing(sessions, "sqlite", lambda insert: insert, Session._fields)
 
 
 def _adding(table: Table, numbers: Sequence[str], dialect: str) -> Writing:

@@ -7,6 +7,7 @@ prepared once, where a list of values would make another statement for each numb
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Boolean, Text, bindparam, cast, func, select, true, tuple_
@@ -43,7 +44,7 @@ def insert_rows(table: Table, columns: Sequence[str], dialect: str) -> Any:
 
 
 class Writing:
-    """An INSERT of whole rows whose answer nobody reads.
+    """An INSERT of rows whose answer nobody reads.
 
     SQLite takes them one after the other: that costs it half as much as to unpack a text.
 
@@ -51,21 +52,31 @@ class Writing:
         table: Where to.
         dialect: `sqlite` or `postgresql`.
         conflict: Adds to the INSERT what happens to a row that is there already.
+        columns: The columns that each row has, in its order; all of them without any.
     """
 
-    def __init__(self, table: Table, dialect: str, conflict: Callable[[Any], Any]) -> None:
-        names = table.columns.keys()
+    def __init__(
+        self,
+        table: Table,
+        dialect: str,
+        conflict: Callable[[Any], Any],
+        columns: Sequence[str] = (),
+    ) -> None:
+        names = columns or table.columns.keys()
         self._one_by_one = None
         if dialect == "sqlite":
             one = conflict(sqlite.insert(table))
-            self._one_by_one = str(one.compile(dialect=sqlite.dialect(), column_keys=names))
+            compiled = one.compile(dialect=sqlite.dialect(), column_keys=names)
+            self._one_by_one = str(compiled)
+            # A statement has its columns in the order of the table's.
+            self._ordered = itemgetter(*map(list(names).index, compiled.positiontup))
         else:
             self._at_once = conflict(insert_rows(table, names, dialect))
 
     async def write(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows, at least one; on PostgreSQL others wait least where keys are in order."""
         if self._one_by_one is not None:
-            await connection.exec_driver_sql(self._one_by_one, list(rows))
+            await connection.exec_driver_sql(self._one_by_one, [*map(self._ordered, rows)])
         else:
             await connection.execute(self._at_once, packed(rows))
 

@@ -6,6 +6,8 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fastapi import HTTPException
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,17 +28,15 @@ _OF_PROXIES = (
 """What a proxy says of itself or of whom it speaks for; who stands behind it may be anywhere."""
 
 
-class UnauthorizedError(Exception):
+class UnauthorizedError(HTTPException):
     """A request has no token, or one that opens nothing here; the message is the wire's."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(401, message, {"WWW-Authenticate": "Bearer"})
 
 
 async def access_of(tokens: Tokens, headers: Mapping[str, str], *, root: bool = False) -> Access:
     """What the bearer token of a request opens.
-
-    Args:
-        tokens: Those that were issued.
-        headers: The request's.
-        root: Whether only a root token will do.
 
     Raises:
         UnauthorizedError: There is no token, or one that opens nothing.
@@ -65,8 +65,8 @@ def is_local(request: Request) -> bool:
     client = request.client.host if request.client else ""
     host, _port = host_and_port(request.headers.get("host", ""))
     return (
-        _is_loopback(client)
-        and (host == "localhost" or _is_loopback(host))
+        is_loopback(client)
+        and (host == "localhost" or is_loopback(host))
         and not any(name in request.headers for name in _OF_PROXIES)
     )
 
@@ -80,7 +80,8 @@ def host_and_port(netloc: str) -> tuple[str, int | None]:
         return "", None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is an address that means the machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

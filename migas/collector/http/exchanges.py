@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.http.middleware import route_path
+from migas.collector.http.middleware import Middleware, route_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,11 +30,10 @@ class Exchange(NamedTuple):
     size: int
 
 
-class Exchanges:
+class Exchanges(Middleware):
     """Tells of every request that it hands on.
 
     Args:
-        app: What answers.
         paths: The paths of routes that have no parameters: requests that are refused, or take the
             short way, come to no route.
         observers: Whom to tell; none of them may wait for anything.
@@ -43,15 +42,11 @@ class Exchanges:
     def __init__(
         self, app: ASGIApp, paths: frozenset[str], observers: Sequence[Callable[[Exchange], None]]
     ) -> None:
-        self._app = app
+        super().__init__(app)
         self._paths = paths
         self._observers = observers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         status: int | None = None
         has_errors = False

@@ -22,6 +22,7 @@ from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http import documents
 from migas.collector.http.middleware import (
     FURTHER_REQUESTS,
+    Middleware,
     is_graphql,
     root_path,
     route_path,
@@ -29,7 +30,7 @@ from migas.collector.http.middleware import (
 from migas.collector.http.resolvers import add_plain, schema
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
 PATH = "/graphql"
 
@@ -44,25 +45,16 @@ class _BadRequestError(Exception):
     """A request has no operation that could be looked at; the message is the wire's."""
 
 
-class GraphQL:
+class GraphQL(Middleware):
     """Answers `/graphql`, and hands on the rest.
 
-    It stands before the router, of whose work it needs nothing.
-
-    Args:
-        app: What answers the rest; the application's `state.collector` is what is asked.
+    It stands before the router, of whose work it needs nothing. What is asked is the application's
+    `state.collector`.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        if scope["type"] != "http" or not is_graphql(scope):
-            await self._app(scope, receive, send)
-            return
-        response = await _respond(Request(scope, receive))
-        await response(scope, receive, send)
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await _respond(Request(scope, receive)) if is_graphql(scope) else self._app
+        await answer(scope, receive, send)
 
 
 async def _respond(request: Request) -> Response:

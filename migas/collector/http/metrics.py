@@ -104,11 +104,7 @@ class Metrics(Watch):
             self._results[result].inc(number)
 
     def text(self, size: Size | None) -> tuple[bytes, str]:
-        """All numbers as Prometheus reads them, and the media type of that.
-
-        Args:
-            size: That of the database; None where it does not answer.
-        """
+        """All numbers as Prometheus reads them, and the media type of that."""
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
         from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -128,7 +124,7 @@ def forget_worker(process: int) -> None:
 
 def _of_database(size: Size | None) -> bytes:
     """What is asked for at the moment, and is the same for all processes."""
-    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client import generate_latest
     from prometheus_client.core import GaugeMetricFamily
 
     families = [
@@ -144,9 +140,7 @@ def _of_database(size: Size | None) -> bytes:
         def collect(self) -> Any:
             return families
 
-    registry = CollectorRegistry()
-    registry.register(Families())
-    return generate_latest(registry)
+    return generate_latest(Families())
 
 
 @router.get("/metrics")

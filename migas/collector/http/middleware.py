@@ -13,7 +13,7 @@ from migas.collector.ingestion.timing import TOLD, Timing
 from migas.message import ACCEPTS_HEADER, TIMING_HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,24 +23,42 @@ FURTHER_REQUESTS = "migas.further_requests"
 _log = logging.getLogger("migas.collector")
 
 
-class RootPath:
+class Middleware:
+    """What stands before an application and looks at each request.
+
+    Args:
+        app: What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve what comes, as ASGI has it; what is no request goes by."""
+        serve = self._serve if scope["type"] == "http" else self._app
+        return serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        raise NotImplementedError
+
+
+class RootPath(Middleware):
     """Serves everything below a path of a host that is shared with others.
 
     A proxy may hand that path on or take it away. Whatever it does, behind this the path is there,
     and named as `root_path`, as ASGI has it.
 
     Args:
-        app: What answers.
         root: The path, without a slash at its end; empty for a host of one's own.
     """
 
     def __init__(self, app: ASGIApp, root: str) -> None:
-        self._app = app
+        super().__init__(app)
         self._root = root
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        if self._root and scope["type"] == "http":
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._root:
             inner = scope["path"]
             if f"{inner}/".startswith(f"{self._root}/"):
                 inner = inner.removeprefix(self._root) or "/"
@@ -60,26 +78,21 @@ def route_path(scope: Scope) -> str:
     return path.removeprefix(root_path(scope))
 
 
-class SignedAnswers:
+class SignedAnswers(Middleware):
     """Puts `X-Backend-Server` on every answer, the answer to a crash included.
 
     Clients take an answer without it for that of a stranger, a captive portal say, and keep
     their breadcrumbs. Beside it stands what else they may tell, which `ToldTiming` reads.
 
     Args:
-        app: What answers.
         signature: The header's value, `migas@<version>`.
     """
 
     def __init__(self, app: ASGIApp, signature: str) -> None:
-        self._app = app
+        super().__init__(app)
         self._signature = signature
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
         async def signed_send(message: Message) -> None:
@@ -105,41 +118,27 @@ class SignedAnswers:
             await answer(scope, receive, signed_send)
 
 
-class ToldTiming:
-    """Notes what a request says beside a breadcrumb, for whatever stores that.
+class ToldTiming(Middleware):
+    """Notes what a request says beside a breadcrumb, for whatever stores that."""
 
-    Args:
-        app: What answers.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            TOLD.set(Timing.told(*(headers.get(name) for name in TIMING_HEADERS.values())))
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        TOLD.set(Timing.told(*(headers.get(name) for name in TIMING_HEADERS.values())))
         await self._app(scope, receive, send)
 
 
-class BodyLimit:
+class BodyLimit(Middleware):
     """Reads a request's body, as far as it is small and plain, before anything else sees it.
 
     Args:
-        app: What answers when the body is in order.
         limit: The most bytes that a body may have.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
+        super().__init__(app)
         self._limit = limit
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         if headers.get("content-encoding", "identity").lower() != "identity":
             await _compressed(scope)(scope, receive, send)

@@ -23,15 +23,14 @@ from migas.collector.database.breaker import CircuitBreaker, CircuitOpenError
 from migas.collector.database.request_counts import WINDOW, RequestCounts
 from migas.collector.days import SECONDS_A_DAY
 from migas.collector.http import health
-from migas.collector.http.middleware import FURTHER_REQUESTS, refusal, route_path
+from migas.collector.http.middleware import FURTHER_REQUESTS, Middleware, refusal, route_path
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from migas.collector.clock import Clock
     from migas.collector.database.connections import Connections
 
-LIMIT = 1000
 FREE = 25
 """So many requests of an address in a window are answered without asking the database."""
 
@@ -46,13 +45,10 @@ _log = logging.getLogger("migas.collector")
 class RateLimiter:
     """Counts the requests of addresses in windows of a minute.
 
-    Args:
-        connections: To the database where the counts are shared.
-        clock: Tells the time.
-        limit: Requests that an address may make in a window.
+    The database is where they are shared; `limit` is what an address may make in a window.
     """
 
-    def __init__(self, connections: Connections, clock: Clock, limit: int = LIMIT) -> None:
+    def __init__(self, connections: Connections, clock: Clock, limit: int) -> None:
         self._counts = RequestCounts(connections, clock)
         self._clock = clock
         self._limit = limit
@@ -74,7 +70,7 @@ class RateLimiter:
             self._window = window
             self._accounts.clear()
         try:
-            account = self._account(await self._key(address, now))
+            account = await self._account(address, now)
             if account.left == 0:
                 await self._reserve(account, window)
         except CircuitOpenError:
@@ -89,19 +85,12 @@ class RateLimiter:
     async def charge(self, address: str, requests: int) -> None:
         """Count what an answer was worth beyond one request; it is owed where too few are left."""
         try:
-            account = self._account(await self._key(address, self._clock.time()))
+            account = await self._account(address, self._clock.time())
         except CircuitOpenError:
             return
         paid = min(requests, account.left)
         account.left -= paid
         account.unreported += requests - paid
-
-    def _account(self, key: bytes) -> _Account:
-        account = self._accounts.get(key)
-        if account is None:
-            free = min(FREE, self._limit)
-            account = self._accounts[key] = _Account(key, free, free)
-        return account
 
     async def _reserve(self, account: _Account, window: int) -> None:
         """Ask the database for another portion, one request for all that wait for it."""
@@ -116,15 +105,18 @@ class RateLimiter:
             if account.left == 0:
                 account.refused_at = now
 
-    async def _key(self, address: str, now: float) -> bytes:
+    async def _account(self, address: str, now: float) -> _Account:
         day = int(now // SECONDS_A_DAY)
         if self._salt[0] != day:
             async with self._breaker.attempt():
                 if self._salt[0] != day:
                     self._salt = (day, await self._counts.salt(day))
-        return hashlib.blake2b(
-            network(address).encode(), key=self._salt[1], digest_size=16
-        ).digest()
+        text = network(address).encode()
+        key = hashlib.blake2b(text, key=self._salt[1], digest_size=16).digest()
+        if key not in self._accounts:
+            free = min(FREE, self._limit)
+            self._accounts[key] = _Account(key, free, free)
+        return self._accounts[key]
 
 
 @dataclass(slots=True)
@@ -137,43 +129,36 @@ class _Account:
     refused_at: float = -math.inf
 
 
-class RateLimit:
+class RateLimit(Middleware):
     """Refuses the requests of an address that makes too many, before anything reads them.
 
-    Args:
-        app: What answers the others. The application's `state.limiter` counts, where there is one.
+    The application's `state.limiter` counts, where there is one.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        limiter: RateLimiter | None = None
-        if scope["type"] == "http" and route_path(scope) != health.PATH:
-            limiter = getattr(scope["app"].state, "limiter", None)
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limiter: RateLimiter | None = scope["app"].state.limiter
         client = scope.get("client")
-        delay = await limiter.delay(client[0]) if limiter and client else None
-        if limiter is None or client is None:
+        if not limiter or client is None or route_path(scope) == health.PATH:
             await self._app(scope, receive, send)
             return
-        if delay is None:
-            size = 0
-
-            async def weighing_send(message: Message) -> None:
-                nonlocal size
-                size += len(message.get("body", b""))
-                await send(message)
-
-            try:
-                await self._app(scope, receive, weighing_send)
-            finally:
-                further = scope.get(FURTHER_REQUESTS, 0) + size // REQUEST_BYTES
-                if further:
-                    await limiter.charge(client[0], further)
+        delay = await limiter.delay(client[0])
+        if delay is not None:
+            refused = refusal(scope, 429, MESSAGE, {"Retry-After": str(delay)})
+            await refused(scope, receive, send)
             return
-        refused = refusal(scope, 429, MESSAGE, {"Retry-After": str(delay)})
-        await refused(scope, receive, send)
+        size = 0
+
+        async def weighing_send(message: Message) -> None:
+            nonlocal size
+            size += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, weighing_send)
+        finally:
+            further = scope.get(FURTHER_REQUESTS, 0) + size // REQUEST_BYTES
+            if further:
+                await limiter.charge(client[0], further)
 
 
 def network(address: str) -> str:

@@ -20,9 +20,9 @@ from graphql import (
 
 from migas.collector.errors import NotStoredError
 from migas.collector.http.access import UnauthorizedError, access_of
-from migas.collector.ingestion.crumb import checked, is_storable
+from migas.collector.ingestion.crumb import checked, is_storable, lenient
 from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
-from migas.collector.projects.versions import lenient_version, project_answer, strict_version
+from migas.collector.projects.versions import project_answer, strict_version
 
 if TYPE_CHECKING:
     from graphql import GraphQLResolveInfo
@@ -72,28 +72,11 @@ async def get_usage(
     return {"hits": hits, "message": message, "unique": unique, "success": registered}
 
 
-async def add_breadcrumb(
-    _root: None,
-    info: Info,
-    *,
-    project: str,
-    project_version: str,
-    language: str,
-    language_version: str,
-    ctx: dict[str, Any],
-    proc: dict[str, Any],
-) -> dict[str, Any]:
-    """Store a breadcrumb; versions may have any form, and every user counts as `general`."""
-    if not is_project_name(project):
+async def add_breadcrumb(_root: None, info: Info, **breadcrumb: Any) -> dict[str, Any]:
+    """Store a breadcrumb in parts."""
+    if not is_project_name(breadcrumb["project"]):
         return _answer(NO_PROJECT_NAME)
-    crumb = checked(
-        project=project,
-        project_version=lenient_version(project_version),
-        language=language,
-        language_version=lenient_version(language_version),
-        **(ctx | proc | {"user_type": "general"}),
-    )
-    stored = await _collector(info).ingestion.record(crumb) is not None
+    stored = await _collector(info).ingestion.record(lenient(**breadcrumb)) is not None
     return _answer("" if stored else "Project is not yet registered.", success=stored)
 
 
@@ -188,7 +171,7 @@ async def _administered(info: Info) -> Collector:
     try:
         await access_of(collector.tokens, info.context.headers, root=True)
     except UnauthorizedError as refused:
-        raise GraphQLError(str(refused)) from None
+        raise GraphQLError(refused.detail) from None
     return collector
 
 

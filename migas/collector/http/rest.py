@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
@@ -14,14 +14,13 @@ from starlette.datastructures import Headers
 from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http.access import collector_of
-from migas.collector.http.middleware import replaying, route_path
-from migas.collector.ingestion.crumb import Crumb, checked
+from migas.collector.http.middleware import Middleware, replaying, route_path
+from migas.collector.ingestion.crumb import lenient
 from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
-from migas.collector.projects.versions import lenient_version
 from migas.message import canonical_uuid
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
     from migas.collector.collector import Collector
 
@@ -104,23 +103,24 @@ class Refusal(BaseModel):
     detail: str
 
 
-class PlainBreadcrumbs:
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Refusal, "description": "no token, or one that opens nothing"},
+    403: {"model": Refusal, "description": "the token is for another project"},
+    404: {"model": Refusal, "description": "there is no such project"},
+}
+"""How it is refused to read a project."""
+
+
+class PlainBreadcrumbs(Middleware):
     """Stores breadcrumbs that are in order, and hands on what is wrong or unusual to the router.
 
-    The router and what it checks would nearly double what one costs.
-
-    Args:
-        app: What answers the rest; the application's `state.collector` stores breadcrumbs.
+    The router and what it checks would nearly double what one costs. The application's
+    `state.collector` stores breadcrumbs; a body comes in one message.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it; its body comes in one message."""
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (
-            scope["type"] != "http"
-            or route_path(scope) != f"{router.prefix}/breadcrumb"
+            route_path(scope) != f"{router.prefix}/breadcrumb"
             or scope["method"] != "POST"
             or (wait := _WAIT.get(scope["query_string"])) is None
             or Headers(scope=scope).get("content-type") != "application/json"
@@ -175,7 +175,7 @@ async def store(body: BreadcrumbBody, collector: Collector, *, wait: bool) -> JS
     if not is_project_name(body.project):
         raise HTTPException(400, NO_PROJECT_NAME)
     try:
-        release = await collector.ingestion.record(_crumb(body))
+        release = await collector.ingestion.record(lenient(**body.model_dump(mode="json")))
     except UnstorableError as error:
         if wait:  # as the wire has it, where only the database finds out
             return _answer(500, NotStoredError())
@@ -203,20 +203,6 @@ async def forget(user_id: str, request: Request) -> Forgotten:
     if not any(removed):
         raise HTTPException(404, "Nothing is known of this user.")
     return Forgotten(success=True, breadcrumbs=removed.breadcrumbs)
-
-
-def _crumb(body: BreadcrumbBody) -> Crumb:
-    """The breadcrumb; versions may have any form, and every user counts as `general`."""
-    context = vars(body.ctx) | {"user_type": "general", "container": body.ctx.container.value}
-    process = vars(body.proc) | {"status": body.proc.status.value}
-    return checked(
-        project=body.project,
-        project_version=lenient_version(body.project_version),
-        language=body.language,
-        language_version=lenient_version(body.language_version),
-        **context,
-        **process,
-    )
 
 
 def _answer(status: int, error: NotStoredError | None = None) -> JSONResponse:

@@ -8,25 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
 from migas.collector.counts.filters import NAMES, Filter
-from migas.collector.counts.tables import (
-    AdoptionRow,
-    DurationRow,
-    EnvironmentRow,
-    ErrorRow,
-    SessionsRow,
-    Tables,
-    UsersRow,
-    VersionRow,
-)
+from migas.collector.counts.tables import ROWS, Tables
 from migas.collector.days import Period, Step
 from migas.collector.http.access import access_of, collector_of
-from migas.collector.http.rest import Refusal
-
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Refusal, "description": "no token, or one that opens nothing"},
-    403: {"model": Refusal, "description": "the token is for another project"},
-    404: {"model": Refusal, "description": "there is no such project"},
-}
+from migas.collector.http.rest import REFUSALS
 
 EXAMPLE = """\
 import pandas
@@ -35,7 +20,7 @@ sessions = pandas.read_json(url, storage_options={"Authorization": "Bearer migas
 """
 """How a table comes into pandas."""
 
-router = APIRouter(prefix="/api/v1/projects", responses=_REFUSALS)
+router = APIRouter(prefix="/api/v1/projects", responses=REFUSALS)
 
 
 async def _tables(
@@ -74,50 +59,35 @@ async def _tables(
     return Tables(collector.reports, project, period, only, today)
 
 
-_Asked = Annotated[Tables, Depends(_tables)]
+_ROUTES = {
+    "sessions": "Sessions by the day, week or month they began, and by how they ended.",
+    "versions": "Sessions by version, with the completion rate and its 95 % interval.",
+    "adoption": "Sessions by the day, week or month they began, and by version, the newest first.",
+    "errors": "Errors, those that hit most users first.",
+    "users": "Users by the day, week or month: all, new and returning.",
+    "durations": """\
+How long runs took that completed: by the day, week or month, then by version.
+
+Quantiles are estimates within 2 %. Of many sessions they are told by version alone: with other
+filters the answer is empty then.""",
+    "environments": (
+        "What sessions ran on: platforms, containers, languages and CI, with their users."
+    ),
+}
 
 
-@router.get("/{owner}/{repo}/sessions")
-async def sessions(tables: _Asked) -> list[SessionsRow]:
-    """Sessions by the day, week or month they began, and by how they ended."""
-    return await tables.sessions()
+def _add_route(name: str, description: str) -> None:
+    async def rows(tables: Annotated[Tables, Depends(_tables)]) -> Any:
+        return await getattr(tables, name)()
+
+    router.add_api_route(
+        f"/{{owner}}/{{repo}}/{name}",
+        rows,
+        name=name,
+        description=description,
+        response_model=list[ROWS[name]],  # type: ignore[valid-type]
+    )
 
 
-@router.get("/{owner}/{repo}/versions")
-async def versions(tables: _Asked) -> list[VersionRow]:
-    """Sessions by version, with the completion rate and its 95 % interval."""
-    return await tables.versions()
-
-
-@router.get("/{owner}/{repo}/adoption")
-async def adoption(tables: _Asked) -> list[AdoptionRow]:
-    """Sessions by the day, week or month they began, and by version, the newest first."""
-    return await tables.adoption()
-
-
-@router.get("/{owner}/{repo}/errors")
-async def errors(tables: _Asked) -> list[ErrorRow]:
-    """Errors, those that hit most users first."""
-    return await tables.errors()
-
-
-@router.get("/{owner}/{repo}/users")
-async def users(tables: _Asked) -> list[UsersRow]:
-    """Users by the day, week or month: all, new and returning."""
-    return await tables.users()
-
-
-@router.get("/{owner}/{repo}/durations")
-async def durations(tables: _Asked) -> list[DurationRow]:
-    """How long runs took that completed: by the day, week or month, then by version.
-
-    Quantiles are estimates within 2 %. Of many sessions they are told by version alone: with other
-    filters the answer is empty then.
-    """
-    return await tables.durations()
-
-
-@router.get("/{owner}/{repo}/environments")
-async def environments(tables: _Asked) -> list[EnvironmentRow]:
-    """What sessions ran on: platforms, containers, languages and CI, with their users."""
-    return await tables.environments()
+for _name, _description in _ROUTES.items():
+    _add_route(_name, _description)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  pydantic reads annotations when it runs
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel
 
 from migas.collector.days import Period
 from migas.collector.http.access import access_of, collector_of
-from migas.collector.http.rest import Refusal
+from migas.collector.http.rest import REFUSALS
 from migas.collector.tokens import Access  # noqa: TC001  FastAPI reads annotations when it runs
 
 DEFAULT_WEEKS = 1
@@ -38,19 +38,7 @@ async def _access(request: Request) -> Access:
     return await access_of(collector_of(request).tokens, request.headers)
 
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Refusal, "description": "no token, or one that opens nothing"}
-}
-
-
-@router.get(
-    "/usage/{project:path}",
-    responses={
-        **_REFUSALS,
-        403: {"model": Refusal, "description": "the token is for another project"},
-        404: {"model": Refusal, "description": "there is no such project"},
-    },
-)
+@router.get("/usage/{project:path}", responses=REFUSALS)
 async def usage(
     project: str,
     request: Request,
@@ -78,7 +66,7 @@ async def usage(
     ]
 
 
-@router.get("/auth/projects", responses=_REFUSALS)
+@router.get("/auth/projects", responses={401: REFUSALS[401]})
 async def auth_projects(
     request: Request, access: Annotated[Access, Depends(_access)]
 ) -> ProjectList:

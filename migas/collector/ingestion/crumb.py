@@ -7,13 +7,13 @@ reaches the database that could be refused, and whoever sends such a value is to
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from migas.collector.counts.sessions import NO_SESSION
 from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import UnstorableError
 from migas.collector.ingestion.timing import UNTOLD, Timing
-from migas.collector.projects.versions import stored_version
+from migas.collector.projects.versions import lenient_version, stored_version
 from migas.message import (
     CONTAINERS,
     MAX_LANGUAGE_CHARS,
@@ -101,6 +101,29 @@ def checked(
         user_type=_one_of("user_type", user_type, USER_TYPES),
         platform=_text("platform", platform, MAX_PLATFORM_CHARS),
         container=_one_of("container", container, CONTAINERS),
+    )
+
+
+def lenient(
+    *,
+    project: str,
+    project_version: str,
+    language: str,
+    language_version: str,
+    ctx: dict[str, Any],
+    proc: dict[str, Any],
+) -> Crumb:
+    """The same of a breadcrumb in parts: versions may have any form, all users are `general`.
+
+    Raises:
+        UnstorableError: As of `checked`.
+    """
+    return checked(
+        project=project,
+        project_version=lenient_version(project_version),
+        language=language,
+        language_version=lenient_version(language_version),
+        **(ctx | proc | {"user_type": "general"}),
     )
 
 

@@ -1,7 +1,10 @@
 """Group commit: what arrives while a transaction commits shares the next one.
 
-Nothing waits for company. A lone item is written at once; under load the batches grow by
-themselves, and one flush to the disk serves many senders.
+Under load the batches grow by themselves, and one flush to the disk serves many senders. Those who
+were answered together mostly ask again together, so the next transaction waits for as many as long
+as they keep coming. Else one of them would be written alone, while all others wait for that, and
+then these without it. Whoever is alone waits for nobody. PostgreSQL's commit_delay and
+commit_siblings are the model.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 MAX_BATCH = 256
+LULL = 0.001
+"""Seconds without another item, after which no more company is expected."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,6 +39,7 @@ class GroupWriter(Generic[Item, Result]):
     ) -> None:
         self._commit = commit
         self._max_batch = max_batch
+        self._expected = 1
         self._queue: asyncio.Queue[tuple[Item, asyncio.Future[Result]] | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run())
 
@@ -60,6 +66,7 @@ class GroupWriter(Generic[Item, Result]):
         while open_for_more:
             batch: list[tuple[Item, asyncio.Future[Result]]] = []
             entry = await self._queue.get()
+            await self._gather()
             while entry is not None:
                 batch.append(entry)
                 if self._queue.empty() or len(batch) == self._max_batch:
@@ -68,6 +75,14 @@ class GroupWriter(Generic[Item, Result]):
             open_for_more = entry is not None
             if batch:
                 await self._write(batch)
+                self._expected = min(len(batch) + self._queue.qsize(), self._max_batch)
+
+    async def _gather(self) -> None:
+        """Wait for as many as waited last time, beside the one that is here."""
+        missing = True
+        while missing and (here := self._queue.qsize()) + 1 < self._expected:
+            await asyncio.sleep(LULL)
+            missing = self._queue.qsize() > here
 
     async def _write(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:

@@ -12,7 +12,7 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import or_
+from sqlalchemy import bindparam, func, or_, select
 
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Session, anonymous_session, merged
@@ -50,7 +50,7 @@ class Recorder:
 
     def __init__(self, dialect: str, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._insert_crumbs = _insert_crumbs(dialect)
+        self._insert = _insert_at_once if dialect == "postgresql" else _insert_one_by_one
         self._users = Writing(users, dialect, lambda insert: insert.on_conflict_do_nothing())
         self._project_users = Writing(project_users, dialect, partial(_seen, dialect))
 
@@ -62,11 +62,13 @@ class Recorder:
             batch: In the order of their arrival.
             now: The second they are stamped with.
         """
-        stamped = packed(
-            (*crumb[:-2], now, *_times(crumb, now), digest(crumb), _fingerprint(crumb))
-            for crumb in batch
+        stored = await self._insert(
+            connection,
+            [
+                (*crumb[:-2], now, *_times(crumb, now), digest(crumb), _fingerprint(crumb))
+                for crumb in batch
+            ],
         )
-        stored = (await connection.execute(self._insert_crumbs, stamped)).all()
         await self._store_users(connection, batch, stored, now)
         await self._ledger.count(connection, merged(_part(row, now) for row in stored))
 
@@ -91,13 +93,35 @@ class Recorder:
             await self._project_users.write(connection, seen)
 
 
-def _insert_crumbs(dialect: str) -> Any:
-    """An INSERT of breadcrumbs that leaves repeated ones out, and returns the others."""
-    return (
-        insert_rows(crumbs, (*CRUMB_FIELDS, "timestamp", *TIMES, "digest", "fingerprint"), dialect)
-        .on_conflict_do_nothing(index_elements=["session_id", "digest"])
-        .returning(crumbs.c.idx, *(crumbs.c[name] for name in _SESSION_FIELDS))
-    )
+async def _insert_at_once(
+    connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]
+) -> Sequence[Row[Any]]:
+    """Insert breadcrumbs into PostgreSQL but for repeated ones, and return what is new of them."""
+    return (await connection.execute(_INSERT, packed(rows))).all()
+
+
+async def _insert_one_by_one(
+    connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]
+) -> Sequence[Row[Any]]:
+    """The same on SQLite, where no other transaction writes meanwhile: higher numbers are ours."""
+    last = await connection.scalar(_LAST)
+    await _ONE_BY_ONE.write(connection, rows)
+    return (await connection.execute(_SINCE, {"last": last or 0})).all()
+
+
+_COLUMNS = (*CRUMB_FIELDS, "timestamp", *TIMES, "digest", "fingerprint")
+_STORED = (crumbs.c.idx, *(crumbs.c[name] for name in _SESSION_FIELDS))
+_REPEATED = {"index_elements": ["session_id", "digest"]}
+_INSERT = (
+    insert_rows(crumbs, _COLUMNS, "postgresql")
+    .on_conflict_do_nothing(**_REPEATED)
+    .returning(*_STORED)
+)
+_ONE_BY_ONE = Writing(
+    crumbs, "sqlite", lambda insert: insert.on_conflict_do_nothing(**_REPEATED), _COLUMNS
+)
+_LAST = select(func.max(crumbs.c.idx))
+_SINCE = select(*_STORED).where(crumbs.c.idx > bindparam("last")).order_by(crumbs.c.idx)
 
 
 def _seen(dialect: str, seen: Any) -> Any:

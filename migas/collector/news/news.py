@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
 
+from migas.collector.database.claims import claim
 from migas.collector.database.statements import insert_new
 from migas.collector.database.tables import MAX_KEY_CHARS, news, projects
 from migas.collector.days import Period, moment
 from migas.collector.news import rules
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
     from migas.collector.clock import Clock
     from migas.collector.counts.reports import Reports
     from migas.collector.database.connections import Connections
@@ -37,14 +36,7 @@ class Item(NamedTuple):
 
 
 class News:
-    """The news in one database.
-
-    Args:
-        connections: To the database.
-        clock: Tells which day it is.
-        projects: Tells which version is the newest.
-        reports: What can be read.
-    """
+    """The news in one database."""
 
     def __init__(
         self, connections: Connections, clock: Clock, projects: Projects, reports: Reports
@@ -58,15 +50,8 @@ class News:
         """Projects at which nobody has looked for so many seconds; each goes to one process."""
         now = self._clock.now()
         due = or_(projects.c.looked.is_(None), projects.c.looked <= now - seconds)
-        async with self._connections.reading() as connection:
-            if not (await connection.execute(select(projects.c.idx).where(due).limit(1))).all():
-                return []  # mostly so, and reading holds up no writer
-        claimed = update(projects).where(due).values(looked=now).returning(projects.c.project)
-
-        async def claim(connection: AsyncConnection) -> list[str]:
-            return list(await connection.scalars(claimed))
-
-        return await self._connections.transact(claim)
+        claimed = await claim(self._connections, projects, due, looked=now)
+        return [row.project for row in claimed]
 
     async def look(self, project: str) -> None:
         """Find a project's news, and keep those that were not told before."""
@@ -87,9 +72,14 @@ class News:
         known = {before.key for before in told}
         fresh = [item for item in found if item.key[:MAX_KEY_CHARS] not in known]
         if fresh:
-            await self._connections.transact(
-                lambda connection: self._keep(connection, project, fresh)
-            )
+            new = [
+                item._asdict()
+                | {"key": item.key[:MAX_KEY_CHARS], "id": str(uuid4()), "found": self._clock.now()}
+                | {"project": project}
+                for item in fresh
+            ]
+            insert = insert_new(news, self._connections.dialect)
+            await self._connections.transact(lambda connection: connection.execute(insert, new))
 
     async def latest(self, project: str) -> list[Item]:
         """What was found of a project, the newest first."""
@@ -98,14 +88,3 @@ class News:
         async with self._connections.reading() as connection:
             rows = await connection.execute(query.order_by(news.c.idx.desc()).limit(MAX_SHOWN))
             return [Item(*row) for row in rows]
-
-    async def _keep(
-        self, connection: AsyncConnection, project: str, fresh: list[rules.Found]
-    ) -> None:
-        rows = [
-            item._asdict()
-            | {"key": item.key[:MAX_KEY_CHARS], "id": str(uuid4()), "found": self._clock.now()}
-            | {"project": project}
-            for item in fresh
-        ]
-        await connection.execute(insert_new(news, self._connections.dialect), rows)

@@ -46,13 +46,7 @@ class Totals(NamedTuple):
 
 
 class SharedTotals:
-    """What is shared of one database.
-
-    Args:
-        connections: To the database.
-        clock: Tells which days count.
-        reports: What can be read.
-    """
+    """What is shared of one database."""
 
     def __init__(self, connections: Connections, clock: Clock, reports: Reports) -> None:
         self._connections = connections

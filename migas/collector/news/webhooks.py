@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import delete, exists, func, select, update
 
+from migas.collector.database.claims import claim
 from migas.collector.database.statements import insert_new
 from migas.collector.database.tables import news, webhooks
 from migas.collector.news.news import Item
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
     from migas.collector.clock import Clock
     from migas.collector.database.connections import Connections
 
@@ -42,12 +41,7 @@ class Letter(NamedTuple):
 
 
 class Webhooks:
-    """The receivers in one database.
-
-    Args:
-        connections: To the database.
-        clock: Tells what is due.
-    """
+    """The receivers in one database."""
 
     def __init__(self, connections: Connections, clock: Clock) -> None:
         self._connections = connections
@@ -79,28 +73,22 @@ class Webhooks:
         now = self._clock.now()
         waiting = exists().where(news.c.project == webhooks.c.project, news.c.idx > webhooks.c.told)
         is_due = (webhooks.c.due <= now) & waiting
+        claimed = await claim(self._connections, webhooks, is_due, due=now + LEASE_SECONDS)
+        letters = []
         async with self._connections.reading() as connection:
-            if not (await connection.execute(select(webhooks.c.due).where(is_due).limit(1))).all():
-                return []  # mostly so, and reading holds up no writer
-
-        async def work(connection: AsyncConnection) -> list[Letter]:
-            claimed = update(webhooks).where(is_due).values(due=now + LEASE_SECONDS)
-            rows = (await connection.execute(claimed.returning(*webhooks.c))).all()
-            letters = []
-            for row in rows:
+            for row in claimed:
                 following = (
                     select(news.c.idx, *(news.c[name] for name in Item._fields))
                     .where(news.c.project == row.project, news.c.idx > row.told)
                     .order_by(news.c.idx)
                     .limit(1)
                 )
-                number, *item = (await connection.execute(following)).one()
-                letters.append(
-                    Letter(row.project, row.url, Item(*item), number, row.told, row.failures)
-                )
-            return letters
-
-        return await self._connections.transact(work)
+                found = (await connection.execute(following)).one_or_none()
+                if found is not None:  # else its project was removed just now
+                    number, *item = found
+                    letter = (row.project, row.url, Item(*item), number, row.told, row.failures)
+                    letters.append(Letter(*letter))
+        return letters
 
     async def settle(self, letter: Letter, *, arrived: bool) -> None:
         """Go on to the next item, or try again later; after many times go on all the same."""

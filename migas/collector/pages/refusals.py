@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from migas.collector.http.middleware import Middleware
 from migas.collector.pages.responses import page
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
 _SENTENCES = {
     401: "Programs come here, with a token in a header: Authorization: Bearer …",
@@ -27,21 +28,14 @@ _OTHERWISE = "The server did not understand what was asked."
 _OF_THE_BODY = {b"content-type", b"content-length"}
 
 
-class RefusalPages:
+class RefusalPages(Middleware):
     """Answers a browser with a page wherever something within refuses what it asked for.
 
     What names `text/html` among what it accepts is a browser. Whatever refuses need not know.
-
-    Args:
-        app: What answers.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request as ASGI has it."""
-        if scope["type"] != "http" or not _is_of_browser(scope):
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _is_of_browser(scope):
             await self._app(scope, receive, send)
             return
         replaced = False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 
+from migas.collector.database.claims import claim
 from migas.collector.database.statements import insert_new
 from migas.collector.database.tables import aliases, flagged_versions, projects, releases
 from migas.collector.projects.names import is_project_name
@@ -33,11 +34,6 @@ class Known(NamedTuple):
 
 class Projects:
     """The projects of one database.
-
-    Args:
-        connections: To the database.
-        clock: Tells when something was registered.
-        open_registration: Register an unknown `owner/repo` at its first breadcrumb.
 
     Attributes:
         open_registration: Whether an unknown project is registered at its first breadcrumb.
@@ -87,10 +83,7 @@ class Projects:
     async def set_release(self, project: str, latest: str, flagged: Iterable[str] = ()) -> None:
         """Name a project's newest version, and versions to flag beside those flagged before.
 
-        Args:
-            project: `owner/repo`.
-            latest: The newest version, as PEP 440 writes it.
-            flagged: Versions with known faults, as PEP 440 writes them.
+        All are versions as PEP 440 writes them.
         """
         row = {"project": project, "latest": latest, "recorded": self._clock.now()}
         flags = [{"project": project, "version": version} for version in flagged]
@@ -115,17 +108,9 @@ class Projects:
         """
         now = self._clock.now()
         due = or_(projects.c.asked.is_(None), projects.c.asked <= now - seconds)
-        claimed = (
-            update(projects)
-            .where(projects.c.package.isnot(None), due)
-            .values(asked=now)
-            .returning(projects.c.project, projects.c.package)
-        )
-
-        async def claim(connection: AsyncConnection) -> list[tuple[str, str]]:
-            return [(row.project, row.package) for row in await connection.execute(claimed)]
-
-        return await self._connections.transact(claim)
+        due = and_(projects.c.package.isnot(None), due)
+        claimed = await claim(self._connections, projects, due, asked=now)
+        return [(row.project, row.package) for row in claimed]
 
     async def known(self, connection: AsyncConnection, names: list[str]) -> dict[str, Known]:
         """The registered ones among some projects, also by names that they had before.

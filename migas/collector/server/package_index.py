@@ -28,10 +28,6 @@ _log = logging.getLogger("migas.collector")
 def newest_version(index: str, package: str) -> str | None:
     """Ask an index for the newest version of a package that is not a pre-release.
 
-    Args:
-        index: The base URL, `https://pypi.org`.
-        package: The package's name there.
-
     Returns:
         The version in its normal form; None when the index did not name one in time.
     """

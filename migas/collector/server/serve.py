@@ -23,9 +23,10 @@ import uvicorn
 from migas.collector.app import OWN_PATHS, create_app
 from migas.collector.collector import Collector
 from migas.collector.errors import CollectorError
+from migas.collector.http.access import is_loopback
 from migas.collector.http.metrics import SHARED_FOLDER, forget_worker
-from migas.collector.http.rate_limit import LIMIT, RateLimiter
-from migas.collector.server import messenger, upkeep, workers
+from migas.collector.http.rate_limit import RateLimiter
+from migas.collector.server import upkeep, workers
 from migas.collector.server.access_log import AccessLog
 from migas.collector.server.slow_clients import SlowClientProtocol
 
@@ -45,46 +46,28 @@ _ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What `migas serve` was told.
+    """What `migas serve` was told; the help of its options says what each means.
 
-    Args:
-        database: A URL as `engine_url` takes it.
-        host: The name or address to listen on.
-        port: The port to listen on; 0 takes a free one.
-        open_registration: Register an unknown `owner/repo` at its first breadcrumb.
-        workers: How many processes answer.
-        certificate: A file with a TLS certificate and its chain; plain HTTP without it.
-        key: The file with its key, where it is not in the same one.
-        proxies: Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, comma-separated.
-        limit: Requests that an address may make in a minute; 0 for as many as it likes.
-        retain_days: Breadcrumbs of sessions that began longer ago are deleted; None keeps all.
-        package_index: Where the newest versions of packages are read; None asks no index.
-        root_path: The path of a shared host below which the collector is, as in `/migas`.
-        access_log: Whether a line is written to stdout for each request.
+    `limit` is 0 and the others are None where nothing was asked for.
     """
 
     database: str
-    host: str = "127.0.0.1"
-    port: int = 8080
-    open_registration: bool = False
-    workers: int = 1
-    certificate: str | None = None
-    key: str | None = None
-    proxies: str | None = None
-    limit: int = LIMIT
-    retain_days: int | None = None
-    package_index: str | None = None
-    root_path: str = ""
-    access_log: bool = False
+    host: str
+    port: int
+    open_registration: bool
+    workers: int
+    certificate: str | None
+    key: str | None
+    proxies: str | None
+    limit: int
+    retain_days: int | None
+    package_index: str | None
+    root_path: str
+    access_log: bool
 
 
 class AnnouncedServer(uvicorn.Server):
-    """A uvicorn server that says when it is ready.
-
-    Args:
-        config: As for `uvicorn.Server`.
-        announce: Called once, when connections are answered.
-    """
+    """A uvicorn server that says, once, when connections are answered."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
@@ -135,20 +118,15 @@ def _check(settings: Settings) -> None:
         raise CollectorError(f"{settings.root_path!r} is no path: write one like /migas")
     if settings.root_path and settings.root_path.split("/")[1] in OWN_PATHS:
         raise CollectorError(f"{settings.root_path} has another meaning here: choose another path")
-    for proxy in (settings.proxies or "").split(","):
-        if proxy.strip() not in ("", "*") and not _is_network(proxy.strip()):
+    for proxy in map(str.strip, (settings.proxies or "").split(",")):
+        try:
+            if proxy not in ("", "*"):
+                ipaddress.ip_network(proxy)
+        except ValueError:
             raise CollectorError(
-                f"{proxy.strip()!r} is no address of a proxy: "
+                f"{proxy!r} is no address of a proxy: "
                 "write addresses and networks like 127.0.0.1,10.0.0.0/8"
-            )
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
+            ) from None
 
 
 def _allow_many_connections() -> None:
@@ -168,25 +146,15 @@ def _run(
     settings: Settings, listener: socket.socket, announce: Callable[[], None], *, first: bool
 ) -> None:
     """Be one process that answers, until it is told to stop; the first one also tidies up."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    faster: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with suppress(ImportError):  # there is none for Windows
+        from uvloop import new_event_loop as faster
+    with asyncio.Runner(loop_factory=faster) as runner:
         runner.run(_serve(settings, listener, announce, tidies=first))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """A faster event loop, where there is one for this system."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
 async def _prepare(settings: Settings) -> str:
-    """Find what cannot work, and bring the database up to date before a request needs it.
-
-    Returns:
-        What to call the database.
-    """
+    """Find what cannot work, and bring the database up to date; return what to call it."""
     if settings.certificate is not None:
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -226,7 +194,7 @@ async def _serve(
         beside = (
             [
                 upkeep.keep_up(collector, settings.retain_days, settings.package_index),
-                messenger.keep_telling(collector, settings.root_path),
+                upkeep.keep_telling(collector, settings.root_path),
             ]
             if tidies
             else []
@@ -283,31 +251,24 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 def _listen(settings: Settings) -> socket.socket:
     host, port = settings.host, settings.port
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
         raise CollectorError(f"{host!r} is no address to listen on: {error}") from error
-    if settings.open_registration and not _is_loopback(str(address[0])):
+    if settings.open_registration and not is_loopback(str(address[0])):
         raise CollectorError(
             f"--open lets anybody register projects, and {host} can be reached from other machines:"
             " leave it out and use `migas project add`, or listen on 127.0.0.1"
         )
-    listener = socket.socket(family, kind, protocol)
+    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
+        return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
     except OSError as error:
-        listener.close()
+        reason = os.strerror(error.errno or 0)
         raise CollectorError(
-            f"cannot listen on {host} port {port}: {error.strerror}; --port 0 takes a free port"
+            f"cannot listen on {host} port {port}: {reason}; --port 0 takes a free port"
         ) from error
-    return listener
-
-
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:

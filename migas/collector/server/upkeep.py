@@ -1,31 +1,45 @@
-"""What a collector does by itself, beside answering: delete what is old, read newest versions."""
+"""What a collector does by itself, beside answering: tidy up, read newest versions, tell news.
+
+It goes on whatever the database does meanwhile.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from migas.collector.database.outage import cause, is_outage
 from migas.collector.days import SECONDS_A_DAY
 from migas.collector.server import package_index
-from migas.collector.server.repeating import repeat
+from migas.collector.server.webhook_delivery import Delivery
 
 if TYPE_CHECKING:
-    from migas.collector.collector import Collector
+    from collections.abc import Awaitable, Callable
 
-INTERVAL = 60.0
+    from migas.collector.collector import Collector
+    from migas.collector.news.webhooks import Letter
+
+UPKEEP_INTERVAL = 60.0
+NEWS_INTERVAL = 10.0
 """Seconds between looks at what is due."""
 
 FRESH_SECONDS = 3600
 """A package index is asked for each package at most so often, however many collectors there are."""
 
+LOOK_SECONDS = 600
+"""A project's counts are looked at for news no more often, however many collectors there are."""
+
+_log = logging.getLogger("migas.collector")
+
 
 async def keep_up(collector: Collector, retain_days: int | None, index: str | None) -> None:
     """Do what is due, again and again, until it is cancelled.
 
-    Args:
-        collector: What is kept up.
-        retain_days: Sessions that began longer ago are deleted; None keeps all.
-        index: The base URL of the package index; None asks none.
+    Sessions that began more than `retain_days` ago are deleted; None keeps all. `index` is the base
+    URL of the package index; None asks none.
     """
     cleaned = -1
 
@@ -38,17 +52,59 @@ async def keep_up(collector: Collector, retain_days: int | None, index: str | No
         if index is not None:
             await refresh_releases(collector, index)
 
-    await repeat(work, INTERVAL, "upkeep")
+    await repeat(work, UPKEEP_INTERVAL, "upkeep")
 
 
 async def refresh_releases(collector: Collector, index: str) -> None:
-    """Read the newest versions of packages that were not asked for lately.
-
-    Args:
-        collector: Where projects name their packages, and where the answers go.
-        index: The base URL of the package index.
-    """
+    """Read the newest versions of packages that were not asked for lately."""
     for project, package in await collector.projects.claim_packages(FRESH_SECONDS):
         newest = await asyncio.to_thread(package_index.newest_version, index, package)
         if newest is not None and newest != (await collector.projects.release(project)).latest:
             await collector.projects.set_release(project, newest)
+
+
+async def keep_telling(collector: Collector, root: str) -> None:
+    """Look for news and send them, until it is cancelled; receivers do not wait for each other."""
+    delivery = Delivery()
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def work() -> None:
+        for project in await collector.news.claim(LOOK_SECONDS):
+            await collector.news.look(project)
+        for letter in await collector.webhooks.claim():
+            sending = asyncio.create_task(_send(collector, delivery, letter, root))
+            under_way.add(sending)
+            sending.add_done_callback(under_way.discard)
+
+    try:
+        await repeat(work, NEWS_INTERVAL, "telling news")
+    finally:
+        for sending in under_way:
+            sending.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _send(collector: Collector, delivery: Delivery, letter: Letter, root: str) -> None:
+    arrived = await delivery.send(letter, root)
+    if not arrived:
+        _log.warning("a webhook of %s did not take what it was told", letter.project)
+    try:
+        await collector.webhooks.settle(letter, arrived=arrived)
+    except (SQLAlchemyError, OSError) as error:
+        _log.warning("a webhook of %s is told once more: %s", letter.project, cause(error))
+
+
+async def repeat(work: Callable[[], Awaitable[None]], pause: float, name: str) -> None:
+    """Do work every `pause` seconds until it is cancelled; where its database fails, say so."""
+    task = asyncio.current_task()
+    while True:
+        try:
+            await work()
+        except (SQLAlchemyError, OSError) as error:
+            # A driver that is cancelled may say so in an error of its own, and then nobody else
+            # will.
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from error
+            trace = None if is_outage(error) else error
+            _log.warning("%s failed and is tried again: %s", name, cause(error), exc_info=trace)
+        await asyncio.sleep(pause)

@@ -53,12 +53,7 @@ class Delivery:
         self._threads: dict[tuple[str, str], Thread] = {}
 
     async def send(self, letter: Letter, root: str) -> bool:
-        """Send a letter; return whether its receiver took it within `DEADLINE`.
-
-        Args:
-            letter: What to send.
-            root: The path of a shared host below which the pages are, or nothing.
-        """
+        """Send a letter; return whether its receiver took it within `DEADLINE`."""
         key = letter.project, letter.url
         earlier = self._threads.get(key)
         if earlier is not None and earlier.is_alive():

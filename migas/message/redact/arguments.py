@@ -39,49 +39,49 @@ def _keep_what_is_no_word(match: re.Match[str]) -> str:
 RULES = (
     # In a usage line (`[--participant-label LABEL]`) and in a sentence an option has no value.
     rule(
-        ("--part", "--subj", "--sess", "--pati"),
+        "--part|--subj|--sess|--pati",
         r"\1<id>",
         r"(?i)(?<!\[)(--(?:participant|subject|session|patient)[\w-]{0,30}[\s,='\"]++)",
         rf"{_VALUE}(?:[\s,='\"]++{_VALUE})*",
     ),
     rule(
-        ("recon-all", " -subj"),
+        "recon-all| -subj",
         r"\1<id>",
         r"(?i)(\brecon-all(?:[ ]-\w+){0,8}?[ ]-s[ ]|(?<=[ ])-subj(?:id|ect)[ ])",
         _VALUE,
     ),
     rule(
-        ("invalid ", "explicit", "command", "argument"),
+        "invalid |explicit|command|argument",
         r"\1\2<value>\2",
         r"(?i)((?:invalid (?:choice|[\w.<>-]{1,40} value):|ignored explicit argument",
         r"|no such command|(?:unexpected|unrecognized|unknown) (?:sub)?(?:argument|command):?)[ ])",
         _QUOTED,
     ),
     rule(
-        ("invalid value",),
+        "invalid value",
         r"\1\2<value>\2",
         r"(?i)(invalid value(?:(?: for [\"'][^\n:]{1,60}[\"'])?:[ ](?:(?:directory|file|path) )?",
         rf"|(?=[ ][\"'][^\n\"']{{0,200}}[\"'] for [\"']-)[ ])){_QUOTED}",
     ),
-    rule(("unrecognized arg",), _hide_all_but_options, r"(unrecognized arguments?: )([^\n]+)"),
+    rule("unrecognized arg", _hide_all_but_options, r"(unrecognized arguments?: )([^\n]+)"),
     rule(
-        ("unexpected extra arg", "consume arg"),
+        "unexpected extra arg|consume arg",
         r"\1<value>",
         r"(?i)(got unexpected extra arguments? \(|could not consume args?: )[^()\n]+",
     ),
     rule(
-        ("input_value=",),
+        "input_value=",
         r"\1<value>",
         r"(input_value=)(?:'[^'\n]*'|\"[^\"\n]*\"|[^\s,\]]+)",
     ),
     rule(
-        (" is not ", " <class"),
+        " is not | <class",
         "'<value>'",
         r"'[^'\n]{1,200}'(?= is not (?:one of[: ]|a valid (?:integer|float|number|boolean)))",
         r"|(?<=value of )'[^'\n]{1,200}'(?= <class)",
     ),
     rule(
-        ("convert", "literal for", "parse", "time data", "isoformat"),
+        "convert|literal for|parse|time data|isoformat",
         _keep_what_is_no_word,
         r"(?i)((?:convert string to \w+:|invalid literal for \w+\(\) with base \d+:|time data",
         r"|unable to parse (?:datetime )?string:?|invalid isoformat string:)[ ])",

@@ -9,7 +9,7 @@ def redact_paths(text: str) -> str:
     """Put `<path>` in the place of every path in a text, and keep the quotes around it."""
     import re
 
-    for opening, closing in _QUOTES:
+    for opening, closing in map(tuple, _QUOTES):
         if opening in text:
             inside = f"[^{opening}{closing}\n]+"
             text = re.sub(
@@ -69,16 +69,7 @@ _FILE_END = rf"(?i)\.{EXTENSIONS}(?:\.gz)?$"
 _ANY_FILE_END = r"\.[A-Za-z]\w{0,5}$"
 _QUOTED_FILE_END = rf"(?i)\.(?:{EXTENSIONS}|log|set|par|rec|label|dat|db|md|ya?ml|toml|ini|cfg)$"
 _AFTER_A_PATH = ".,;:!?)]}"
-_QUOTES = (
-    ("'", "'"),
-    ('"', '"'),
-    ("`", "`"),
-    ("`", "'"),
-    ("\u2018", "\u2019"),
-    ("\u201c", "\u201d"),
-    ("«", "»"),
-    ("「", "」"),
-)
+_QUOTES = ("''", '""', "``", "`'", "\u2018\u2019", "\u201c\u201d", "«»", "「」")
 
 _SAFE_PART = (
     r"(?:\d[\d.,]*(?:e[+-]?\d+)?[a-zµ%°]{0,3}|[a-z]{1,2}\d?|\d[a-z]"

@@ -34,8 +34,8 @@ _DICOM = (
     r"|station[ _]?name|accession[ _]?number|device[ _]?serial[ _]?number)"
 )
 _DICOM_SIGNS = (
-    *("patient", "study", "procedure", "comments", "diagnos", "physician", "operator"),
-    *("institution", "station", "accession", "serial"),
+    "patient|study|procedure|comments|diagnos|physician|operator|institution|station|accession"
+    "|serial"
 )
 
 _WORDS = NAMES_NOBODY | frozenset(
@@ -47,19 +47,7 @@ _WORDS = NAMES_NOBODY | frozenset(
     specific surface there together under unknown within without weight
     """.split()  # noqa: SIM905  words are read as words
 )
-_ENDS = (
-    "tion",
-    "sion",
-    "ness",
-    "ity",
-    "ing",
-    "ded",
-    "led",
-    "ned",
-    "sed",
-    "ted",
-    "ved",
-)
+_ENDS = ("tion", "sion", "ness", "ity", "ing", "ded", "led", "ned", "sed", "ted", "ved")
 
 
 def _hide_unless_word(match: re.Match[str]) -> str:
@@ -79,7 +67,7 @@ RULES = (
         r"(?<![\w^-])(?<!\w')[^\W\d_]{2}(?:[\w-]|'(?=\w))*+\^[^\W\d_]{2}(?:[\w^-]|'(?=\w))*+",
     ),
     rule(
-        ("dr.", "dr ", "prof.", "mr.", "mr ", "mrs", "ms.", "ms ", "herr ", "frau ", "fr.", "mme"),
+        "dr.|dr |prof.|mr.|mr |mrs|ms.|ms |herr |frau |fr.|mme",
         r"\1 <name>",
         r"(?<!\w)((?:(?:Dr|Prof|Mrs?|Ms|Fr|Mme)\.|Mrs?|Ms|Dr|Herr|Frau|Mme)",
         r"(?:[ ](?:Prof|Dr)\.?(?!\w)){0,2})",
@@ -98,37 +86,13 @@ RULES = (
         rf"|[^\s,;)\]}}'\"]+(?:[ ](?!{STOP}|\w+=)[^\s,;)\]}}'\"]+)*)",
     ),
     rule(
-        (
-            "first",
-            "last",
-            "middle",
-            "family",
-            "given",
-            "maiden",
-            "nach",
-            "vor",
-            "surname",
-            "his_id",
-        ),
+        "first|last|middle|family|given|maiden|nach|vor|surname|his_id",
         r"\1<id>",
         r"(?i)((?<![a-z])(?:(?:first|last|middle|family|given|maiden|nach|vor)[ _-]?name|surname",
         r"|his_id)[\"']?[ ]?[:=][ ]?[\"']?)[^\n,;)\]}'\"]{1,60}",
     ),
     rule(
-        (
-            "mrn",
-            "ssn",
-            "nhs",
-            "accession",
-            "hospital",
-            "record",
-            "case",
-            "study",
-            "ehr",
-            "exam",
-            "visit",
-            "insurance",
-        ),
+        "mrn|ssn|nhs|accession|hospital|record|case|study|ehr|exam|visit|insurance",
         r"\1<id>",
         r"(?i)((?<![a-z])(?:mrn|ssn|nhs|(?:accession|insurance|hospital|nhs|medical record|case)",
         r"[ _]?(?:number|no\.?|nr\.?|id)|(?:record|study|ehr|exam|visit)[ _]id)[\"']?[ ]?[#:=]?",
@@ -136,19 +100,19 @@ RULES = (
     ),
     # A list at the end, as in: participant labels were not found: 01, jane.
     rule(
-        ("subject", "participant", "patient"),
+        "subject|participant|patient",
         r"\1<id>",
         rf"(?i)((?<![a-z]){_PERSON}(?:s|\(s\)|[ _]{_LABEL}s?)\b[^\n:.;]{{0,60}}:[ ]\[?)",
         r"(?:(?<=\[)[^\]\n]+|[\"']?[\w-]++[\"']?(?:,[ ][\"']?[\w-]++[\"']?)*+",
         r"(?=[.;)]?(?:\s*$|\n|[ ]\()|[.;] ))",
     ),
     rule(
-        ("(s) ",),
+        "(s) ",
         r"\1<id>",
         rf"(?i)((?<![a-z]){_PERSON}\(s\)[ ])(?!{STOP})[\w-]++(?:,[ ][\w-]++)*",
     ),
     rule(
-        ("subject", "participant", "patient", "proband", "volunteer", "paciente", "sujet"),
+        "subject|participant|patient|proband|volunteer|paciente|sujet",
         r"\1<id>",
         rf"(?i)((?<![a-z]){_PERSON}s?(?:[ _](?:with )?{_LABEL}s?|[ _](?:field|folder|directory))?",
         rf"[ ]#?){_WHO}(?:(?:,[ ]|[ ]and[ ])(?!sub|ses|run|task|line|row|scan){_WHO})*",
@@ -156,20 +120,20 @@ RULES = (
     ),
     # A single word in small letters is a name where a sentence goes on, or ends, behind it.
     rule(
-        ("subject ", "participant ", "patient ", "proband ", "volunteer "),
+        "subject |participant |patient |proband |volunteer ",
         _hide_unless_word,
         rf"(?i)((?<![a-z-]){_PERSON}[ ])(?-i:(?!{STOP})([a-z]{{2,24}}",
         rf"(?:[ ](?!{STOP})[a-z]{{2,24}})?))",
         rf"(?=[ ]{STOP}|[.;,:]?(?:[ ]\(|\s*$|\n)|[.;,:][ ])",
     ),
     rule(
-        ("session",),
+        "session",
         r"\1<id>",
         r"(?i)(subject <id>,? session (?!<)(?=[\w-])|(?<![a-z])sessions?(?: (?:label|id|name))? ",
         rf"(?=[\"']))(?:{_QUOTED}|[\w-]+)",
     ),
     rule(
-        ("sub", "ses"),
+        "sub|ses",
         r"\1<id>",
         r"(?i)(?<![a-z0-9])((?:single[_-]subject|sub|ses)[_-])",
         r"(?!(?:process|workflow|module|director|folder|command|graph|class|typ|array|string|task",
@@ -182,33 +146,33 @@ RULES = (
         r"(?![a-z0-9]))[a-z0-9]+",
     ),
     rule(
-        ("sub", "ses", "participant", "patient"),
+        "sub|ses|participant|patient",
         r"\1<id>",
         r"(?i)(?<![a-z0-9])((?:sub(?:j(?:ect)?)?|ses(?:s(?:ion)?)?|participant|patient)",
         r"(?:[_ -]?(?:id|label|no|nr))?[_ #-]?)[a-z]{0,3}\d[a-z0-9]*",
     ),
     rule(
-        ("patient", "mrn", "dob", "ssn", "proband", "birth"),
+        "patient|mrn|dob|ssn|proband|birth",
         r"\1<id>",
         r"(?i)((?<![a-z])(?:patient(?:'?s)?[ _-]?\w{0,12}(?:[ _]\w{1,12})?|mrn|dob|ssn",
         r"|proband(?:in)?|date of birth|birth ?date)[\"']?[ ]?[:=][ ]?[\"']?)[^\n;)\]}'\"]{1,80}",
     ),
     rule(
-        ("subject", "participant", "session"),
+        "subject|participant|session",
         r"\1<id>",
         r"(?i)((?<![a-z])(?<!--)(?:(?:subject|participant)(?:[ _-]?(?:id|label|name|code))?s?",
         r"[\"']?[ ]?[:=][ ]?|session(?:[ _-]?(?:label|name|code))?(?:[ ]?=|[\"']:)[ ]?)",
         r"[\[(]?[\"']?)(?!None\b)[^\s,;)\]}'\"]+",
     ),
     rule(
-        ("user", "login", "owner", "account", "role", "uid"),
+        "user|login|owner|account|role|uid",
         r"\1<user>",
         r"(?i)((?<![a-z])(?:user(?:[ _]?(?:name|id))?|login|owner|account(?:[ _]?name)?|role|uid)",
         r"[\"']?(?:[ ]?[=:][ ]*[\"']?|[ ][\"']))(?!None\b|0x)",
         r"(?:(?<=[\"'])[^\"'\n]+|[^\s\"',;)\]}]+)",
     ),
     rule(
-        ("user",),
+        "user",
         r"\1<user>",
         r"(?i)((?:for|by|as|of|unknown) user )",
         r"(?!<user|(?:input|name|data|code|id|is|and|or|to)\b)(?:<[\w.-]+>|[\w.-]*\w)",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Replacement = str | Callable[[re.Match[str]], str]
-    Rule = tuple[Iterable[str], Replacement, str]
+    Rule = tuple[list[str], Replacement, str]
 
 EXTENSIONS = (
     r"(?:nii|mgz|mgh|gii|dcm|ima|hdr|img|bval|bvec|tsv|csv|json|txt|h5|hdf5|mat|npy|npz|pkl|pickle"
@@ -23,7 +23,7 @@ EXTENSIONS = (
 )
 """Endings of files that hold data or documents, hence names that people gave."""
 
-DIGITS = "0123456789"
+DIGITS = "0|1|2|3|4|5|6|7|8|9"
 
 # Words that follow a path, a label or an option in a sentence, but are hardly ever part of it.
 VERBS = (
@@ -51,15 +51,16 @@ def apply(rules: Iterable[Rule], text: str) -> str:
     return text
 
 
-def rule(needs: Iterable[str], replacement: Replacement, *pattern: str) -> Rule:
+def rule(needs: str, replacement: Replacement, *pattern: str) -> Rule:
     """A row of a table of rules.
 
     Args:
-        needs: Signs, in small letters, one of which must occur in a text for the rule to matter.
+        needs: Signs, in small letters and with bars between them, one of which must occur in a text
+            for the rule to matter.
         replacement: What stands in for a match, or the function that says so.
         pattern: The parts of the regular expression.
     """
-    return needs, replacement, "".join(pattern)
+    return needs.split("|"), replacement, "".join(pattern)
 
 
 def _keep_number(match: re.Match[str]) -> str:
@@ -97,33 +98,33 @@ def _keep_words(match: re.Match[str]) -> str:
 
 BEFORE_PATHS = (
     rule(
-        ("-----begin ",),
+        "-----begin ",
         "<secret>",
         r"(?s)-----BEGIN [A-Z0-9 ]{0,40}-----.*?(?:-----END [A-Z0-9 ]{0,40}-----|\Z)",
     ),
     # A file's URL is a path and may have spaces in it, so the rule for paths takes it.
     rule(
-        ("://",),
+        "://",
         "<url>",
         r"(?i)(?<![\w+.-])(?!file:)[\w+.-]++://(?:[^\s/?#]*+@)?[^\s'\"<>`]*[^\s'\"<>`.,;:!?)\]}]",
     ),
-    rule(("arn:",), "<url>", r"(?<![\w-])arn:[\w-]{2,12}:[^\s'\"<>`,;)\]}]*\w"),
-    rule(("exec_host=",), r"\1<host>", r"(\bexec_host=)[\w.-]+(?:/[\d*.+-]+)*"),
+    rule("arn:", "<url>", r"(?<![\w-])arn:[\w-]{2,12}:[^\s'\"<>`,;)\]}]*\w"),
+    rule("exec_host=", r"\1<host>", r"(\bexec_host=)[\w.-]+(?:/[\d*.+-]+)*"),
     # Datasets of AFNI, and images that are named without their ending.
     rule(
-        ("+orig", "+tlrc", "+acpc", "open ", "match: "),
+        "+orig|+tlrc|+acpc|open |match: ",
         "<path>",
         r"(?<![\w.+-])[\w.-]++\+(?:orig|tlrc|acpc)(?:\.(?:HEAD|BRIK(?:\.gz)?))?(?!\w)",
         r"|(?:(?<=image files match: )|(?<=open image )|(?<=open volume )|(?<=open dataset ))",
         r"(?=[\w.-]{0,200}[\d_])[\w.-]*\w",
     ),
     rule(
-        ":=",
+        ":|=",
         r"\1<secret>",
         r"(?i)((?:authorization|cookie|passphrase)\\?[\"']?[ \t]*[:=][ \t]*\\?[\"']?)[^\n\"']+",
     ),
     rule(
-        ":=",
+        ":|=",
         r"\1<secret>",
         r"(?i)((?:passw(?:or)?d|passcode|(?<![a-z])(?:pwd|pw|pin)(?![a-z])|mot de passe|passwort",
         r"|secret(?:[_ -]?access)?(?:[_ -]?key)?|(?<!unexpected )(?<!invalid )token(?!s|iz)",
@@ -135,18 +136,18 @@ BEFORE_PATHS = (
         r"|(?:(?:bearer|basic)[ \t]+)?\S*[^\s,;)\]}'\"])",
     ),
     rule(
-        ("--",),
+        "--",
         r"\1<secret>",
         r"(?i)(--[\w-]{0,30}(?:passw(?:or)?d|token|secret|key|passphrase)[\"']?,?[ \t]+[\"']?)",
         r"(?!-)[^\s\"',\]]+",
     ),
     rule(
-        ("bearer", "basic"),
+        "bearer|basic",
         r"\1 <secret>",
         r"(?i)\b(bearer|basic)[ \t]+(?=[\w.~+/-]{0,200}[\d=])[\w.~+/=-]{8,}",
     ),
     rule(
-        DIGITS + "-_",
+        DIGITS + "|-|_",
         "<secret>",
         r"(?<![A-Za-z0-9])(?:A[KS]IA[0-9A-Z]{12,}|gh[a-z]_\w{16,}|github_pat_\w{16,}",
         r"|xox[a-z]-[\w-]{8,}|xapp-[\w-]{8,}|glpat-[\w-]{12,}|hf_\w{16,}|AIza[\w-]{20,}",
@@ -194,7 +195,7 @@ ADDRESSES = (
         r"(?i)(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-f])",
     ),
     rule(
-        ":-.",
+        ":|-|.",
         "<mac>",
         r"(?i)(?<![\w:-])(?:[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4,6}",
         r"|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})(?![\w:-])",
@@ -215,7 +216,7 @@ ADDRESSES = (
 """What may stand behind a label, and is told better by its own shape."""
 
 REMAINDER = (
-    rule(DIGITS + "abcdef", "<secret>", r"(?i)(?<![a-z0-9])[0-9a-f]{32,}+(?![a-z0-9])"),
+    rule(DIGITS + "|a|b|c|d|e|f", "<secret>", r"(?i)(?<![a-z0-9])[0-9a-f]{32,}+(?![a-z0-9])"),
     rule(DIGITS, _keep_words, r"(?<![\w+/=-])[\w+/=-]{20,}+"),
     rule(
         DIGITS,
@@ -226,7 +227,7 @@ REMAINDER = (
         r"|(?<![\w.-])(?:\(\d{3}\)[ ]?|\d{3}[.-])\d{3}[.-]\d{4}(?!\w)",
         r"|(?<![\w.-])\d{3}-\d{2}-\d{4}(?!\w)|\d++(?:\.\d++){5,}|\d{7,}",
     ),
-    rule(("-u ", "--user "), r"\1<secret>", r"(?<!\w)(-u |--user )[^\s:]+:\S+"),
+    rule("-u |--user ", r"\1<secret>", r"(?<!\w)(-u |--user )[^\s:]+:\S+"),
     # Endings that are also Python's own words (`io`, `at`, `home`) would cut module names.
     rule(
         ".",

@@ -67,6 +67,39 @@ def test_a_batch_has_a_largest_size() -> None:
     asyncio.run(scenario())
 
 
+def test_those_who_were_answered_together_are_waited_for() -> None:
+    async def scenario() -> None:
+        ledger = Ledger()
+        writer = GroupWriter(ledger.commit)
+
+        async def client(number: int) -> None:
+            for _ in range(20):
+                await writer.submit(number)
+                for _ in range(number):  # they come back one after the other
+                    await asyncio.sleep(0)
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(client(number) for number in range(8)))
+        await writer.close()
+        assert [len(batch) for batch in ledger.batches] == [8] * 20
+
+    asyncio.run(scenario())
+
+
+def test_whoever_stays_away_is_not_waited_for_twice() -> None:
+    async def scenario() -> None:
+        ledger = Ledger()
+        writer = GroupWriter(ledger.commit)
+        await asyncio.gather(*(writer.submit(number) for number in range(8)))
+        async with asyncio.timeout(60):
+            await writer.submit(8)
+            assert await writer.submit(9) == "stored 9"
+        await writer.close()
+        assert ledger.batches[1:] == [[8], [9]]
+
+    asyncio.run(scenario())
+
+
 def test_a_failed_commit_is_told_to_all_who_wait_for_it_and_to_nobody_else() -> None:
     async def scenario() -> None:
         writer = GroupWriter(Ledger().commit)

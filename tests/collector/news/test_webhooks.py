@@ -14,7 +14,7 @@ from migas.collector.collector import Collector
 from migas.collector.database.tables import news
 from migas.collector.news.webhooks import GIVE_UP, LEASE_SECONDS, MAX_SECONDS
 from migas.collector.server import webhook_delivery
-from migas.collector.server.messenger import keep_telling
+from migas.collector.server.upkeep import keep_telling
 from migas.collector.server.webhook_delivery import post
 from tests.collector.command_line import assert_refused
 from tests.collector.counts.test_sessions import Clock
@@ -171,7 +171,7 @@ def test_a_receiver_that_hangs_holds_up_nobody(
     with FaultServer("silent") as silent, FaultServer(taking) as quick:
 
         async def work(collector: Collector, clock: Clock) -> None:
-            monkeypatch.setattr("migas.collector.server.messenger.INTERVAL", 0.05)
+            monkeypatch.setattr("migas.collector.server.upkeep.NEWS_INTERVAL", 0.05)
             telling = asyncio.create_task(keep_telling(collector, ""))
             try:
                 for wait in (quick, silent):

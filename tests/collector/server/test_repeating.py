@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from migas.collector.server.repeating import repeat
+from migas.collector.server.upkeep import repeat
 
 
 def test_it_goes_on_after_a_failure_and_ends_when_it_is_told_to() -> None:

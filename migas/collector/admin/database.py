@@ -1,0 +1,122 @@
+"""`migas report` and `migas db`: what a database says of a project, and how it is looked after."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from migas.collector.admin.command import add, add_bare, day, group, one_line
+from migas.collector.errors import CollectorError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+    from typing import Any
+
+    from migas.collector.admin.command import Answer, Subparsers
+    from migas.collector.collector import Collector
+
+_MAX_CELL = 60
+_TABLES: dict[str, tuple[str, Any]] = {
+    "version": ("versions", "day"),
+    "error": ("errors", "day"),
+    "duration": ("durations", "week"),
+}
+"""Which table is shown, and by what its rows are; each step of time shows sessions."""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add both."""
+    summary = "count the runs that your server knows of"
+    report = add(subparsers, "report", _report, summary, of_project=True)
+    report.add_argument("--since", metavar="YYYY-MM-DD", help="the first day (default: 30 of them)")
+    report.add_argument("--until", metavar="YYYY-MM-DD", help="the last day (default: today)")
+    report.add_argument(
+        "--by",
+        choices=(*_TABLES, "day", "week", "month"),
+        default="version",
+        help="default: %(default)s",
+    )
+    report.add_argument("--csv", action="store_true", help="print the table as CSV")
+
+    commands = group(subparsers, "db", "look after your server's database")
+    add_bare(commands, "upgrade", _upgrade, "bring it up to date, as `serve` does by itself")
+    add(commands, "rebuild", _rebuild, "count everything anew, and compare")
+    summary = "write breadcrumbs to stdout as CSV, or as JSON line by line"
+    export = add(commands, "export", _export, summary)
+    export.add_argument("--project", metavar="owner/repo", help="only those of this one")
+    export.add_argument("--since", metavar="YYYY-MM-DD", help="only those of this day and later")
+
+
+async def _report(collector: Collector, options: Namespace) -> Answer:
+    from migas.collector.counts.filters import Filter
+    from migas.collector.counts.tables import Tables, as_csv, plain
+    from migas.collector.days import Period
+
+    today = collector.clock.today()
+    name, step = _TABLES.get(options.by, ("sessions", options.by))
+    last, first = day(options.until), day(options.since)
+    try:
+        period = Period.asked(first, last, today, step)
+    except ValueError as error:
+        raise CollectorError(str(error)) from error
+    tables = Tables(collector.reports, options.project, period, Filter(), today)
+    rows = await getattr(tables, name)()
+    if options.csv:
+        return plain(rows), as_csv(name, rows).rstrip("\n")
+    return {name: plain(rows)}, _aligned(plain(rows))
+
+
+def _aligned(rows: Sequence[dict[str, Any]]) -> str:
+    """A table in columns, for a terminal: its texts are of strangers, and shown in one line."""
+    if not rows:
+        return "there is nothing to count in these days"
+    lines = [list(rows[0]), *(list(map(_cell, row.values())) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else one_line(str(value))[:_MAX_CELL]
+
+
+async def _upgrade(options: Namespace) -> Answer:
+    from migas.collector.migrations.migrate import upgrade_url
+
+    was, now, name = await upgrade_url(options.db)
+    text = f"{name} was brought from step {was or 'none'} to step {now}"
+    if was == now:
+        text = f"{name} is up to date (step {now})"
+    return {"database": name, "was": was or None, "step": now}, text
+
+
+async def _rebuild(collector: Collector, _options: Namespace) -> Answer:
+    from migas.collector.counts.rebuild import rebuild
+
+    async with collector.connections.writing() as connection:
+        found = await connection.run_sync(rebuild)
+    lines = []
+    for name, number, wrong in (
+        ("sessions", found.sessions, found.wrong_sessions),
+        ("users", found.users, found.wrong_users),
+        ("counts", found.counts, found.wrong_counts),
+        ("failures by their errors", found.errors, found.wrong_errors),
+    ):
+        verdict = f"{wrong:,} were wrong and are right now" if wrong else "all were right"
+        lines.append(f"{number:,} {name} counted anew: {verdict}")
+    return found._asdict(), "\n".join(lines)
+
+
+async def _export(collector: Collector, options: Namespace) -> Answer:
+    from migas.collector.admin.export import export
+
+    first = day(options.since)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whatever the terminal's language: a file is read elsewhere.
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+    await export(collector.reports, sys.stdout, options.project, first, as_json=options.json)
+    return None, ""
