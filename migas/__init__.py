@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from migas.config import clear_user_id as clear_user_id
     from migas.config import print_config as print_config
     from migas.settings.setup import setup as setup
-    from migas.tracking.decorator import session as session
     from migas.tracking.decorator import track as track
     from migas.tracking.exits import track_exit as track_exit
     from migas.tracking.session import Session as Session
+    from migas.tracking.session import session as session
 
 __version__ = "0.5.0"
 
@@ -50,7 +50,7 @@ _ROOMS = {
     "get_projects": "calls",
     "get_usage": "calls",
     "print_config": "config",
-    "session": "tracking.decorator",
+    "session": "tracking.session",
     "setup": "settings.setup",
     "track": "tracking.decorator",
     "track_exit": "tracking.exits",

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 TOUCH_SECONDS = 3600.0
 """How often a run that lasts shows other hosts that it is alive."""
 
+_OOM_SECONDS = 1.0
+
 _UNHEARD_SECONDS = 30 * 24 * 3600.0
 """How far ahead a run is touched that cannot touch its record again for now."""
 
@@ -52,6 +54,7 @@ class Delivery:
         self._has_ended: dict[str, mmap] = {}
         self._last_running: dict[str, float] = {}
         self._held: dict[str, str] = {}
+        self._oom_kills: tuple[float, dict[str, int]] = (float("-inf"), {})
 
     def open_run(self, crumb: Breadcrumb) -> OpenRun:
         """Write down what is sent if nobody hears of a run again, where that can and need be."""
@@ -279,11 +282,22 @@ class Delivery:
             "endpoint": values.settings().endpoint,
             "breadcrumb": message.fit(lost),
             "process": process.facts(),
-            "oom_kills": environment.known(process.oom_kills) or {},
+            "oom_kills": self._oom_kills_by_now(),
         }
         if scheduler := environment.scheduler():
             record["scheduler"] = scheduler
         return record
+
+    def _oom_kills_by_now(self) -> dict[str, int]:
+        """How often the kernel has killed here for want of memory, as of a second ago at most.
+
+        Of many runs in a second none needs it any newer: what was killed a moment before a run that
+        was lost was killed with it.
+        """
+        now = time.monotonic()
+        if now - self._oom_kills[0] > _OOM_SECONDS:
+            self._oom_kills = now, environment.known(process.oom_kills) or {}
+        return self._oom_kills[1]
 
     def _arm_marks(self, spool: Spool) -> None:
         if self._marks is not None:
@@ -362,8 +376,7 @@ class OpenRun:
 
     def cancel_appointments(self) -> None:
         """Have nothing announced or touched any more."""
-        for appointment in ("announce", "touch"):
-            self._delivery.watch.cancel((id(self), appointment))
+        self._delivery.watch.cancel((id(self), "announce"), (id(self), "touch"))
 
     def _touch_later(self) -> None:
         if self._path is not None:

@@ -44,12 +44,11 @@ def compose(project: object, version: object, fields: Mapping[str, Any]) -> Brea
     Raises:
         DroppedError: The program's own `before_send` keeps it back.
     """
-    given = {name: value for name, value in fields.items() if value is not None}
-    said = redacted(given)
+    said = redacted(fields)
     said.update(project=project, project_version=version)
-    if "user_id" not in said:
+    if said.get("user_id") is None:
         said["user_id"] = identity.user_id()
-    if "session_id" not in said:
+    if said.get("session_id") is None:
         said["session_id"] = identity.session_id()
     composed = message.compose(said, environment.telemetry_fields())
     if not values.settings().timing:

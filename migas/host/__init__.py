@@ -42,6 +42,38 @@ if not TYPE_CHECKING:
     RLock = own.RLock
 
 
+_ENVIRON = type(os.environ) if os.supports_bytes_environ else None
+
+
+def variable(name: str) -> str | None:
+    """What an environment variable holds by now, or None.
+
+    A run asks for thirty that are hardly ever there, which costs `os.environ.get` five calls and an
+    exception each, 60 µs in all: so they are looked for in the dict that it looks into.
+    """
+    environ = os.environ
+    if type(environ) is not _ENVIRON:
+        return environ.get(name)  # Windows, or what a test has put there
+    value = environ._data.get(name.encode())  # type: ignore[attr-defined]  # noqa: SLF001
+    return None if value is None else environ.decodevalue(value)
+
+
+def variables(*names: str) -> tuple[object, ...]:
+    """What some environment variables hold by now, only to be compared with what they held."""
+    environ = os.environ
+    if type(environ) is not _ENVIRON:
+        return tuple(map(environ.get, names))
+    return tuple(map(environ._data.get, map(str.encode, names)))  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def has_variable(*names: str) -> bool:
+    """Whether there is any of some environment variables, empty ones too."""
+    environ = os.environ
+    if type(environ) is not _ENVIRON:
+        return any(name in environ for name in names)
+    return not environ._data.keys().isdisjoint(map(str.encode, names))  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 def sleep(seconds: float) -> None:
     """Wait, and let nothing of the program's run in this thread meanwhile, but signal handlers."""
     lock = own.allocate_lock()

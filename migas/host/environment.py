@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from migas import log
+from migas import host, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _SCHEDULERS = (
     ("lsf", "LSB_JOBID"),
     ("sge", "JOB_ID"),
 )
+_SCHEDULER_VARIABLES = tuple(variable for _name, variable in _SCHEDULERS)
 SCHEDULERS = tuple(name for name, _variable in _SCHEDULERS)
 """The batch systems that are known here; a name, never a job's number, may leave."""
 
@@ -111,10 +112,11 @@ def _is_known_service() -> bool:
 
 def scheduler() -> str:
     """The batch system that runs this process: `slurm`, `pbs`, `lsf`, `sge`, or an empty text."""
-    environ = os.environ
+    if not host.has_variable(*_SCHEDULER_VARIABLES):
+        return ""
     for name, variable in _SCHEDULERS:
         # JOB_ID alone is too common a name for Grid Engine.
-        if environ.get(variable) and (name != "sge" or "SGE_ROOT" in environ):
+        if host.variable(variable) and (name != "sge" or host.has_variable("SGE_ROOT")):
             return name
     return ""
 
@@ -136,11 +138,13 @@ def mpi_rank() -> int | None:
     farm of independent tasks too: there MPI runs only where its library is in the process.
     Which ranks speak is for `settings/permission.py` to say.
     """
+    if not host.has_variable(*_MPI_VARIABLES, *_PMI_VARIABLES, "SLURM_PROCID"):
+        return None
     rank = _number(_MPI_VARIABLES)
     if rank is not None:
         return rank
     rank = _number(_PMI_VARIABLES)
-    if "SLURM_STEP_ID" not in os.environ or "SLURM_PROCID" not in os.environ:
+    if not (host.has_variable("SLURM_STEP_ID") and host.has_variable("SLURM_PROCID")):
         return rank
     task = _number(("SLURM_PROCID",))
     if rank is not None and rank != task:
@@ -150,8 +154,9 @@ def mpi_rank() -> int | None:
 
 def _number(variables: tuple[str, ...]) -> int | None:
     for variable in variables:
-        if variable in os.environ and os.environ[variable].isdecimal():
-            return int(os.environ[variable])
+        said = host.variable(variable)
+        if said is not None and said.isdecimal():
+            return int(said)
     return None
 
 

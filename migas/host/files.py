@@ -85,7 +85,8 @@ def overwrite(path: str, content: bytes) -> int:
         # Only a longer text needs space that there may not be.
         old = os.read(descriptor, facts.st_size) if len(content) > facts.st_size else b""
         content = content.ljust(facts.st_size)
-        os.lseek(descriptor, 0, os.SEEK_SET)
+        if old:
+            os.lseek(descriptor, 0, os.SEEK_SET)
         if os.write(descriptor, content) != len(content):
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, old)
@@ -290,10 +291,11 @@ class Reserve:
                 return
 
     def spend_if_needed(self) -> None:
-        """Give it up if no file can be opened any more, so that one can."""
-        if self._kept is not None:
+        """Give it up if no descriptor is left beside it, so that a file can be opened."""
+        number = None if self._kept is None else self._kept.number
+        if number is not None:
             try:
-                os.close(os.open(os.devnull, os.O_RDONLY))
+                os.close(os.dup(number))  # half of what it takes to open a file
             except OSError:
                 self.give_up()
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 GROUP_ROOT = "/sys/fs/cgroup"
 OWN_GROUPS = "/proc/self/cgroup"
 
-_event_files_of: dict[str, list[str]] = {}
+_event_files_of: dict[tuple[int, str, str], list[str]] = {}
 
 _MAX_ANCESTORS = 64
 
@@ -153,7 +153,7 @@ def is_waiting_for_any_child() -> bool:
 
 def oom_kills(root: str = GROUP_ROOT, own_groups: str = OWN_GROUPS) -> dict[str, int]:
     """How often the kernel has killed for want of memory, by file of a group (cgroups(7))."""
-    key = f"{os.getpid()} {root} {own_groups}"
+    key = (os.getpid(), root, own_groups)
     if key not in _event_files_of:
         _event_files_of[key] = [
             path for path in _event_files(root, own_groups) if os.path.exists(path)
@@ -166,11 +166,8 @@ def oom_count(path: str, root: str = GROUP_ROOT) -> int | None:
     """The count that a file holds, or None when it is none of the kernel's or holds none."""
     if not path.startswith(root + "/") or ".." in path:
         return None
-    for line in _text(path).splitlines():
-        name, _, count = line.partition(" ")
-        if name == "oom_kill" and count.isdigit():
-            return int(count)
-    return None
+    count = f"\n{_text(path)}".partition("\noom_kill ")[2].partition("\n")[0]
+    return int(count) if count.isdigit() else None
 
 
 def _event_files(root: str, own_groups: str) -> list[str]:

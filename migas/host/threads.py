@@ -110,10 +110,11 @@ class Watch:
             if when < self._wakes_at and self._thread is not None:
                 self._thread.wake()
 
-    def cancel(self, key: object) -> None:
-        """Forget an appointment; an unknown key is fine."""
+    def cancel(self, *keys: object) -> None:
+        """Forget appointments; an unknown key is fine."""
         with self._lock:
-            self._due.pop(key, None)
+            for key in keys:
+                self._due.pop(key, None)
 
     def ensure_running(self) -> None:
         """Start the thread again after a fork stopped it, when something is due."""

@@ -77,6 +77,8 @@ TIMING_HEADERS = {"ended_ago": "X-Migas-Ended-Ago", "duration": "X-Migas-Duratio
 Not in the body: the wire's other server refuses a field that it does not know, and is a header to
 reach it all the same, because it stands where one that asked has been, nothing is lost.
 """
+_ALL_FIELDS = (*FIELDS, *TIMING_HEADERS)
+_KNOWN = frozenset(_ALL_FIELDS)
 ACCEPTS_HEADER = "X-Migas-Accepts"
 """The header of an answer in which a server names those of them that it wants."""
 
@@ -104,6 +106,7 @@ _CUT_ORDER = (
 """What is cut, one after the other, and the bytes that each may keep: a long description must not
 cost the message of the error."""
 
+_DOTS = frozenset((".", ".."))
 _CUT_MARK = " … "
 _MAX_CHAR_BYTES = 6
 """What one character can take in JSON at most: a control character's `\\u001f`."""
@@ -111,6 +114,10 @@ _MAX_CHAR_BYTES = 6
 _FRAME_BYTES = 500
 """More than everything in a request takes beside its texts."""
 _MAX_TEXT_CHARS = 8 * MAX_REQUEST_BYTES
+
+
+_repaired: dict[str, tuple[str, object]] = {}
+"""By field the text that was repaired last, and what became of it: a run says most twice."""
 
 
 def compose(fields: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> Breadcrumb:
@@ -125,19 +132,23 @@ def compose(fields: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -
         A new breadcrumb. A `user_id` or `session_id` that is no UUID is left out, an unknown
         status, container or user type too; texts have no NUL and no lone surrogate.
     """
-    composed: dict[str, Any] = {}
-    for name in (*FIELDS, *TIMING_HEADERS):
-        value = fields.get(name)
-        if value is not None:
+    composed = dict(facts or ())
+    for name, value in fields.items():
+        if value is None or name not in _KNOWN:
+            continue
+        said, repaired = _repaired.get(name, (None, None))
+        if said is not value:
             try:
                 repaired = _repair(name, value)
             except Exception:  # noqa: BLE001  a foreign value may refuse anything
                 repaired = None
-            if repaired is not None:
-                composed[name] = repaired
-        elif facts is not None and name in facts:
-            composed[name] = facts[name]
-    return composed  # type: ignore[return-value]
+            if type(value) is str and name not in TEXT_FIELDS:
+                _repaired[name] = value, repaired
+        composed[name] = repaired
+        if repaired is None:
+            del composed[name]  # and no fact stands in for it
+    names = filter(composed.__contains__, _ALL_FIELDS)
+    return {name: composed[name] for name in names}  # type: ignore[return-value]
 
 
 def fit(breadcrumb: Breadcrumb, *, reserved: int = 0) -> Breadcrumb:
@@ -216,10 +227,23 @@ def encode(message: object) -> bytes:
     """A message as JSON in UTF-8, without a byte of padding."""
     global _json_text  # noqa: PLW0603  an encoder costs more to make than to use
     if _json_text is None:
-        import json  # 13 ms that a program which is opted out does not pay
-
-        _json_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+        _json_text = _encoder()
     return _json_text(message).encode()
+
+
+def _encoder() -> Callable[[object], str]:
+    import json  # 13 ms that a program which is opted out does not pay
+
+    plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+    try:
+        # What `encode` makes anew each time, which takes as long again as the text itself.
+        text_of = json.encoder.encode_basestring
+        make: Any = json.encoder.c_make_encoder  # type: ignore[attr-defined]
+        in_c = make(None, plain.default, text_of, None, ":", ",", False, False, True)
+        in_c({}, 0)
+    except Exception:  # noqa: BLE001  interpreters differ in what they have
+        return plain.encode
+    return lambda message: "".join(in_c(message, 0))
 
 
 def cut_middle(text: str, budget: int) -> str:
@@ -244,15 +268,18 @@ def cut_middle(text: str, budget: int) -> str:
 
 def is_owner_and_repo(project: str) -> bool:
     """Whether a project has the form `owner/repo`, without which no server knows it."""
-    return "/" in project.strip("/") and not {".", ".."} & set(project.split("/"))
+    return "/" in project.strip("/") and _DOTS.isdisjoint(project.split("/"))
 
 
 def canonical_uuid(value: object) -> str | None:
     """The hyphenated lower-case form of a UUID given as text or `uuid.UUID`, or None."""
-    digits = (
-        plain_text(value).strip().lower().removeprefix("urn:uuid:").strip("{}").replace("-", "")
-    )
-    if len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):
+    text = value if type(value) is str else plain_text(value)
+    digits = text.strip().lower().removeprefix("urn:uuid:").strip("{}").replace("-", "")
+    try:
+        is_uuid = len(digits) == 32 and len(bytes.fromhex(digits)) == 16  # it skips spaces
+    except ValueError:
+        is_uuid = False
+    if not is_uuid:
         return None
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
@@ -316,7 +343,7 @@ def _seconds(value: object) -> float | None:
 
 def _is_surely_small(breadcrumb: Breadcrumb, limit: int) -> bool:
     """Whether a breadcrumb would fit even if every character were escaped; most do."""
-    chars = sum([len(value) for value in breadcrumb.values() if isinstance(value, str)])
+    chars = sum(map(len, map(str, breadcrumb.values())))
     return _FRAME_BYTES + _MAX_CHAR_BYTES * chars <= limit
 
 

@@ -9,10 +9,11 @@ environment, another node, another container, a shell that outlived the program.
 from __future__ import annotations
 
 import os
+import time
 
 from migas import log
 from migas.message import canonical_uuid
-from migas.settings import values
+from migas.settings import places, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ _MAX_BYTES = 100
 
 # Each breadcrumb asks; the file is read again when it has changed or is gone.
 _kept: dict[str, tuple[tuple[int, ...], str | None]] = {}
+# By folder, until when nobody looks for one again where there was none. One that somebody makes is
+# told a second later; one that somebody erases is told no more.
+_without: dict[str, float] = {}
+_WITHOUT_SECONDS = 1.0
 
 
 def random_uuid() -> str:
@@ -49,16 +54,20 @@ def session_id() -> str:
 
 def user_id() -> str | None:
     """The user's id for a breadcrumb: the one given to `setup()`, else the kept one, or None."""
-    from migas.settings.places import config_folder, persists
-
     settings = values.settings()
     if settings.given_user_id is not None or settings.captured_by_test:
         return settings.given_user_id
     try:
-        return kept_or_new_user_id(config_folder(), persists=persists)
+        folder = places.config_folder()
+        if time.monotonic() < _without.get(folder, float("-inf")):
+            return None
+        kept = kept_or_new_user_id(folder, persists=places.persists)
     except Exception as error:  # noqa: BLE001  no run is lost over a fact
         log.debug("no user id: %s", error)
         return None
+    if kept is None:
+        _without[folder] = time.monotonic() + _WITHOUT_SECONDS
+    return kept
 
 
 def kept_or_new_user_id(folder: str, *, persists: Callable[[str], bool]) -> str | None:
@@ -84,7 +93,7 @@ def kept_or_new_user_id(folder: str, *, persists: Callable[[str], bool]) -> str 
 
 def kept_user_id(folder: str) -> str | None:
     """The id that is kept in a folder; asking makes none."""
-    return _read(os.path.join(folder, _FILE_NAME))
+    return _read(f"{folder}{os.sep}{_FILE_NAME}")
 
 
 def forget_user_id(folder: str) -> bool:

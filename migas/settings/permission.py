@@ -5,9 +5,8 @@ Everything that could leave a byte, a file, a thread or a process asks here firs
 
 from __future__ import annotations
 
-import os
-
-from migas.settings import OFFICIAL_HOST
+from migas import host
+from migas.settings import OFFICIAL_HOST, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +25,7 @@ def refusal() -> str | None:
     decided = refusal_by_user()
     if decided is not None:
         return decided
-    from migas.settings.values import settings
-
-    now = settings()
+    now = values.settings()
     if not now.is_set_up:
         return "setup() was not called"
     if not now.enabled:
@@ -51,15 +48,22 @@ def refusal_by_user() -> str | None:
     Returns:
         A phrase such as `MIGAS_OPTOUT is set`, or None.
     """
-    if os.environ.get("MIGAS_OPTOUT"):
+    decided = refusal_by_variable()
+    if decided is None and not values.settings().captured_by_test:
+        decided = values.policy().refusal()
+    return decided
+
+
+def refusal_by_variable() -> str | None:
+    """Why a variable permits no sending, which is known without a look at the disk, or None."""
+    if not host.has_variable("MIGAS_OPTOUT", "DO_NOT_TRACK"):
+        return None
+    if host.variable("MIGAS_OPTOUT"):
         return "MIGAS_OPTOUT is set"
-    do_not_track = os.environ.get("DO_NOT_TRACK", "")
+    do_not_track = host.variable("DO_NOT_TRACK")
     if do_not_track and do_not_track.strip().lower() not in _FALSE_WORDS:
         return "DO_NOT_TRACK is set"
-    # Not above: whoever is opted out by a variable has no need of it.
-    from migas.settings.values import policy, settings
-
-    return None if settings().captured_by_test else policy().refusal()
+    return None
 
 
 def refused(reason: str, shape: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,11 +78,10 @@ def request_refusal(endpoint: str) -> str | None:
     Args:
         endpoint: The server's base URL; what `setup()` named does not matter here.
     """
-    from migas.settings.values import settings
-
-    if settings().captured_by_test:
+    now = values.settings()
+    if now.captured_by_test:
         return "breadcrumbs are captured"
-    if not settings().enabled:
+    if not now.enabled:
         return "setup(enabled=False) was called"
     if _is_out_of_bounds(endpoint):
         return "a test must not reach the official server"
@@ -87,11 +90,10 @@ def request_refusal(endpoint: str) -> str | None:
 
 def _is_out_of_bounds(endpoint: str) -> bool:
     """Whether a test would reach the official server."""
-    from migas.settings.values import settings
-
-    host = endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
-    is_official = host.lower().rstrip(".") == OFFICIAL_HOST
-    return is_official and not settings().captured_by_test and _is_under_pytest()
+    if not _is_under_pytest() or values.settings().captured_by_test:
+        return False
+    server = endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
+    return server.lower().rstrip(".") == OFFICIAL_HOST
 
 
 def _silent_rank() -> int | None:
@@ -101,4 +103,4 @@ def _silent_rank() -> int | None:
 
 
 def _is_under_pytest() -> bool:
-    return "PYTEST_VERSION" in os.environ or "PYTEST_CURRENT_TEST" in os.environ
+    return host.has_variable("PYTEST_VERSION", "PYTEST_CURRENT_TEST")

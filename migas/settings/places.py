@@ -6,12 +6,17 @@ import os
 import sys
 import time
 
+from migas import host
+
 SITE_FOLDER = "/etc/xdg"
 
 _IS_LINUX = sys.platform.startswith("linux")
 
+VARIABLES = ("XDG_CONFIG_HOME", "HOME", "XDG_CONFIG_DIRS") if _IS_LINUX else ()
+"""What decides where files are looked for; nothing where the system is asked each time."""
+
 # Asked for many times in a run; the keys are what the environment says.
-_xdg_folders: dict[tuple[str, str, str], str] = {}
+_xdg_folders: dict[tuple[object, ...], str] = {}
 _site_folders: dict[str, list[str]] = {}
 _persistent: dict[str, bool] = {}
 _looks: dict[tuple[str, ...], _Look] = {}
@@ -34,7 +39,7 @@ def state_folder() -> str:
         RuntimeError: No home directory is known for this user.
         SilentError: Its file system does not answer.
     """
-    chosen = os.environ.get("MIGAS_STATE_DIR")
+    chosen = host.variable("MIGAS_STATE_DIR")
     if chosen:
         folder = os.path.abspath(chosen)
     # On Linux platformdirs says the same (a test compares), at 22 ms of import time in every run.
@@ -71,7 +76,7 @@ def site_folders() -> list[str]:
         import platformdirs
 
         return [platformdirs.site_config_dir("migas", appauthor=False)]
-    named = os.environ.get("XDG_CONFIG_DIRS", "")
+    named = host.variable("XDG_CONFIG_DIRS") or ""
     if named not in _site_folders:
         given = [folder.rstrip("/") for folder in named.split(":") if os.path.isabs(folder)]
         folders = dict.fromkeys([*given, SITE_FOLDER])
@@ -81,12 +86,11 @@ def site_folders() -> list[str]:
 
 def persists(folder: str) -> bool:
     """Whether a folder outlives this run: not one on a throw-away container's own root."""
-    from migas.host import environment
-
-    if environment.telemetry_fields().get("container") == "unknown":
-        return True
     if folder not in _persistent:
-        _persistent[folder] = _is_on_another_device_than_root(folder)
+        from migas.host import environment
+
+        is_in_container = environment.telemetry_fields().get("container") != "unknown"
+        _persistent[folder] = not is_in_container or _is_on_another_device_than_root(folder)
     return _persistent[folder]
 
 
@@ -132,11 +136,11 @@ def _is_on_another_device_than_root(folder: str) -> bool:
 
 
 def _xdg_folder(variable: str, *below_home: str) -> str:
-    said = (variable, os.environ.get(variable, ""), os.environ.get("HOME", ""))
+    said = (variable, *host.variables(variable, "HOME"))
     folder = _xdg_folders.get(said)
     if folder is None:
         # The XDG Base Directory Specification: a relative value is to be ignored.
-        value = said[1].strip()
+        value = (host.variable(variable) or "").strip()
         if not os.path.isabs(value):
             home = os.path.expanduser("~")
             if not os.path.isabs(home):

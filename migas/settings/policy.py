@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 
+from migas import host
 from migas.settings import KEYS, places
 
 TYPE_CHECKING = False
@@ -44,19 +45,55 @@ class PolicyFile:
         return f"{self.path} says optout = true" if self.values.get("optout") else None
 
 
+class _Paths:
+    """Where the files lie that count here; without a home there are none of the user's.
+
+    Args:
+        user_folder: The user's configuration folder, or None.
+        site_folders: The site's, the most important first.
+    """
+
+    __slots__ = ("every", "marker", "probed", "site", "user")
+
+    def __init__(self, user_folder: str | None, site_folders: list[str]) -> None:
+        self.marker = user_folder and os.path.join(user_folder, MARKER_NAME)
+        self.user = user_folder and os.path.join(user_folder, FILE_NAME)
+        self.site = [os.path.join(folder, FILE_NAME) for folder in site_folders]
+        self.every = tuple(path for path in (self.marker, self.user, *self.site) if path)
+        # Where there is no folder, there is nothing in it.
+        self.probed = tuple(path for path in (user_folder, *self.site) if path)
+
+    def are_absent(self) -> bool:
+        """Whether there is plainly none of the files, nor a link in the place of one."""
+        for path in self.probed:
+            try:
+                os.lstat(path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
+            self.probed = self.every
+            return False
+        return True
+
+
 _read: dict[str, tuple[tuple[int, ...], PolicyFile]] = {}
+_paths_by: dict[tuple[object, ...], _Paths] = {}
 
 
 def refusal() -> str | None:
     """Why the files on this machine permit no sending, or None."""
-    folder = _user_folder()
-    unseen = _silent(folder)
+    paths = _paths()
+    unseen = places.silent(*paths.every)
     if unseen is not None:
         return f"{unseen} cannot be looked for: its file system does not answer"
-    decided = None if folder is None else _marker_refusal(os.path.join(folder, MARKER_NAME))
-    if decided is not None:
+    if paths.are_absent():  # as for nearly everybody
+        _files.forget()
+        return None
+    decided = paths.marker and _marker_refusal(paths.marker)
+    if decided:
         return decided
-    _files.look_again(folder)
+    _files.look_again(paths)
     for file in (*_files.site, *_files.user):
         if file.refusal is not None:
             return file.refusal
@@ -65,24 +102,22 @@ def refusal() -> str | None:
 
 def silent() -> str | None:
     """The first file here that nobody can look for, or None."""
-    return _silent(_user_folder())
+    return places.silent(*_paths().every)
 
 
-def _silent(folder: str | None) -> str | None:
-    names = () if folder is None else (MARKER_NAME, FILE_NAME)
-    return places.silent(*(os.path.join(folder or "", name) for name in names), *_site_paths())
-
-
-def _user_folder() -> str | None:
-    """Where a user's files lie, or None where no home is known."""
-    try:
-        return places.config_folder()
-    except RuntimeError:
-        return None
-
-
-def _site_paths() -> list[str]:
-    return [os.path.join(folder, FILE_NAME) for folder in places.site_folders()]
+def _paths() -> _Paths:
+    """What the environment makes of it by now; each run asks twice."""
+    said = host.variables(*places.VARIABLES)
+    paths = _paths_by.get(said)
+    if paths is None:
+        try:
+            user_folder = places.config_folder()
+        except RuntimeError:
+            user_folder = None
+        paths = _Paths(user_folder, places.site_folders())
+        if places.VARIABLES:
+            _paths_by[said] = paths
+    return paths
 
 
 def _marker_refusal(marker: str) -> str | None:
@@ -105,16 +140,20 @@ def _is_anothers_home() -> bool:
 
 def site_files() -> list[PolicyFile]:
     """The site's policies that exist, the most important first."""
-    return [file for path in _site_paths() if (file := _file(path)) is not None]
+    return _existing(_paths().site)
 
 
 def user_files() -> list[PolicyFile]:
     """The user's policy, if there is one."""
-    return _files_below(_user_folder())
+    return _user_files(_paths().user)
 
 
-def _files_below(folder: str | None) -> list[PolicyFile]:
-    file = None if folder is None else _file(os.path.join(folder, FILE_NAME))
+def _existing(paths: list[str]) -> list[PolicyFile]:
+    return [file for path in paths if (file := _file(path)) is not None]
+
+
+def _user_files(path: str | None) -> list[PolicyFile]:
+    file = None if path is None else _file(path)
     is_hidden = file is not None and file.is_hidden and _is_anothers_home()
     return [] if file is None or is_hidden else [file]
 
@@ -140,13 +179,19 @@ class _Files:
         self.user: list[PolicyFile] = []
         self._were_looked_at = False
 
-    def look_again(self, folder: str | None) -> None:
-        self.site, self.user = site_files(), _files_below(folder)
+    def look_again(self, paths: _Paths) -> None:
+        self.site = _existing(paths.site)
+        self.user = _user_files(paths.user)
+        self._were_looked_at = True
+
+    def forget(self) -> None:
+        """There are none."""
+        self.site = self.user = []
         self._were_looked_at = True
 
     def known(self) -> _Files:
         if not self._were_looked_at and silent() is None:
-            self.look_again(_user_folder())
+            self.look_again(_paths())
         return self
 
 
@@ -154,7 +199,10 @@ _files = _Files()
 
 
 def _first(files: list[PolicyFile], key: str) -> Any:
-    return next((file.values[key] for file in files if key in file.values), None)
+    for file in files:
+        if key in file.values:
+            return file.values[key]
+    return None
 
 
 def _file(path: str) -> PolicyFile | None:

@@ -7,7 +7,6 @@ or those of after, and never a process that is set up and does not know its serv
 from __future__ import annotations
 
 from migas import host, log
-from migas.message import canonical_uuid
 from migas.settings import EXIT_TIMEOUT, RANKS, TIMEOUT, base_url, permission, values
 
 TYPE_CHECKING = False
@@ -179,8 +178,12 @@ def _server(named: str | None) -> dict[str, str | None]:
 
 def _uuid(name: str, value: object) -> str | None:
     """A value as a UUID; one that is none is a warning, and None."""
-    canonical = None if value is None else canonical_uuid(value)
-    if value is not None and canonical is None:
+    if value is None:
+        return None
+    from migas.message import canonical_uuid  # most programs give none
+
+    canonical = canonical_uuid(value)
+    if canonical is None:
         log.warning("setup(%s=%r) is ignored: it must be a UUID.", name, value)
     return canonical
 

@@ -11,6 +11,7 @@ import os
 
 from migas import host, log
 from migas.settings import (
+    DELIVERIES,
     DELIVERY,
     ENDPOINT,
     ERROR_TEXT,
@@ -172,8 +173,11 @@ def delivery() -> Delivery:
     if _published.captured_by_test:
         return "auto"
     decided: Delivery | None = policy().site("delivery")
-    if decided is None and (asked := os.environ.get("MIGAS_DELIVERY", "").strip().lower()):
-        decided = meant("MIGAS_DELIVERY", asked, DELIVERY)
+    if decided is None and (asked := host.variable("MIGAS_DELIVERY")):
+        if asked in DELIVERIES:
+            return asked
+        if asked := asked.strip().lower():
+            decided = meant("MIGAS_DELIVERY", asked, DELIVERY)
     return decided or policy().user("delivery") or "auto"
 
 

@@ -40,6 +40,7 @@ _TRIM_SLACK = 1000
 _CONFIRM_SECONDS = 24 * 3600.0
 _SLACK_BYTES = 3072
 _SIZE = slice(17, 22)
+_UNIQUE = slice(-21, -5)  # of the name of what waits or is open: what no other has
 _HASTE_MICROS = 10_000_000
 _MAX_COUNT_BYTES = 256 * 1024
 
@@ -98,8 +99,9 @@ class Spool:
             OSError: It cannot be written.
         """
         text = encode(record)
-        path = self.folder(layout.OPEN, OpenEntry.name_for(record, len(text)))
-        os.rename(self._draft(text), path)
+        name = OpenEntry.name_for(record, len(text))
+        path = self.folder(layout.OPEN, name)
+        os.rename(self._draft(text, name[_UNIQUE]), path)
         return path
 
     def replace_open(self, path: str, record: Record) -> None:
@@ -124,13 +126,14 @@ class Spool:
         """
         try:
             size = files.overwrite(path, encode(record))
-            finished = self.folder(layout.READY, Entry.name_for(record, size))
+            name = Entry.name_for(record, size)
+            finished = self.folder(layout.READY, name)
             os.rename(path, finished)
         except FileNotFoundError:
             # The folder was cleaned away; or a courier took the run for lost, or was faster with
             # this very text, and what is sent twice is counted once.
             return self.put(record)
-        self._trim_sometimes()
+        self._trim_sometimes(name)
         return finished
 
     def put(self, record: Record) -> str:
@@ -143,9 +146,10 @@ class Spool:
             OSError: It cannot be written.
         """
         text = encode(record)
-        path = self.folder(layout.READY, Entry.name_for(record, len(text)))
-        os.rename(self._draft(text), path)
-        self._trim_sometimes()
+        name = Entry.name_for(record, len(text))
+        path = self.folder(layout.READY, name)
+        os.rename(self._draft(text, name[_UNIQUE]), path)
+        self._trim_sometimes(name)
         return path
 
     def hasten(self, path: str) -> None:
@@ -214,7 +218,7 @@ class Spool:
         Raises:
             OSError: It cannot be written.
         """
-        os.replace(self._draft(encode(record)), claimed)
+        os.replace(self._draft(encode(record), os.urandom(8).hex()), claimed)
 
     def give_back(self, claimed: str) -> None:
         """Put a claimed breadcrumb back among what waits; one that is gone already is fine."""
@@ -331,10 +335,10 @@ class Spool:
             return None
         return claimed
 
-    def _draft(self, text: bytes) -> str:
+    def _draft(self, text: bytes, unique: str) -> str:
         """Write a file that nobody reads until it is renamed."""
         self.prepare()
-        path = self.folder(layout.READY, f".{os.urandom(8).hex()}")
+        path = self.folder(layout.READY, f".{unique}")
         try:
             files.write_new(path, text)
         except FileNotFoundError:
@@ -344,8 +348,8 @@ class Spool:
             files.write_new(path, text)
         return path
 
-    def _trim_sometimes(self) -> None:
-        if os.urandom(1)[0] % _TRIM_CHANCE == 0 and self._is_nearly_full():
+    def _trim_sometimes(self, written: str) -> None:
+        if int(written[_UNIQUE], 16) % _TRIM_CHANCE == 0 and self._is_nearly_full():
             # Twice: else the next few writes would find it nearly full again.
             self.trim(slack=2 * _TRIM_SLACK)
 

@@ -46,6 +46,10 @@ LOST = "Lost"
 
 _NO_SESSION = "none"
 _CLAIM_MARK = "~"
+_MAX_KEYS = 100
+_keys: dict[str, str] = {}
+"""A run asks five times, for the same three texts."""
+
 _FACTS = ("started", "boot", "namespace", "machine")
 
 
@@ -218,7 +222,12 @@ def place_key(process: ProcessFacts) -> str:
 
 def key(text: str) -> str:
     """A short name for any text, fit for a file name."""
-    return f"{binascii.crc32(text.encode('utf-8', 'replace')):08x}"
+    found = _keys.get(text)
+    if found is None:
+        if len(_keys) >= _MAX_KEYS:
+            _keys.clear()
+        found = _keys[text] = f"{binascii.crc32(text.encode('utf-8', 'replace')):08x}"
+    return found
 
 
 def _endpoint(value: object) -> str:

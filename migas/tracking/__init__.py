@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migas import log
-from migas.message import FIELDS, is_owner_and_repo
+from migas.settings import permission
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,22 +64,18 @@ class Plan:
     ) -> None:
         self.project = _text("project", project, "owner/repo")
         self.version = _text("version", version, "1.2.3")
-        if not is_owner_and_repo(self.project):
-            log.warning("No server can know the project %r; it must be 'owner/repo'.", self.project)
         self.init_ping = bool(init_ping)
         self.announce_after = _seconds(announce_after)
         self.returns_exit_code = bool(returns_exit_code)
         self.update_notice = bool(update_notice)
         self.fields = dict(fields or {})
-        unknown = set(self.fields) - set(FIELDS)
-        if unknown:
-            raise TypeError(
-                f"{min(unknown)!r} is no field of a breadcrumb; "
-                f"it must be one of {', '.join(FIELDS[4:])}."
-            )
         self.signals: tuple[int, ...] = ()
         self.find_handler: FindHandler | None = None
         try:
+            if self.project != _known_project:
+                _warn_of(self.project)
+            if self.fields:
+                _refuse_unknown(self.fields)
             if signals:
                 from migas.tracking import signals as signal_registry
 
@@ -88,6 +84,32 @@ class Plan:
                 self.find_handler = _handler_finder(error_handlers)
         except OSError as error:  # no file can be opened any more
             log.warning("a run of %r is reported with less: %s", self.project, error)
+
+
+_known_project = ""
+
+
+def _warn_of(project: str) -> None:
+    global _known_project  # noqa: PLW0603  a program mostly has one
+    if permission.refusal_by_variable() is not None:
+        return
+    from migas.message import is_owner_and_repo  # who is opted out needs nothing of a message
+
+    if is_owner_and_repo(project):
+        _known_project = project
+    else:
+        log.warning("No server can know the project %r; it must be 'owner/repo'.", project)
+
+
+def _refuse_unknown(fields: dict[str, Any]) -> None:
+    from migas.message import FIELDS
+
+    unknown = fields.keys() - set(FIELDS)
+    if unknown:
+        raise TypeError(
+            f"{min(unknown)!r} is no field of a breadcrumb; "
+            f"it must be one of {', '.join(FIELDS[4:])}."
+        )
 
 
 def _handler_finder(error_handlers: HandlerSpec | Iterable[HandlerSpec]) -> FindHandler:

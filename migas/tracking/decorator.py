@@ -1,4 +1,4 @@
-"""`track` and `session`: how a program says which part of it is a run.
+"""`track`: how a program says which function, or which block, is a run.
 
 Decorating wraps and does nothing else; each call, and each block, is a session of its own.
 """
@@ -121,9 +121,11 @@ class Tracker:
         traceback: TracebackType | None,
     ) -> None:
         # Blocks of several threads or tasks may be open at once: this context's is meant.
-        from migas.tracking import nesting
+        session = self._sessions[-1]
+        if len(self._sessions) > 1:
+            from migas.tracking import nesting
 
-        session = nesting.innermost(self._sessions) or self._sessions[-1]
+            session = nesting.innermost(self._sessions) or session
         self._sessions.remove(session)
         session.stop(error)
 
@@ -233,47 +235,3 @@ def track(
             fields=fields,
         )
     )
-
-
-def session(
-    project: str,
-    version: str,
-    *,
-    error_handlers: HandlerSpec | Iterable[HandlerSpec] | None = None,
-    init_ping: bool = True,
-    announce_after: float = ANNOUNCE_SECONDS,
-    signals: Iterable[str | int] = (),
-    wait: bool = False,
-    **fields: Any,
-) -> Session:
-    """Have a block reported as a run: `with migas.session("owner/repo", "1.2.0") as run: …`.
-
-    Args:
-        project: `owner/repo`, as the server knows it.
-        version: The project's version.
-        error_handlers: As for `track`.
-        init_ping: Whether a run that lasts `announce_after` seconds announces itself once.
-        announce_after: Seconds.
-        signals: Signals, by name or number, whose arrival ends the run as `Terminated`.
-        wait: Whether to send the end before the block is left, waiting at most `MIGAS_TIMEOUT`
-            seconds; `response` then holds the server's answer.
-        **fields: Further fields of the breadcrumb, such as `user_type='dev'`.
-
-    Returns:
-        A session for one run.
-
-    Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that cannot be meant.
-    """
-    plan = Plan(
-        project,
-        version,
-        error_handlers=error_handlers,
-        init_ping=init_ping,
-        announce_after=announce_after,
-        signals=signals,
-        fields=fields,
-    )
-    made: Session = _session_type()(plan, wait=wait)
-    return made

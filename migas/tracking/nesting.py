@@ -7,9 +7,15 @@ programs that a tracked program starts for itself stay silent.
 from __future__ import annotations
 
 import contextvars
+import os
 import sys
+import time
 
 from migas import host
+from migas.host import process
+from migas.settings import places
+from migas.spool import Spool, layout
+from migas.spool.record import InvalidRecordError, OpenEntry, place_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,20 +133,28 @@ def is_pool_worker() -> bool:
     return multiprocessing is not None and multiprocessing.parent_process() is not None
 
 
+_BELIEVED_SECONDS = 0.05
+"""How long it is believed that nobody else here has an open run. One that starts us has opened its
+own before that; what it says to a program that was there takes longer than from run to run."""
+
+_last_look: tuple[tuple[object, ...], float] = ((), 0.0)
+
+
 def _ancestor_speaks_for(project: str) -> bool:
     """Whether a program that started this one has an open run of the same project."""
-    from migas.host.process import ancestors, facts
-    from migas.settings.places import state_folder
-    from migas.spool import Spool, layout
-    from migas.spool.record import InvalidRecordError, OpenEntry, place_key
-
-    spool = Spool(state_folder())
+    global _last_look  # noqa: PLW0603  what many runs in a moment believe
+    asked = (os.getpid(), *host.variables("MIGAS_STATE_DIR", "XDG_STATE_HOME", "HOME"))
+    now = time.monotonic()
+    if _last_look[0] == asked and now < _last_look[1]:
+        return False
+    spool = Spool(places.state_folder())
     # Ten thousand runs may be open in a home that a cluster shares: their names are not read.
-    here = f"-{place_key(facts())}-"
+    here = f"-{place_key(process.facts())}-"
     names = [name for name in spool.names(layout.OPEN) if here in name]
     if not names:
+        _last_look = asked, now + _BELIEVED_SECONDS
         return False
-    above = dict(ancestors())
+    above = dict(process.ancestors())
     for entry in filter(None, map(OpenEntry.parse, names)):
         if above.get(entry.pid) != entry.started:
             continue

@@ -10,22 +10,22 @@ import os
 import time
 
 from migas import host, log
-from migas.message import canonical_uuid, outcome
-from migas.settings import identity, permission, setup, values
-from migas.tracking.nesting import Place
+from migas.settings import permission, values
+from migas.tracking import ANNOUNCE_SECONDS, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
+    from collections.abc import Callable, Iterable
+    from types import ModuleType, TracebackType
     from typing import Any, Self
 
     from migas.calls import ProjectAnswer
     from migas.delivery import Delivery, OpenRun
     from migas.host.process import ProcessFacts
     from migas.message import Breadcrumb
-    from migas.message.outcome import Outcome
-    from migas.tracking import Plan
+    from migas.message.outcome import Outcome, Verdict
+    from migas.tracking.handlers import HandlerSpec
+    from migas.tracking.nesting import Place
 
 _REPLACED = "Replaced by another program"
 
@@ -40,18 +40,19 @@ class Session:
     """
 
     def __init__(self, plan: Plan, *, wait: bool = False) -> None:
-        self.session_id = _session_id(plan.fields)
         self.response: ProjectAnswer | None = None
         preload()
-        self.place = Place(self)
         self._plan = plan
+        self._session_id = _session_id(plan.fields) if _is_preloaded else None
+        self._place: Place | None = None
+        self._verdict: Verdict | None = None
         self._wait = wait
         self._pid = 0
         self._began = 0.0
         self._opener: ProcessFacts | None = None
         self._run: OpenRun | None = None
         self._fields = dict(plan.fields)
-        self._verdict = outcome.Verdict()
+        self._is_opted_out = False
         self._is_joined = False
         self._is_ended = False
         self._is_discarded = False
@@ -101,6 +102,9 @@ class Session:
         Args:
             exc: The exception that ended it, if one did.
         """
+        if self._is_opted_out:
+            self._is_ended = True
+            return
         try:
             self.place.close()
             ended = self.outcome_of(exc)
@@ -115,7 +119,7 @@ class Session:
 
     def stop_returned(self, result: object) -> None:
         """End the run of a function that returned, whose result may be its exit code."""
-        if self._plan.returns_exit_code and isinstance(result, int) and not self._verdict.is_said:
+        if self._plan.returns_exit_code and isinstance(result, int) and not self._said.is_said:
             self.set_exit_code(result)
         self.stop()
 
@@ -136,11 +140,11 @@ class Session:
         Args:
             desc: What went wrong.
         """
-        self._verdict.say(outcome.failed(desc))
+        self._guarded(lambda: self._said.say(_outcomes().failed(desc)))
 
     def complete(self) -> None:
         """Have the run end as completed; an exception that leaves it still counts."""
-        self._verdict.say(outcome.completed(self._description()))
+        self._guarded(lambda: self._said.say(_outcomes().completed(self._description())))
 
     def set_exit_code(self, code: int) -> None:
         """Have the run end as the exit code of its program says.
@@ -148,13 +152,43 @@ class Session:
         Args:
             code: 0 for a completed run, anything else for a failed one.
         """
-        self._verdict.say(outcome.exited(code))
+        self._guarded(lambda: self._said.say(_outcomes().exited(code)))
 
     def discard(self) -> None:
         """Have nothing sent for this run."""
         self._is_discarded = True
         if self._speaks():
             self._guarded(self._erase)
+
+    # What follows is made when it is asked for: who is opted out never needs it.
+
+    @property
+    def session_id(self) -> str:
+        """What the run is called on the wire, a UUID."""
+        if self._session_id is None:
+            self._session_id = _session_id(self._plan.fields)
+        return self._session_id
+
+    @session_id.setter
+    def session_id(self, session_id: str) -> None:
+        self._session_id = session_id
+
+    @property
+    def place(self) -> Place:
+        """Where the run stands among the others of its context."""
+        if self._place is None:
+            from migas.tracking.nesting import Place
+
+            self._place = Place(self)
+        return self._place
+
+    @property
+    def _said(self) -> Verdict:
+        if self._verdict is None:
+            from migas.message.outcome import Verdict
+
+            self._verdict = Verdict()
+        return self._verdict
 
     @property
     def project(self) -> str:
@@ -185,28 +219,28 @@ class Session:
 
     def signal_arrived(self, name: str, error: BaseException) -> None:
         """Note what a signal's handler raised: if that ends the run, the signal ended it."""
-        self._guarded(lambda: self._verdict.signal_arrived(name, error))
+        self._guarded(lambda: self._said.signal_arrived(name, error))
 
     def outcome_of(self, error: BaseException | None) -> Outcome:
         """How the run ended if this is what left it, or nothing did."""
-        return self._verdict.reached(error, self._description(), self._plan.find_handler)
+        return self._said.reached(error, self._description(), self._plan.find_handler)
 
     def end_by_signal(self, name: str) -> None:
         """End the run by a signal that is about to end the process."""
         from migas.host import environment
 
-        self._guarded(lambda: self._end(outcome.terminated(name, environment.scheduler())))
+        scheduler = environment.scheduler()
+        self._guarded(lambda: self._end(_outcomes().terminated(name, scheduler)))
 
     def end_with_interpreter(self) -> None:
         """End a run that was started and never stopped."""
-        error = outcome.last_unhandled()
-        self.stop(error)
+        self.stop(_outcomes().last_unhandled())
 
     def settle_replaced(self) -> None:
         """Have the record say how the run ended should another program take this one's place."""
         run = self._run
         if run is not None and run.has_record and self._speaks() and not self._is_discarded:
-            ended = self._verdict.reached(None, _REPLACED, None)
+            ended = self._said.reached(None, _REPLACED, None)
             self._guarded(lambda: run.settle(self._compose(ended)))
 
     def obey_settings(self) -> None:
@@ -226,11 +260,15 @@ class Session:
             return
         self._pid = os.getpid()
         self._began = time.monotonic()
-        self.place.begin()
         is_set_up = values.settings().is_set_up
         refusal = permission.refusal() if is_set_up else permission.refusal_by_user()
         if refusal is not None:
             log.debug("A run is not reported: %s.", refusal)
+            # That is for good: no run is told of from its middle on.
+            self._is_opted_out = permission.refusal_by_variable() is not None
+        if not self._is_opted_out:
+            self.place.begin()
+        if refusal is not None:
             return
         self._is_joined = self.place.has_speaker()
         if self._is_joined and self.place.parent is not None:
@@ -249,7 +287,8 @@ class Session:
     def _abandon(self) -> None:
         """Undo as much of an opening as there was."""
         self._is_ended = True
-        self.place.leave()
+        if self._place is not None:
+            self._place.leave()
         _open_sessions.discard(self)
         self._guarded(self._erase)
 
@@ -257,13 +296,13 @@ class Session:
         """Write the open record and make the appointments; again after a late `setup()`."""
         if self._is_discarded or (self._run is not None and self._run.has_record):
             return
-        from migas.host import process
+        from migas.host.process import facts
 
         shared = values.settings().session_id
         if shared is not None and "session_id" not in self._plan.fields:
             self.session_id = shared
         self._run = _delivery().open_run(self._compose({}))
-        self._opener = process.facts()
+        self._opener = facts()
         if self._plan.init_ping:
             self._run.announce_later(self._plan.announce_after, self._announce)
 
@@ -281,8 +320,6 @@ class Session:
             log.debug("A run is not reported: %s.", refusal or "it was discarded")
             self._erase()
             return
-        if self._run is not None:
-            self._run.cancel_appointments()
         here = _delivery()
         here.make_room()
         from migas.delivery.privacy import DroppedError
@@ -352,15 +389,58 @@ class Session:
 
         if self._run is None or self._opener is None or not process.is_gone(self._opener):
             return False
-        from migas.tracking import nesting
+        from migas.tracking.nesting import is_pool_worker
 
-        return not nesting.is_pool_worker() and self._run.is_inherited_by(_delivery())
+        return not is_pool_worker() and self._run.is_inherited_by(_delivery())
 
     def _guarded(self, action: Callable[[], object]) -> None:
         try:
             action()
         except Exception as error:  # noqa: BLE001  telemetry must never break a program
             log.debug("a run could not be noted: %r", error)
+
+
+def session(
+    project: str,
+    version: str,
+    *,
+    error_handlers: HandlerSpec | Iterable[HandlerSpec] | None = None,
+    init_ping: bool = True,
+    announce_after: float = ANNOUNCE_SECONDS,
+    signals: Iterable[str | int] = (),
+    wait: bool = False,
+    **fields: Any,
+) -> Session:
+    """Have a block reported as a run: `with migas.session("owner/repo", "1.2.0") as run: …`.
+
+    Args:
+        project: `owner/repo`, as the server knows it.
+        version: The project's version.
+        error_handlers: As for `track`.
+        init_ping: Whether a run that lasts `announce_after` seconds announces itself once.
+        announce_after: Seconds.
+        signals: Signals, by name or number, whose arrival ends the run as `Terminated`.
+        wait: Whether to send the end before the block is left, waiting at most `MIGAS_TIMEOUT`
+            seconds; `response` then holds the server's answer.
+        **fields: Further fields of the breadcrumb, such as `user_type='dev'`.
+
+    Returns:
+        A session for one run.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that cannot be meant.
+    """
+    plan = Plan(
+        project,
+        version,
+        error_handlers=error_handlers,
+        init_ping=init_ping,
+        announce_after=announce_after,
+        signals=signals,
+        fields=fields,
+    )
+    return Session(plan, wait=wait)
 
 
 _is_preloaded = False
@@ -374,9 +454,15 @@ def preload() -> None:
     """
     global _is_preloaded  # noqa: PLW0603  modules are imported once
     if not _is_preloaded and permission.refusal_by_user() is None:
-        with host.forks_held_off():
-            from migas.delivery import hooks, privacy  # noqa: F401
-        _is_preloaded = True
+        try:
+            with host.forks_held_off():
+                from migas.delivery import hooks, privacy  # noqa: F401
+                from migas.message import outcome  # noqa: F401
+                from migas.tracking import nesting  # noqa: F401
+        except OSError as error:  # no file can be opened any more
+            log.debug("what a run needs cannot be loaded: %s", error)
+        else:
+            _is_preloaded = True
 
 
 def open_sessions() -> list[Session]:
@@ -394,6 +480,7 @@ def _watch_over_open_sessions() -> None:
         return
     with host.forks_held_off():
         from migas.delivery import hooks
+        from migas.settings import setup
 
         _is_watching = True
         hooks.call_at_execs(open_sessions)
@@ -404,9 +491,9 @@ def _watch_over_open_sessions() -> None:
 
 def _delivery() -> Delivery:
     """The delivery of this process; a program that is opted out never loads it."""
-    from migas.delivery import hooks
+    from migas.delivery.hooks import current
 
-    return hooks.current()
+    return current()
 
 
 def _after_setup() -> None:
@@ -419,6 +506,19 @@ def _end_with_interpreter() -> None:
         session.end_with_interpreter()
 
 
+def _outcomes() -> ModuleType:
+    """What tells how a run ended; who is opted out never loads it."""
+    from migas.message import outcome
+
+    return outcome
+
+
 def _session_id(fields: dict[str, Any]) -> str:
-    given = canonical_uuid(fields["session_id"]) if "session_id" in fields else None
-    return given or values.settings().session_id or identity.random_uuid()
+    from migas.settings.identity import random_uuid
+
+    given = None
+    if "session_id" in fields:
+        from migas.message import canonical_uuid
+
+        given = canonical_uuid(fields["session_id"])
+    return given or values.settings().session_id or random_uuid()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 import pytest
 
+from migas import host
 from migas.host import environment
 from migas.settings import places
 from tests.support.bundles import package_folder
@@ -30,6 +31,20 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in ("JOB_ID", "KUBERNETES_SERVICE_HOST", "container", "APPTAINER_CONTAINER"):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
+
+
+def test_a_variable_is_what_the_program_has_made_of_it_by_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("PLACE", raising=False)
+    assert host.variable("PLACE") is None
+    assert not host.has_variable("PLACE", "NOWHERE")
+    monkeypatch.setenv("PLACE", "Zürich\udcff")
+    assert host.variable("PLACE") == "Zürich\udcff"
+    assert host.has_variable("NOWHERE", "PLACE")
+    monkeypatch.setattr(os, "environ", {"PLACE": "Bern"})
+    assert host.variable("PLACE") == "Bern"
+    assert host.has_variable("PLACE")
 
 
 def test_the_fields_of_every_breadcrumb() -> None:

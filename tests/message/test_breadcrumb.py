@@ -114,7 +114,7 @@ def test_an_id_is_sent_in_its_canonical_form(given_id: object) -> None:
     assert crumb == {"session_id": "c0ffee00-0000-4000-8000-000000000001"}
 
 
-@pytest.mark.parametrize("given_id", ["", "me", 7, "g" * 32, "c0ffee"])
+@pytest.mark.parametrize("given_id", ["", "me", 7, "g" * 32, "c0ffee", "c0 " * 10 + "ff"])
 def test_an_id_that_is_no_uuid_is_left_out(given_id: object) -> None:
     assert message.compose({"user_id": given_id}) == {}
 

@@ -95,6 +95,26 @@ else:
     print("child")
 """
 
+FORK_AT_ONCE = """\
+import contextvars, os
+IMPORT
+SETUP
+
+@TRACK
+def child():
+    pass
+
+@TRACK
+def main():
+    pid = os.fork()
+    if not pid:
+        contextvars.Context().run(child)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+main()
+"""
+
 LATE_OPTOUT = """\
 import os, sys
 IMPORT
@@ -157,6 +177,13 @@ def test_a_forked_child_leaves_the_run_to_its_parent(tmp_path: Path) -> None:
     ended = program.run()
     assert (ended.status, ended.stderr) == (0, "")
     assert ended.stdout == "child\nparent\n"
+    assert _waiting(tmp_path) == 1
+
+
+def test_a_child_that_is_forked_in_the_moment_of_the_opening_knows_of_the_run(
+    tmp_path: Path,
+) -> None:
+    assert Program(tracked(FORK_AT_ONCE), tmp_path, SPOOLED).run().status == 0
     assert _waiting(tmp_path) == 1
 
 

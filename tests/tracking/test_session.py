@@ -209,6 +209,18 @@ def test_switching_off_by_the_environment_inside_silences_the_run(
     assert spool.crumbs() == spool.open_crumbs() == []
 
 
+def test_a_run_that_was_opted_out_when_it_opened_stays_silent(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGAS_OPTOUT", "1")
+    with session() as run:
+        monkeypatch.delenv("MIGAS_OPTOUT")
+        run.fail("odd")
+        with session():
+            assert len(spool.open_crumbs()) == 1
+    assert spool.endings() == [COMPLETED]
+
+
 def test_setting_up_inside_a_run_is_early_enough(
     fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,3 +375,41 @@ def test_a_program_with_a_short_run_has_no_thread_at_its_end(tmp_path: Path) -> 
     lines = "run.stop()\nimport threading\nprint([t.name for t in threading.enumerate()][1:])\n"
     text = _program(lines, tmp_path)
     assert text.run().stdout in ("[]\n", "['migas-watch']\n")
+
+
+# What a run in a program that has had others touches
+
+EVENTS = """\
+import os, sys
+import migas
+migas.setup(endpoint="http://127.0.0.1:9")
+state, seen, pairs = os.environ["MIGAS_STATE_DIR"], [], []
+for number in range(30):
+    name = f"{number:016d}-00009-E-00000000-{number:032x}-{number:016x}.json"
+    os.makedirs(f"{state}/ready", 0o700, exist_ok=True)
+    open(f"{state}/ready/{name}", "w").close()
+NAMES = {"open", "os.listdir", "os.rename", "os.remove", "os.mkdir", "os.utime"}
+def look(event, details):
+    if event in NAMES and not str(details[0]).endswith(".py"):
+        seen.append((event, str(details[0]).replace(state, "").strip(os.sep).partition(os.sep)[0]))
+sys.addaudithook(look)
+for _ in range(30):
+    seen.clear()
+    with migas.session("lab/tool", "1.0.0"):
+        pass
+    pairs.append(seen.copy())
+# Now and then one looks what others do here: it is believed for a moment.
+print(*min(pairs, key=len), sep="\\n")
+"""
+
+
+def test_a_further_run_writes_one_file_twice_and_lists_no_folder(tmp_path: Path) -> None:
+    settings = {"MIGAS_DELIVERY": "spool", "MIGAS_STATE_DIR": str(tmp_path / "state")}
+    ended = Program(EVENTS, tmp_path, settings).run()
+    assert (ended.status, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines() == [
+        "('open', 'ready')",
+        "('os.rename', 'ready')",
+        "('open', 'open')",
+        "('os.rename', 'open')",
+    ]
