@@ -62,6 +62,7 @@ class Client:
         self.endpoint = endpoint
         self.accepts = () if servers is None else servers.accepts(endpoint)
         self._servers = servers
+        self._noted = self.accepts
         self._keeps_thread = keeps_thread
         self._prefix = urlsplit(endpoint).path
         self._pool: urllib3.PoolManager | None = None
@@ -89,7 +90,7 @@ class Client:
         """
         deadline = time.monotonic() + timeout
         headers = timing_headers(breadcrumb, self.accepts)
-        answer = self.ask("POST", "/graphql", graphql_body(breadcrumb), timeout, headers)
+        answer = self._ask("POST", "/graphql", graphql_body(breadcrumb), timeout, headers)
         try:
             stored = graphql_data(answer, "add_project")
         except NoAnswerError as first:
@@ -111,7 +112,7 @@ class Client:
             NoAnswerError: It is not known to be stored.
         """
         body, headers = rest_body(breadcrumb), timing_headers(breadcrumb, self.accepts)
-        stored_by_rest(self.ask("POST", "/api/breadcrumb?wait=true", body, timeout, headers))
+        stored_by_rest(self._ask("POST", "/api/breadcrumb?wait=true", body, timeout, headers))
 
     def query(self, query: str, variables: Mapping[str, Any], name: str, timeout: float) -> Any:
         """The field `name` of what a GraphQL operation gives, of whatever shape, within seconds.
@@ -120,7 +121,7 @@ class Client:
             NoAnswerError: The server did not answer, or with errors.
         """
         body = encode({"query": query, "variables": variables})
-        return graphql_data(self.ask("POST", "/graphql", body, timeout), name)
+        return graphql_data(self._ask("POST", "/graphql", body, timeout), name)
 
     def ask(
         self,
@@ -137,14 +138,7 @@ class Client:
         Raises:
             NoAnswerError: None came in time, or it is too long.
         """
-        known = self.accepts
-        try:
-            return self._in_time(
-                lambda: self._exchange(method, path, body, timeout, headers), timeout
-            )
-        finally:
-            if self._servers is not None and self.accepts != known:
-                self._servers.asked(self.endpoint, self.accepts)
+        return self._in_time(lambda: self._exchange(method, path, body, timeout, headers), timeout)
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -154,6 +148,22 @@ class Client:
         if self._guard is not None:
             self._guard.end()
             self._guard = None
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """The same, noting for later runs which fields the server has asked for."""
+        try:
+            return self.ask(method, path, body, timeout, headers)
+        finally:
+            if self._servers is not None and self.accepts != self._noted:
+                self._noted = self.accepts
+                self._servers.asked(self.endpoint, self.accepts)
 
     def _in_time(self, exchange: Callable[[], Answer], timeout: float) -> Answer:
         if self._guard is not None:

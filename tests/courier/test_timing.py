@@ -69,6 +69,21 @@ def test_a_server_that_asks_is_told_from_then_on(desk: Desk, server: FaultServer
     assert states[server.url]["accepts"] == ["ended_ago", "duration"]
 
 
+def test_what_it_asks_for_is_noted_by_a_call_and_by_no_raw_request(
+    desk: Desk, server: FaultServer
+) -> None:
+    server.behave("asks")
+    desk.delivery = "spool"
+    desk.run(SHORT)  # there is a state folder now
+    desk.delivery = "detached"
+    ask = f"\nimport migas.request as raw\nprint(raw.request({server.url!r}, query='query{{x}}')[0])"
+    call = "\nmigas.add_project('lab/tool', '1.0.0')"
+    for program, expected in ((ask, False), (ask + call, True)):
+        ended = desk.run(PRELUDE + program)
+        assert (ended.stdout, ended.stderr) == (b"200\n", b"")
+        assert (desk.state / "servers.json").exists() is expected
+
+
 def test_a_server_that_stops_asking_is_told_no_more(desk: Desk, server: FaultServer) -> None:
     server.behave("asks")
     run_and_flush(desk)
