@@ -19,6 +19,9 @@ MAX_BATCH = 256
 LULL = 0.001
 """Seconds without another item, after which no more company is expected."""
 
+MAX_LULLS = 32
+"""Nobody is kept waiting for longer, however steadily others come."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -79,10 +82,13 @@ class GroupWriter(Generic[Item, Result]):
 
     async def _gather(self) -> None:
         """Wait for as many as waited last time, beside the one that is here."""
-        missing = True
-        while missing and (here := self._queue.qsize()) + 1 < self._expected:
+        for _ in range(MAX_LULLS):
+            here = self._queue.qsize()
+            if here + 1 >= self._expected:
+                return
             await asyncio.sleep(LULL)
-            missing = self._queue.qsize() > here
+            if self._queue.qsize() == here:
+                return
 
     async def _write(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:

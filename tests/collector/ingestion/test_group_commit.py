@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas.collector.ingestion.group_commit import GroupWriter
+from migas.collector.ingestion.group_commit import LULL, GroupWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +96,25 @@ def test_whoever_stays_away_is_not_waited_for_twice() -> None:
             assert await writer.submit(9) == "stored 9"
         await writer.close()
         assert ledger.batches[1:] == [[8], [9]]
+
+    asyncio.run(scenario())
+
+
+def test_nobody_is_kept_waiting_by_those_who_keep_coming() -> None:
+    async def scenario() -> None:
+        ledger = Ledger()
+        writer = GroupWriter(ledger.commit)
+        await asyncio.gather(*(writer.submit(number) for number in range(256)))
+        first = asyncio.create_task(writer.submit(256))
+        others = []
+        while not first.done():
+            others.append(asyncio.create_task(writer.submit(257)))
+            await asyncio.sleep(LULL / 2)
+        async with asyncio.timeout(60):
+            await asyncio.gather(*others)
+        await writer.close()
+        # It would have been 256, however long it takes them to come.
+        assert len(ledger.batches[1]) < 256
 
     asyncio.run(scenario())
 
