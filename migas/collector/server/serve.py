@@ -251,7 +251,7 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 def _listen(settings: Settings) -> socket.socket:
     host, port = settings.host, settings.port
     try:
-        family, _, _, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
@@ -261,14 +261,18 @@ def _listen(settings: Settings) -> socket.socket:
             f"--open lets anybody register projects, and {host} can be reached from other machines:"
             " leave it out and use `migas project add`, or listen on 127.0.0.1"
         )
-    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+    # Not by create_server: its sockets name no protocol, and asyncio sends at once only by TCP's.
+    listener = socket.socket(family, kind, protocol)
     try:
-        return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        listener.close()
         raise CollectorError(
-            f"cannot listen on {host} port {port}: {reason}; --port 0 takes a free port"
+            f"cannot listen on {host} port {port}: {error.strerror}; --port 0 takes a free port"
         ) from error
+    return listener
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:
