@@ -76,7 +76,9 @@ def test_what_it_asks_for_is_noted_by_a_call_and_by_no_raw_request(
     desk.delivery = "spool"
     desk.run(SHORT)  # there is a state folder now
     desk.delivery = "detached"
-    ask = f"\nimport migas.request as raw\nprint(raw.request({server.url!r}, query='query{{x}}')[0])"
+    ask = (
+        f"\nimport migas.request as raw\nprint(raw.request({server.url!r}, query='query{{x}}')[0])"
+    )
     call = "\nmigas.add_project('lab/tool', '1.0.0')"
     for program, expected in ((ask, False), (ask + call, True)):
         ended = desk.run(PRELUDE + program)
