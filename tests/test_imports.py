@@ -97,7 +97,10 @@ HOUSE = """
     collector.news.news
     collector.news.rules collector.news
     collector.counts.tables
-    collector.counts.reports collector.counts.removal
+    collector.counts.reports
+    collector.counts.lasting collector.counts.lost collector.counts.people
+    collector.counts.failures collector.counts.usage
+    collector.counts.reading collector.counts.removal
     collector.counts.adoption collector.counts.differences
     collector.migrations.migrate collector.counts.ledger
     collector.migrations.env collector.migrations.versions

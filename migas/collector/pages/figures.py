@@ -11,8 +11,8 @@ from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.comparison import Comparison, newest_two
 from migas.collector.counts.differences import differences
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated, total
-from migas.collector.counts.reports import FACETS
 from migas.collector.counts.tables import Tables
+from migas.collector.counts.usage import FACETS
 from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from migas.collector.collector import Collector
     from migas.collector.counts.adoption import Adoption
     from migas.collector.counts.differences import Difference, Where
+    from migas.collector.counts.failures import ErrorSummary, Message
     from migas.collector.counts.filters import Filter
+    from migas.collector.counts.lost import LostRuns
     from migas.collector.counts.outcomes import UsageCount
-    from migas.collector.counts.reports import ErrorSummary, LostRuns, Message, UserCounts
+    from migas.collector.counts.people import UserCounts
     from migas.collector.counts.tables import DurationRow, UsersRow
     from migas.collector.days import Period
     from migas.collector.tokens import Access
