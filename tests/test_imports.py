@@ -79,7 +79,9 @@ HOUSE = """
     collector.pages.views collector.pages.refusals collector.pages.feed collector.pages.sharing
     collector.pages.responses collector.pages.signin
     collector.pages.chart
-    collector.pages.address collector.pages.figures
+    collector.pages.address collector.pages.figures collector.pages.error_figures
+    collector.pages.user_figures collector.pages.version_figures
+    collector.pages.shown
     collector.pages.periods collector.pages.origin collector.pages.words
     collector.http.administration collector.http.rate_limit
     collector.http.tables collector.http.usage collector.http.metrics
@@ -97,7 +99,10 @@ HOUSE = """
     collector.news.news
     collector.news.rules collector.news
     collector.counts.tables
-    collector.counts.reports collector.counts.removal
+    collector.counts.reports
+    collector.counts.lasting collector.counts.lost collector.counts.people
+    collector.counts.failures collector.counts.usage
+    collector.counts.reading collector.counts.removal
     collector.counts.adoption collector.counts.differences
     collector.migrations.migrate collector.counts.ledger
     collector.migrations.env collector.migrations.versions

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from migas.collector.counts.filters import Filter
-    from migas.collector.counts.reports import Durations, Reports
+    from migas.collector.counts.lasting import Durations
+    from migas.collector.counts.reports import Reports
     from migas.collector.days import Period
 
 MAX_ERRORS = 1000

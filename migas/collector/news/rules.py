@@ -19,8 +19,8 @@ from migas.collector.projects.versions import version_order
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from migas.collector.counts.failures import ErrorSummary
     from migas.collector.counts.outcomes import UsageCount
-    from migas.collector.counts.reports import ErrorSummary
 
 SEVERAL = 3
 """A new error is news once it hits so many users: one may have a broken disk."""

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from migas.collector.clock import Clock
     from migas.collector.counts.outcomes import Outcomes
-    from migas.collector.counts.reports import Facet, Reports
+    from migas.collector.counts.reports import Reports
+    from migas.collector.counts.usage import Facet
     from migas.collector.database.connections import Connections
 
 FEWEST = 5

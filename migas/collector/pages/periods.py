@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from migas.collector.days import Period, Step, mistake_in
+from migas.collector.days import Period, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,23 +36,20 @@ def parse(query: Mapping[str, str], today: dt.date) -> Period:
     Returns:
         The period asked for; the default one with a `mistake` where the dates make none.
     """
-    mistake = ""
-    preset: str | None = query.get("period", DEFAULT)
+    preset = query.get("period", DEFAULT)
     if preset not in PRESETS:
         preset = DEFAULT
-    last = today
-    first = today - dt.timedelta(days=PRESETS[preset][1] - 1)
+    period = replace(Period.ending(today, PRESETS[preset][1]), preset=preset)
     if query.get("from") or query.get("to"):
-        chosen = _dates(query.get("from", ""), query.get("to", ""), today)
-        if isinstance(chosen, str):
-            mistake = chosen
-        else:
-            (first, last), preset = chosen, None
-    by = _step((last - first).days + 1)
+        try:
+            period = _between(query.get("from", ""), query.get("to", ""), today)
+        except ValueError as mistake:
+            period = replace(period, mistake=str(mistake))
+    by = _step(period.days)
     for step in STEPS:
         if query.get("by") == step:
             by = step
-    return Period(first, last, by, preset, mistake)
+    return replace(period, by=by)
 
 
 def query_of(period: Period) -> dict[str, str]:
@@ -67,12 +65,11 @@ def _step(days: int) -> Step:
     return "week" if days > WEEKLY_FROM_DAYS else "day"
 
 
-def _dates(first_text: str, last_text: str, today: dt.date) -> tuple[dt.date, dt.date] | str:
-    """The two dates, or what is wrong with them; without the second one it is today."""
+def _between(first_text: str, last_text: str, today: dt.date) -> Period:
+    """The period between two dates; without the second one it ends today."""
     try:
         first = dt.date.fromisoformat(first_text)
-        last = dt.date.fromisoformat(last_text) if last_text else today
+        last = dt.date.fromisoformat(last_text) if last_text else None
     except ValueError:
-        return "Those are not two dates like 2026-01-31."
-    last = min(last, today)
-    return mistake_in(first, last) or (first, last)
+        raise ValueError("Those are not two dates like 2026-01-31.") from None
+    return Period.asked(first, last, today)

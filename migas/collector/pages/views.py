@@ -16,7 +16,15 @@ from migas.collector.counts.filters import NAMES, Filter, error_number
 from migas.collector.http.access import collector_of, is_local
 from migas.collector.http.middleware import root_path, route_path
 from migas.collector.http.tables import EXAMPLE
-from migas.collector.pages import figures, origin, periods, signin
+from migas.collector.pages import (
+    error_figures,
+    figures,
+    origin,
+    periods,
+    signin,
+    user_figures,
+    version_figures,
+)
 from migas.collector.pages.address import Address
 from migas.collector.pages.chart import Axis, duration_lines, rate_line, shared_out, stacked
 from migas.collector.pages.responses import attachment, page, redirect, static_file
@@ -130,7 +138,7 @@ async def error(request: Request, owner: str, repo: str, error: str) -> Response
         return page(request, "missing.html", 404, visitor=wanted.visitor)
     _, name, address, _, today = wanted
     only = address.only.with_(error=None)
-    shown = await figures.error(collector_of(request), name, address.period, only, error)
+    shown = await error_figures.error(collector_of(request), name, address.period, only, error)
     axis = Axis.of(address.period, today, shown.came)
     chart = stacked(axis, {"failed": list(shown.bars.values())})
     return wanted.page("error.html", error=shown, axis=axis, chart=chart)
@@ -145,7 +153,7 @@ async def compare(request: Request, owner: str, repo: str) -> Response:
     _, name, address, *_ = wanted
     pair = (request.query_params.get("first", ""), request.query_params.get("second", ""))
     only = address.only.with_(version=None)
-    shown = await figures.versions(collector_of(request), name, address.period, only, pair)
+    shown = await version_figures.versions(collector_of(request), name, address.period, only, pair)
     asked = {"first": shown.first, "second": shown.second}
     wanted = wanted._replace(address=replace(address, only=only, asked=asked))
     return wanted.page("compare.html", shown=shown)
@@ -158,7 +166,7 @@ async def users(request: Request, owner: str, repo: str) -> Response:
     if isinstance(wanted, Response):
         return wanted
     _, name, address, _, today = wanted
-    shown = await figures.users(collector_of(request), name, address.period, address.only)
+    shown = await user_figures.users(collector_of(request), name, address.period, address.only)
     axis = Axis.of(address.period, today, shown.came)
     bands = {kind: [getattr(row, kind) for row in shown.rows] for kind in ("new", "returning")}
     return wanted.page("users.html", users=shown, axis=axis, chart=stacked(axis, bands))

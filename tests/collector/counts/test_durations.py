@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from migas.collector.collector import Collector
-from migas.collector.counts import reports
+from migas.collector.counts import lasting
 from migas.collector.counts.durations import bucket, longer, middle, quantile
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.tables import Tables
@@ -139,5 +139,5 @@ def test_durations_obey_filters(database: Database, monkeypatch: pytest.MonkeyPa
     assert 0 < sum(row.runs for row in asked(database, both) if row.start) < 54
     assert asked(database, Filter(outcome="completed")) == asked(database)
     assert all(row.runs == 0 for row in asked(database, Filter(outcome="failed")))
-    monkeypatch.setattr(reports, "MAX_TIMED", 0)
+    monkeypatch.setattr(lasting, "MAX_TIMED", 0)
     assert asked(database, both) == []

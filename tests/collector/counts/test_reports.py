@@ -13,17 +13,12 @@ import pytest
 from migas.collector.collector import Collector
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.history import Seen
+from migas.collector.counts.lost import LostRun, LostRuns
 from migas.collector.counts.outcomes import UsageCount
-from migas.collector.counts.reports import (
-    ALL,
-    ErrorSummary,
-    Facet,
-    LostRun,
-    LostRuns,
-    StatusCount,
-    UserCounts,
-)
+from migas.collector.counts.people import UserCounts
+from migas.collector.counts.reading import ALL
 from migas.collector.counts.sessions import anonymous_session
+from migas.collector.counts.usage import Facet, StatusCount
 from migas.collector.database.tables import RUNNING
 from migas.collector.days import Period
 from migas.collector.tokens import Access
@@ -33,6 +28,7 @@ from tests.collector.test_collector import a_crumb
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from migas.collector.counts.failures import ErrorSummary
     from migas.collector.counts.reports import Reports
     from tests.collector.databases import Database
 

@@ -12,9 +12,9 @@ import pytest
 from migas.collector.collector import Collector
 from migas.collector.counts.filters import OUTCOMES, Filter
 from migas.collector.counts.outcomes import outcomes_by
-from migas.collector.counts.reports import FACETS
 from migas.collector.counts.sessions import facets
 from migas.collector.counts.slices import cover
+from migas.collector.counts.usage import FACETS
 from migas.collector.days import SECONDS_A_DAY, Period, day_number, day_of
 from tests.collector.counts.test_sessions import Clock, record, recounted, some_crumbs
 

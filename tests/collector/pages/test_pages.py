@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migas.collector.pages.figures import MAX_VERSIONS
 from migas.collector.pages.responses import EDITION, FILES
+from migas.collector.pages.shown import MAX_VERSIONS
 from tests.collector.databases import a_session, putting
 from tests.collector.live import PROJECT, PROJECTS
 from tests.collector.pages.conftest import NOON

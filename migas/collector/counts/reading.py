@@ -1,0 +1,49 @@
+"""Questions to a database: the ground that all classes of questions stand on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from migas.collector.counts.filters import Filter
+from migas.collector.database.tables import COUNTED_AT
+from migas.collector.days import SECONDS_A_DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from migas.collector.clock import Clock
+    from migas.collector.database.connections import Connections
+
+
+ALL = Filter()
+"""No filter: every session."""
+DAY = COUNTED_AT // SECONDS_A_DAY
+"""The day on which a session counts, since 1970."""
+
+MAX_COUNTING = 2
+"""So many questions that look at breadcrumbs or sessions one by one are answered at a time."""
+
+
+class Reading:
+    """Answers from one database.
+
+    Args:
+        connections: To the database.
+        clock: Tells since when a run is silent.
+    """
+
+    def __init__(self, connections: Connections, clock: Clock) -> None:
+        self.connections = connections
+        self.clock = clock
+        self._counting = asyncio.Semaphore(MAX_COUNTING)
+
+    async def scanned(self, query: Any) -> Sequence[Any]:
+        """The answer to a question that looks at rows one by one; few are asked at a time."""
+        async with self._counting:
+            return await self.rows(query)
+
+    async def rows(self, query: Any) -> Sequence[Any]:
+        """The answer to a question."""
+        async with self.connections.reading() as connection:
+            return (await connection.execute(query)).all()

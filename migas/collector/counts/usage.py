@@ -1,0 +1,170 @@
+"""How sessions divide: by time, version and outcome, and by what they ran on.
+
+All of it comes from counts, with a filter from those of slices, so that an answer takes the same
+time over ten million breadcrumbs as over ten; only those of one error are read one by one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from sqlalchemy import ColumnElement, func, select
+
+from migas.collector.counts.outcomes import Outcomes, UsageCount, outcomes_by
+from migas.collector.counts.reading import ALL, DAY, Reading
+from migas.collector.counts.sessions import OUTCOME, facets
+from migas.collector.counts.slices import STATUSES, cover
+from migas.collector.database.tables import daily, profiles, sessions, slices
+from migas.collector.days import day_number, day_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from migas.collector.counts.filters import Filter
+    from migas.collector.days import Period
+
+
+Facet = Literal["platform", "container", "language", "ci"]
+"""Kinds of counts that divide all sessions."""
+
+FACETS: tuple[Facet, ...] = ("platform", "container", "language", "ci")
+RAN_ON = ("platform", "container", "language", "language_version", "is_ci")
+"""The columns of a session that `facets` reads."""
+
+
+class StatusCount(NamedTuple):
+    """How many sessions that began in a day or week, on `start` or after, have a status.
+
+    `status` is a letter: R has not ended, C completed, F failed, S was suspended.
+    """
+
+    start: date
+    status: str
+    sessions: int
+
+
+class Breakdown(NamedTuple):
+    """How sessions divide.
+
+    `shares` has how many have a value: a platform, a container, `python 3.11`, CI or not (`yes`,
+    `no`).
+    """
+
+    usage: Sequence[UsageCount]
+    shares: Mapping[Facet, Mapping[str, int]]
+
+
+class Usage(Reading):
+    """How sessions divide."""
+
+    async def by_project(
+        self, names: Sequence[str], period: Period
+    ) -> list[tuple[tuple[str, date], str, int]]:
+        """Sessions of several projects by project and the day they began, and by their status."""
+        rows = await self._counts(names, OUTCOME, period, "project", "day", "detail")
+        return [((name, day_of(day)), status, number) for name, day, status, number in rows]
+
+    async def usage(self, project: str, period: Period, only: Filter = ALL) -> list[UsageCount]:
+        """Sessions by the day they began, and by their version and status."""
+        if only.error:
+            by = (DAY, sessions.c.version, sessions.c.status)
+            query = select(*by, func.count()).where(*only.within(project, period)).group_by(*by)
+            rows = sorted(tuple(row) for row in await self.scanned(query))
+        elif only:
+            rows = await self._sliced(project, period, only, "day", "version")
+        else:
+            rows = await self._counts([project], OUTCOME, period, "day", "value", "detail")
+        return [UsageCount(day_of(row[0]), *row[1:]) for row in rows]
+
+    async def breakdown(self, project: str, period: Period, only: Filter = ALL) -> Breakdown:
+        """How sessions divide, by time and outcome and by what they ran on."""
+        shares: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
+        usage = await self.usage(project, period, only)
+        if only.error:
+            by = [sessions.c[name] for name in RAN_ON]
+            query = select(*by, func.count()).where(*only.within(project, period)).group_by(*by)
+            for *ran_on, number in await self.scanned(query):
+                for facet, value in facets(*ran_on):
+                    shares[facet][value] += number
+            return Breakdown(usage, shares)
+        if only:
+            ran_on = [profiles.c[facet] for facet in FACETS]
+            known = select(profiles.c.profile, *ran_on).where(profiles.c.project == project)
+            named = {row.profile: row[1:] for row in await self.rows(known)}
+            for profile, _, number in await self._sliced(project, period, only, "profile"):
+                for facet, value in zip(FACETS, named.get(profile, ()), strict=False):
+                    shares[facet][value] += number
+            return Breakdown(usage, shares)
+        for facet in FACETS:
+            for value, number in await self._counts([project], facet, period, "value"):
+                shares[facet][value] = number
+        return Breakdown(usage, shares)
+
+    async def sessions(self, project: str, period: Period) -> list[StatusCount]:
+        """Sessions by the day, or by the week from Monday on, they began; and by their status.
+
+        Returns:
+            The counts above zero, in the order of time. Weeks are whole ones of the calendar:
+            the first and the last of a period may have fewer days in it.
+        """
+        found: Counter[tuple[date, str]] = Counter()
+        for day, status, number in await self._counts([project], OUTCOME, period, "day", "detail"):
+            found[period.bucket(day_of(day)), status] += number
+        return [StatusCount(*key, number) for key, number in sorted(found.items())]
+
+    async def outcomes(self, project: str, period: Period, only: Filter = ALL) -> Outcomes:
+        """How the sessions of a period ended."""
+        if only.error:
+            query = select(sessions.c.status, func.count()).where(*only.within(project, period))
+            rows = [tuple(row) for row in await self.scanned(query.group_by(sessions.c.status))]
+        elif only:
+            rows = await self._sliced(project, period, only)
+        else:
+            rows = await self._counts([project], OUTCOME, period, "detail")
+        return outcomes_by((None, status, number) for status, number in rows).get(None, Outcomes())
+
+    async def _counts(
+        self, names: Sequence[str], kind: str, period: Period, *columns: str
+    ) -> list[tuple[Any, ...]]:
+        """Sums of one kind, by some columns of `daily` and in their order, those above zero."""
+        total = func.sum(daily.c.sessions)
+        by = [daily.c[column] for column in columns]
+        query = select(*by, total).where(*_are(names, kind, period)).group_by(*by).having(total > 0)
+        # Sorted here: the databases disagree about the order of texts.
+        found = [(*row[:-1], int(row[-1])) for row in await self.rows(query)]
+        return sorted(found)
+
+    async def _sliced(
+        self, project: str, period: Period, only: Filter, *columns: str
+    ) -> list[tuple[Any, ...]]:
+        """Sums of the slices of a filter, by some of their columns and by status.
+
+        With `day` in them a day stands for all that are in its bar of the period's chart.
+        """
+        by = [slices.c[column] for column in columns]
+        letters = only.statuses
+        sums = [func.sum(slices.c[STATUSES[letter]]) for letter in letters]
+        total: Counter[tuple[Any, ...]] = Counter()
+        for span, first, last in cover(period, charted="day" in columns) if letters else ():
+            query = (
+                select(*by, *sums)
+                .group_by(*by)
+                .where(
+                    slices.c.project == project,
+                    slices.c.span == span,
+                    slices.c.day.between(first, last),
+                    *only.slice_conditions(project),
+                )
+            )
+            for row in await self.scanned(query):
+                for letter, number in zip(letters, row[len(by) :], strict=True):
+                    total[(*row[: len(by)], letter)] += int(number or 0)
+        return sorted((*key, number) for key, number in total.items() if number > 0)
+
+
+def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of counts of one kind of some projects in a period."""
+    days = daily.c.day.between(day_number(period.first), day_number(period.last))
+    return (daily.c.project.in_(names), daily.c.kind == kind, days)

@@ -1,0 +1,76 @@
+"""What a page about a project's users shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from migas.collector.counts.adoption import arrivals, uses
+from migas.collector.counts.chance import compared
+from migas.collector.counts.tables import Tables
+from migas.collector.pages.shown import frequent
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    from migas.collector.collector import Collector
+    from migas.collector.counts.filters import Filter
+    from migas.collector.counts.tables import UsersRow
+    from migas.collector.days import Period
+
+MAX_VALUES = 15
+
+
+class UsersOf(NamedTuple):
+    """How many users have a value in a period, and in its first and in its second half.
+
+    `trend` is 1 or -1 where their share of all users has grown or shrunk by more than chance.
+    """
+
+    value: str
+    users: int
+    earlier: int
+    later: int
+    trend: int
+
+
+class UsersPage(NamedTuple):
+    """The users of a period: how many, and in each of its halves.
+
+    `rows` has them by the day, week or month, `tables` by kind what their sessions ran on, `came`
+    the releases of the period.
+    """
+
+    number: int
+    earlier: int
+    later: int
+    sessions: int
+    rows: Sequence[UsersRow]
+    tables: Mapping[str, Sequence[UsersOf]]
+    came: Mapping[dt.date, Sequence[str]]
+
+
+async def users(collector: Collector, name: str, period: Period, only: Filter) -> UsersPage:
+    """Everything that a page about a project's users shows of a period."""
+    ask, today = collector.reports, collector.clock.today()
+    number, in_all = await ask.users_by_facet(name, period, only)
+    (earlier, then), (later, now) = [
+        await ask.users_by_facet(name, half, only) for half in period.halves
+    ]
+    rows = await Tables(ask, name, period, only, today).users()
+    tables = {
+        facet: [
+            UsersOf(
+                value,
+                users_of,
+                then[facet][value],
+                now[facet][value],
+                compared((now[facet][value], later), (then[facet][value], earlier)),
+            )
+            for value, users_of in frequent(in_all[facet])[:MAX_VALUES]
+        ]
+        for facet in ("language", "platform", "container")
+    }
+    came = arrivals(uses(await ask.usage(name, period, only)), period)
+    sessions = sum(row.sessions for row in rows)
+    return UsersPage(number, earlier, later, sessions, rows, tables, came)

@@ -1,0 +1,105 @@
+"""What a page about two versions shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from migas.collector.counts.chance import compared
+from migas.collector.counts.comparison import newest_two
+from migas.collector.counts.differences import differences
+from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated
+from migas.collector.pages.shown import MAX_FAILURES, most_frequent
+from migas.collector.projects.versions import version_order
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from migas.collector.collector import Collector
+    from migas.collector.counts.comparison import Comparison
+    from migas.collector.counts.differences import Difference, Where
+    from migas.collector.counts.filters import Filter
+    from migas.collector.days import Period
+
+
+class VersionsPage(NamedTuple):
+    """Two versions side by side.
+
+    `versions` are all that have sessions, the newest first. `first` and `second` are names of
+    them, empty where there are no two. `outcomes` are how the sessions of both ended before
+    today, `sessions` how many there are with today's, `verdict` is 1 where more of the first
+    version complete, -1 where fewer do. `errors` are in one or both of them, `numbers` how many
+    errors there are.
+    """
+
+    versions: Sequence[str]
+    first: str
+    second: str
+    outcomes: tuple[Outcomes, Outcomes]
+    sessions: tuple[int, int]
+    users: tuple[int, int]
+    verdict: int
+    errors: Mapping[Where, Sequence[Difference]]
+    numbers: Mapping[Where, int]
+
+
+async def versions(
+    collector: Collector, name: str, period: Period, only: Filter, asked: tuple[str, str]
+) -> VersionsPage:
+    """Everything that a page about two versions shows of a period, and of a filter's sessions.
+
+    Args:
+        collector: Where the figures come from.
+        name: `owner/repo`.
+        period: Which days.
+        only: Which sessions.
+        asked: The first version and the second one. Where one has no session it is the newest,
+            or the one before the first.
+    """
+    ask, today = collector.reports, collector.clock.today()
+    usage = await ask.usage(name, period, only)
+    by_version = outcomes_by((row.version, row.status, row.sessions) for row in usage)
+    finished = outcomes_by((row.version, row.status, row.sessions) for row in rated(usage, today))
+    release = await collector.projects.release(name)
+    shown, _ = most_frequent(by_version, release.named)
+    two = newest_two(finished, release.named)
+    pair = first, second = _chosen(*asked, two, by_version, shown)
+    outcomes = (finished.get(first, Outcomes()), finished.get(second, Outcomes()))
+    whole = (by_version.get(first, Outcomes()).total, by_version.get(second, Outcomes()).total)
+    users = [(await ask.users(name, period, only.with_(version=one))).active for one in pair]
+    errors, numbers = await differences(
+        collector.connections,
+        name,
+        period,
+        only,
+        versions=dict(zip(pair, whole, strict=True)),
+        limit=MAX_FAILURES,
+    )
+    one, other = outcomes
+    return VersionsPage(
+        shown,
+        *pair,
+        outcomes,
+        whole,
+        (users[0], users[1]),
+        compared((one.completed, one.ended), (other.completed, other.ended)),
+        {where: [error for error in errors if error.where == where] for where in numbers},
+        numbers,
+    )
+
+
+def _chosen(
+    first: str,
+    second: str,
+    two: Comparison | None,
+    known: Mapping[str, Outcomes],
+    shown: Sequence[str],
+) -> tuple[str, str]:
+    """Two versions that have sessions, those that were asked for where they do."""
+    if first not in known:
+        first = two.newest if two else next(iter(shown), "")
+    if second not in known or second == first:
+        before = two.before if two and two.newest == first else ""
+        older = [version for version in shown if version_order(version) < version_order(first)]
+        others = [version for version in shown if version != first]
+        second = before or next(iter(older or others), "")
+    return first, second
