@@ -101,19 +101,24 @@ HOUSE = """
     collector.counts.tables
     collector.counts.reports
     collector.counts.lasting collector.counts.lost collector.counts.people
-    collector.counts.failures collector.counts.usage
+    collector.counts.differences
+    collector.counts.failures
+    collector.counts.most_hit
+    collector.counts.usage
     collector.counts.reading collector.counts.removal
-    collector.counts.adoption collector.counts.differences
+    collector.counts.adoption
     collector.migrations.migrate collector.counts.ledger
+    collector.counts.last_days
     collector.migrations.env collector.migrations.versions
     collector.migrations.versions.step_0001_breadcrumbs
     collector.migrations.versions.step_0002_sessions
     collector.migrations.versions.step_0003_time
     collector.migrations.versions.step_0004_errors
     collector.migrations.versions.step_0005_news
-    collector.migrations.versions.step_0006_slices collector.migrations
+    collector.migrations.versions.step_0006_slices
+    collector.migrations.versions.step_0007_visits collector.migrations
     collector.counts.rebuild collector.counts.filters collector.counts.history
-    collector.counts.comparison collector.counts.durations
+    collector.counts.comparison collector.counts.durations collector.counts.visits
     collector.counts.outcomes collector.counts.slices
     collector.counts.chance collector.counts.fingerprint collector.counts.sessions collector.counts
     collector.tokens collector.projects.projects collector.projects.moves

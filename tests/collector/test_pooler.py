@@ -80,7 +80,7 @@ def test_it_serves_from_an_empty_database_on(
         collector.kill()
     sent = CLIENTS * BREADCRUMBS
     assert empty_database.value("SELECT count(*) FROM crumbs") == sent
-    assert empty_database.value("SELECT sum(sessions) FROM daily WHERE kind = 'ci'") == sent
+    assert empty_database.value("SELECT sum(sessions) FROM daily WHERE kind = 'outcome'") == sent
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_several_processes_bring_it_up_to_date_at_once(
 ) -> None:
     make_oldest(empty_database)
     make_tables_at_once(pooler.url(empty_database.url))
-    assert empty_database.value("SELECT sum(sessions) FROM daily WHERE kind = 'ci'") == 1
+    assert empty_database.value("SELECT sum(sessions) FROM daily WHERE kind = 'outcome'") == 1
 
 
 def test_its_commands_work_there(run: Run, database: Database, pooler: PgBouncer) -> None:

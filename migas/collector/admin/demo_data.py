@@ -3,7 +3,8 @@
 The same seed and day give the same sessions. There is a rhythm of the week, versions succeed each
 other, one release is bad and soon replaced, and over the year more runs complete. The newest
 release of the pipeline completes less often than the one before, and is slower: it brings an error,
-which hits containers of one kind, and brings another one back.
+which hits containers of one kind, and brings another one back. Of the year before few sessions are
+known, of the oldest release: enough to compare with.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import datetime as dt
 import math
 import random
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 SESSIONS = 80_000
+EARLIER = 0.04
+"""How many sessions the year before has, as a part of the others."""
+
 DAYS = 365
 
 _WEEK = (1.0, 1.08, 1.1, 1.05, 0.9, 0.34, 0.28)
@@ -180,8 +184,13 @@ async def fill(collector: Collector, sessions: int = SESSIONS, *, seed: int = 7)
             chance = random.Random(f"{seed} {project.name}")  # noqa: S311  invented, not secret
             people = _people(project, chance)
             insert_in_batches(connection, users, (_user(person) for person in people))
-            runs = _runs(project, people, round(sessions * project.share), today, chance)
-            insert_in_batches(connection, crumbs, (run for run in runs if run["timestamp"] <= now))
+            count = round(sessions * project.share)
+            for runs in (
+                _before(project, people, count, today),
+                _runs(project, people, count, today, chance),
+            ):
+                came = (run for run in runs if run["timestamp"] <= now)
+                insert_in_batches(connection, crumbs, came)
         rebuild(connection)
 
     async with collector.connections.writing() as connection:
@@ -255,6 +264,17 @@ def _runs(
                 **ending,
                 "duration": None if ending["status"] == "R" else took,
             }
+
+
+def _before(
+    project: Invented, people: list[_Person], sessions: int, today: dt.date
+) -> Iterator[dict[str, Any]]:
+    """The sessions of the year before: few, of those who came first, of the oldest release."""
+    oldest = replace(project, releases=project.releases[:1])
+    chance = random.Random(f"before {project.name}")  # noqa: S311  invented, not secret
+    first_ones = people[: len(people) // 8]
+    yesteryear = today - dt.timedelta(days=DAYS)
+    return _runs(oldest, first_ones, round(sessions * EARLIER), yesteryear, chance)
 
 
 def _ending(

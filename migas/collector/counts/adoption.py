@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Sequence
 
-    from migas.collector.counts.outcomes import UsageCount
+    from migas.collector.counts.outcomes import VersionOutcomes
     from migas.collector.days import Period
 
 MAX_VERSIONS = 5
@@ -42,12 +42,9 @@ Uses = Mapping[tuple["dt.date", str], int]
 """How many sessions a version has on a day."""
 
 
-def uses(usage: Iterable[UsageCount]) -> Uses:
-    """Counts by day, version and status without the status."""
-    found: defaultdict[tuple[dt.date, str], int] = defaultdict(int)
-    for day, version, _, number in usage:
-        found[day, version] += number
-    return found
+def uses(timeline: Iterable[VersionOutcomes]) -> Uses:
+    """How many sessions ended in whichever way, by day and version."""
+    return {(day, version): outcomes.total for day, version, outcomes in timeline}
 
 
 def adoption(used: Uses, period: Period, latest: str = "") -> Adoption:

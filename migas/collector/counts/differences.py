@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from sqlalchemy import distinct, func, select
 
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
+from migas.collector.counts.failures import Failures, said
 from migas.collector.counts.fingerprint import node_of
-from migas.collector.counts.sessions import error_name
-from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, sessions
+from migas.collector.counts.sessions import VERSIONS_LONG, error_name, first_long_day
+from migas.collector.database.tables import MAX_VALUE_CHARS, OF_ERRORS, daily, sessions
+from migas.collector.days import day_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from migas.collector.counts.filters import Filter
-    from migas.collector.database.connections import Connections
     from migas.collector.days import Period
+
+_AT_ONCE = 5000
+"""So many errors are named to the database in one question."""
 
 Where = Literal["first", "second", "both"]
 
@@ -53,78 +57,129 @@ class Difference(NamedTuple):
         return "both" if self.first.sessions else "second"
 
 
-async def differences(
-    connections: Connections,
-    project: str,
-    period: Period,
-    only: Filter,
-    *,
-    versions: Mapping[str, int],
-    limit: int,
-) -> tuple[list[Difference], dict[Where, int]]:
-    """The errors of two versions.
+class Differing(Failures):
+    """What fails in two versions of a project."""
 
-    Args:
-        connections: To the database.
-        project: `owner/repo`.
-        period: Which days.
-        only: Which sessions.
-        versions: The first version and the second one, and how many sessions each of them has,
-            ended in whichever way.
-        limit: How many errors are told of those that the one, the other or both have.
+    async def differences(
+        self,
+        project: str,
+        period: Period,
+        only: Filter,
+        *,
+        versions: Mapping[str, int],
+        limit: int,
+    ) -> tuple[list[Difference], dict[Where, int]]:
+        """The errors of two versions.
 
-    Returns:
-        The errors, those first that differ by more than chance, then those that met most sessions;
-        and how many there are in all by the versions that have them.
-    """
-    hit = (func.count(), func.count(distinct(sessions.c.user_id)), func.max(sessions.c.last_idx))
-    by = (sessions.c.fingerprint, sessions.c.version)
-    query = (
-        select(*by, *hit)
-        .where(
-            *only.within(project, period),
-            sessions.c.fingerprint.isnot(None),
-            sessions.c.version.in_(versions),
-        )
-        .group_by(*by)
-    )
-    hits: defaultdict[int, dict[str, Hits]] = defaultdict(dict)
-    newest: defaultdict[int, int] = defaultdict(int)
-    async with connections.reading() as connection:
-        for fingerprint, version, number, users, last in await connection.execute(query):
-            hits[fingerprint][version] = Hits(number, users)
-            newest[fingerprint] = max(newest[fingerprint], last)
+        Args:
+            project: `owner/repo`.
+            period: Which days.
+            only: Which sessions.
+            versions: The first version and the second one, and how many sessions each of them
+                has, ended in whichever way.
+            limit: How many errors are told of those that the one, the other or both have.
+
+        Returns:
+            The errors, those first that differ by more than chance, then those that met most
+            sessions; and how many there are in all by the versions that have them.
+        """
+        hits: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        for fingerprint, version, number in await self._of_versions(
+            project, period, only, versions
+        ):
+            hits[fingerprint][version] = number
         found = [
-            _difference(
-                fingerprint, [(by_version.get(name, Hits()), versions[name]) for name in versions]
-            )
-            for fingerprint, by_version in hits.items()
+            _difference(of, [(by_version.get(name, 0), versions[name]) for name in versions])
+            for of, by_version in hits.items()
         ]
         kept, numbers = _most_telling(found, limit)
-        last_of = {error.name: newest[int(error.name, 16)] for error in kept}
-        columns = (crumbs.c.idx, crumbs.c.error_type, crumbs.c.status_desc, crumbs.c.error_desc)
-        said = select(*columns).where(crumbs.c.idx.in_(last_of.values()))
-        messages = {row.idx: row for row in await connection.execute(said)}
-    told = []
-    for error in kept:
-        row = messages.get(last_of[error.name])
-        if row is not None:  # between two questions it may have been deleted
-            told.append(
-                error._replace(
-                    error_type=row.error_type[:MAX_VALUE_CHARS],
-                    node=node_of(row.status_desc, row.error_desc),
-                    message=row.error_desc,
+        of_kept = [int(error.name, 16) for error in kept]
+        users, last_of = await self._users_of(project, period, only, versions, of_kept)
+        messages = {row.idx: row for row in await self.rows(said(last_of.values()))}
+        told = []
+        for error, of in zip(kept, of_kept, strict=True):
+            row = messages.get(last_of.get(of, -1))
+            if row is not None:  # between two questions it may have been deleted
+                first, second = (users.get((of, name), 0) for name in versions)
+                told.append(
+                    error._replace(
+                        error_type=row.error_type[:MAX_VALUE_CHARS],
+                        node=node_of(row.status_desc, row.error_desc),
+                        message=row.error_desc,
+                        first=error.first._replace(users=first),
+                        second=error.second._replace(users=second),
+                    )
                 )
+        return told, numbers
+
+    async def _of_versions(
+        self, project: str, period: Period, only: Filter, versions: Collection[str]
+    ) -> list[tuple[int, str, int]]:
+        """Errors, versions that have them, and in how many sessions."""
+        start, last = first_long_day(day_number(period.first)), day_number(period.last)
+        known = select(daily.c.detail).where(
+            daily.c.project == project,
+            daily.c.kind == VERSIONS_LONG,
+            daily.c.day.between(start, last),
+            daily.c.value.in_(versions),
+        )
+        if not only:
+            by, total = (daily.c.value, daily.c.detail), func.sum(daily.c.sessions)
+            query = select(*by, total).where(
+                daily.c.project == project,
+                OF_ERRORS,
+                daily.c.value.in_(known),
+                daily.c.detail.in_(versions),
+                daily.c.day.between(day_number(period.first), last),
             )
-    return told, numbers
+            rows = await self.rows(query.group_by(*by).having(total > 0))
+            return [(int(name, 16), version, int(number)) for name, version, number in rows]
+        if only.outcome not in (None, "failed"):
+            return []
+        some = [int(name, 16) for (name,) in await self.rows(known.distinct())]
+        if only.error is not None:
+            some = [of for of in some if error_name(of) == only.error]
+        keys = (sessions.c.fingerprint, sessions.c.version)
+        those = only.with_(error=None, outcome=None).within(project, period)
+        query = select(*keys, func.count()).where(*those, sessions.c.version.in_(versions))
+        found: list[tuple[int, str, int]] = []
+        for begin in range(0, len(some), _AT_ONCE):
+            which = sessions.c.fingerprint.in_(some[begin : begin + _AT_ONCE])
+            found += [tuple(row) for row in await self.scanned(query.where(which).group_by(*keys))]
+        return found
+
+    async def _users_of(
+        self,
+        project: str,
+        period: Period,
+        only: Filter,
+        versions: Collection[str],
+        fingerprints: Sequence[int],
+    ) -> tuple[dict[tuple[int, str], int], dict[int, int]]:
+        """Of errors how many users they hit in each version, and the last breadcrumb of each."""
+        keys = (sessions.c.fingerprint, sessions.c.version)
+        query = select(
+            *keys, func.count(distinct(sessions.c.user_id)), func.max(sessions.c.last_idx)
+        ).where(
+            *only.with_(error=None).within(project, period),
+            sessions.c.fingerprint.in_(fingerprints),
+            sessions.c.version.in_(versions),
+        )
+        users: dict[tuple[int, str], int] = {}
+        newest: dict[int, int] = {}
+        for of, version, number, last in await self.scanned(query.group_by(*keys)):
+            users[of, version] = number
+            newest[of] = max(last, newest.get(of, last))
+        return users, newest
 
 
-def _difference(fingerprint: int, hits: Sequence[tuple[Hits, int]]) -> Difference:
-    """An error of two versions, by its hits and by how many sessions each version has."""
+def _difference(fingerprint: int, hits: Sequence[tuple[int, int]]) -> Difference:
+    """An error of two versions, by its sessions in each and by how many each version has."""
     # Between two questions some sessions may have come.
-    one, other = ((hit.sessions, max(whole, hit.sessions)) for hit, whole in hits)
+    one, other = ((hit, max(whole, hit)) for hit, whole in hits)
     verdict = compared(one, other, VERY_CONFIDENT)
-    return Difference(error_name(fingerprint), "", "", None, hits[0][0], hits[1][0], verdict)
+    first, second = Hits(one[0]), Hits(other[0])
+    return Difference(error_name(fingerprint), "", "", None, first, second, verdict)
 
 
 def _most_telling(

@@ -8,6 +8,7 @@ that fails is over sooner, and a release that fails more often is no faster for 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import ceil, log, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -56,8 +57,11 @@ def timed(session: Session) -> tuple[DurationCount, ...]:
     """Where the duration of a session is counted, once in each."""
     if session.status != "C" or session.duration is None:
         return ()
-    project, day, version = session.project, session.day, session.version
-    number = bucket(session.duration)
+    return _timed(session.project, session.day, session.version, bucket(session.duration))
+
+
+@lru_cache(8192)
+def _timed(project: str, day: int, version: str, number: int) -> tuple[DurationCount, ...]:
     return tuple(
         DurationCount(project, sign * span, first_day(day, span), of, number)
         for span in SPANS

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import func, select
 
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.history import history
-from migas.collector.counts.reading import ALL, DAY, Reading
-from migas.collector.counts.sessions import ERROR, OUTCOME, error_name
-from migas.collector.database.tables import COUNTED_AT, MAX_VALUE_CHARS, crumbs, daily, sessions
-from migas.collector.days import day_of, moment
+from migas.collector.counts.most_hit import MostHit
+from migas.collector.counts.reading import ALL, DAY
+from migas.collector.counts.sessions import error_name
+from migas.collector.database.tables import (
+    COUNTED_AT,
+    MAX_VALUE_CHARS,
+    OF_ERRORS,
+    crumbs,
+    daily,
+    sessions,
+    slices,
+)
+from migas.collector.days import Period, day_number, day_of, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
+
+    from sqlalchemy import ColumnElement, Select
 
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.history import History
-    from migas.collector.days import Period
 
 
 _FAILED = sessions.c.fingerprint.isnot(None)
+_AT_ONCE = 50
 
 
 class ErrorSummary(NamedTuple):
@@ -54,105 +65,145 @@ class Message(NamedTuple):
     text: str | None
 
 
-class Failures(Reading):
+class Failures(MostHit):
     """The errors of a project."""
 
     async def errors(
         self, project: str, period: Period, only: Filter = ALL, limit: int = 10
     ) -> list[ErrorSummary]:
         """The errors with which sessions failed, those that hit most users first."""
-        those = only.within(project, period)
-        number, hit = func.count(), func.count(distinct(sessions.c.user_id))
-        query = (
-            select(sessions.c.fingerprint, number, hit, func.max(sessions.c.last_idx))
-            .where(*those, _FAILED)
-            .group_by(sessions.c.fingerprint)
-            .order_by(hit.desc(), number.desc(), sessions.c.fingerprint)
-            .limit(limit)
-        )
-        top = await self.rows(query)
+        top = await self.most_hit(project, period, only, limit)
         if not top:
             return []
-        seen = await self._seen(project, [error_name(row[0]) for row in top])
-        histories = await self._histories(project, seen)
-        if only.values.keys() - {"version", "error"}:  # else the counts have the answer
-            by = (sessions.c.fingerprint, sessions.c.version, DAY)
-            found = sessions.c.fingerprint.in_([row[0] for row in top])
-            spread = select(*by, func.count()).where(*those, _FAILED, found).group_by(*by)
-            seen = {name: [] for name in seen}
-            for fingerprint, version, day, sessions_then in await self.rows(spread):
-                seen[error_name(fingerprint)].append((day_of(day), version, sessions_then))
-        versions: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        days: defaultdict[str, Counter[date]] = defaultdict(Counter)
-        for name, rows in seen.items():
-            for day_seen, version, sessions_then in rows:
-                if period.first <= day_seen <= period.last and only.version in (None, version):
-                    versions[name][version] += sessions_then
-                    days[name][day_seen] += sessions_then
-        messages = await self._messages([row[3] for row in top])
+        fingerprints = [hits.fingerprint for hits in top]
+        past = await self._past(project, fingerprints)
+        exposed = await self._exposed(project)
+        versions, days = await self._spread(project, period, only, fingerprints)
+        last_of = await self._newest(project, period, only, fingerprints)
+        messages = {row.idx: row for row in await self.rows(said(last_of.values()))}
         return [
             ErrorSummary(
-                name,
-                messages[last].error_type[:MAX_VALUE_CHARS],
-                node_of(messages[last].status_desc, messages[last].error_desc),
-                in_all,
-                users_hit,
-                tuple(sorted(versions[name].items(), key=lambda pair: (-pair[1], pair[0]))),
-                days[name],
-                messages[last].error_desc,
-                histories[name],
+                error_name(of),
+                messages[last_of[of]].error_type[:MAX_VALUE_CHARS],
+                node_of(messages[last_of[of]].status_desc, messages[last_of[of]].error_desc),
+                number,
+                users,
+                tuple(sorted(versions[of].items(), key=lambda pair: (-pair[1], pair[0]))),
+                days[of],
+                messages[last_of[of]].error_desc,
+                history(past[of], exposed),
             )
-            for name, in_all, users_hit, last in ((error_name(row[0]), *row[1:]) for row in top)
-            if last in messages  # between two questions it may have been deleted
+            for of, users, number in top
+            if last_of.get(of) in messages  # between two questions it may have been deleted
         ]
 
-    async def _histories(
-        self, project: str, seen: Mapping[str, Sequence[tuple[date, str, int]]]
-    ) -> dict[str, History]:
-        """What to say of errors that have been seen on some days and in some versions."""
-        total = func.sum(daily.c.sessions)
-        exposed = await self.rows(
-            select(daily.c.value, total)
-            .where(daily.c.project == project, daily.c.kind == OUTCOME)
-            .group_by(daily.c.value)
-        )
-        by_version = {version: int(number) for version, number in exposed}
-        return {name: history(rows, by_version) for name, rows in seen.items()}
+    async def _past(
+        self, project: str, fingerprints: Sequence[int]
+    ) -> dict[int, list[tuple[date, str, int]]]:
+        """What `history` asks of some errors since anything was counted.
 
-    async def _seen(
-        self, project: str, names: Sequence[str]
-    ) -> dict[str, list[tuple[date, str, int]]]:
-        """When, and in which versions, errors have been seen since anything was counted."""
+        Of a version its first day says how many sessions there were on all its days.
+        """
         total = func.sum(daily.c.sessions)
-        by = (daily.c.value, daily.c.detail, daily.c.day)
-        seen = await self.rows(
-            select(*by, total)
-            .where(daily.c.project == project, daily.c.kind == ERROR, daily.c.value.in_(names))
-            .group_by(*by)
-            .having(total > 0)
-        )
-        rows: dict[str, list[tuple[date, str, int]]] = {name: [] for name in names}
-        for name, version, number, found in seen:
-            rows[name].append((day_of(number), version, int(found)))
+        by = (daily.c.value, daily.c.detail)
+        names = {error_name(of): of for of in fingerprints}
+        mine = (daily.c.project == project, OF_ERRORS, daily.c.value.in_(names))
+        by_day = select(*by, daily.c.day, total.label("number")).where(*mine)
+        each = by_day.group_by(*by, daily.c.day).having(total > 0).subquery()
+        ends = func.min(each.c.day), func.max(each.c.day), func.sum(each.c.number)
+        query = select(each.c.value, each.c.detail, *ends).group_by(each.c.value, each.c.detail)
+        rows: dict[int, list[tuple[date, str, int]]] = {of: [] for of in fingerprints}
+        for name, version, first, last, number in await self.rows(query):
+            rows[names[name]] += [(day_of(first), version, int(number)), (day_of(last), version, 0)]
         return rows
+
+    async def _exposed(self, project: str) -> dict[str, int]:
+        """How many sessions each version has had since anything was counted."""
+        first = select(func.min(slices.c.day)).where(
+            slices.c.project == project, slices.c.span == 7
+        )
+        ((day,),) = await self.rows(first)
+        if day is None:
+            return {}
+        number: Counter[str] = Counter()
+        everything = Period(day_of(day), self.clock.today())
+        for version, _, sessions_then in await self._sliced(project, everything, ALL, "version"):
+            number[version] += sessions_then
+        return number
+
+    async def _spread(
+        self, project: str, period: Period, only: Filter, fingerprints: Sequence[int]
+    ) -> tuple[dict[int, Counter[str]], dict[int, Counter[date]]]:
+        """By error, how many sessions have which version, and how many count on which day."""
+        versions: dict[int, Counter[str]] = {of: Counter() for of in fingerprints}
+        days: dict[int, Counter[date]] = {of: Counter() for of in fingerprints}
+        if only.values.keys() - {"version", "error", "outcome"}:
+            which = sessions.c.fingerprint.in_(fingerprints)
+            keys = (sessions.c.fingerprint, sessions.c.version, DAY)
+            query = select(*keys, func.count()).where(*only.within(project, period), which)
+            for of, version, day, number in await self.scanned(query.group_by(*keys)):
+                versions[of][version] += number
+                days[of][day_of(day)] += number
+            return versions, days
+        total = func.sum(daily.c.sessions)
+        names = {error_name(of): of for of in fingerprints}
+        those = [daily.c.project == project, OF_ERRORS, daily.c.value.in_(names)]
+        # The sum keeps SQLite from reading all errors of these days instead of all days of these.
+        first, last = day_number(period.first), day_number(period.last)
+        those.append((daily.c.day + 0).between(first, last))
+        if only.version is not None:
+            those.append(daily.c.detail == only.version)
+
+        def by(column: ColumnElement[Any]) -> Select[Any]:
+            query = select(daily.c.value, column, total).where(*those)
+            return query.group_by(daily.c.value, column).having(total > 0)
+
+        for name, version, number in await self.rows(by(daily.c.detail)):
+            versions[names[name]][version] += int(number)
+        for name, day, number in await self.rows(by(daily.c.day)):
+            days[names[name]][day_of(day)] += int(number)
+        return versions, days
+
+    async def _newest(
+        self, project: str, period: Period, only: Filter, fingerprints: Sequence[int]
+    ) -> dict[int, int]:
+        """The last breadcrumb that came of each error."""
+        others = only.with_(error=None)
+        those = [sessions.c.project == project, _FAILED]
+        if others or period.last < self.clock.today():
+            those += others.within(project, period)
+        newest = [
+            select(sessions.c.last_idx)
+            .where(*those, sessions.c.fingerprint == of)
+            .order_by(sessions.c.last_idx.desc())
+            .limit(1)
+            .scalar_subquery()
+            .label(f"of_{number}")
+            for number, of in enumerate(fingerprints)
+        ]
+        found: dict[int, int] = {}
+        for start in range(0, len(newest), _AT_ONCE):
+            (row,) = await self.rows(select(*newest[start : start + _AT_ONCE]))
+            found |= zip(fingerprints[start:], row, strict=False)
+        return {of: last for of, last in found.items() if last is not None}
 
     async def messages(
         self, project: str, period: Period, only: Filter, limit: int = 10
     ) -> list[Message]:
-        """The newest messages of sessions that failed."""
+        """The messages of sessions that failed, those that came last first."""
         query = (
             select(COUNTED_AT, sessions.c.version, crumbs.c.error_desc)
             .join(crumbs, crumbs.c.idx == sessions.c.last_idx)
             .where(*only.within(project, period), _FAILED)
-            .order_by(COUNTED_AT.desc(), sessions.c.last_idx.desc())
+            .order_by(sessions.c.last_idx.desc())
             .limit(limit)
         )
         return [
-            Message(moment(began), version, said) for began, version, said in await self.rows(query)
+            Message(moment(began), version, text) for began, version, text in await self.rows(query)
         ]
 
-    async def _messages(self, indices: Sequence[int]) -> dict[int, Any]:
-        """What breadcrumbs say of their errors, by their numbers."""
-        columns = (crumbs.c.idx, crumbs.c.error_type, crumbs.c.status_desc, crumbs.c.error_desc)
-        query = select(*columns).where(crumbs.c.idx.in_(indices))
-        return {row.idx: row for row in await self.rows(query)}
+
+def said(indices: Iterable[int]) -> Select[Any]:
+    """What breadcrumbs say of their errors, by their numbers."""
+    columns = (crumbs.c.idx, crumbs.c.error_type, crumbs.c.status_desc, crumbs.c.error_desc)
+    return select(*columns).where(crumbs.c.idx.in_(list(indices)))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import and_, false, or_, select
 
 from migas.collector.counts.sessions import error_name
+from migas.collector.counts.slices import EVERY
 from migas.collector.database.tables import COUNTED_AT, profiles, sessions, slices, users
 from migas.collector.days import SECONDS_A_DAY, day_number
 from migas.message import USER_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from sqlalchemy import ColumnElement
 
@@ -93,20 +94,41 @@ class Filter:
         """The letters of the outcomes that it leaves."""
         return tuple(letter for name, letter in OUTCOMES.items() if self.outcome in (None, name))
 
-    def slice_conditions(self, project: str) -> list[ColumnElement[bool]]:
-        """What the rows of `slices` of a project have to meet; those of an error have none.
+    def slice_conditions(
+        self, project: str, columns: Collection[str]
+    ) -> tuple[int, list[ColumnElement[bool]]]:
+        """Which rows of `slices` of a project say how many sessions meet it; none know of errors.
 
         Outcomes are columns there: see `statuses`.
+
+        Args:
+            project: `owner/repo`.
+            columns: What the sessions are to be told apart by.
+
+        Returns:
+            The sign of the rows' `span`, and the conditions they have to meet.
         """
+        ran_on = self.profile_conditions(project, slices.c.profile)
         mine = [] if self.version is None else [slices.c.version == self.version]
+        if not mine and "version" not in columns and (ran_on or "profile" in columns):
+            return -1, ran_on
+        if not ran_on:
+            which = slices.c.profile
+            mine.append(which > EVERY if "profile" in columns else which == EVERY)
+        return 1, mine + ran_on
+
+    def profile_conditions(
+        self, project: str, profile: ColumnElement[int]
+    ) -> list[ColumnElement[bool]]:
+        """What a profile has to meet; nothing where no filter asks for what a profile has."""
         values = {name: value for name, value in self.values.items() if name in _PROFILE_CONDITIONS}
-        if values:
-            alike = select(profiles.c.profile).where(
-                profiles.c.project == project,
-                *(_PROFILE_CONDITIONS[name](value) for name, value in values.items()),
-            )
-            mine.append(slices.c.profile.in_(alike))
-        return mine
+        if not values:
+            return []
+        alike = select(profiles.c.profile).where(
+            profiles.c.project == project,
+            *(_PROFILE_CONDITIONS[name](value) for name, value in values.items()),
+        )
+        return [profile.in_(alike)]
 
 
 NAMES = tuple(field.name for field in fields(Filter))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.projects.versions import version_order
@@ -49,11 +50,14 @@ def history(rows: Iterable[tuple[dt.date, str, int]], exposed: Mapping[str, int]
     failed: dict[str, int] = {}
     for _, version, number in known:
         failed[version] = failed.get(version, 0) + number
-    versions = sorted(
-        (name for name in {*exposed, *failed} if version_order(name)[0]), key=version_order
-    )
+    versions = _ordered(frozenset({*exposed, *failed}))
     mark, since = _mark([(name, failed.get(name, 0), exposed.get(name, 0)) for name in versions])
     return History(Seen(*known[0][:2]), Seen(*known[-1][:2]), mark, since)
+
+
+@lru_cache(16)  # All errors of a page have the same.
+def _ordered(names: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted((name for name in names if version_order(name)[0]), key=version_order))
 
 
 def _mark(versions: Sequence[tuple[str, int, int]]) -> tuple[str, str]:
@@ -61,23 +65,24 @@ def _mark(versions: Sequence[tuple[str, int, int]]) -> tuple[str, str]:
     seen = [number for number, (_, failed, _) in enumerate(versions) if failed]
     if not seen:
         return "", ""
-    start = end = seen[-1]
+    start = seen[-1]
+    _, failures, exposed = versions[start]
     # Downwards from the newest version that has it, to where it is missing by more than chance.
     missing = 0
-    for number in range(end - 1, -1, -1):
+    for number in range(start - 1, -1, -1):
         _, failed, sessions = versions[number]
         if failed:
-            if _expected(versions[start : end + 1], missing) >= EXPECTED:
+            if _expected(failures, exposed, missing) >= EXPECTED:
                 return "back", versions[start][0]
-            start, missing = number, 0
+            start = number
+            failures, exposed, missing = failures + failed, exposed + missing + sessions, 0
         else:
             missing += sessions
-    if _expected(versions[start : end + 1], missing) >= EXPECTED:
+    if _expected(failures, exposed, missing) >= EXPECTED:
         return "new", versions[start][0]
     return "", ""
 
 
-def _expected(versions: Sequence[tuple[str, int, int]], sessions: int) -> float:
-    """In how many sessions an error would be seen if it were as frequent as in some versions."""
-    exposed = sum(number for _, _, number in versions)
-    return sessions * sum(failed for _, failed, _ in versions) / exposed if exposed else 0.0
+def _expected(failures: int, exposed: int, sessions: int) -> float:
+    """In how many sessions an error would be seen that is as frequent as in those exposed."""
+    return sessions * failures / exposed if exposed else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import BigInteger, ColumnElement, cast, func, select
 
 from migas.collector.counts.durations import bucket
 from migas.collector.counts.reading import ALL, DAY
@@ -15,6 +15,7 @@ from migas.collector.database.tables import durations, sessions
 from migas.collector.days import day_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from datetime import date
 
     from migas.collector.counts.filters import Filter
@@ -35,8 +36,20 @@ class Durations(NamedTuple):
 class Lasting(Usage):
     """How long the runs of a project took."""
 
-    async def durations(self, project: str, period: Period, only: Filter = ALL) -> Durations | None:
+    async def durations(
+        self,
+        project: str,
+        period: Period,
+        only: Filter = ALL,
+        versions: Collection[str] | None = None,
+    ) -> Durations | None:
         """How long the runs took that completed.
+
+        Args:
+            project: `owner/repo`.
+            period: Which days.
+            only: Which sessions.
+            versions: Those that are told apart; all without them.
 
         Returns:
             None where that takes too long: of many sessions, by another filter than version.
@@ -48,27 +61,38 @@ class Lasting(Usage):
         if asked.keys() - {"version"}:
             few = (await self.outcomes(project, period)).total <= MAX_TIMED
             return await self._durations_one_by_one(project, period, only) if few else None
-        for day, number, runs in await self._buckets(project, period, only, durations.c.day):
-            found.by_time[period.bucket(day_of(day))][number] += runs
-        for name, number, runs in await self._buckets(project, period, only, durations.c.version):
+        of = durations.c.version
+        mine = [] if only.version is None else [of == only.version]
+        sign = -1 if only.version is None else 1
+        rows = await self._buckets(project, period, durations.c.day, sign, mine)
+        starts = {day: period.bucket(day_of(day)) for day in {row[0] for row in rows}}
+        for day, number, runs in rows:
+            found.by_time[starts[day]][number] += runs
+        if versions is not None:
+            mine.append(of.in_(versions))
+        for name, number, runs in await self._buckets(project, period, of, 1, mine):
             found.by_version[name][number] += runs
         return found
 
     async def _buckets(
-        self, project: str, period: Period, only: Filter, column: ColumnElement[Any]
+        self,
+        project: str,
+        period: Period,
+        column: ColumnElement[Any],
+        sign: int,
+        those: Sequence[ColumnElement[bool]],
     ) -> list[tuple[Any, int, int]]:
         """Counts of durations by a column and their bucket; one may come in several rows."""
-        total, found = func.sum(durations.c.sessions), []
+        total = cast(func.sum(durations.c.sessions), BigInteger)
+        found: list[tuple[Any, int, int]] = []
         by = (column, durations.c.bucket)
-        over_time = column is durations.c.day
-        mine = [durations.c.project == project]
-        if only.version is not None:
-            mine.append(durations.c.version == only.version)
-        sign = -1 if over_time and only.version is None else 1
-        for span, first, last in cover(period, charted=over_time):
-            those = (durations.c.span == sign * span, durations.c.day.between(first, last))
-            query = select(*by, total).where(*mine, *those).group_by(*by).having(total > 0)
-            found += [(row[0], row[1], int(row[2])) for row in await self.rows(query)]
+        mine = (durations.c.project == project, *those)
+        for span, first, last in cover(period, charted=column is durations.c.day):
+            # Days that are named lead straight to the rows of a version.
+            when = durations.c.day.in_(range(first, last + 1, span))
+            query = select(*by, total).where(*mine, durations.c.span == sign * span, when)
+            query = query.group_by(*by).having(total > 0)
+            found += [(row[0], row[1], row[2]) for row in await self.rows(query)]
         return found
 
     async def _durations_one_by_one(self, project: str, period: Period, only: Filter) -> Durations:

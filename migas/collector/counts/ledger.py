@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, update
 
 from migas.collector.counts.durations import timed
+from migas.collector.counts.last_days import SESSION_KEY, LastDays
 from migas.collector.counts.sessions import Session, counted, differences, joined
-from migas.collector.counts.slices import STATUSES, parts, profile_of, slice_rows
+from migas.collector.counts.slices import STATUSES, Slices, add_to, profile_of
 from migas.collector.database.json_rows import Writing, among, insert_rows, packed
 from migas.collector.database.tables import daily, durations, profiles, sessions, slices, users
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-SESSION_KEY = (sessions.c.session_id, sessions.c.project)
 _SESSION_COLUMNS = [sessions.c[name] for name in Session._fields]
 
 
@@ -42,6 +41,7 @@ class Ledger:
         self._slices = _adding(slices, list(STATUSES.values()), dialect)
         self._durations = _adding(durations, ["sessions"], dialect)
         self._daily = _adding(daily, ["sessions"], dialect)
+        self._last_days = LastDays(dialect)
 
     async def count(
         self, connection: AsyncConnection, parts: dict[tuple[str, str], Session]
@@ -72,11 +72,18 @@ class Ledger:
         people = sorted({(session.user_id,) for session in every if session.user_id is not None})
         found = await connection.execute(self._select_types, packed(people)) if people else ()
         types: dict[str | None, str] = {row[0]: row[1] for row in found}
-        rows = slice_rows(differences(changes, partial(parts, types=types)))
-        if rows:
+        if people:
+            await self._last_days.settle(connection, changes, types)
+        rows: Slices = {}
+        for before, after in changes:
+            if before is not None:
+                add_to(rows, before, types, -1)
+            if after is not None:
+                add_to(rows, after, types, 1)
+        by_slice = [(*key, self._shard, *rows[key]) for key in sorted(rows) if any(rows[key])]
+        if by_slice:
             described = {(session.project, *profile_of(session, types)) for session in every}
             await self._profiles.write(connection, sorted(described))
-            by_slice = [(*key, self._shard, *numbers) for key, numbers in sorted(rows.items())]
             await self._slices.write(connection, by_slice)
         took = differences(changes, timed)
         if took:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import date
 
 _Key = TypeVar("_Key")
+_Row = TypeVar("_Row", bound="UsageCount | VersionOutcomes")
 
 
 class UsageCount(NamedTuple):
@@ -22,6 +23,14 @@ class UsageCount(NamedTuple):
     version: str
     status: str
     sessions: int
+
+
+class VersionOutcomes(NamedTuple):
+    """How the sessions of a version ended that count on a day."""
+
+    day: date
+    version: str
+    outcomes: Outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,12 @@ class Outcomes:
         low, high = wilson(self.completed, self.ended)
         return (100 * low, 100 * high) if self.ended else None
 
+    @property
+    def by_status(self) -> list[tuple[str, int]]:
+        """The numbers that are not 0, by the letter of the status."""
+        letters = {"C": self.completed, "F": self.failed, "R": self.running, "S": self.suspended}
+        return [(letter, number) for letter, number in letters.items() if number]
+
     def __add__(self, other: Outcomes) -> Outcomes:
         return Outcomes(
             self.completed + other.completed,
@@ -70,7 +85,7 @@ class Outcomes:
         )
 
 
-def rated(usage: Sequence[UsageCount], today: date) -> Sequence[UsageCount]:
+def rated(usage: Sequence[_Row], today: date) -> Sequence[_Row]:
     """The counts that a rate is made of: without today's, or only today's where there are no other.
 
     Runs that fail are over sooner, so a day that is not over always looks like a bad one.
@@ -78,9 +93,18 @@ def rated(usage: Sequence[UsageCount], today: date) -> Sequence[UsageCount]:
     return [row for row in usage if row.day < today] or usage
 
 
+def totals(rows: Iterable[tuple[_Key, Outcomes]]) -> dict[_Key, Outcomes]:
+    """The sums of outcomes by a key."""
+    found: defaultdict[_Key, list[Outcomes]] = defaultdict(list)
+    for key, outcomes in rows:
+        found[key].append(outcomes)
+    return {key: total(several) for key, several in found.items()}
+
+
 def total(several: Iterable[Outcomes]) -> Outcomes:
     """The sum of outcomes."""
-    return sum(several, Outcomes())
+    numbers = [(of.completed, of.failed, of.suspended, of.running) for of in several]
+    return Outcomes(*map(sum, zip(*numbers, strict=True)))
 
 
 def outcomes_by(rows: Iterable[tuple[_Key, str, int]]) -> dict[_Key, Outcomes]:

@@ -28,7 +28,8 @@ from sqlalchemy import (
 from migas.collector.counts.durations import DurationCount, timed
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Count, Session, counted
-from migas.collector.counts.slices import NO_USER, Part, parts, profile_of, slice_rows
+from migas.collector.counts.slices import NO_USER, Slices, add_to, profile_of
+from migas.collector.counts.visits import Key, visit
 from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import (
     COUNTED_AT,
@@ -36,16 +37,18 @@ from migas.collector.database.tables import (
     crumbs,
     daily,
     durations,
+    error_users,
     profiles,
     project_users,
     sessions,
     slices,
     users,
+    visits,
 )
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection, Table
@@ -55,6 +58,7 @@ _BATCH = 5000
 
 _OWN = ("session_id", "began", "seen", "last_idx", "user_id", "ended", "duration")
 _STATE = [name for name in Session._fields if name not in _OWN]
+_VISITED = [name for name in _STATE if name not in ("status", "error_type", "fingerprint")]
 
 
 class Difference(NamedTuple):
@@ -89,14 +93,20 @@ def rebuild(connection: Connection) -> Difference:
     if connection.dialect.name == "postgresql":
         connection.execute(text("LOCK TABLE crumbs IN SHARE MODE"))
         connection.execute(
-            text("LOCK TABLE sessions, profiles, slices, daily, project_users IN EXCLUSIVE MODE")
+            text(
+                "LOCK TABLE sessions, visits, error_users, profiles, slices, durations, daily,"
+                " project_users IN EXCLUSIVE MODE"
+            )
         )
     errors, wrong_errors = _tell_errors_apart(connection)
     wrong_sessions = _replace(connection, sessions, derived_sessions(connection.dialect.name))
     wrong_users = _replace(connection, project_users, derived_users())
+    wrong_users += _replace(connection, error_users, derived_failures())
+    seen = visits_among(connection.execute(derived_visits()))
+    wrong_users += _count_anew(connection, visits, {key: (day,) for key, day in seen.items()})
     counts, of_slices, described = _counts(connection)
     by_count = {tuple(count): (number,) for count, number in counts.items()}
-    by_slice = {key: tuple(numbers) for key, numbers in slice_rows(of_slices).items()}
+    by_slice = {key: tuple(numbers) for key, numbers in of_slices.items()}
     wrong_counts = _count_anew(connection, daily, by_count, example=0)
     wrong_counts += _count_anew(connection, slices, by_slice)
     by_bucket = {tuple(key): (number,) for key, number in _durations(connection).items()}
@@ -162,6 +172,36 @@ def derived_users(*conditions: ColumnElement[bool]) -> Select[Any]:
     )
 
 
+def derived_failures(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """When each user was last hit by an error, from sessions, in the order of the table."""
+    by = (sessions.c.project, sessions.c.fingerprint, sessions.c.user_id)
+    known = (sessions.c.fingerprint.isnot(None), sessions.c.user_id.isnot(None))
+    last = func.max(COUNTED_AT // SECONDS_A_DAY)
+    return select(*by, last).where(*known, *conditions).group_by(*by)
+
+
+def derived_visits(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """When each user was last seen with a version and on something; see `visits_among`."""
+    by = [sessions.c[name] for name in (*_VISITED, "user_id")]
+    last = func.max(COUNTED_AT // SECONDS_A_DAY)
+    return (
+        select(*by, users.c.user_type, last)
+        .join_from(sessions, users, users.c.user_id == sessions.c.user_id, isouter=True)
+        .where(sessions.c.user_id.isnot(None), *conditions)
+        .group_by(*by, users.c.user_type)
+    )
+
+
+def visits_among(rows: Iterable[Any]) -> dict[Key, int]:
+    """What `derived_visits` found, as the keys of `visits` and their days."""
+    found: dict[Key, int] = {}
+    for *values, user_id, user_type, day in rows:
+        alike = _session(user_id=user_id, **dict(zip(_VISITED, values, strict=True)))
+        for key in visit(alike, {user_id: user_type or NO_USER}):
+            found[key] = max(day, found.get(key, day))
+    return found
+
+
 def session_id_of(dialect: str) -> ColumnElement[Any]:
     """A breadcrumb's session, or what stands for it: `anonymous_session` in SQL."""
     day = crumbs.c.timestamp // SECONDS_A_DAY
@@ -218,7 +258,7 @@ def _replace(connection: Connection, table: Table, derived: Select[Any]) -> int:
 
 def _counts(
     connection: Connection,
-) -> tuple[Counter[Count], Counter[Part], set[tuple[Any, ...]]]:
+) -> tuple[Counter[Count], Slices, set[tuple[Any, ...]]]:
     """What `daily`, `slices` and `profiles` must hold."""
     day = COUNTED_AT // SECONDS_A_DAY
     state = [*(sessions.c[name] for name in _STATE), users.c.user_type]
@@ -229,23 +269,22 @@ def _counts(
         .group_by(day, *state)
     )
     total: Counter[Count] = Counter()
-    total_parts: Counter[Part] = Counter()
+    of_slices: Slices = {}
     described: set[tuple[Any, ...]] = set()
     for began, number, *values, user_type in connection.execute(query):
-        alike = Session(
-            session_id="",
-            began=began * SECONDS_A_DAY,
-            seen=0,
-            last_idx=0,
-            **dict(zip(_STATE, values, strict=True)),
-        )
+        alike = _session(began * SECONDS_A_DAY, **dict(zip(_STATE, values, strict=True)))
         for count in counted(alike):
             total[count] += number
         types: dict[str | None, str] = {None: user_type or NO_USER}
-        for part in parts(alike, types):
-            total_parts[part] += number
+        add_to(of_slices, alike, types, number)
         described.add((alike.project, *profile_of(alike, types)))
-    return total, total_parts, described
+    return total, of_slices, described
+
+
+def _session(began: int = 0, **values: Any) -> Session:
+    """A session like some that have these values in common."""
+    nothing = {"status": "", "error_type": None, "session_id": "", "seen": 0, "last_idx": 0}
+    return Session(began=began, **nothing | values)
 
 
 def _durations(connection: Connection) -> Counter[DurationCount]:
@@ -276,24 +315,24 @@ def _count_anew(
 
     Args:
         connection: In a transaction that may write.
-        table: With shards, the counts' key before that column and their numbers after it.
+        table: With the counts' key before its shards, if it has any, and their numbers after it.
         expected: Numbers by key.
         others: What else a row has.
     """
-    columns = [column for column in table.c if column.name not in others]
-    shard = columns.index(table.c.shard)
-    key, numbers = columns[:shard], columns[shard + 1 :]
+    key = [column for column in table.primary_key if column.name != "shard"]
+    numbers = [column for column in table.c if not (column.primary_key or column.name in others)]
     query = select(*key, *(func.sum(number) for number in numbers)).group_by(*key)
-    stored = {tuple(row[:shard]): tuple(map(int, row[shard:])) for row in connection.execute(query)}
+    size = len(key)
+    stored = {tuple(row[:size]): tuple(map(int, row[size:])) for row in connection.execute(query)}
     nothing = (0,) * len(numbers)
     wrong = sum(
         expected.get(of, nothing) != stored.get(of, nothing) for of in expected.keys() | stored
     )
     connection.execute(delete(table))
-    names = [column.name for column in (*key, table.c.shard, *numbers)]
-    rows = (
-        dict(zip(names, (*of, 0, *sums), strict=True)) | others for of, sums in expected.items()
-    )
+    names = [column.name for column in (*key, *numbers)]
+    if "shard" in table.c:
+        others["shard"] = 0
+    rows = (dict(zip(names, (*of, *sums), strict=True)) | others for of, sums in expected.items())
     insert_in_batches(connection, table, rows)
     return wrong
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, delete, exists, func, select, text, union
 
-from migas.collector.counts.ledger import SESSION_KEY, lock_sessions
+from migas.collector.counts.last_days import SESSION_KEY
+from migas.collector.counts.ledger import lock_sessions
 from migas.collector.counts.rebuild import derived_sessions, derived_users, session_id_of
 from migas.collector.counts.sessions import Session, anonymous_day
 from migas.collector.database.json_rows import among, insert_rows, packed

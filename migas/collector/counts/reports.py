@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import distinct, func, select
 
-from migas.collector.counts.failures import Failures
+from migas.collector.counts.differences import Differing
 from migas.collector.counts.lasting import Lasting
 from migas.collector.counts.lost import Lost
 from migas.collector.counts.people import People
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from migas.collector.tokens import Access
 
 
-class Reports(Failures, People, Lasting, Lost):
+class Reports(Differing, People, Lasting, Lost):
     """All questions that can be asked of one database; its arguments are those of `Reading`."""
 
     async def visible_projects(self, access: Access | None) -> list[str]:

@@ -8,7 +8,6 @@ day, as nothing tells them apart.
 from __future__ import annotations
 
 from collections import Counter
-from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -24,13 +23,14 @@ NO_SESSION = "00000000-0000-0000-0000-"
 """How the ids begin that stand for a day's breadcrumbs without a session."""
 
 OUTCOME = "outcome"
-PLATFORM = "platform"
-CONTAINER = "container"
-LANGUAGE = "language"
-CI = "ci"
 ERROR = "fingerprint"
+ERRORS_LONG = "fingerprints"
+VERSIONS_LONG = "version errors"
 """Kinds of counts. An outcome's value is a version and its detail a status; an error's value is
-the error's name and its detail a version; the others have no detail."""
+the error's name and its detail a version. The last two are of `LONG_DAYS` from their day on: of an
+error's name without a detail, and of a version whose detail is the name."""
+
+LONG_DAYS = 91
 
 
 class Session(NamedTuple):
@@ -107,26 +107,20 @@ def merged(parts: Iterable[Session]) -> dict[tuple[str, str], Session]:
 def counted(session: Session) -> tuple[Count, ...]:
     """The rows of `daily` in which a session is counted, once in each."""
     project, day, version = session.project, session.day, session.version
-    counts = (
-        Count(project, OUTCOME, day, version, session.status),
-        *_counted_on(
-            project,
-            day,
-            session.platform,
-            session.container,
-            session.language,
-            session.language_version,
-            session.is_ci,
-        ),
-    )
+    counts: tuple[Count, ...] = (Count(project, OUTCOME, day, version, session.status),)
     if session.fingerprint is not None:
-        counts += (Count(project, ERROR, day, error_name(session.fingerprint), version),)
+        name, start = error_name(session.fingerprint), first_long_day(day)
+        counts += (
+            Count(project, ERROR, day, name, version),
+            Count(project, ERRORS_LONG, start, name, ""),
+            Count(project, VERSIONS_LONG, start, version, name),
+        )
     return counts
 
 
-@lru_cache(4096)  # Each breadcrumb comes by here, and many ran on the same.
-def _counted_on(project: str, day: int, *ran_on: Any) -> tuple[Count, ...]:
-    return tuple(Count(project, kind, day, value, "") for kind, value in facets(*ran_on))
+def first_long_day(day: int) -> int:
+    """The first of the `LONG_DAYS` that are counted together with a day."""
+    return day - day % LONG_DAYS
 
 
 def error_name(fingerprint: int) -> str:
@@ -137,12 +131,12 @@ def error_name(fingerprint: int) -> str:
 def facets(
     platform: str, container: str, language: str, language_version: str, is_ci: bool
 ) -> tuple[tuple[Any, str], ...]:
-    """What a session ran on, by the kinds of counts that divide all sessions."""
+    """What a session ran on, in the kinds of values that divide all sessions."""
     return (
-        (PLATFORM, platform),
-        (CONTAINER, container),
-        (LANGUAGE, language_name(language, language_version)),
-        (CI, "yes" if is_ci else "no"),
+        ("platform", platform),
+        ("container", container),
+        ("language", language_name(language, language_version)),
+        ("ci", "yes" if is_ci else "no"),
     )
 
 

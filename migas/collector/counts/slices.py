@@ -32,6 +32,9 @@ _COLUMN_OF = {status: number for number, status in enumerate(STATUSES)}
 
 NO_USER = ""
 
+EVERY = -1
+"""Where a profile's number stands, this means whatever sessions ran on; no profile has it."""
+
 
 class Profile(NamedTuple):
     """Who ran something on what: the values of all filters but version and outcome.
@@ -48,18 +51,15 @@ class Profile(NamedTuple):
     user_type: str
 
 
-class Part(NamedTuple):
-    """Those sessions that have a status, a version and a profile, by its number.
+Key = tuple[str, int, int, int, str]
+"""Project, span, first day since 1970, profile by its number, and version, of a slice.
 
-    They are those of the `span` days from `day` on, in days since 1970.
-    """
+With a negative span, and no version, it is of all versions, with the profile `EVERY` of all
+profiles: so that only who asks for both reads as many rows as there are pairs of them.
+"""
 
-    project: str
-    span: Span
-    day: int
-    version: str
-    profile: int
-    status: str
+Slices = dict[Key, list[int]]
+"""Numbers of sessions by slice, one for each of `STATUSES` and in their order."""
 
 
 def profile_of(session: Session, types: Mapping[str | None, str]) -> Profile:
@@ -87,25 +87,30 @@ def _profile(*ran_on_and_type: Any) -> Profile:
     return Profile(int.from_bytes(digest) >> 1, *values)
 
 
-def parts(session: Session, types: Mapping[str | None, str]) -> tuple[Part, ...]:
-    """Where a session is counted, once in each; the arguments are those of `profile_of`."""
-    project, day, number = session.project, session.day, profile_of(session, types).number
-    version, status = session.version, session.status
-    return tuple(
-        Part(project, span, first_day(day, span), version, number, status) for span in SPANS
-    )
+def add_to(rows: Slices, session: Session, types: Mapping[str | None, str], number: int) -> None:
+    """Count sessions that are alike in their slices.
 
-
-def slice_rows(found: Mapping[Part, int]) -> dict[tuple[Any, ...], list[int]]:
-    """Counts as rows of `slices` have them.
-
-    Returns:
-        By a key without the shard, a number for each of `STATUSES`, in their order.
+    Args:
+        rows: What is counted so far.
+        session: One of them.
+        types: The types of users, its own among them.
+        number: How many there are; below 0 for those that are no more.
     """
-    rows: dict[tuple[Any, ...], list[int]] = {}
-    for part, number in found.items():
-        rows.setdefault(part[:-1], [0] * len(STATUSES))[_COLUMN_OF[part.status]] += number
-    return rows
+    profile, column = profile_of(session, types).number, _COLUMN_OF[session.status]
+    for key in _keys(session.project, session.day, profile, session.version):
+        row = rows.get(key)
+        if row is None:
+            row = rows[key] = [0] * len(STATUSES)
+        row[column] += number
+
+
+@lru_cache(8192)
+def _keys(project: str, day: int, profile: int, version: str) -> tuple[Key, ...]:
+    return tuple(
+        (project, sign * span, first_day(day, span), which, of)
+        for span in SPANS
+        for sign, which, of in ((1, profile, version), (1, EVERY, version), (-1, profile, ""))
+    )
 
 
 def first_day(day: int, span: Span) -> int:

@@ -7,11 +7,12 @@ time over ten million breadcrumbs as over ten; only those of one error are read 
 from __future__ import annotations
 
 from collections import Counter
+from operator import add
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import BigInteger, ColumnElement, cast, func, literal_column, select
 
-from migas.collector.counts.outcomes import Outcomes, UsageCount, outcomes_by
+from migas.collector.counts.outcomes import Outcomes, UsageCount, VersionOutcomes, outcomes_by
 from migas.collector.counts.reading import ALL, DAY, Reading
 from migas.collector.counts.sessions import OUTCOME, facets
 from migas.collector.counts.slices import STATUSES, cover
@@ -66,41 +67,60 @@ class Usage(Reading):
         rows = await self._counts(names, OUTCOME, period, "project", "day", "detail")
         return [((name, day_of(day)), status, number) for name, day, status, number in rows]
 
-    async def usage(self, project: str, period: Period, only: Filter = ALL) -> list[UsageCount]:
-        """Sessions by the day they began, and by their version and status."""
+    async def timeline(
+        self, project: str, period: Period, only: Filter = ALL
+    ) -> list[VersionOutcomes]:
+        """How the sessions of each day and version ended, those with any, in order.
+
+        A day stands for all that are in its bar of the period's chart.
+        """
+        found: dict[tuple[Any, ...], list[int]] = {}
         if only.error:
             by = (DAY, sessions.c.version, sessions.c.status)
             query = select(*by, func.count()).where(*only.within(project, period)).group_by(*by)
-            rows = sorted(tuple(row) for row in await self.scanned(query))
-        elif only:
-            rows = await self._sliced(project, period, only, "day", "version")
+            for *key, status, number in await self.scanned(query):
+                found.setdefault(tuple(key), [0, 0, 0, 0])["CFSR".index(status)] += number
         else:
-            rows = await self._counts([project], OUTCOME, period, "day", "value", "detail")
-        return [UsageCount(day_of(row[0]), *row[1:]) for row in rows]
+            found = await self._slices(project, period, only, "day", "version")
+        days = {day: day_of(day) for day in {day for day, _ in found}}
+        return [
+            VersionOutcomes(days[key[0]], key[1], Outcomes(*numbers))
+            for key, numbers in sorted(found.items())
+            if any(numbers)
+        ]
+
+    async def usage(self, project: str, period: Period, only: Filter = ALL) -> list[UsageCount]:
+        """Sessions by the day they began, and by their version and status."""
+        return [
+            UsageCount(day, version, status, number)
+            for day, version, outcomes in await self.timeline(project, period, only)
+            for status, number in outcomes.by_status
+        ]
 
     async def breakdown(self, project: str, period: Period, only: Filter = ALL) -> Breakdown:
         """How sessions divide, by time and outcome and by what they ran on."""
-        shares: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
         usage = await self.usage(project, period, only)
+        return Breakdown(usage, await self.shares(project, period, only))
+
+    async def shares(
+        self, project: str, period: Period, only: Filter = ALL
+    ) -> dict[Facet, Counter[str]]:
+        """How many sessions have a value of what they ran on."""
+        shares: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
         if only.error:
             by = [sessions.c[name] for name in RAN_ON]
             query = select(*by, func.count()).where(*only.within(project, period)).group_by(*by)
             for *ran_on, number in await self.scanned(query):
                 for facet, value in facets(*ran_on):
                     shares[facet][value] += number
-            return Breakdown(usage, shares)
-        if only:
-            ran_on = [profiles.c[facet] for facet in FACETS]
-            known = select(profiles.c.profile, *ran_on).where(profiles.c.project == project)
-            named = {row.profile: row[1:] for row in await self.rows(known)}
-            for profile, _, number in await self._sliced(project, period, only, "profile"):
-                for facet, value in zip(FACETS, named.get(profile, ()), strict=False):
-                    shares[facet][value] += number
-            return Breakdown(usage, shares)
-        for facet in FACETS:
-            for value, number in await self._counts([project], facet, period, "value"):
-                shares[facet][value] = number
-        return Breakdown(usage, shares)
+            return shares
+        ran_on = [profiles.c[facet] for facet in FACETS]
+        known = select(profiles.c.profile, *ran_on).where(profiles.c.project == project)
+        named = {row.profile: row[1:] for row in await self.rows(known)}
+        for profile, _, number in await self._sliced(project, period, only, "profile"):
+            for facet, value in zip(FACETS, named.get(profile, ()), strict=False):
+                shares[facet][value] += number
+        return shares
 
     async def sessions(self, project: str, period: Period) -> list[StatusCount]:
         """Sessions by the day, or by the week from Monday on, they began; and by their status.
@@ -119,10 +139,8 @@ class Usage(Reading):
         if only.error:
             query = select(sessions.c.status, func.count()).where(*only.within(project, period))
             rows = [tuple(row) for row in await self.scanned(query.group_by(sessions.c.status))]
-        elif only:
-            rows = await self._sliced(project, period, only)
         else:
-            rows = await self._counts([project], OUTCOME, period, "detail")
+            rows = await self._sliced(project, period, only)
         return outcomes_by((None, status, number) for status, number in rows).get(None, Outcomes())
 
     async def _counts(
@@ -143,25 +161,40 @@ class Usage(Reading):
 
         With `day` in them a day stands for all that are in its bar of the period's chart.
         """
+        found = await self._slices(project, period, only, *columns)
+        return sorted(
+            (*key, letter, number)
+            for key, numbers in found.items()
+            for letter, number in zip(STATUSES, numbers, strict=True)
+            if number > 0
+        )
+
+    async def _slices(
+        self, project: str, period: Period, only: Filter, *columns: str
+    ) -> dict[tuple[Any, ...], list[int]]:
+        """The same, by the columns: numbers in the order of `STATUSES`, 0 where it is filtered."""
         by = [slices.c[column] for column in columns]
         letters = only.statuses
-        sums = [func.sum(slices.c[STATUSES[letter]]) for letter in letters]
-        total: Counter[tuple[Any, ...]] = Counter()
+        sums = [
+            # PostgreSQL would answer with a number of another, slower type.
+            cast(func.sum(slices.c[name]), BigInteger) if letter in letters else literal_column("0")
+            for letter, name in STATUSES.items()
+        ]
+        sign, which = only.slice_conditions(project, columns)
+        total: dict[tuple[Any, ...], list[int]] = {}
         for span, first, last in cover(period, charted="day" in columns) if letters else ():
+            days = slices.c.day.in_(range(first, last + 1, span))
             query = (
                 select(*by, *sums)
+                .where(slices.c.project == project, slices.c.span == sign * span, days, *which)
                 .group_by(*by)
-                .where(
-                    slices.c.project == project,
-                    slices.c.span == span,
-                    slices.c.day.between(first, last),
-                    *only.slice_conditions(project),
-                )
             )
             for row in await self.scanned(query):
-                for letter, number in zip(letters, row[len(by) :], strict=True):
-                    total[(*row[: len(by)], letter)] += int(number or 0)
-        return sorted((*key, number) for key, number in total.items() if number > 0)
+                key, numbers = row[: len(by)], row[len(by) :]
+                if None not in numbers:  # as where nothing is found
+                    known = total.get(key)
+                    total[key] = list(map(add, known, numbers)) if known else list(numbers)
+        return total
 
 
 def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:

@@ -92,6 +92,17 @@ users = Table(
 )
 """Who sent breadcrumbs; a row is written once and keeps its first values."""
 
+IS_SPECIAL = users.c.user_type != literal_column("'general'", String)
+"""A user is of no ordinary type. A question in these words uses the index below."""
+
+Index(
+    "ix_users_special",
+    users.c.user_type,
+    users.c.user_id,
+    sqlite_where=IS_SPECIAL,
+    postgresql_where=IS_SPECIAL,
+)
+
 crumbs = Table(
     "crumbs",
     metadata,
@@ -168,12 +179,31 @@ Index(
 
 _HAS_ERROR = sessions.c.fingerprint.isnot(None)
 Index(
-    "ix_sessions_errors",
+    "ix_sessions_newest_failed",
     sessions.c.project,
-    COUNTED_AT,
     sessions.c.fingerprint,
-    sessions.c.user_id,
     sessions.c.last_idx,
+    sqlite_where=_HAS_ERROR,
+    postgresql_where=_HAS_ERROR,
+)
+_RAN_ON = [
+    sessions.c[n] for n in ("platform", "container", "language", "language_version", "is_ci")
+]
+Index(
+    "ix_sessions_failed",
+    *(sessions.c[name] for name in ("project", "fingerprint", "user_id")),
+    COUNTED_AT,
+    *(sessions.c[name] for name in ("last_idx", "version")),
+    *_RAN_ON,
+    sqlite_where=_HAS_ERROR,
+    postgresql_where=_HAS_ERROR,
+)
+Index(
+    "ix_sessions_failed_versions",
+    *(sessions.c[name] for name in ("project", "fingerprint", "version", "user_id")),
+    COUNTED_AT,
+    sessions.c.last_idx,
+    *_RAN_ON,
     sqlite_where=_HAS_ERROR,
     postgresql_where=_HAS_ERROR,
 )
@@ -196,6 +226,20 @@ A count is the sum over its shards: processes that commit at the same time add t
 so that hardly one waits for another. `example` is the newest breadcrumb that was counted here.
 """
 
+OF_ERRORS = daily.c.kind == literal_column("'fingerprint'", String)
+"""A count is one of an error. A question in these words uses the index below."""
+
+Index(
+    "ix_daily_errors",
+    daily.c.project,
+    daily.c.value,
+    daily.c.detail,
+    daily.c.day,
+    daily.c.sessions,
+    sqlite_where=OF_ERRORS,
+    postgresql_where=OF_ERRORS,
+)
+
 profiles = Table(
     "profiles",
     metadata,
@@ -215,8 +259,8 @@ slices = Table(
     Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
     Column("span", SmallInteger, primary_key=True, autoincrement=False),
     Column("day", Integer, primary_key=True, autoincrement=False),
-    Column("version", String(MAX_VERSION_CHARS), primary_key=True),
     Column("profile", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", String(MAX_VERSION_CHARS), primary_key=True),
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("completed", BigInteger, nullable=False),
     Column("failed", BigInteger, nullable=False),
@@ -226,7 +270,8 @@ slices = Table(
 )
 """How the sessions of a version and a profile ended, on the `span` days from `day` on.
 
-A count is the sum over its shards, as in `daily`.
+What stands for all versions, or for all profiles, says `slices.Key`. A count is the sum over its
+shards, as in `daily`.
 """
 
 durations = Table(
@@ -257,6 +302,35 @@ project_users = Table(
     Index("ix_project_users_days", "project", "last_day", "first_day"),
 )
 """On which day each user was first and last seen in a project."""
+
+error_users = Table(
+    "error_users",
+    metadata,
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("fingerprint", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_id", _UUID, primary_key=True),
+    Column("last_day", Integer, nullable=False),
+    Index("ix_error_users_days", "project", "fingerprint", "last_day"),
+    sqlite_with_rowid=False,
+)
+"""On which day a user's last session counts that failed with an error."""
+
+visits = Table(
+    "visits",
+    metadata,
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("sample", SmallInteger, primary_key=True, autoincrement=False),
+    Column("profile", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", String(MAX_VERSION_CHARS), primary_key=True),
+    Column("user_id", _UUID, primary_key=True),
+    Column("last_day", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""On which day a user's last session counts that has a profile and a version, or any version: ''.
+
+`sample` is a number that says nothing of a user but in which of equal parts of all they are: see
+`counts.visits`.
+"""
 
 tokens = Table(
     "tokens",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from migas.collector.counts.adoption import arrivals, uses
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.comparison import newest_two
-from migas.collector.counts.outcomes import outcomes_by
+from migas.collector.counts.outcomes import total, totals
 from migas.collector.counts.usage import FACETS
 from migas.collector.pages.shown import MAX_SHARES, bars, frequent
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from migas.collector.counts.comparison import Comparison
     from migas.collector.counts.failures import ErrorSummary, Message
     from migas.collector.counts.filters import Filter
-    from migas.collector.counts.outcomes import UsageCount
+    from migas.collector.counts.outcomes import VersionOutcomes
     from migas.collector.days import Period
 
 MAX_MESSAGES = 10
@@ -66,29 +66,31 @@ async def error(
     ask = collector.reports
     its_own = only.with_(error=fingerprint)
     found = await ask.errors(name, period, its_own, 1)
-    usage, shares = await ask.breakdown(name, period, its_own)
-    all_usage, all_shares = await ask.breakdown(name, period, only)
-    tables = {"version": _likelihoods(_by_version(usage), _by_version(all_usage))} | {
+    hit = await ask.timeline(name, period, its_own)
+    everything = await ask.timeline(name, period, only)
+    shares = await ask.shares(name, period, its_own)
+    all_shares = await ask.shares(name, period, only)
+    tables = {"version": _likelihoods(_by_version(hit), _by_version(everything))} | {
         facet: _likelihoods(shares[facet], all_shares[facet]) for facet in FACETS
     }
     remarkable = [(kind, row) for kind, rows in tables.items() for row in rows if row.verdict > 0]
-    by_version = outcomes_by((row.version, row.status, row.sessions) for row in all_usage)
+    by_version = totals((row.version, row.outcomes) for row in everything)
     return ErrorPage(
         found[0] if found else None,
-        sum(row.sessions for row in all_usage),
-        bars(((row.day, row.sessions) for row in usage), period),
+        total(by_version.values()).total,
+        bars(((row.day, row.outcomes.total) for row in hit), period),
         tables,
         sorted(remarkable, key=lambda pair: -pair[1].times)[:MAX_REMARKABLE],
         await ask.messages(name, period, its_own, MAX_MESSAGES),
         newest_two(by_version, (await collector.projects.release(name)).named),
-        arrivals(uses(all_usage), period),
+        arrivals(uses(everything), period),
     )
 
 
-def _by_version(usage: Sequence[UsageCount]) -> Counter[str]:
+def _by_version(timeline: Sequence[VersionOutcomes]) -> Counter[str]:
     found: Counter[str] = Counter()
-    for row in usage:
-        found[row.version] += row.sessions
+    for row in timeline:
+        found[row.version] += row.outcomes.total
     return found
 
 

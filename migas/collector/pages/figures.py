@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.adoption import adoption, arrivals, uses
 from migas.collector.counts.chance import compared
-from migas.collector.counts.comparison import Comparison, newest_two
-from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated, total
+from migas.collector.counts.comparison import ENOUGH, Comparison, newest_two
+from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated, total, totals
 from migas.collector.counts.tables import Tables
 from migas.collector.pages.shown import (
     MAX_FAILURES,
@@ -18,6 +18,7 @@ from migas.collector.pages.shown import (
     frequent,
     most_frequent,
 )
+from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
     from migas.collector.counts.tables import DurationRow
     from migas.collector.days import Period
     from migas.collector.tokens import Access
+
+MAX_TIMED = 10
+"""So many versions are told apart by how long their runs take."""
+
+MAX_BEFORE = 3
+"""Among so many older ones of which enough completed, the one is looked for that they follow."""
 
 HEADINGS = {
     "version": "Versions",
@@ -60,14 +67,16 @@ class Summary(NamedTuple):
 
 
 class Lasting(NamedTuple):
-    """How long runs take: by the day, week or month, and by version, the newest first."""
+    """How long runs take: by the day, week or month, and by version, the newest first.
+
+    `known` has also the versions before those, and `others` says how many other frequent ones
+    there are.
+    """
 
     times: Sequence[DurationRow]
     versions: Sequence[DurationRow]
-
-    def of(self, version: str) -> DurationRow:
-        """The row of a version."""
-        return next(row for row in self.versions if row.version == version)
+    known: Mapping[str, DurationRow]
+    others: int
 
 
 @dataclass(frozen=True)
@@ -181,18 +190,20 @@ async def summaries(collector: Collector, access: Access | None, period: Period)
 async def project(collector: Collector, name: str, period: Period, only: Filter) -> Project:
     """Everything that a project's page shows of a period, and of the sessions of a filter."""
     ask = collector.reports
-    usage, shares = await ask.breakdown(name, period, only)
-    finished = rated(usage, collector.clock.today())
-    starts = {day: period.bucket(day) for day in {row.day for row in usage}}
-    by_bucket, rated_by_bucket = (
-        outcomes_by((starts[row.day], row.status, row.sessions) for row in rows)
-        for rows in (usage, finished)
+    timeline = await ask.timeline(name, period, only)
+    shares = await ask.shares(name, period, only)
+    starts = {day: period.bucket(day) for day in {row.day for row in timeline}}
+    finished = rated(timeline, collector.clock.today())
+    unfinished = timeline[len(finished) :]  # those of today are the last ones
+    rated_by_bucket = totals((starts[row.day], row.outcomes) for row in finished)
+    rated_by_version = totals((row.version, row.outcomes) for row in finished)
+    by_bucket = totals(
+        [*rated_by_bucket.items(), *((starts[row.day], row.outcomes) for row in unfinished)]
     )
-    by_version, rated_by_version = (
-        outcomes_by((row.version, row.status, row.sessions) for row in rows)
-        for rows in (usage, finished)
+    by_version = totals(
+        [*rated_by_version.items(), *((row.version, row.outcomes) for row in unfinished)]
     )
-    used = uses(usage)
+    used = uses(timeline)
     release = await collector.projects.release(name)
     shown, others = most_frequent(by_version, release.latest)
     return Project(
@@ -219,20 +230,36 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
         failures=await ask.errors(name, period, only, MAX_FAILURES),
         shares={facet: frequent(found)[:MAX_SHARES] for facet, found in shares.items()},
         lost=await ask.lost_runs(name, period, only),
-        durations=await _lasting(collector, name, period, only),
+        durations=await _lasting(collector, name, period, only, by_version),
     )
 
 
-async def _lasting(collector: Collector, name: str, period: Period, only: Filter) -> Lasting | None:
-    found = await collector.reports.durations(name, period, only)
+async def _lasting(
+    collector: Collector,
+    name: str,
+    period: Period,
+    only: Filter,
+    by_version: Mapping[str, Outcomes],
+) -> Lasting | None:
+    """How long runs take, of the newest of the frequent versions and those before them."""
+    completed = {version: of.completed for version, of in by_version.items() if of.completed}
+    ordered = sorted(completed, key=version_order, reverse=True)
+    frequent_ones = {version for version, _ in frequent(completed)[:MAX_VERSIONS]}
+    shown = [version for version in ordered if version in frequent_ones]
+    shown, others = shown[:MAX_TIMED], len(shown[MAX_TIMED:])
+    wanted = set(shown)
+    for version in shown:
+        older = [one for one in ordered[ordered.index(version) + 1 :] if completed[one] >= ENOUGH]
+        wanted.update(older[:MAX_BEFORE])
+    found = await collector.reports.durations(name, period, only, wanted)
     if found is None:
         return None
     tables = Tables(collector.reports, name, period, only, collector.clock.today())
     rows = tables.timed(found)
-    versions = [row for row in rows if row.version is not None]
-    frequent = sorted(versions, key=lambda row: -row.runs)[:MAX_VERSIONS]
-    named = {row.version for row in frequent} | {row.before for row in frequent}
+    known = {row.version: row for row in rows if row.version is not None}
     return Lasting(
         [row for row in rows if row.version is None],
-        [row for row in versions if row.version in named],
+        [known[version] for version in shown if version in known],
+        known,
+        others,
     )

@@ -71,6 +71,6 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
         ]
         for facet in ("language", "platform", "container")
     }
-    came = arrivals(uses(await ask.usage(name, period, only)), period)
+    came = arrivals(uses(await ask.timeline(name, period, only)), period)
     sessions = sum(row.sessions for row in rows)
     return UsersPage(number, earlier, later, sessions, rows, tables, came)

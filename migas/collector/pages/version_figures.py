@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.chance import compared
 from migas.collector.counts.comparison import newest_two
-from migas.collector.counts.differences import differences
-from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated
+from migas.collector.counts.outcomes import Outcomes, rated, totals
 from migas.collector.pages.shown import MAX_FAILURES, most_frequent
 from migas.collector.projects.versions import version_order
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from migas.collector.counts.comparison import Comparison
     from migas.collector.counts.differences import Difference, Where
     from migas.collector.counts.filters import Filter
+    from migas.collector.counts.people import UserCounts
     from migas.collector.days import Period
 
 
@@ -36,7 +36,7 @@ class VersionsPage(NamedTuple):
     second: str
     outcomes: tuple[Outcomes, Outcomes]
     sessions: tuple[int, int]
-    users: tuple[int, int]
+    users: tuple[UserCounts, UserCounts]
     verdict: int
     errors: Mapping[Where, Sequence[Difference]]
     numbers: Mapping[Where, int]
@@ -56,18 +56,17 @@ async def versions(
             or the one before the first.
     """
     ask, today = collector.reports, collector.clock.today()
-    usage = await ask.usage(name, period, only)
-    by_version = outcomes_by((row.version, row.status, row.sessions) for row in usage)
-    finished = outcomes_by((row.version, row.status, row.sessions) for row in rated(usage, today))
+    timeline = await ask.timeline(name, period, only)
+    by_version = totals((row.version, row.outcomes) for row in timeline)
+    finished = totals((row.version, row.outcomes) for row in rated(timeline, today))
     release = await collector.projects.release(name)
     shown, _ = most_frequent(by_version, release.named)
     two = newest_two(finished, release.named)
     pair = first, second = _chosen(*asked, two, by_version, shown)
     outcomes = (finished.get(first, Outcomes()), finished.get(second, Outcomes()))
     whole = (by_version.get(first, Outcomes()).total, by_version.get(second, Outcomes()).total)
-    users = [(await ask.users(name, period, only.with_(version=one))).active for one in pair]
-    errors, numbers = await differences(
-        collector.connections,
+    users = [await ask.users(name, period, only.with_(version=one)) for one in pair]
+    errors, numbers = await ask.differences(
         name,
         period,
         only,

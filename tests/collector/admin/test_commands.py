@@ -137,7 +137,7 @@ def test_a_rebuild_says_what_was_wrong(run: Run, database: Database) -> None:
         "14 counts counted anew: all were right",
         "0 failures by their errors counted anew: all were right",
     ]
-    database.execute("DELETE FROM daily WHERE kind = 'ci'")
+    database.execute("DELETE FROM daily WHERE kind = 'outcome'")
     said = run("db", "rebuild", "--db", database.url).stdout
     assert "14 counts counted anew: 2 were wrong and are right now" in said
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime as dt
 
 from migas.collector.counts.adoption import MAX_ARRIVALS, MAX_VERSIONS, adoption, arrivals, uses
-from migas.collector.counts.outcomes import UsageCount
+from migas.collector.counts.outcomes import Outcomes, VersionOutcomes
 from migas.collector.days import Period
 
 FIRST = dt.date(2026, 11, 1)
 NOVEMBER = Period(FIRST, dt.date(2026, 11, 30))
 
 
-def used(version: str, days: range, sessions: int) -> list[UsageCount]:
-    return [UsageCount(FIRST + dt.timedelta(days=day), version, "C", sessions) for day in days]
+def used(version: str, days: range, sessions: int) -> list[VersionOutcomes]:
+    outcomes = Outcomes(completed=sessions)
+    return [VersionOutcomes(FIRST + dt.timedelta(days=day), version, outcomes) for day in days]
 
 
 def test_a_version_came_where_none_of_its_sessions_lies_before() -> None:
@@ -56,7 +57,7 @@ def test_adoption_shows_the_most_frequent_versions_and_all_others_as_one() -> No
     assert len(shown.versions) == MAX_VERSIONS
     assert shown.others == 9 - MAX_VERSIONS
     assert list(shown.bars) == NOVEMBER.buckets()
-    by_day = {day: sum(row.sessions for row in usage if row.day == day) for day in shown.bars}
+    by_day = {day: sum(row.outcomes.total for row in usage if row.day == day) for day in shown.bars}
     assert {day: sum(numbers) for day, numbers in shown.bars.items()} == by_day
 
 

@@ -290,4 +290,5 @@ def test_of_an_unknown_project_there_is_nothing_to_tell(database: Database) -> N
             await reports.lost_runs("no/such", WHOLE),
         ]
 
-    assert asked(database, [], question) == [[], [], (0, 0, {}), [], (0, ())]
+    nobody = UserCounts(0, 0, {})
+    assert asked(database, [], question) == [[], [], nobody, [], (0, ())]

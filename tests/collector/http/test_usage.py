@@ -222,7 +222,7 @@ def test_health_is_that_of_the_database(
 def test_a_table_that_is_missing_is_no_outage(
     collector: LiveCollector, tokens: Tokens, caplog: pytest.LogCaptureFixture
 ) -> None:
-    collector.execute("ALTER TABLE daily RENAME TO away")
+    collector.execute("ALTER TABLE slices RENAME TO away")
     reply = get(collector, f"/api/usage/{PROJECT}", tokens.of[PROJECT])
     assert (reply.status, reply.body) == (500, b"Internal Server Error")
     assert "Traceback" in caplog.text

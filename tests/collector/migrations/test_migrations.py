@@ -15,7 +15,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from migas.collector.counts.fingerprint import fingerprint
-from migas.collector.counts.sessions import error_name
+from migas.collector.counts.sessions import Session, error_name
+from migas.collector.counts.slices import first_day, profile_of
 from migas.collector.database.engine import engine_url
 from migas.collector.database.tables import metadata
 from migas.collector.errors import CollectorError
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 USER = "35ecdd23-f0b6-593a-8d5b-108982c1126d"
 RUN = "0c9f5a5e-5a68-4b53-9d3c-3f6dfd8a3f10"
 OTHER_RUN = "e0fb8b6c-9b0f-4a3f-8f7e-6d0f0c2f9a11"
+PROFILE = profile_of(
+    Session(
+        "", "a/b", 0, 0, 0, "1.0", "C", "python", "3.11.7", "linux", "docker", False, None, USER
+    ),
+    {USER: "general"},
+).number
 
 
 def on_connection(database: Database, work: Callable[[Connection], Any]) -> Any:
@@ -119,15 +126,17 @@ def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> No
     assert empty_database.rows(session) == [
         {"session_id": RUN, "began": 86400, "seen": 86401, "status": "F", "platform": "linux"}
     ]
+    error = error_name(fingerprint("F", "ValueError", None, None) or 0)
     counts = "SELECT kind, day, value, detail, sessions FROM daily ORDER BY kind, value"
     assert [tuple(row.values()) for row in empty_database.rows(counts)] == [
-        ("ci", 1, "no", "", 1),
-        ("container", 1, "docker", "", 1),
-        ("fingerprint", 1, error_name(fingerprint("F", "ValueError", None, None) or 0), "1.0", 1),
-        ("language", 1, "python 3.11", "", 1),
+        ("fingerprint", 1, error, "1.0", 1),
+        ("fingerprints", 0, error, "", 1),
         ("outcome", 1, "1.0", "F", 1),
-        ("platform", 1, "linux", "", 1),
+        ("version errors", 0, "1.0", error, 1),
     ]
+    days = "SELECT DISTINCT user_id, last_day FROM "
+    for table in ("visits", "error_users"):
+        assert empty_database.rows(days + table) == [{"user_id": USER, "last_day": 1}]
     assert empty_database.rows("SELECT project, first_day, last_day FROM project_users") == [
         {"project": "a/b", "first_day": 1, "last_day": 1}
     ]
@@ -150,7 +159,7 @@ def make_previous(database: Database) -> None:
         config = Config()
         config.set_main_option("script_location", "migas:collector/migrations")
         config.attributes["connection"] = connection
-        command.upgrade(config, "0005")
+        command.upgrade(config, "0006")
 
     on_connection(database, make)
     database.execute("INSERT INTO projects (project, registered) VALUES ('a/b', 5)")
@@ -185,6 +194,22 @@ def write_as_before(database: Database, session: str, day: int) -> None:
         database.execute(
             "INSERT INTO daily VALUES ('a/b', ?, ?, ?, ?, 3, 1, 0)", kind, day, value, detail
         )
+    ran_on = ("linux", "docker", "python 3.11", "no", "general")
+    database.execute(
+        "INSERT INTO profiles VALUES ('a/b', ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        PROFILE,
+        *ran_on,
+    )
+    for span, first in ((1, day), (7, first_day(day, 7))):
+        database.execute(
+            "INSERT INTO slices (project, span, day, version, profile, shard, completed, failed,"
+            " suspended, running) VALUES ('a/b', ?, ?, '1.0', ?, 3, 1, 0, 0, 0)"
+            " ON CONFLICT (project, span, day, version, profile, shard)"
+            " DO UPDATE SET completed = slices.completed + excluded.completed",
+            span,
+            first,
+            PROFILE,
+        )
     database.execute(
         "INSERT INTO project_users VALUES (?, 'a/b', ?, ?) ON CONFLICT (user_id, project)"
         " DO UPDATE SET last_day = excluded.last_day",
@@ -205,9 +230,10 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     before = empty_database.rows(counts)
     make_tables(empty_database.url)
 
-    assert empty_database.rows(counts) == before
+    assert empty_database.rows(counts) == [row for row in before if row["kind"] == "outcome"]
     filled = "SELECT sum(completed) FROM slices WHERE span = "
-    assert [int(empty_database.value(filled + span)) for span in "17"] == [1, 1]
+    assert [int(empty_database.value(f"{filled}{n}")) for n in (1, 7, -1, -7)] == [2, 2, 1, 1]
+    assert empty_database.value("SELECT DISTINCT last_day FROM visits") == 7
     assert empty_database.rows("SELECT platform, language, ci, user_type FROM profiles") == [
         {"platform": "linux", "language": "python 3.11", "ci": "no", "user_type": "general"}
     ]
@@ -218,9 +244,10 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     days = "SELECT day, detail, sum(sessions) AS n FROM daily WHERE kind = 'outcome'"
     found = empty_database.rows(f"{days} GROUP BY day, detail HAVING sum(sessions) > 0 ORDER BY 1")
     assert [tuple(map(str, row.values())) for row in found] == [("7", "C", "1"), ("11", "F", "1")]
-    # What it did not know of and never added was taken from a day's and a week's slice.
+    # What it did not know of and never added was taken from slices of a day and a week: from
+    # those of all versions, and those of all profiles. And it counts four kinds that are no more.
     wrong = recounted(empty_database)
-    assert (wrong.wrong_sessions, wrong.wrong_users, wrong.wrong_counts) == (0, 0, 2)
+    assert (wrong.wrong_sessions, wrong.wrong_users, wrong.wrong_counts) == (0, 0, 4 + 4)
     assert recounted(empty_database).none
 
 
@@ -244,7 +271,7 @@ def make_tables_at_once(url: str) -> None:
 def test_several_processes_may_start_at_once(empty_database: Database) -> None:
     make_oldest(empty_database)
     make_tables_at_once(empty_database.url)
-    assert empty_database.value("SELECT sum(sessions) FROM daily WHERE kind = 'ci'") == 1
+    assert empty_database.value("SELECT sum(sessions) FROM daily WHERE kind = 'outcome'") == 1
 
 
 def test_a_step_that_fails_leaves_everything_as_it_was(empty_database: Database) -> None:

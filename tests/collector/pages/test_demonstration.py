@@ -61,9 +61,15 @@ def test_what_is_counted_equals_the_breadcrumbs(year: tuple[Database, Difference
 
 def test_the_sessions_fill_a_year_that_ends_now(year: tuple[Database, Difference]) -> None:
     database, _counted = year
-    first, last = database.rows("SELECT min(began) AS a, max(began) AS b FROM sessions")[0].values()
+    year_ago = int(NOON.timestamp()) // 86400 * 86400 - 364 * 86400
+    ends = "SELECT min(began) AS a, max(began) AS b FROM sessions WHERE began"
+    first, last = database.rows(f"{ends} >= ?", year_ago)[0].values()
     assert last <= NOON.timestamp()
     assert 360 <= (last - first) / 86400 <= 365
+    first, _last = database.rows(f"{ends} < ?", year_ago)[0].values()
+    assert year_ago - first <= 365 * 86400
+    few = database.value("SELECT count(*) FROM sessions WHERE began < ?", year_ago)
+    assert 0 < few <= demo_data.EARLIER * COUNT * 1.1
 
 
 def test_over_the_year_more_runs_complete(year: tuple[Database, Difference]) -> None:

@@ -9,6 +9,15 @@ from urllib.parse import quote
 
 import pytest
 
+from migas.collector.database.tables import (
+    crumbs,
+    daily,
+    durations,
+    error_users,
+    sessions,
+    slices,
+    visits,
+)
 from migas.collector.pages.words import visible
 from migas.message import MAX_VERSION_CHARS
 from tests.collector.live import PROJECT
@@ -53,6 +62,12 @@ def fail_with(
     assert reply.status == 200, reply
 
 
+def empty(site: Site) -> None:
+    """Have nothing be there that was told of sessions."""
+    for table in (crumbs, sessions, daily, slices, durations, visits, error_users):
+        site.collector.execute(f"DELETE FROM {table.name}")
+
+
 class Tags(HTMLParser):
     """The elements and attributes of a page, as a browser would make them."""
 
@@ -74,9 +89,7 @@ def tags(html: str) -> list[tuple[str, tuple[str, ...]]]:
 def test_a_text_adds_no_element_and_no_attribute(open_site: Site, text: str) -> None:
     fail_with(open_site, "harmless")
     harmless = tags(open_site.text(f"/p/{PROJECT}"))
-    open_site.collector.execute("DELETE FROM crumbs")
-    for table in ("sessions", "daily"):
-        open_site.collector.execute(f"DELETE FROM {table}")
+    empty(open_site)
     fail_with(open_site, text, language=text[:32], platform=text[:64])
     html = open_site.text(f"/p/{PROJECT}")
     assert tags(html) == harmless
@@ -88,8 +101,7 @@ def test_a_text_adds_no_element_and_no_attribute(open_site: Site, text: str) -> 
 def test_a_text_adds_nothing_to_its_errors_page_either(open_site: Site, text: str) -> None:
     pages = []
     for said in ("harmless", text):
-        for table in ("crumbs", "sessions", "daily"):
-            open_site.collector.execute(f"DELETE FROM {table}")
+        empty(open_site)
         fail_with(open_site, said, language=said[:32], platform=said[:64])
         (path,) = re.findall(
             r'href="(/p/[^"?]*/errors/[0-9a-f]{16})', open_site.text(f"/p/{PROJECT}")
@@ -118,8 +130,7 @@ def test_a_text_without_a_space_is_folded(open_site: Site) -> None:
 def test_a_versions_name_adds_nothing_to_a_page(open_site: Site, text: str) -> None:
     pages = []
     for version in ("harmless", text[:MAX_VERSION_CHARS]):
-        for table in ("crumbs", "sessions", "daily"):
-            open_site.collector.execute(f"DELETE FROM {table}")
+        empty(open_site)
         fail_with(open_site, "one", version=version)
         fail_with(open_site, "other", version="1.0", number=2)
         pages.append([open_site.text(f"/p/{PROJECT}{path}") for path in ("", "/compare")])

@@ -1,0 +1,96 @@
+"""The days on which users were last seen with something, kept up to date when sessions change."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select, tuple_
+
+from migas.collector.counts.rebuild import (
+    derived_failures,
+    derived_visits,
+    session_id_of,
+    visits_among,
+)
+from migas.collector.counts.visits import Key, failure, moves, visit
+from migas.collector.database.json_rows import Writing, among
+from migas.collector.database.tables import crumbs, error_users, sessions, visits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Table
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from migas.collector.counts.sessions import Session
+
+SESSION_KEY = (sessions.c.session_id, sessions.c.project)
+
+
+class LastDays:
+    """Brings `visits` and `error_users` of one database up to date.
+
+    Args:
+        dialect: The SQL dialect, `sqlite` or `postgresql`.
+    """
+
+    def __init__(self, dialect: str) -> None:
+        self._dialect = dialect
+        self._visits = _later(visits, dialect)
+        self._failures = _later(error_users, dialect)
+
+    async def settle(
+        self,
+        connection: AsyncConnection,
+        changes: Sequence[tuple[Session | None, Session | None]],
+        types: Mapping[str | None, str],
+    ) -> None:
+        """Bring the days up to date with sessions; the arguments are those of `Ledger.settle`."""
+        seen, lost = moves(changes, partial(visit, types=types))
+        if gone := await self._forget(connection, visits, lost):
+            theirs = among([crumbs.c.user_id], sorted({key[-1:] for key in gone}), self._dialect)
+            of_crumbs = select(session_id_of(self._dialect), crumbs.c.project).where(theirs)
+            left = derived_visits(tuple_(*SESSION_KEY).in_(of_crumbs))
+            seen |= _known(visits_among(await connection.execute(left)), gone)
+        if seen:
+            await self._visits.write(connection, [(*key, day) for key, day in sorted(seen.items())])
+        seen, lost = moves(changes, failure)
+        if gone := await self._forget(connection, error_users, lost):
+            key = [sessions.c[column.name] for column in error_users.primary_key]
+            left = derived_failures(among(key, sorted(gone), self._dialect))
+            rows = await connection.execute(left)
+            seen |= _known({tuple(row[:-1]): row[-1] for row in rows}, gone)
+        if seen:
+            await self._failures.write(
+                connection, [(*key, day) for key, day in sorted(seen.items())]
+            )
+
+    async def _forget(
+        self, connection: AsyncConnection, table: Table, lost: Mapping[Key, int]
+    ) -> set[Key]:
+        """Delete the rows that were there for sessions which are gone; return their keys."""
+        if not lost:
+            return set()
+        key = list(table.primary_key)
+        rows = sorted((*of, day) for of, day in lost.items())
+        was_last = among([*key, table.c.last_day], rows, self._dialect)
+        gone = await connection.execute(delete(table).where(was_last).returning(*key))
+        return {tuple(row) for row in gone}
+
+
+def _known(found: Mapping[Key, int], keys: set[Key]) -> dict[Key, int]:
+    return {key: day for key, day in found.items() if key in keys}
+
+
+def _later(table: Table, dialect: str) -> Writing:
+    """An INSERT that keeps the later day where a row is there."""
+    return Writing(
+        table,
+        dialect,
+        lambda new: new.on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_={"last_day": new.excluded.last_day},
+            where=table.c.last_day < new.excluded.last_day,
+        ),
+    )

@@ -1,0 +1,113 @@
+"""Which errors hit most users, without looking at each failure of each error.
+
+No error hits more users than sessions, and how many sessions have it in some weeks at most is
+counted. So users are counted from the most frequent error on, until no other one can have more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import and_, func, select
+
+from migas.collector.counts.filters import error_number
+from migas.collector.counts.sessions import (
+    ERRORS_LONG,
+    VERSIONS_LONG,
+    error_name,
+    first_long_day,
+)
+from migas.collector.counts.usage import Usage
+from migas.collector.database.tables import OF_ERRORS, daily, error_users, sessions
+from migas.collector.days import day_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from migas.collector.counts.filters import Filter
+    from migas.collector.days import Period
+
+
+MAX_NAMED = 5000
+"""So many errors are named to the database in one question."""
+
+
+class Hits(NamedTuple):
+    """An error's fingerprint, and how many known users and how many sessions it met."""
+
+    fingerprint: int
+    users: int
+    sessions: int
+
+
+class MostHit(Usage):
+    """The errors of a project by how many users they hit."""
+
+    async def most_hit(self, project: str, period: Period, only: Filter, limit: int) -> list[Hits]:
+        """The errors that hit most users, then most sessions.
+
+        Args:
+            project: `owner/repo`.
+            period: Which days.
+            only: Which sessions; failed ones are meant.
+            limit: How many errors.
+        """
+        if only.outcome not in (None, "failed"):
+            return []
+        only = only.with_(outcome=None)
+        if only.error is not None:
+            asked = error_number(only.error)
+            return [] if asked is None else await self._hits(project, period, only, [asked])
+        known = await self._at_most(project, period, only)
+        found: list[Hits] = []
+        number = 2 * limit
+        while known and not (len(found) >= limit and known[0][1] < found[limit - 1].users):
+            some = [fingerprint for fingerprint, _ in known[:number]]
+            found += await self._hits(project, period, only, some)
+            found.sort(key=lambda hits: (-hits.users, -hits.sessions, hits.fingerprint))
+            known, number = known[number:], min(2 * number, MAX_NAMED)
+        return found[:limit]
+
+    async def _at_most(self, project: str, period: Period, only: Filter) -> list[tuple[int, int]]:
+        """Errors and how many sessions at most have them, the most frequent first."""
+        total = func.sum(daily.c.sessions)
+        first, last = first_long_day(day_number(period.first)), day_number(period.last)
+        name, mine = daily.c.value, [daily.c.kind == ERRORS_LONG]
+        if only.version is not None:
+            name, mine = daily.c.detail, [daily.c.kind == VERSIONS_LONG]
+            mine.append(daily.c.value == only.version)
+        days = daily.c.day.between(first, last)
+        query = select(name, total).where(daily.c.project == project, *mine, days).group_by(name)
+        rows = await self.rows(query.having(total > 0).order_by(total.desc(), name))
+        return [(int(row[0], 16), int(row[1])) for row in rows]
+
+    async def _hits(
+        self, project: str, period: Period, only: Filter, some: Sequence[int]
+    ) -> list[Hits]:
+        """How many users and sessions some errors met; those that met none are left out."""
+        if only.with_(error=None) or period.last < self.clock.today():
+            which = sessions.c.fingerprint.in_(some)
+            by = (sessions.c.fingerprint, sessions.c.user_id)
+            each: Any = select(*by, func.count().label("sessions"))
+            each = each.where(*only.with_(error=None).within(project, period), which)
+            each = each.group_by(*by).subquery()
+            columns = each.c.fingerprint, func.count(each.c.user_id), func.sum(each.c.sessions)
+            rows = await self.scanned(select(*columns).group_by(each.c.fingerprint))
+            return [Hits(row[0], row[1], int(row[2])) for row in rows]
+        names = {error_name(fingerprint): fingerprint for fingerprint in some}
+        days = (daily.c.day + 0).between(day_number(period.first), day_number(period.last))
+        total = func.sum(daily.c.sessions)
+        mine = and_(daily.c.project == project, OF_ERRORS, daily.c.value.in_(names))
+        counted = select(daily.c.value, total).where(mine, days).group_by(daily.c.value)
+        hit = (
+            select(error_users.c.fingerprint, func.count())
+            .where(
+                error_users.c.project == project,
+                error_users.c.fingerprint.in_(some),
+                error_users.c.last_day >= day_number(period.first),
+            )
+            .group_by(error_users.c.fingerprint)
+        )
+        users = {row[0]: row[1] for row in await self.rows(hit)}
+        rows = await self.rows(counted.having(total > 0))
+        return [Hits(names[row[0]], users.get(names[row[0]], 0), int(row[1])) for row in rows]

@@ -1,0 +1,83 @@
+"""Visits: when a user was last seen with a version and a profile, and with an error.
+
+They cannot be added up as counts can: where the session goes that was the last one, another one
+has to be found. Of a project with very many users a part tells how many all are; a hash says which
+part a user is in, for ids are chosen by strangers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from migas.collector.counts.slices import profile_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from migas.collector.counts.sessions import Session
+
+SAMPLES = 256
+"""In so many equal parts are users."""
+
+Key = tuple[Any, ...]
+"""What a row of `visits` or `error_users` is about: all but its day. A user is the last of it."""
+
+
+class Moves(NamedTuple):
+    """The last days on which something was `seen`, and those that may be so no more, `lost`."""
+
+    seen: dict[Key, int]
+    lost: dict[Key, int]
+
+
+@lru_cache(4096)  # Who sends something sends more soon.
+def sample_of(user_id: str) -> int:
+    """The part a user is in, from 0 to `SAMPLES` - 1."""
+    return hashlib.blake2b(user_id.encode(), digest_size=1).digest()[0]
+
+
+def visit(session: Session, types: Mapping[str | None, str]) -> tuple[Key, ...]:
+    """What a session is a visit to: a profile with its version, and without one.
+
+    The arguments are those of `profile_of`.
+    """
+    project, user = session.project, session.user_id
+    if user is None:
+        return ()
+    alike = (project, sample_of(user), profile_of(session, types).number)
+    return (*alike, session.version, user), (*alike, "", user)
+
+
+def failure(session: Session) -> tuple[Key, ...]:
+    """Which error a session shows which user, if it does."""
+    if session.user_id is None or session.fingerprint is None:
+        return ()
+    return ((session.project, session.fingerprint, session.user_id),)
+
+
+def moves(
+    changes: Sequence[tuple[Session | None, Session | None]],
+    keys_of: Callable[[Session], tuple[Key, ...]],
+) -> Moves:
+    """What becomes of a table when sessions change.
+
+    Args:
+        changes: Pairs of what a session was and what it is; None where there is none.
+        keys_of: What a session is about.
+    """
+    seen, lost = Moves({}, {})
+    for before, after in changes:
+        keys = keys_of(after) if after else ()
+        if after:
+            day = after.day
+            for key in keys:
+                if day > seen.get(key, -1):
+                    seen[key] = day
+        if before:
+            day = before.day
+            for key in keys_of(before):
+                if not (after and key in keys and day <= after.day):
+                    lost[key] = max(lost.get(key, day), day)
+    return Moves(seen, lost)

@@ -1,0 +1,177 @@
+"""Users of a filter, of an error and of two versions: whatever happened, those of the sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from migas.collector.collector import Collector
+from migas.collector.counts import people
+from migas.collector.counts.filters import OUTCOMES, Filter
+from migas.collector.counts.sessions import error_name, facets
+from migas.collector.days import SECONDS_A_DAY, Period, day_number, day_of, moment
+from tests.collector.counts.test_sessions import Clock, record, recounted, some_crumbs
+from tests.collector.databases import a_session, putting, with_collector
+
+if TYPE_CHECKING:
+    from tests.collector.databases import Database
+
+TODAY = 20_040
+PERIOD = Period(day_of(TODAY - 20), day_of(TODAY))
+FILTERS = [
+    Filter(),
+    Filter(version="2.0"),
+    Filter(platform="darwin"),
+    Filter(container="unknown", language="python 3.11"),
+    Filter(user="dev"),
+    Filter(user="general", version="1.0"),
+    Filter(ci="yes"),
+    Filter(outcome="failed"),
+    Filter(outcome="completed", version="2.0", platform="linux"),
+]
+
+
+def fill(database: Database) -> None:
+    for number in range(6):
+        crumbs = some_crumbs(number, 40)
+        record(database, *crumbs, clock=Clock((TODAY - 30 + 6 * number) * SECONDS_A_DAY))
+
+
+def asked(database: Database, question: str, *arguments: Any, **more: Any) -> Any:
+    """The answer to a question, a method of `Reports`, about a project."""
+
+    async def run() -> Any:
+        clock = Clock(TODAY * SECONDS_A_DAY)
+        async with Collector.open(database.url, clock=clock) as collector:
+            return await getattr(collector.reports, question)("a/b", *arguments, **more)
+
+    return asyncio.run(run())
+
+
+def stored(database: Database) -> list[dict[str, Any]]:
+    """The sessions of the period, each with its user's type and its day."""
+    rows = database.rows(
+        "SELECT s.*, u.user_type FROM sessions s LEFT JOIN users u ON u.user_id = s.user_id"
+        " WHERE s.project = 'a/b'"
+    )
+    for row in rows:
+        row["day"] = (row["began"] if row["ended"] is None else row["ended"]) // SECONDS_A_DAY
+    first = day_number(PERIOD.first)
+    return [row for row in rows if row["day"] >= first]
+
+
+def meets(row: dict[str, Any], only: Filter) -> bool:
+    names = ("platform", "container", "language", "language_version", "is_ci")
+    has = dict(facets(*(row[name] for name in names)))
+    has |= {"version": row["version"], "user": row["user_type"]}
+    has["outcome"] = next(name for name, letter in OUTCOMES.items() if letter == row["status"])
+    return all(has[name] == value for name, value in only.values.items())
+
+
+def test_users_are_those_of_the_sessions_whatever_the_filter(database: Database) -> None:
+    fill(database)
+    rows = stored(database)
+    for only in FILTERS[1:]:
+        users = {row["user_id"] for row in rows if row["user_id"] and meets(row, only)}
+        types: defaultdict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            if row["user_id"] in users:
+                types[row["user_type"]].add(row["user_id"])
+        counts = asked(database, "users", PERIOD, only)
+        assert (counts.active, counts.margin) == (len(users), 0), only
+        assert counts.types == {kind: len(of) for kind, of in types.items()}, only
+
+
+def by_hand(rows: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
+    """By an error's name how many users and sessions it met."""
+    users: defaultdict[str, set[str]] = defaultdict(set)
+    number: defaultdict[str, int] = defaultdict(int)
+    for row in rows:
+        if row["fingerprint"] is not None:
+            name = error_name(row["fingerprint"])
+            number[name] += 1
+            users[name] |= {row["user_id"]} - {None}
+    return {name: (len(users[name]), number[name]) for name in number}
+
+
+def test_errors_are_those_of_the_sessions_whatever_the_filter(database: Database) -> None:
+    fill(database)
+    rows = stored(database)
+    for only in FILTERS:
+        expected = by_hand([row for row in rows if meets(row, only)])
+        found = asked(database, "errors", PERIOD, only)
+        assert {error.name: (error.users, error.sessions) for error in found} == expected, only
+        order = [(-error.users, -error.sessions, error.name) for error in found]
+        assert order == sorted(order)
+        for error in found:
+            assert sum(error.days.values()) == error.sessions == sum(dict(error.versions).values())
+    (first, *_) = asked(database, "errors", PERIOD)
+    only = Filter(error=first.name)
+    assert asked(database, "errors", PERIOD, only) == [first]
+
+
+def test_what_two_versions_have_is_of_their_sessions(database: Database) -> None:
+    fill(database)
+    rows = stored(database)
+    for only in FILTERS:
+        if only.version is not None:
+            continue
+        expected = {
+            version: by_hand([row for row in rows if meets(row, only.with_(version=version))])
+            for version in ("1.0", "2.0")
+        }
+        sizes = {"1.0": 500, "2.0": 500}
+        found, _ = asked(database, "differences", PERIOD, only, versions=sizes, limit=50)
+        assert {error.name for error in found} == {*expected["1.0"], *expected["2.0"]}, only
+        for error in found:
+            for hits, version in ((error.first, "1.0"), (error.second, "2.0")):
+                assert (hits.users, hits.sessions) == expected[version].get(error.name, (0, 0))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_users_are_right_after_sessions_changed_and_went(seed: int, database: Database) -> None:
+    """The last visit goes, or turns out to have been another one: one before it is found."""
+    chosen = random.Random(seed)
+    for number in range(4):
+        crumbs = some_crumbs(seed * 10 + number, 40)
+        record(database, *crumbs, clock=Clock((TODAY - 3 * number) * SECONDS_A_DAY))
+    people_there = [row["user_id"] for row in database.rows("SELECT user_id FROM users")]
+
+    async def remove(collector: Collector) -> None:
+        await collector.removal.forget_user(chosen.choice(people_there))
+        await collector.removal.forget_before(TODAY - 6)
+
+    with_collector(database.url, remove)
+    assert database.value("SELECT count(*) FROM visits") > 0
+    assert recounted(database).none
+
+
+def test_of_very_many_users_a_part_says_how_many_there_are(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    period, when = Period.ending(day_of(TODAY), 1), moment(TODAY * SECONDS_A_DAY + 9)
+    fields = [
+        {"user_id": str(UUID(int=number)), "container": "docker" if number % 3 else "unknown"}
+        for number in range(3000)
+    ]
+    with_collector(database.url, putting([a_session(when, "a/b", **of) for of in fields]))
+
+    assert asked(database, "users", period, Filter(container="docker")) == (
+        2000,
+        2000,
+        {"general": 2000},
+        0,
+    )
+    monkeypatch.setattr(people, "ENOUGH", 400)
+    monkeypatch.setattr(people, "FEW", 0)
+    monkeypatch.setattr(people, "MAX_MARGIN", 10.0)
+    few = asked(database, "users", period, Filter(container="docker"))
+    assert 0 < few.margin <= 10
+    assert abs(few.active - 2000) <= 2000 * 2 * few.margin / 100
+    assert few.new == few.active == sum(few.types.values())
+    assert asked(database, "users", period, Filter(container="podman")) == (0, 0, {}, 0)
