@@ -176,6 +176,13 @@ class LiveServer:
         finally:
             self._wait(opening.__aexit__(None, None, None))
 
+    def has_connection(self, address: tuple[str, int]) -> bool:
+        """Whether a client's address and port are connected by now."""
+        return any(
+            connection.client == address  # type: ignore[union-attr]
+            for connection in list(self._server.server_state.connections)
+        )
+
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(30)

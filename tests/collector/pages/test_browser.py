@@ -16,7 +16,7 @@ from tests.collector.pages.test_hostile_texts import TEXTS, fail_with
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
     from tests.collector.pages.site import Browsing, Scheme, Site
 
@@ -129,6 +129,12 @@ def has_horizontal_scroll(page: Page) -> bool:
         "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     )
     return wide
+
+
+def follow(link: Locator) -> None:
+    """Click what leads to another page, and wait until that is there."""
+    with link.page.expect_navigation():
+        link.click()
 
 
 def focused(page: Page) -> dict[str, Any]:
@@ -260,14 +266,14 @@ def test_a_chart_keeps_to_a_window_that_changes(demo: Site, browsing: Browsing) 
 
 def test_the_picker_changes_the_period(demo: Site, browsing: Browsing) -> None:
     page = browsing.open(demo.url + PIPELINE)
-    page.get_by_role("link", name="1 year").click()
+    follow(page.get_by_role("link", name="1 year"))
     assert page.url.endswith("?period=1y")
     assert page.get_by_role("heading", name="Sessions per week").is_visible()
     page.get_by_text("Other dates").click()
     page.get_by_label("From").fill("2026-03-02")
     page.get_by_label("To", exact=True).fill("2026-03-29")
     page.get_by_label("A bar for each").select_option("day")
-    page.get_by_role("button", name="Show").click()
+    follow(page.get_by_role("button", name="Show"))
     assert page.get_by_text("2 \N{EN DASH} 29 Mar 2026, in UTC").is_visible()
     assert page.get_by_role("heading", name="Sessions per day").is_visible()
 
@@ -337,23 +343,23 @@ def test_the_questions_are_answered_by_clicks(
     verdict = page.locator(".verdict").first.inner_text()
     assert verdict.startswith("2.3.0 completes less often than 2.2.1: ")
 
-    page.get_by_role("link", name="OSError").first.click()
+    follow(page.get_by_role("link", name="OSError").first)
     assert page.get_by_text("new in 2.3.0").is_visible()
-    page.get_by_role("link", name="apptainer").click()
+    follow(page.get_by_role("link", name="apptainer"))
     assert page.get_by_role("link", name="container apptainer").is_visible()
     for found in (OBSTACLES, FAINT):
         assert page.evaluate(found) == []
     assert not has_horizontal_scroll(page)
 
-    page.get_by_role("link", name="brainlab/cortiprep").click()
+    follow(page.get_by_role("link", name="brainlab/cortiprep"))
     total = page.locator(".facts dd").first.inner_text()
-    page.get_by_role("link", name="container apptainer").click()
+    follow(page.get_by_role("link", name="container apptainer"))
     assert page.locator(".facts dd").first.inner_text() != total
     page.go_back()
     assert page.locator(".facts dd").first.inner_text() == total
 
-    page.get_by_role("link", name="Users", exact=True).first.click()
-    page.get_by_role("link", name="months", exact=True).click()
+    follow(page.get_by_role("link", name="Users", exact=True).first)
+    follow(page.get_by_role("link", name="months", exact=True))
     assert page.get_by_role("heading", name="Users per month").is_visible()
     for found in (OBSTACLES, FAINT):
         assert page.evaluate(found) == []
@@ -390,16 +396,16 @@ def test_two_versions_are_set_side_by_side(
     demo: Site, browsing: Browsing, scheme: Scheme, width: int
 ) -> None:
     page = browsing.open(f"{demo.url}{PIPELINE}?period=1y", scheme=scheme, width=width)
-    page.get_by_role("link", name="Two versions side by side").click()
+    follow(page.get_by_role("link", name="Two versions side by side"))
     assert page.locator("h1").inner_text() == "2.3.0 beside 2.2.1"
     only = page.get_by_role("table", name="Errors of 2.3.0 only")
     assert only.get_by_role("link", name="OSError").is_visible()
     page.get_by_label("Version").select_option("2.2.0")
-    page.get_by_role("button", name="Compare").click()
+    follow(page.get_by_role("button", name="Compare"))
     assert page.locator("h1").inner_text() == "2.2.0 beside 2.2.1"
     assert page.locator(".verdict").inner_text().startswith("2.2.0 completes less often than")
     assert page.get_by_role("table", name="Errors of 2.2.0 only").is_visible()
-    page.get_by_role("link", name="90 days").click()
+    follow(page.get_by_role("link", name="90 days"))
     assert page.locator("h1").inner_text() == "2.2.0 beside 2.2.1"
     for found in (OBSTACLES, FAINT):
         assert page.evaluate(found) == []
@@ -411,7 +417,7 @@ def test_releases_stand_on_the_charts_over_time(demo: Site, browsing: Browsing) 
     for chart in page.locator(".chart").all():
         names = chart.locator("text.release").all_text_contents()
         assert names == ["1.9.1", "2.0.0", "2.0.1", "2.1.0", "2.2.0", "2.2.1", "2.3.0"]
-    page.get_by_role("link", name="OSError").first.click()
+    follow(page.get_by_role("link", name="OSError").first)
     assert "2.3.0" in page.locator(".chart text.release").all_text_contents()
 
 
