@@ -15,6 +15,7 @@ from tests.support.programs import Ended, Program, bare, flush, run_all, tracked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.support.collector import CollectorProcess
 
@@ -491,6 +492,10 @@ NAMES = [
 ]
 
 
+PORTION = 40
+"""So many are run at once: on a busy machine, all of them would take longer than a test may."""
+
+
 class Found(NamedTuple):
     """What became of one case."""
 
@@ -505,19 +510,34 @@ def table(
     shared_collector: CollectorProcess,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Found]:
-    """Run the chosen programs in advance, some side by side, and deliver all they wrote at once."""
+    """What became of a case: with the first one asked for, a portion of the chosen ones is run."""
     folder = tmp_path_factory.mktemp("table")
     here = [item for item in request.session.items if item.path == request.path]
-    chosen = {item.callspec.params["name"] for item in here if isinstance(item, pytest.Function)}
-    cases = {name: case for name, case in CASES.items() if name in chosen}
-    sessions = {name: str(uuid.uuid4()) for name in cases}
+    asked = {item.callspec.params["name"] for item in here if isinstance(item, pytest.Function)}
+    chosen = [name for name in CASES if name in asked]
+    found: dict[str, Found] = {}
+
+    def look_up(name: str) -> Found:
+        if name not in found:
+            begin = chosen.index(name) // PORTION * PORTION
+            portion = chosen[begin : begin + PORTION]
+            found.update(run_portion(portion, folder / str(begin), shared_collector))
+        return found[name]
+
+    return look_up
+
+
+def run_portion(names: list[str], folder: Path, collector: CollectorProcess) -> dict[str, Found]:
+    """Run programs, some side by side, and deliver all they wrote at once."""
+    sessions = {name: str(uuid.uuid4()) for name in names}
     settings = {
-        "MIGAS_ENDPOINT": shared_collector.url,
+        "MIGAS_ENDPOINT": collector.url,
         "MIGAS_STATE_DIR": str(folder / "state"),
         "MIGAS_DELIVERY": "spool",
     }
     programs = []
-    for number, (name, case) in enumerate(cases.items()):
+    for number, name in enumerate(names):
+        case = CASES[name]
         programs.append(Program(bare(case.text), folder / "bare" / str(number), {}))
         text = tracked(case.text, case.options)
         text = text.replace("setup()", f'setup(session_id="{sessions[name]}")')
@@ -525,15 +545,15 @@ def table(
     ended = run_all(programs)
     flush(folder / "state")
     rows: dict[str, list[Row]] = {}
-    for crumb in shared_collector.crumbs():
+    for crumb in collector.crumbs():
         error = crumb["error_type"] or None, crumb["error_desc"] or None
         rows.setdefault(crumb["session_id"], []).append(
             (crumb["status"], crumb["status_desc"], *error)
         )
     return {
         name: Found(ended[2 * number], ended[2 * number + 1], rows.get(sessions[name], []))
-        for number, name in enumerate(cases)
-    }.__getitem__
+        for number, name in enumerate(names)
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
