@@ -12,6 +12,7 @@ import queue
 import sys
 import threading
 import time
+from functools import partial
 
 from migas import host, log
 from migas.courier import main as courier
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 _FORK_SECONDS = 0.2
 """How long a fork waits for the answer to the one request that is being made."""
+
+_STOP_SECONDS = 1.0
+"""How long it waits then for what nothing but the machine's own slowness can hold up."""
 
 _FORMER_SECONDS = 5.0
 
@@ -66,8 +70,10 @@ class CourierThread:
         """Start the thread, also again after a fork; whether there is one."""
         if self._thread is None:
             try:
-                self._worker = self._worker or Worker()
-                self._thread = ProgramThread(self._serve, "migas-courier")
+                self._worker = worker = self._worker or Worker()
+                # It is told which are its own: a fork may come before its first line.
+                serve = partial(self._serve, self._errands, worker)
+                self._thread = ProgramThread(serve, "migas-courier")
             except RuntimeError as error:
                 log.debug("no thread can be started: %s", error)
         return self._thread is not None
@@ -75,20 +81,18 @@ class CourierThread:
     def pause(self) -> None:
         """Stop before a fork; an errand that is not over begins anew when this is next needed."""
         thread, self._thread = self._thread, None
-        worker, self._worker = self._worker, None
-        if thread is None or worker is None:
-            return
         before, self._errands = self._errands, queue.SimpleQueue()
         before.put(None)
         current = self._current
         if current is not None:
             current.stop()
-        is_gone = thread.join(_FORK_SECONDS)
-        if is_gone:
-            worker.end()
-        else:
+        is_gone = thread is None or thread.join(_FORK_SECONDS)
+        worker, self._worker = self._worker, None
+        if thread is not None and worker is not None and not is_gone:
             worker.cut_short("broken off")
-            is_gone = thread.join(_FORK_SECONDS)
+            is_gone = thread.join(_STOP_SECONDS)
+        if worker is not None and is_gone:
+            worker.end()
         interrupted, self._current = self._current, None
         self._former = thread
         if interrupted is not None and is_gone:
@@ -98,18 +102,18 @@ class CourierThread:
             if (errand := before.get()) is not None:
                 self._errands.put(errand)
 
-    def _serve(self) -> None:
-        errands, worker = self._errands, self._worker
+    def _serve(self, errands: queue.SimpleQueue[Errand | None], worker: Worker) -> None:
         if self._former is not None:
             self._former.join(_FORMER_SECONDS)  # on a slow machine it may still hold the lease
         while (errand := errands.get()) is not None:
             self._current = errand
-            if worker is not None and worker.is_abandoned:
-                worker = self._worker = _new_worker() or worker
-            if self._errands is errands:
-                errand.run(worker)
             if self._errands is not errands:
                 return  # stopped before a fork, and the errand is not over
+            if worker.is_abandoned:
+                worker = self._worker = _new_worker() or worker
+            errand.run(worker)
+            if self._errands is not errands:
+                return
             self._current = None
 
 
@@ -134,15 +138,11 @@ class Errand:
         self._is_running = threading.Lock()
         self._is_running.acquire()
 
-    def run(self, worker: Worker | None) -> None:
-        """Do it, in the courier's thread.
-
-        Args:
-            worker: Makes the requests; None where nothing can.
-        """
+    def run(self, worker: Worker) -> None:
+        """Do it, in the courier's thread; the worker makes the requests."""
         self._worker = worker
         try:
-            if worker is not None and permission.refusal_by_user() is None:
+            if permission.refusal_by_user() is None:
                 self._run(worker)
         except Exception as error:  # noqa: BLE001  a thread of ours must print nothing
             log.debug("what waits could not be sent: %r", error)

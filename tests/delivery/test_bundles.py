@@ -197,6 +197,25 @@ def test_a_program_that_forks_meanwhile_notices_nothing(
         assert len({crumb["session_id"] for crumb in server.wait_for_breadcrumbs(21)}) == 21
 
 
+def test_a_fork_before_the_thread_has_come_to_its_work_is_noticed_by_nobody(
+    desk: Desk, server: FaultServer
+) -> None:
+    body = (
+        "def linger(frame, event, argument):\n"
+        "  if event == 'call' and frame.f_back.f_code.co_filename == threading.__file__:\n"
+        "    time.sleep(0.1)\n"
+        f"threading.setprofile(linger)\nwith {RUN}:\n  for _ in range(3):\n    pid = os.fork()\n"
+        "    if not pid: os._exit(0)\n    os.waitpid(pid, 0)\n    time.sleep(0.05)\n"
+        "threading.setprofile(None)\n"
+    )
+
+    ended = frozen(desk, body, options=STRICT)
+
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert sum(desk.spool.count().values()) == 0
+    assert [crumb["status"] for crumb in server.wait_for_breadcrumbs(1)] == ["C"]
+
+
 def test_a_program_that_leaves_by_os_exit_is_told_as_lost_by_the_next(
     desk: Desk, server: FaultServer
 ) -> None:
