@@ -162,8 +162,7 @@ def _stand_in(
         except BaseException as error:
             for run in runs:
                 run.update()
-            if error.__traceback__ is not None:
-                error.__traceback__ = error.__traceback__.tb_next  # our own frame
+            host.drop_own_frame(error)
             raise
 
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):

@@ -81,6 +81,12 @@ def sleep(seconds: float) -> None:
     lock.acquire(timeout=max(seconds, 0.0))
 
 
+def drop_own_frame(error: BaseException) -> None:
+    """Take the frame that has just caught an exception, one of ours, out of its traceback."""
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+
+
 _gate = RLock()
 _is_watching = False
 

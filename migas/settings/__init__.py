@@ -207,20 +207,7 @@ RANKS = Setting(
     fallback="first",
 )
 
-TABLE = (
-    OPTOUT,
-    DO_NOT_TRACK,
-    ENDPOINT,
-    PROXY,
-    DELIVERY,
-    TIMEOUT,
-    ERROR_TEXT,
-    TIMING,
-    STATE_DIR,
-    LOG_LEVEL,
-    EXIT_TIMEOUT,
-    RANKS,
-)
+TABLE = tuple(row for row in list(globals().values()) if isinstance(row, Setting))
 
 VARIABLES = {row.variable: row for row in TABLE if row.variable is not None}
 """Every environment variable that the client reads."""

@@ -39,82 +39,40 @@ class Settings:
     Written out because importing `dataclasses` costs a run 10 ms.
     """
 
-    __slots__ = (
-        "asked_by_user",
-        "before_send",
-        "captured_by_test",
-        "drawn",
-        "enabled",
-        "endpoint",
-        "endpoint_error",
-        "error_text",
-        "exit_timeout",
-        "given_timeout",
-        "given_user_id",
-        "is_forbidden",
-        "is_set_up",
-        "ranks",
-        "redact",
-        "session_id",
-        "timeout",
-        "timing",
-    )
-
-    is_set_up: bool
-    enabled: bool
-    endpoint: str
-    endpoint_error: str | None
+    is_set_up: bool = False
+    enabled: bool = True
+    endpoint: str = ENDPOINT.default
+    endpoint_error: str | None = None
     """Why there is no endpoint that may be used."""
-    is_forbidden: bool
+    is_forbidden: bool = False
     """Whether the program that started this one has switched reporting off."""
-    given_user_id: str | None
-    session_id: str | None
+    given_user_id: str | None = None
+    session_id: str | None = None
     """The session shared by all runs, of `setup()` or a parent."""
     drawn: dict[str, str]
     """Ids that are drawn when they are first needed and hold from then on."""
-    timeout: float
-    given_timeout: float | None
-    exit_timeout: float
-    error_text: str
-    timing: bool
-    redact: tuple[Callable[[str], str], ...]
-    before_send: tuple[BeforeSend, ...]
-    ranks: str
-    asked_by_user: bool
+    timeout: float = TIMEOUT.default
+    given_timeout: float | None = None
+    exit_timeout: float = EXIT_TIMEOUT.default
+    error_text: str = ERROR_TEXT.default
+    timing: bool = TIMING.default
+    redact: tuple[Callable[[str], str], ...] = ()
+    before_send: tuple[BeforeSend, ...] = ()
+    ranks: str = RANKS.default
+    asked_by_user: bool = False
     """A person's command asks: it may, whatever programs are told."""
-    captured_by_test: bool
+    captured_by_test: bool = False
     """A test looks on: nothing touches disk or network."""
 
     def __init__(self, **changes: Any) -> None:
-        values = {
-            "is_set_up": False,
-            "enabled": True,
-            "endpoint": ENDPOINT.default,
-            "endpoint_error": None,
-            "is_forbidden": False,
-            "given_user_id": None,
-            "session_id": None,
-            "drawn": {},
-            "timeout": TIMEOUT.default,
-            "given_timeout": None,
-            "exit_timeout": EXIT_TIMEOUT.default,
-            "error_text": ERROR_TEXT.default,
-            "timing": TIMING.default,
-            "redact": (),
-            "before_send": (),
-            "ranks": RANKS.default,
-            "asked_by_user": False,
-            "captured_by_test": False,
-        }
-        for name, value in (values | changes).items():
-            object.__setattr__(self, name, value)
+        vars(self).update({"drawn": {}} | changes)
 
     def __setattr__(self, name: str, value: object) -> Never:
         raise AttributeError(f"Settings are a value: make another one with replace({name}=…).")
 
     def replace(self, **changes: Any) -> Self:
         """The same settings but for some."""
-        return type(self)(**{name: getattr(self, name) for name in self.__slots__} | changes)
+        return type(self)(**vars(self) | changes)
 
 
 _published = Settings()

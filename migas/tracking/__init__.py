@@ -20,34 +20,12 @@ ANNOUNCE_SECONDS = 10.0
 class Plan:
     """What was asked of a run when it was decorated or made; it never changes.
 
-    Args:
-        project: `owner/repo`.
-        version: The project's version.
-        error_handlers: A dict of class or class name to function(type, message, traceback) that
-            returns fields, a preset's name (`'nipype'`), or a list of both.
-        init_ping: Whether a run that lasts announces itself.
-        announce_after: Seconds after which it does.
-        signals: Names or numbers of signals whose arrival ends a run as `Terminated`.
-        returns_exit_code: Whether a returned int is the exit code.
-        update_notice: Whether a newer or flagged version is told of at the end.
-        fields: Further fields of the breadcrumb.
+    The arguments, and what is wrong with some, are those of `migas.track`.
 
     Raises:
         TypeError: The project or the version is no text, or another argument of a wrong type.
         ValueError: An argument has a value that cannot be meant.
     """
-
-    __slots__ = (
-        "announce_after",
-        "fields",
-        "find_handler",
-        "init_ping",
-        "project",
-        "returns_exit_code",
-        "signals",
-        "update_notice",
-        "version",
-    )
 
     def __init__(
         self,

@@ -16,7 +16,6 @@ from migas.tracking import ANNOUNCE_SECONDS, Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
     from typing import Any, Self, TypeVar
 
     from migas.tracking.handlers import HandlerSpec
@@ -114,12 +113,7 @@ class Tracker:
         self._sessions.append(session)
         return session.start()
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
         # Blocks of several threads or tasks may be open at once: this context's is meant.
         session = self._sessions[-1]
         if len(self._sessions) > 1:
@@ -132,13 +126,8 @@ class Tracker:
     async def __aenter__(self) -> Session:
         return self.__enter__()
 
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(error_type, error, traceback)
+    async def __aexit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        self.__exit__(_type, error, _trace)
 
     def __del__(self) -> None:
         if getattr(self, "_is_used", True) or sys.is_finalizing():

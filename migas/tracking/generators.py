@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from types import FunctionType, coroutine
 
+from migas.host import drop_own_frame
 from migas.tracking.session import Session
 
 TYPE_CHECKING = False
@@ -40,7 +41,7 @@ def runner(plan: Plan, flags: int) -> Callable[..., Any]:
         try:
             inner = wrapped(*args, **kwargs)
         except BaseException as error:
-            _drop_own_frame(error)
+            drop_own_frame(error)
             raise
         return _named_like(drive(Session(plan), inner), inner)
 
@@ -84,7 +85,7 @@ async def _await(session: Session, held: _Unawaited) -> Any:
         result = await held.coroutine
     except BaseException as error:
         session.stop(error)
-        _drop_own_frame(error)
+        drop_own_frame(error)
         raise
     session.stop_returned(result)
     return result
@@ -110,14 +111,14 @@ def _drive_generator(
             return stop.value
         except BaseException as error:
             session.stop(error)
-            _drop_own_frame(error)
+            drop_own_frame(error)
             raise
         session.place.leave()
         try:
             handed.append((yield handed.pop()))
             resume = generator.send
         except BaseException as error:  # noqa: BLE001  whatever is thrown in is thrown on
-            _drop_own_frame(error)
+            drop_own_frame(error)
             handed.append(error)
             resume = generator.throw
 
@@ -148,13 +149,13 @@ async def _drive_async_generator(
             return
         except BaseException as error:
             session.stop(error)
-            _drop_own_frame(error)
+            drop_own_frame(error)
             raise
         session.place.leave()
         try:
             handed.append(generator.asend((yield handed.pop())))
         except BaseException as error:  # noqa: BLE001  whatever is thrown in is thrown on
-            _drop_own_frame(error)
+            drop_own_frame(error)
             handed.append(generator.athrow(error))
 
 
@@ -170,12 +171,6 @@ def _first_step(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
         return generator.asend(None)
     finally:
         sys.set_asyncgen_hooks(*hooks)
-
-
-def _drop_own_frame(error: BaseException) -> None:
-    """Take the frame that has just caught an exception out of its traceback."""
-    if error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next
 
 
 def _named_like(wrapper: Any, inner: Any) -> Any:

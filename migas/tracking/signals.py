@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 
-from migas import log
+from migas import host, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ class _Handler:
             name = signal.Signals(number).name
             for run in _served_by(number):
                 run.signal_arrived(name, error)
-            if error.__traceback__ is not None:
-                error.__traceback__ = error.__traceback__.tb_next  # our own frame
+            host.drop_own_frame(error)
             raise
 
     def _die(self) -> None:

@@ -10,6 +10,7 @@ import sys
 from types import CoroutineType, FunctionType
 
 from migas import host
+from migas.host import drop_own_frame
 from migas.tracking import wrapt_types
 from migas.tracking.session import Session
 
@@ -125,9 +126,9 @@ def _frameless(call: Any) -> Any:
         try:
             return call(self, *args, **kwargs)
         except BaseException as error:
-            _drop_own_frame(error)
+            drop_own_frame(error)
             if error.__traceback__ and error.__traceback__.tb_frame.f_code is call.__code__:
-                _drop_own_frame(error)
+                drop_own_frame(error)
             raise
 
     return __call__
@@ -199,7 +200,7 @@ def _function_runner(plan: Plan) -> Callable[..., Any]:
         except BaseException as error:
             if session is not None:
                 session.stop(error)
-            _drop_own_frame(error)
+            drop_own_frame(error)
             raise
         if session is None:
             return result
@@ -221,9 +222,3 @@ def _opened(plan: Plan) -> Session | None:
     except RecursionError:
         return None
     return session if session.is_open else None
-
-
-def _drop_own_frame(error: BaseException) -> None:
-    """Take the frame that has just caught an exception out of its traceback."""
-    if error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next
