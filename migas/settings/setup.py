@@ -87,7 +87,8 @@ def setup(
                 # take the opt-out back without a second call.
                 resolved = resolved.replace(endpoint_error="setup() was called while opted out")
             if is_permitted and resolved.enabled:
-                kept = _kept_values(filename)
+                if filename is not None:
+                    kept = _own_file().read(filename)
                 given = kept.get("endpoint") if endpoint is None else endpoint
                 ids = (user_id or kept.get("user_id"), session_id or kept.get("session_id"))
                 resolved = _with_surroundings(resolved, given, ids)
@@ -96,7 +97,9 @@ def setup(
             _tell_children(resolved)
         if is_permitted and resolved.enabled:
             if filename is not None and save_config and resolved.endpoint_error is None:
-                _keep(filename, {**kept, "endpoint": given})
+                # Neither a session nor what a variable or a parent said.
+                ours = {"endpoint": given, "user_id": _identity().user_id()}
+                _own_file().write(filename, kept | ours)
             if first_run_notice and not resolved.captured_by_test and permission.refusal() is None:
                 from migas.settings import first_run, places
 
@@ -190,25 +193,17 @@ def _uuid(name: str, value: object) -> str | None:
 
 def _tell_children(settings: Settings) -> None:
     """Leave the programs that this process starts its server and session, or its no."""
-    if settings.enabled and not settings.is_forbidden:
-        _identity().offer_to_children(settings.endpoint, settings.session_id)
-    else:
-        _identity().forbid_to_children()
+    identity = _identity()
+    is_on = settings.enabled and not settings.is_forbidden
+    offered = (settings.endpoint, settings.session_id) if is_on else identity.FORBIDDEN
+    identity.offer_to_children(*offered)
 
 
-def _kept_values(filename: str | os.PathLike[str] | None) -> dict[str, str]:
-    if filename is None:
-        return {}
+def _own_file() -> ModuleType:
+    """What few programs need."""
     from migas.settings import own_file
 
-    return own_file.read(filename)
-
-
-def _keep(filename: str | os.PathLike[str], kept: dict[str, str | None]) -> None:
-    """Write the caller's own file: neither a session nor what a variable or a parent said."""
-    from migas.settings import own_file
-
-    own_file.write(filename, {**kept, "user_id": _identity().user_id()})
+    return own_file
 
 
 def _identity() -> ModuleType:

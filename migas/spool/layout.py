@@ -20,14 +20,17 @@ Older versions share a home with newer ones, so no name here may change its mean
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
+from migas import log
 from migas.host import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
 OPEN = "open"
 READY = "ready"
@@ -49,6 +52,28 @@ MAX_AGE = 30 * 24 * 3600.0
 
 DRAFT_SECONDS = 3600.0
 """Seconds after which a file that was being written never will be."""
+
+
+_MAX_JSON_BYTES = 64 * 1024
+
+
+def read(root: str, name: str) -> dict[str, Any]:
+    """What one of the JSON files holds, empty when there is none or it makes no sense."""
+    try:
+        content = json.loads(files.read(os.path.join(root, name), _MAX_JSON_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write(root: str, name: str, content: Mapping[str, object], limit: int) -> None:
+    """Replace one of the JSON files, which keeps the newest `limit` of what it holds, if it can."""
+    newest = dict(list(content.items())[-limit:])
+    try:
+        files.replace(os.path.join(root, name), json.dumps(newest).encode())
+    except OSError as error:
+        what = name.removesuffix(".json")
+        log.debug("what was learned of %s cannot be kept: %s", what, error)
 
 
 def aside_name(folder: str) -> str:

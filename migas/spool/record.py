@@ -127,24 +127,16 @@ class OpenEntry(_Named):
         )
 
 
-class Claim:
+class Claim(_Named):
     """A breadcrumb that a courier has taken, as its file name tells it."""
 
-    __slots__ = ("micros", "name", "pid", "place", "started")
+    __slots__ = ("micros", "pid", "place", "started")
 
     def __init__(self, name: str) -> None:
-        self.name, micros, self.place, pid, self.started = name.split(_CLAIM_MARK)
+        entry, micros, self.place, pid, self.started = name.split(_CLAIM_MARK)
+        super().__init__(Entry(entry).name)
         self.micros = int(micros)
         self.pid = int(pid)
-
-    @classmethod
-    def parse(cls, name: str) -> Self | None:
-        """The claim of a file name, or None for a name that is not one of ours."""
-        try:
-            claim = cls(name)
-        except ValueError:
-            return None
-        return claim if Entry.parse(claim.name) is not None else None
 
     @staticmethod
     def name_for(name: str, owner: ProcessFacts) -> str:

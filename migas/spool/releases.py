@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 
-from migas import log
-from migas.host import files
 from migas.spool import layout
 
 TYPE_CHECKING = False
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
 
 
 _NO_VERSIONS = ("unknown", "forbidden")  # of a server that found none, or was not let look
-_MAX_BYTES = 64 * 1024
 _MAX_PROJECTS = 200
 _MAX_VERSIONS = 50
 _MAX_CHARS = 40
@@ -47,12 +42,12 @@ def learn(root: str, project: str, answer: Mapping[str, Any]) -> None:
             if isinstance(version, str)
         ],
     }
-    everything = _read(root)
+    everything = layout.read(root, layout.RELEASES)
     if not (told["latest"] or told["bad_versions"]) or everything.get(project) == told:
         return
     everything.pop(project, None)
     everything[project] = told
-    _write(root, dict(list(everything.items())[-_MAX_PROJECTS:]))
+    layout.write(root, layout.RELEASES, everything, _MAX_PROJECTS)
 
 
 def newest_version(answer: Mapping[str, Any]) -> str | None:
@@ -63,7 +58,7 @@ def newest_version(answer: Mapping[str, Any]) -> str | None:
 
 def known(root: str, project: str) -> Known | None:
     """What is known of a project's releases."""
-    found = _read(root).get(project)
+    found = layout.read(root, layout.RELEASES).get(project)
     if not isinstance(found, dict) or not isinstance(found.get("latest"), str):
         return None
     bad = found.get("bad_versions")
@@ -104,18 +99,3 @@ def _numbers(version: str) -> tuple[tuple[int, ...], bool] | None:
         numbers.pop()
     is_release = found[2] == "" or found[2].startswith(("+", ".post", "-"))
     return tuple(numbers), is_release
-
-
-def _read(root: str) -> dict[str, Any]:
-    try:
-        content = json.loads(files.read(os.path.join(root, layout.RELEASES), _MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _write(root: str, content: Mapping[str, Known]) -> None:
-    try:
-        files.replace(os.path.join(root, layout.RELEASES), json.dumps(content).encode())
-    except OSError as error:
-        log.debug("what was learned of releases cannot be kept: %s", error)

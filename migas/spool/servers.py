@@ -6,12 +6,9 @@ of each finding out that there is no way out.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
-from migas import log
-from migas.host import files
 from migas.settings import places
 from migas.spool import layout
 
@@ -45,7 +42,6 @@ if TYPE_CHECKING:
 
 FIRST_SECONDS = 60.0
 LONGEST_SECONDS = 3600.0
-_MAX_STATE_BYTES = 64 * 1024
 _MAX_SERVERS = 100
 _NUMBERS = ("until", "silent_until", "failures", "last_success", "last_failure")
 
@@ -65,7 +61,7 @@ class Backoff:
         now: Callable[[], float] = time.time,
         jitter: Callable[[], float] | None = None,
     ) -> None:
-        self._path = os.path.join(root, layout.SERVERS)
+        self._root = root
         self._now = now
         self._jitter = jitter or _unit_random
 
@@ -93,9 +89,7 @@ class Backoff:
             reason: A sentence for people.
             retry_after: Seconds of silence that it asked for.
         """
-        now = self._now()
-        states = self.states()
-        state = states.pop(endpoint, {})
+        now, state = self._now(), self.states().get(endpoint, {})
         failures = min(int(state.get("failures", 0)), 30)
         longest = min(FIRST_SECONDS * 2**failures, LONGEST_SECONDS)
         silence = state.get("silent_until", 0.0)
@@ -108,7 +102,7 @@ class Backoff:
             wait = asked + self._jitter() * longest
         else:
             wait = self._jitter() * longest
-        states[endpoint] = {
+        told: ServerState = {
             "until": now + wait,
             "silent_until": silence,
             "failures": failures + 1,
@@ -119,7 +113,7 @@ class Backoff:
             "recent": self._recent(state),
             "accepts": state.get("accepts", []),
         }
-        self._write(states)
+        self._note(endpoint, told)
 
     def refused(self, endpoint: str, reason: str) -> None:
         """Note that a server will never take a breadcrumb; it may be asked for others at once.
@@ -128,10 +122,8 @@ class Backoff:
             endpoint: The server.
             reason: A sentence for people.
         """
-        states = self.states()
-        state = states.pop(endpoint, {})
-        states[endpoint] = {**state, "last_failure": self._now(), "reason": reason[:200]}
-        self._write(states)
+        state, now = self.states().get(endpoint, {}), self._now()
+        self._note(endpoint, {**state, "last_failure": now, "reason": reason[:200]})
 
     def succeeded(self, endpoint: str, number: int = 1) -> None:
         """Note that a server took breadcrumbs.
@@ -140,16 +132,14 @@ class Backoff:
             endpoint: The server.
             number: How many since this was last noted.
         """
-        now = self._now()
-        states = self.states()
-        state = states.pop(endpoint, {})
-        states[endpoint] = {
+        now, state = self._now(), self.states().get(endpoint, {})
+        told: ServerState = {
             "last_success": now,
             "last_failure": state.get("last_failure", 0.0),
             "recent": [*self._recent(state), (now, number)],
             "accepts": state.get("accepts", []),
         }
-        self._write(states)
+        self._note(endpoint, told)
 
     def accepts(self, endpoint: str) -> tuple[str, ...]:
         """Which fields that others never get a server has asked for."""
@@ -157,10 +147,8 @@ class Backoff:
 
     def asked(self, endpoint: str, accepts: tuple[str, ...]) -> None:
         """Note which fields a server asks for in its answers; none, where it does no more."""
-        states = self.states()
-        state = states.pop(endpoint, {})
-        states[endpoint] = {**state, "accepts": list(accepts)}
-        self._write(states)
+        state = self.states().get(endpoint, {})
+        self._note(endpoint, {**state, "accepts": list(accepts)})
 
     def recent(self, endpoint: str) -> list[tuple[float, int]]:
         """When couriers of this spool sent how many to a server within the last minute."""
@@ -176,20 +164,13 @@ class Backoff:
 
     def states(self) -> dict[str, ServerState]:
         """What is known of each server, empty when nothing is or the file makes no sense."""
-        try:
-            states = json.loads(files.read(self._path, _MAX_STATE_BYTES))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        if not isinstance(states, dict):
-            return {}
+        states = layout.read(self._root, layout.SERVERS)
         return {name: state for name, state in states.items() if _is_valid(state)}
 
-    def _write(self, states: dict[str, ServerState]) -> None:
-        newest = dict(list(states.items())[-_MAX_SERVERS:])
-        try:
-            files.replace(self._path, json.dumps(newest).encode())
-        except OSError as error:
-            log.debug("what was learned of the servers cannot be kept: %s", error)
+    def _note(self, endpoint: str, state: ServerState) -> None:
+        """Keep what is known of a server, the last one of which anything was heard."""
+        others = {name: kept for name, kept in self.states().items() if name != endpoint}
+        layout.write(self._root, layout.SERVERS, {**others, endpoint: state}, _MAX_SERVERS)
 
 
 def of_this_user() -> Backoff | None:

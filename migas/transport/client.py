@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from migas.message import Breadcrumb
     from migas.spool.servers import Backoff, Failure
 
+    Headers = Mapping[str, str] | None
+
 _CONNECT_SHARE = 0.8
 _LATER_SECONDS = 0.5
 
@@ -90,7 +92,7 @@ class Client:
         """
         deadline = time.monotonic() + timeout
         headers = timing_headers(breadcrumb, self.accepts)
-        answer = self._ask("POST", "/graphql", graphql_body(breadcrumb), timeout, headers)
+        answer = self._post("/graphql", graphql_body(breadcrumb), timeout, headers)
         try:
             stored = graphql_data(answer, "add_project")
         except NoAnswerError as first:
@@ -112,7 +114,7 @@ class Client:
             NoAnswerError: It is not known to be stored.
         """
         body, headers = rest_body(breadcrumb), timing_headers(breadcrumb, self.accepts)
-        stored_by_rest(self._ask("POST", "/api/breadcrumb?wait=true", body, timeout, headers))
+        stored_by_rest(self._post("/api/breadcrumb?wait=true", body, timeout, headers))
 
     def query(self, query: str, variables: Mapping[str, Any], name: str, timeout: float) -> Any:
         """The field `name` of what a GraphQL operation gives, of whatever shape, within seconds.
@@ -121,15 +123,10 @@ class Client:
             NoAnswerError: The server did not answer, or with errors.
         """
         body = encode({"query": query, "variables": variables})
-        return graphql_data(self._ask("POST", "/graphql", body, timeout), name)
+        return graphql_data(self._post("/graphql", body, timeout), name)
 
     def ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes,
-        timeout: float,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, body: bytes, timeout: float, headers: Headers = None
     ) -> Answer:
         """The answer to a request of any kind, whatever its status, within seconds.
 
@@ -149,17 +146,10 @@ class Client:
             self._guard.end()
             self._guard = None
 
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes,
-        timeout: float,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """The same, noting for later runs which fields the server has asked for."""
+    def _post(self, path: str, body: bytes, timeout: float, headers: Headers = None) -> Answer:
+        """The same by POST, noting for later runs which fields the server has asked for."""
         try:
-            return self.ask(method, path, body, timeout, headers)
+            return self.ask("POST", path, body, timeout, headers)
         finally:
             if self._servers is not None and self.accepts != self._noted:
                 self._noted = self.accepts
@@ -199,12 +189,7 @@ class Client:
                 guard.end()
 
     def _exchange(
-        self,
-        method: str,
-        path: str,
-        body: bytes,
-        timeout: float,
-        headers: Mapping[str, str] | None,
+        self, method: str, path: str, body: bytes, timeout: float, headers: Headers
     ) -> Answer:
         # Who waits, or the guard, breaks off in time; urllib3, left to itself, would ask once more.
         seconds = max(timeout, 0.001)
@@ -243,7 +228,7 @@ class Client:
             raise NoAnswerError(_reason(error), _kind(error)) from None
 
     def _send(
-        self, method: str, path: str, headers: Mapping[str, str] | None, **options: Any
+        self, method: str, path: str, headers: Headers, **options: Any
     ) -> urllib3.BaseHTTPResponse:
         manager = self._connections()
         options["headers"] = {**manager.headers, **headers} if headers else manager.headers

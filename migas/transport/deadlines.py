@@ -59,7 +59,7 @@ class Worker:
             kind: What that one is told, as in `NoAnswerError`; None for what `abandon` says.
         """
         if kind is None:
-            kind = "timeout" if exchanges.is_connected(self._thread.ident) else "no route"
+            kind = "timeout" if exchanges.socket_of(self._thread.ident) else "no route"
         self._outcomes.put(NoAnswerError("Nobody waits for the answer any more", kind))
         self.abandon()
 

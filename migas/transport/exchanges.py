@@ -37,7 +37,7 @@ def break_off(thread: int | None) -> bool:
         Whether it had a connection at all, rather than being still on its way there.
     """
     _broken.add(thread or 0)
-    connected = _connected(thread)
+    connected = socket_of(thread)
     if connected is None:
         return False
     import socket  # there is one, so this is loaded
@@ -50,12 +50,8 @@ def break_off(thread: int | None) -> bool:
     return True
 
 
-def is_connected(thread: int | None) -> bool:
-    """Whether a thread that asks has a connection for it."""
-    return _connected(thread) is not None
-
-
-def _connected(thread: int | None) -> socket.socket | None:
+def socket_of(thread: int | None) -> socket.socket | None:
+    """The connection that a thread asks by, or None where it has none."""
     connection = _in_use.get(thread or 0)
     return None if connection is None else connection.sock
 
