@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, update
@@ -11,12 +12,12 @@ from migas.collector.counts.last_days import SESSION_KEY, LastDays
 from migas.collector.counts.sessions import Session, counted, differences, joined
 from migas.collector.counts.slices import STATUSES, Slices, add_to, profile_of
 from migas.collector.database.json_rows import Writing, among, insert_rows, packed
+from migas.collector.database.statements import adding
 from migas.collector.database.tables import daily, durations, profiles, sessions, slices, users
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _SESSION_COLUMNS = [sessions.c[name] for name in Session._fields]
@@ -38,9 +39,11 @@ class Ledger:
             among([users.c.user_id], None, dialect)
         )
         self._profiles = Writing(profiles, dialect, lambda insert: insert.on_conflict_do_nothing())
-        self._slices = _adding(slices, list(STATUSES.values()), dialect)
-        self._durations = _adding(durations, ["sessions"], dialect)
-        self._daily = _adding(daily, ["sessions"], dialect)
+        add_sessions = partial(adding, columns=["sessions"])
+        add_outcomes = partial(adding, columns=list(STATUSES.values()))
+        self._slices = Writing(slices, dialect, add_outcomes)
+        self._durations = Writing(durations, dialect, add_sessions)
+        self._daily = Writing(daily, dialect, add_sessions)
         self._last_days = LastDays(dialect)
 
     async def count(
@@ -137,18 +140,6 @@ _INSERT = (
 )
 _KNOWN = select(*SESSION_KEY).where(among(SESSION_KEY, None, "sqlite"))
 _ONE_BY_ONE = Writing(sessions, "sqlite", lambda insert: insert, Session._fields)
-
-
-def _adding(table: Table, numbers: Sequence[str], dialect: str) -> Writing:
-    """An INSERT of rows that adds their numbers to those of rows which are there."""
-    return Writing(
-        table,
-        dialect,
-        lambda added: added.on_conflict_do_update(
-            index_elements=list(table.primary_key.columns),
-            set_={name: table.c[name] + added.excluded[name] for name in numbers},
-        ),
-    )
 
 
 _UPDATE_SESSION = (

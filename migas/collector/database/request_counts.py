@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
 
-from migas.collector.database.statements import insert_adding, insert_new
+from migas.collector.database.statements import adding, insert_into, insert_new
 from migas.collector.database.tables import request_counts, salts
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ class RequestCounts:
         )
         row = {"address": address, "window": window, "used": used}
         async with self._connections.writing() as connection:
-            added = insert_adding(request_counts, row, "used", self._connections.dialect)
-            total = int((await connection.execute(added)).scalar_one())
+            added = adding(insert_into(request_counts, self._connections.dialect), ["used"])
+            sums = await connection.execute(added.returning(request_counts.c.used), row)
+            total = int(sums.scalar_one())
             past = int((await connection.execute(before)).scalar() or 0)
             passed = self._clock.time() / WINDOW - window
             still_counts = past * max(0.0, 1.0 - passed)

@@ -7,6 +7,8 @@ and PostgreSQL's own 16-byte type there.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -27,6 +29,9 @@ from sqlalchemy import (
 
 from migas.message import MAX_LANGUAGE_CHARS, MAX_PLATFORM_CHARS, MAX_VERSION_CHARS
 
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
 MAX_PROJECT_CHARS = 140
 MAX_PACKAGE_CHARS = 100
 MAX_VALUE_CHARS = 100
@@ -38,6 +43,12 @@ metadata = MetaData()
 
 _ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
 _UUID = String(36).with_variant(Uuid(as_uuid=False), "postgresql")
+
+
+def _index_where(which: ColumnElement[bool], name: str, *columns: ColumnElement[Any]) -> None:
+    """An index of some rows of a table, for questions in the very words of the condition."""
+    Index(name, *columns, sqlite_where=which, postgresql_where=which)
+
 
 projects = Table(
     "projects",
@@ -95,13 +106,7 @@ users = Table(
 IS_SPECIAL = users.c.user_type != literal_column("'general'", String)
 """A user is of no ordinary type. A question in these words uses the index below."""
 
-Index(
-    "ix_users_special",
-    users.c.user_type,
-    users.c.user_id,
-    sqlite_where=IS_SPECIAL,
-    postgresql_where=IS_SPECIAL,
-)
+_index_where(IS_SPECIAL, "ix_users_special", users.c.user_type, users.c.user_id)
 
 crumbs = Table(
     "crumbs",
@@ -136,8 +141,7 @@ with. `timestamp` is when it arrived, `ended` when its run ended, and `duration`
 that took, where its sender said so.
 """
 
-_HAS_USER = crumbs.c.user_id.isnot(None)
-Index("ix_crumbs_user_id", crumbs.c.user_id, sqlite_where=_HAS_USER, postgresql_where=_HAS_USER)
+_index_where(crumbs.c.user_id.isnot(None), "ix_crumbs_user_id", crumbs.c.user_id)
 
 sessions = Table(
     "sessions",
@@ -169,43 +173,29 @@ COUNTED_AT = func.coalesce(sessions.c.ended, sessions.c.began)
 RUNNING = sessions.c.status == literal_column("'R'", String)
 """A session has not ended. A question in these words, without a parameter, uses the index below."""
 
-Index(
-    "ix_sessions_running",
-    sessions.c.project,
-    sessions.c.seen,
-    sqlite_where=RUNNING,
-    postgresql_where=RUNNING,
-)
+_index_where(RUNNING, "ix_sessions_running", sessions.c.project, sessions.c.seen)
 
 _HAS_ERROR = sessions.c.fingerprint.isnot(None)
-Index(
-    "ix_sessions_newest_failed",
-    sessions.c.project,
-    sessions.c.fingerprint,
-    sessions.c.last_idx,
-    sqlite_where=_HAS_ERROR,
-    postgresql_where=_HAS_ERROR,
-)
+_NEWEST = (sessions.c.project, sessions.c.fingerprint, sessions.c.last_idx)
 _RAN_ON = [
     sessions.c[n] for n in ("platform", "container", "language", "language_version", "is_ci")
 ]
-Index(
+_index_where(_HAS_ERROR, "ix_sessions_newest_failed", *_NEWEST)
+_index_where(
+    _HAS_ERROR,
     "ix_sessions_failed",
     *(sessions.c[name] for name in ("project", "fingerprint", "user_id")),
     COUNTED_AT,
     *(sessions.c[name] for name in ("last_idx", "version")),
     *_RAN_ON,
-    sqlite_where=_HAS_ERROR,
-    postgresql_where=_HAS_ERROR,
 )
-Index(
+_index_where(
+    _HAS_ERROR,
     "ix_sessions_failed_versions",
     *(sessions.c[name] for name in ("project", "fingerprint", "version", "user_id")),
     COUNTED_AT,
     sessions.c.last_idx,
     *_RAN_ON,
-    sqlite_where=_HAS_ERROR,
-    postgresql_where=_HAS_ERROR,
 )
 
 daily = Table(
@@ -229,16 +219,8 @@ so that hardly one waits for another. `example` is the newest breadcrumb that wa
 OF_ERRORS = daily.c.kind == literal_column("'fingerprint'", String)
 """A count is one of an error. A question in these words uses the index below."""
 
-Index(
-    "ix_daily_errors",
-    daily.c.project,
-    daily.c.value,
-    daily.c.detail,
-    daily.c.day,
-    daily.c.sessions,
-    sqlite_where=OF_ERRORS,
-    postgresql_where=OF_ERRORS,
-)
+_COUNTS = [daily.c[name] for name in ("project", "value", "detail", "day", "sessions")]
+_index_where(OF_ERRORS, "ix_daily_errors", *_COUNTS)
 
 profiles = Table(
     "profiles",

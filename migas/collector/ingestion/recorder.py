@@ -17,7 +17,6 @@ from sqlalchemy import bindparam, func, or_, select
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Session, anonymous_session, merged
 from migas.collector.database.json_rows import Writing, insert_rows, packed
-from migas.collector.database.statements import greatest, least
 from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, project_users, users
 from migas.collector.days import SECONDS_A_DAY
 from migas.collector.ingestion.crumb import Crumb
@@ -127,12 +126,14 @@ _SINCE = select(*_STORED).where(crumbs.c.idx > bindparam("last")).order_by(crumb
 def _seen(dialect: str, seen: Any) -> Any:
     """An INSERT that widens the span of days on which a user was seen."""
     first, last = project_users.c.first_day, project_users.c.last_day
+    names = ("least", "greatest") if dialect == "postgresql" else ("min", "max")
+    least, greatest = (getattr(func, name) for name in names)
     # Days may come in any order: clocks are set back, and two of them differ at midnight.
     return seen.on_conflict_do_update(
         index_elements=["user_id", "project"],
         set_={
-            "first_day": least(dialect, first, seen.excluded.first_day),
-            "last_day": greatest(dialect, last, seen.excluded.last_day),
+            "first_day": least(first, seen.excluded.first_day),
+            "last_day": greatest(last, seen.excluded.last_day),
         },
         where=or_(first > seen.excluded.first_day, last < seen.excluded.last_day),
     )
