@@ -19,7 +19,7 @@ from graphql import (
 )
 
 from migas.collector.errors import NotStoredError
-from migas.collector.http.access import UnauthorizedError, access_of
+from migas.collector.http.access import UnauthorizedError, access_of, collector_of
 from migas.collector.ingestion.crumb import checked, is_storable, lenient
 from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
 from migas.collector.projects.versions import project_answer, strict_version
@@ -37,14 +37,14 @@ _DATE_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}
 
 async def get_projects(_root: None, info: Info) -> list[str]:
     """The projects whose breadcrumbs are taken, in the order of their registration."""
-    return await _collector(info).projects.names()
+    return await collector_of(info.context).projects.names()
 
 
 async def check_project(
     _root: None, info: Info, project: str, project_version: str
 ) -> dict[str, Any]:
     """How a version stands among those that the project's maintainer named."""
-    release = await _collector(info).projects.release(project)
+    release = await collector_of(info.context).projects.release(project)
     return {
         "success": release.is_known,
         "latest": release.latest,
@@ -62,7 +62,7 @@ async def get_usage(
     unique: bool,
 ) -> dict[str, Any]:
     """Count breadcrumbs, or users, from `start` on, and until `end` where one is given."""
-    collector = _collector(info)
+    collector = collector_of(info.context)
     registered = await collector.projects.is_registered(project)
     hits, message = 0, f'Project "{project}" is not being tracked'
     if registered:
@@ -76,7 +76,7 @@ async def add_breadcrumb(_root: None, info: Info, **breadcrumb: Any) -> dict[str
     """Store a breadcrumb in parts."""
     if not is_project_name(breadcrumb["project"]):
         return _answer(NO_PROJECT_NAME)
-    stored = await _collector(info).ingestion.record(lenient(**breadcrumb)) is not None
+    stored = await collector_of(info.context).ingestion.record(lenient(**breadcrumb)) is not None
     return _answer("" if stored else "Project is not yet registered.", success=stored)
 
 
@@ -84,7 +84,7 @@ async def add_project(_root: None, info: Info, p: dict[str, Any]) -> dict[str, A
     """Store a breadcrumb, and tell what is known about the project's versions."""
     if not is_project_name(p["project"]):
         return {"success": False}
-    return project_answer(await _collector(info).ingestion.record(checked(**p)))
+    return project_answer(await collector_of(info.context).ingestion.record(checked(**p)))
 
 
 async def register_project(_root: None, info: Info, project: str) -> dict[str, Any]:
@@ -167,16 +167,12 @@ async def _administered(info: Info) -> Collector:
     Raises:
         GraphQLError: It has no token, or another one.
     """
-    collector = _collector(info)
+    collector = collector_of(info.context)
     try:
         await access_of(collector.tokens, info.context.headers, root=True)
     except UnauthorizedError as refused:
         raise GraphQLError(refused.detail) from None
     return collector
-
-
-def _collector(info: Info) -> Collector:
-    return cast("Collector", info.context.app.state.collector)
 
 
 def _executable_schema() -> GraphQLSchema:

@@ -57,7 +57,7 @@ def atom(project: str, page: str, items: Iterable[Item]) -> bytes:
     top = ET.Element("feed", xmlns="http://www.w3.org/2005/Atom")
     _add(top, "id", uuid5(NAMESPACE_URL, page).urn)
     _add(top, "title", f"{project}: what changed")
-    _add(top, "updated", _time(items[0].found if items else 0))
+    _add(top, "updated", moment(items[0].found if items else 0).isoformat())
     _add(_add(top, "author"), "name", "migas")
     _add(top, "generator", "migas", version=migas.__version__)
     _add(top, "link", rel="alternate", type="text/html", href=page)
@@ -66,7 +66,7 @@ def atom(project: str, page: str, items: Iterable[Item]) -> bytes:
         entry = _add(top, "entry")
         _add(entry, "id", f"urn:uuid:{item.id}")
         _add(entry, "title", item.text, type="text")
-        _add(entry, "updated", _time(item.found))
+        _add(entry, "updated", moment(item.found).isoformat())
         _add(entry, "category", term=item.kind)
         href = f"{page}/{item.page}" if item.page else page
         _add(entry, "link", rel="alternate", type="text/html", href=href)
@@ -79,7 +79,3 @@ def _add(parent: ET.Element, name: str, text: str | None = None, **values: str) 
     element = ET.SubElement(parent, name, values)
     element.text = text
     return element
-
-
-def _time(seconds: int) -> str:
-    return moment(seconds).isoformat()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 from importlib import resources
+from inspect import isfunction
 from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
@@ -77,21 +78,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters |= {
-        name: getattr(words, name)
-        for name in (
-            "visible",
-            "head",
-            "number",
-            "counted",
-            "percent",
-            "interval",
-            "labelled",
-            "lasting",
-            "times",
-            "day",
-            "start",
-            "moment",
-        )
+        name: word for name, word in vars(words).items() if isfunction(word) and name[0] != "_"
     }
     environment.filters["spark"] = chart.spark
     environment.globals |= {
