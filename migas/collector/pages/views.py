@@ -34,6 +34,16 @@ if TYPE_CHECKING:
 
     from migas.collector.tokens import Access
 
+_MISSING = {
+    "title": "Not found",
+    "sentence": "There is no such project, or it is not yours to see.",
+    "back": "All projects that you may see",
+}
+_FOREIGN = {
+    "title": "Refused",
+    "sentence": "This form did not come from a page of this server.",
+}
+
 # Not part of the interface that programs use, hence of no schema.
 router = APIRouter(include_in_schema=False, default_response_class=Response)
 
@@ -92,7 +102,7 @@ async def _wanted(request: Request, owner: str, repo: str) -> _Wanted | Response
         return _ask_to_sign_in(request)
     name, collector = f"{owner}/{repo}", collector_of(request)
     if not visitor.may_see(name) or not await collector.projects.is_registered(name):
-        return page(request, "missing.html", 404, visitor=visitor)
+        return page(request, "refusal.html", 404, visitor=visitor, **_MISSING)
     today, query = collector.clock.today(), dict(request.query_params)
     address = Address(
         root_path(request.scope), name, periods.parse(query, today), Filter.read(query)
@@ -135,7 +145,7 @@ async def error(request: Request, owner: str, repo: str, error: str) -> Response
     if isinstance(wanted, Response):
         return wanted
     if error_number(error) is None:
-        return page(request, "missing.html", 404, visitor=wanted.visitor)
+        return page(request, "refusal.html", 404, visitor=wanted.visitor, **_MISSING)
     _, name, address, _, today = wanted
     only = address.only.with_(error=None)
     shown = await error_figures.error(collector_of(request), name, address.period, only, error)
@@ -200,7 +210,7 @@ async def table(request: Request, owner: str, repo: str, file: str) -> Response:
         return wanted
     name, _, form = file.partition(".")
     if name not in tables.NAMES or form not in ("csv", "json"):
-        return page(request, "missing.html", 404, visitor=wanted.visitor)
+        return page(request, "refusal.html", 404, visitor=wanted.visitor, **_MISSING)
     _, project, address, _, today = wanted
     reports = collector_of(request).reports
     asked = tables.Tables(reports, project, address.period, address.only, today)
@@ -223,7 +233,7 @@ async def sign_in_form(request: Request) -> Response:
 async def sign_in(request: Request) -> Response:
     """Take a token and give a cookie for it."""
     if not origin.is_same_origin(request):
-        return page(request, "refused.html", 403, visitor=None)
+        return page(request, "refusal.html", 403, visitor=None, **_FOREIGN)
     fields = await origin.form(request)
     address = origin.next_page(fields.get("next"))
     answer = redirect(request, address)
@@ -238,7 +248,7 @@ async def sign_in(request: Request) -> Response:
 async def sign_out(request: Request) -> Response:
     """Take the cookie back."""
     if not origin.is_same_origin(request):
-        return page(request, "refused.html", 403, visitor=None)
+        return page(request, "refusal.html", 403, visitor=None, **_FOREIGN)
     answer = redirect(request, "/sign-in")
     signin.sign_out(request, answer)
     return answer
