@@ -58,9 +58,12 @@ class Period:
         """
         last = min(until or today, today)
         first = since or cls.ending(last, DEFAULT_DAYS).first
-        mistake = mistake_in(first, last)
-        if mistake:
-            raise ValueError(mistake)
+        if min(first, last) < EPOCH:
+            raise ValueError("Nothing is counted before 1970.")
+        if first > last:
+            raise ValueError("That period would end before it begins.")
+        if (last - first).days >= MAX_DAYS:
+            raise ValueError("That period is longer than ten years.")
         return cls(first, last, by)
 
     @classmethod
@@ -110,15 +113,6 @@ class Period:
         while found[-1] + longest <= self.last or self.bucket(self.last) != found[-1]:
             found.append(self.bucket(min(found[-1] + longest, self.last)))
         return found
-
-
-def mistake_in(first: dt.date, last: dt.date) -> str:
-    """What is wrong with two dates as the ends of a period, for people; empty when nothing is."""
-    if min(first, last) < EPOCH:
-        return "Nothing is counted before 1970."
-    if first > last:
-        return "That period would end before it begins."
-    return "That period is longer than ten years." if (last - first).days >= MAX_DAYS else ""
 
 
 def day_number(day: dt.date) -> int:

@@ -76,14 +76,6 @@ class Outcomes:
         letters = {"C": self.completed, "F": self.failed, "R": self.running, "S": self.suspended}
         return [(letter, number) for letter, number in letters.items() if number]
 
-    def __add__(self, other: Outcomes) -> Outcomes:
-        return Outcomes(
-            self.completed + other.completed,
-            self.failed + other.failed,
-            self.suspended + other.suspended,
-            self.running + other.running,
-        )
-
 
 def rated(usage: Sequence[_Row], today: date) -> Sequence[_Row]:
     """The counts that a rate is made of: without today's, or only today's where there are no other.

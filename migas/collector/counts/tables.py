@@ -170,7 +170,7 @@ class Tables:
         self._today = today
 
     async def sessions(self) -> list[SessionsRow]:
-        """Sessions by the day, week or month they began; none is left out."""
+        """Sessions by the day, week or month they began, and by how they ended; none left out."""
         usage = await self._reports.usage(*self._asked)
         every, finished = (
             outcomes_by((self._period.bucket(row.day), row.status, row.sessions) for row in rows)
@@ -187,7 +187,7 @@ class Tables:
         ]
 
     async def versions(self) -> list[VersionRow]:
-        """Sessions by version, the newest first."""
+        """Sessions by version, the newest first, with the completion rate and its 95 % interval."""
         usage = await self._reports.usage(*self._asked)
         every, finished = (
             outcomes_by((row.version, row.status, row.sessions) for row in rows)
@@ -203,7 +203,7 @@ class Tables:
         return found
 
     async def adoption(self) -> list[AdoptionRow]:
-        """Sessions by the day, week or month and by version, the newest first."""
+        """Sessions by the day, week or month they began, and by version, the newest first."""
         found: defaultdict[dt.date, Counter[str]] = defaultdict(Counter)
         for row in await self._reports.usage(*self._asked):
             found[self._period.bucket(row.day)][row.version] += row.sessions
@@ -244,7 +244,7 @@ class Tables:
         return rows
 
     async def users(self) -> list[UsersRow]:
-        """Users by the day, week or month; none is left out."""
+        """Users by the day, week or month, none left out: all, new and returning."""
         found = await self._reports.users_over_time(*self._asked)
         rows = []
         for start in self._period.buckets():
@@ -254,7 +254,11 @@ class Tables:
         return rows
 
     async def durations(self) -> list[DurationRow]:
-        """How long runs take: by the day, week or month, none left out, then by version."""
+        """How long runs took that completed: by the day, week or month, then by version.
+
+        Quantiles are estimates within 2 %. Of many sessions they are told by version alone: with
+        other filters the answer is empty then.
+        """
         found = await self._reports.durations(*self._asked)
         return [] if found is None else self.timed(found)
 
@@ -276,7 +280,10 @@ class Tables:
         return rows
 
     async def environments(self) -> list[EnvironmentRow]:
-        """What sessions ran on, by kind, the most frequent first."""
+        """What sessions ran on: platforms, containers, languages and CI, with their users.
+
+        Of each kind the most frequent come first.
+        """
         project, period, only = self._asked
         _, shares = await self._reports.breakdown(project, period, only)
         _, now = await self._reports.users_by_facet(project, period, only)
@@ -301,8 +308,6 @@ ROWS: dict[str, type[Row]] = {
     "environments": EnvironmentRow,
 }
 """What each table of `Tables` has in a row."""
-
-NAMES = tuple(ROWS)
 
 
 def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -352,14 +357,8 @@ def _seconds(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
 
 
-def _numbers(outcomes: Outcomes) -> tuple[int, int, int, int, int]:
-    return (
-        outcomes.total,
-        outcomes.completed,
-        outcomes.failed,
-        outcomes.suspended,
-        outcomes.running,
-    )
+def _numbers(of: Outcomes) -> tuple[int, int, int, int, int]:
+    return of.total, of.completed, of.failed, of.suspended, of.running
 
 
 def _rounded(share: float | None) -> float | None:

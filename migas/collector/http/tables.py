@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  FastAPI reads the annotations
+from inspect import getdoc
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -59,24 +60,7 @@ async def _tables(
     return Tables(collector.reports, project, period, only, today)
 
 
-_ROUTES = {
-    "sessions": "Sessions by the day, week or month they began, and by how they ended.",
-    "versions": "Sessions by version, with the completion rate and its 95 % interval.",
-    "adoption": "Sessions by the day, week or month they began, and by version, the newest first.",
-    "errors": "Errors, those that hit most users first.",
-    "users": "Users by the day, week or month: all, new and returning.",
-    "durations": """\
-How long runs took that completed: by the day, week or month, then by version.
-
-Quantiles are estimates within 2 %. Of many sessions they are told by version alone: with other
-filters the answer is empty then.""",
-    "environments": (
-        "What sessions ran on: platforms, containers, languages and CI, with their users."
-    ),
-}
-
-
-def _add_route(name: str, description: str) -> None:
+def _add_route(name: str) -> None:
     async def rows(tables: Annotated[Tables, Depends(_tables)]) -> Any:
         return await getattr(tables, name)()
 
@@ -84,10 +68,10 @@ def _add_route(name: str, description: str) -> None:
         f"/{{owner}}/{{repo}}/{name}",
         rows,
         name=name,
-        description=description,
+        description=getdoc(getattr(Tables, name)),
         response_model=list[ROWS[name]],  # type: ignore[valid-type]
     )
 
 
-for _name, _description in _ROUTES.items():
-    _add_route(_name, _description)
+for _name in ROWS:
+    _add_route(_name)

@@ -209,7 +209,7 @@ async def table(request: Request, owner: str, repo: str, file: str) -> Response:
     if isinstance(wanted, Response):
         return wanted
     name, _, form = file.partition(".")
-    if name not in tables.NAMES or form not in ("csv", "json"):
+    if name not in tables.ROWS or form not in ("csv", "json"):
         return page(request, "refusal.html", 404, visitor=wanted.visitor, **_MISSING)
     _, project, address, _, today = wanted
     reports = collector_of(request).reports
