@@ -66,7 +66,6 @@ HOUSE = """
     host.environment host.files host.process host.threads
     host.terminal host
     log
-    collector.admin.commands
     collector.admin.serve collector.admin.project collector.admin.token collector.admin.database
     collector.admin.demo_data collector.admin.export
     collector.admin.command collector.admin

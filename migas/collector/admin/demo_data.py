@@ -16,7 +16,7 @@ import random
 import uuid
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
@@ -182,8 +182,10 @@ async def fill(collector: Collector, sessions: int = SESSIONS, *, seed: int = 7)
     def insert(connection: Connection) -> None:
         for project in PROJECTS:
             chance = random.Random(f"{seed} {project.name}")  # noqa: S311  invented, not secret
-            people = _people(project, chance)
-            insert_in_batches(connection, users, (_user(person) for person in people))
+            people, names = _people(project, chance), users.columns.keys()
+            insert_in_batches(
+                connection, users, (dict(zip(names, person, strict=False)) for person in people)
+            )
             count = round(sessions * project.share)
             for runs in (
                 _before(project, people, count, today),
@@ -197,14 +199,13 @@ async def fill(collector: Collector, sessions: int = SESSIONS, *, seed: int = 7)
         await connection.run_sync(insert)
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
+class _Person(NamedTuple):
     user_id: str
-    joined: float
+    user_type: str
     platform: str
     container: str
+    joined: float
     python: int
-    is_ci: bool
 
 
 def _people(project: Invented, chance: random.Random) -> list[_Person]:
@@ -218,11 +219,11 @@ def _people(project: Invented, chance: random.Random) -> list[_Person]:
         found.append(
             _Person(
                 _uuid(chance),
-                DAYS * (number / project.people) ** 0.8 - 40,
+                "ci" if is_ci else "general",
                 "linux" if is_linux else other,
                 container,
+                DAYS * (number / project.people) ** 0.8 - 40,
                 chance.choices(range(4), (3, 5, 4, 1))[0],
-                is_ci,
             )
         )
     return found
@@ -258,7 +259,7 @@ def _runs(
                 "timestamp": time,
                 "session_id": _uuid(chance, time),
                 "user_id": person.user_id,
-                "is_ci": person.is_ci,
+                "is_ci": person.user_type == "ci",
                 "platform": person.platform,
                 "container": person.container,
                 **ending,
@@ -329,15 +330,6 @@ def _shares(project: Invented, day: int) -> list[float]:
         shares.append(share)
         left -= share
     return shares[::-1]
-
-
-def _user(person: _Person) -> dict[str, Any]:
-    return {
-        "user_id": person.user_id,
-        "user_type": "ci" if person.is_ci else "general",
-        "platform": person.platform,
-        "container": person.container,
-    }
 
 
 def _uuid(chance: random.Random, time: int = 0) -> str:

@@ -65,32 +65,25 @@ def register(subparsers: Subparsers) -> None:
 
 
 def _serve(options: argparse.Namespace) -> Answer:
+    from dataclasses import fields
+
     from migas.collector.server.serve import Settings, serve
 
-    settings = Settings(
-        database=options.db,
-        host=options.host,
-        port=_number(options.port, 0, 65535, "port"),
-        open_registration=options.open,
-        workers=_number(options.workers, 1, 1000, "number of workers"),
-        certificate=options.ssl_certfile,
-        key=options.ssl_keyfile,
-        proxies=options.forwarded_allow_ips,
-        limit=_number(options.rate_limit, 0, 10**9, "rate limit"),
-        retain_days=None
-        if options.retain is None
-        else _number(options.retain.removesuffix("d"), 1, 36500, "number of days"),
-        package_index=options.package_index,
-        access_log=options.access_log,
-        root_path=options.root_path.removesuffix("/"),
-    )
+    told = {field.name: getattr(options, field.name) for field in fields(Settings)} | {
+        "port": _number(options.port, 0, 65535, "port"),
+        "workers": _number(options.workers, 1, 1000, "number of workers"),
+        "rate_limit": _number(options.rate_limit, 0, 10**9, "rate limit"),
+        "root_path": options.root_path.removesuffix("/"),
+    }
+    if options.retain is not None:
+        told["retain"] = _number(options.retain.removesuffix("d"), 1, 36500, "number of days")
 
     def announce(url: str, database: str) -> None:
         told = json.dumps({"url": url, "database": database})
         line = f"migas collector on {url} (database {database})"
         say(f"{told if options.json else line}\n")
 
-    serve(settings, announce)
+    serve(Settings(**told), announce)
     return None, ""
 
 

@@ -46,21 +46,21 @@ _ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What `migas serve` was told; the help of its options says what each means.
+    """What `migas serve` was told, under the names of its options, whose help says what each means.
 
-    `limit` is 0 and the others are None where nothing was asked for.
+    `rate_limit` is 0 and the others are None where nothing was asked for.
     """
 
-    database: str
+    db: str
     host: str
     port: int
-    open_registration: bool
+    open: bool
     workers: int
-    certificate: str | None
-    key: str | None
-    proxies: str | None
-    limit: int
-    retain_days: int | None
+    ssl_certfile: str | None
+    ssl_keyfile: str | None
+    forwarded_allow_ips: str | None
+    rate_limit: int
+    retain: int | None
     package_index: str | None
     root_path: str
     access_log: bool
@@ -112,13 +112,13 @@ def serve(settings: Settings, announce: Callable[[str, str], None]) -> None:
 
 def _check(settings: Settings) -> None:
     """Find what cannot be meant, before anything is opened."""
-    if settings.key is not None and settings.certificate is None:
+    if settings.ssl_keyfile is not None and settings.ssl_certfile is None:
         raise CollectorError("--ssl-keyfile is of no use without --ssl-certfile")
     if not _ROOT_PATH.fullmatch(settings.root_path):
         raise CollectorError(f"{settings.root_path!r} is no path: write one like /migas")
     if settings.root_path and settings.root_path.split("/")[1] in OWN_PATHS:
         raise CollectorError(f"{settings.root_path} has another meaning here: choose another path")
-    for proxy in map(str.strip, (settings.proxies or "").split(",")):
+    for proxy in map(str.strip, (settings.forwarded_allow_ips or "").split(",")):
         try:
             if proxy not in ("", "*"):
                 ipaddress.ip_network(proxy)
@@ -155,15 +155,15 @@ def _run(
 
 async def _prepare(settings: Settings) -> str:
     """Find what cannot work, and bring the database up to date; return what to call it."""
-    if settings.certificate is not None:
+    if settings.ssl_certfile is not None:
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(settings.certificate, settings.key)
+            context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
         except OSError as error:  # ssl.SSLError is one
             raise CollectorError(
-                f"cannot use the certificate {settings.certificate}: {error}"
+                f"cannot use the certificate {settings.ssl_certfile}: {error}"
             ) from error
-    async with Collector.open(settings.database) as collector:
+    async with Collector.open(settings.db) as collector:
         return collector.description
 
 
@@ -174,13 +174,11 @@ async def _serve(
     *,
     tidies: bool,
 ) -> None:
-    opening = Collector.open(settings.database, open_registration=settings.open_registration)
+    opening = Collector.open(settings.db, open_registration=settings.open)
     async with opening as collector:
-        limiter = (
-            RateLimiter(collector.connections, collector.clock, settings.limit)
-            if settings.limit
-            else None
-        )
+        limiter = None
+        if settings.rate_limit:
+            limiter = RateLimiter(collector.connections, collector.clock, settings.rate_limit)
         log = AccessLog()
         app = create_app(
             collector,
@@ -191,15 +189,11 @@ async def _serve(
         collector.ingestion.watch = app.state.metrics
         server = AnnouncedServer(_config(settings, app), announce)
         _prepare_interpreter()
-        beside = (
-            [
-                upkeep.keep_up(collector, settings.retain_days, settings.package_index),
-                upkeep.keep_telling(collector, settings.root_path),
-            ]
-            if tidies
-            else []
-        )
-        tidying = [asyncio.create_task(work) for work in beside]
+        tidying: list[asyncio.Task[None]] = []
+        if tidies:
+            upkept = upkeep.keep_up(collector, settings.retain, settings.package_index)
+            telling = upkeep.keep_telling(collector, settings.root_path)
+            tidying = [asyncio.create_task(work) for work in (upkept, telling)]
         _stop_on_signals(server)
         await server.serve(sockets=[listener])
         log.close()
@@ -227,10 +221,10 @@ def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
         date_header=False,
         timeout_graceful_shutdown=GRACE,
         ws="none",
-        proxy_headers=settings.proxies is not None,
-        forwarded_allow_ips=settings.proxies or "",
-        ssl_certfile=settings.certificate,
-        ssl_keyfile=settings.key,
+        proxy_headers=settings.forwarded_allow_ips is not None,
+        forwarded_allow_ips=settings.forwarded_allow_ips or "",
+        ssl_certfile=settings.ssl_certfile,
+        ssl_keyfile=settings.ssl_keyfile,
     )
 
 
@@ -256,7 +250,7 @@ def _listen(settings: Settings) -> socket.socket:
         )[0]
     except (OSError, UnicodeError) as error:
         raise CollectorError(f"{host!r} is no address to listen on: {error}") from error
-    if settings.open_registration and not is_loopback(str(address[0])):
+    if settings.open and not is_loopback(str(address[0])):
         raise CollectorError(
             f"--open lets anybody register projects, and {host} can be reached from other machines:"
             " leave it out and use `migas project add`, or listen on 127.0.0.1"
@@ -276,6 +270,6 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:
-    scheme = "https" if settings.certificate else "http"
+    scheme = "https" if settings.ssl_certfile else "http"
     name = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{scheme}://{name}:{listener.getsockname()[1]}{settings.root_path}"
