@@ -166,18 +166,14 @@ def fit(breadcrumb: Breadcrumb, *, reserved: int = 0) -> Breadcrumb:
     if _is_surely_small(fitted, MAX_REQUEST_BYTES - reserved):
         return fitted
     for name, kept in _CUT_ORDER:
-        excess = request_bytes(fitted) + reserved - MAX_REQUEST_BYTES
+        size = max(len(graphql_body(fitted)), len(rest_body(fitted)))
+        excess = size + reserved - MAX_REQUEST_BYTES
         if excess <= 0:
             break
         text = fitted.get(name)
         if isinstance(text, str):
             fitted[name] = cut_middle(text, max(_json_cost(text) - excess, kept))  # type: ignore[literal-required]
     return fitted
-
-
-def request_bytes(breadcrumb: Breadcrumb) -> int:
-    """The size in bytes of the larger of a breadcrumb's two request bodies."""
-    return max(len(graphql_body(breadcrumb)), len(rest_body(breadcrumb)))
 
 
 def graphql_body(breadcrumb: Breadcrumb) -> bytes:

@@ -36,7 +36,11 @@ def refusal() -> str | None:
         return now.endpoint_error
     if _is_out_of_bounds(now.endpoint):
         return "a test must not reach the official server"
-    rank = None if now.ranks == "all" else _silent_rank()
+    if now.ranks == "all":
+        return None
+    from migas.host.environment import mpi_rank
+
+    rank = mpi_rank()
     return f"this is MPI rank {rank}; rank 0 speaks for all" if rank else None
 
 
@@ -90,17 +94,8 @@ def request_refusal(endpoint: str) -> str | None:
 
 def _is_out_of_bounds(endpoint: str) -> bool:
     """Whether a test would reach the official server."""
-    if not _is_under_pytest() or values.settings().captured_by_test:
+    is_under_pytest = host.has_variable("PYTEST_VERSION", "PYTEST_CURRENT_TEST")
+    if not is_under_pytest or values.settings().captured_by_test:
         return False
     server = endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
     return server.lower().rstrip(".") == OFFICIAL_HOST
-
-
-def _silent_rank() -> int | None:
-    from migas.host.environment import mpi_rank
-
-    return mpi_rank()
-
-
-def _is_under_pytest() -> bool:
-    return host.has_variable("PYTEST_VERSION", "PYTEST_CURRENT_TEST")

@@ -117,10 +117,8 @@ def _unpacked(
         ]
     plain = func.json_each(text).table_valued("value")
     return plain, [
-        func.json_extract(plain.c.value, f"$[{number}]", type_=_plain(kind))
+        func.json_extract(
+            plain.c.value, f"$[{number}]", type_=Boolean() if isinstance(kind, Boolean) else None
+        )
         for number, kind in enumerate(types)
     ]
-
-
-def _plain(kind: TypeEngine[Any]) -> Any:
-    return Boolean() if isinstance(kind, Boolean) else None

@@ -68,14 +68,12 @@ class RootPath(Middleware):
 
 def root_path(scope: Scope) -> str:
     """The path of a shared host below which all is; empty where the host is ours."""
-    root: str = scope.get("root_path", "")
-    return root
+    return str(scope.get("root_path", ""))
 
 
 def route_path(scope: Scope) -> str:
     """The path that a request is for, as if the host were ours."""
-    path: str = scope["path"]
-    return path.removeprefix(root_path(scope))
+    return str(scope["path"]).removeprefix(root_path(scope))
 
 
 class SignedAnswers(Middleware):

@@ -59,10 +59,8 @@ async def usage(
     if since is not None:
         period = Period(since, max(since, period.last))
     return [
-        SessionCount(
-            date=found.day, version=found.version, status=found.status, count=found.sessions
-        )
-        for found in await collector.reports.usage(project, period)
+        SessionCount(date=day, version=version, status=status, count=number)
+        for day, version, status, number in await collector.reports.usage(project, period)
     ]
 
 

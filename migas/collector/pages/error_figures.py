@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.adoption import arrivals, uses
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from migas.collector.counts.comparison import Comparison
     from migas.collector.counts.failures import ErrorSummary, Message
     from migas.collector.counts.filters import Filter
-    from migas.collector.counts.outcomes import VersionOutcomes
     from migas.collector.days import Period
 
 MAX_MESSAGES = 10
@@ -70,11 +68,14 @@ async def error(
     everything = await ask.timeline(name, period, only)
     shares = await ask.shares(name, period, its_own)
     all_shares = await ask.shares(name, period, only)
-    tables = {"version": _likelihoods(_by_version(hit), _by_version(everything))} | {
+    met, by_version = (
+        totals((row.version, row.outcomes) for row in timeline) for timeline in (hit, everything)
+    )
+    numbers = [{version: of.total for version, of in by.items()} for by in (met, by_version)]
+    tables = {"version": _likelihoods(*numbers)} | {
         facet: _likelihoods(shares[facet], all_shares[facet]) for facet in FACETS
     }
     remarkable = [(kind, row) for kind, rows in tables.items() for row in rows if row.verdict > 0]
-    by_version = totals((row.version, row.outcomes) for row in everything)
     return ErrorPage(
         found[0] if found else None,
         total(by_version.values()).total,
@@ -85,13 +86,6 @@ async def error(
         newest_two(by_version, (await collector.projects.release(name)).named),
         arrivals(uses(everything), period),
     )
-
-
-def _by_version(timeline: Sequence[VersionOutcomes]) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for row in timeline:
-        found[row.version] += row.outcomes.total
-    return found
 
 
 def _likelihoods(failed: Mapping[str, int], sessions: Mapping[str, int]) -> list[Likelihood]:

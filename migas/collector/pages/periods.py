@@ -45,11 +45,8 @@ def parse(query: Mapping[str, str], today: dt.date) -> Period:
             period = _between(query.get("from", ""), query.get("to", ""), today)
         except ValueError as mistake:
             period = replace(period, mistake=str(mistake))
-    by = _step(period.days)
-    for step in STEPS:
-        if query.get("by") == step:
-            by = step
-    return replace(period, by=by)
+    asked = [step for step in STEPS if step == query.get("by")]
+    return replace(period, by=asked[0] if asked else _step(period.days))
 
 
 def query_of(period: Period) -> dict[str, str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from migas.collector.http.middleware import root_path
 
@@ -49,15 +49,7 @@ async def sign_in(request: Request, response: Response, collector: Collector, to
         return False
     end = str(collector.clock.now() + LIFE)
     value = f"{token}.{end}.{_code(token, end)}"
-    response.set_cookie(
-        _name(request),
-        value,
-        max_age=LIFE,
-        path=_path(request),
-        secure=_is_encrypted(request),
-        httponly=True,
-        samesite="strict",
-    )
+    response.set_cookie(value=value, max_age=LIFE, **_cookie(request))
     return True
 
 
@@ -67,13 +59,7 @@ def sign_out(request: Request, response: Response) -> None:
     Nothing else changes: the token stays valid, and so does a copy of the cookie until its end.
     What ends those is `migas token revoke`.
     """
-    response.delete_cookie(
-        _name(request),
-        path=_path(request),
-        secure=_is_encrypted(request),
-        httponly=True,
-        samesite="strict",
-    )
+    response.delete_cookie(**_cookie(request))
 
 
 def _name(request: Request) -> str:
@@ -86,8 +72,15 @@ def _name(request: Request) -> str:
     return f"{prefix}migas{root.replace('/', '-')}"
 
 
-def _path(request: Request) -> str:
-    return root_path(request.scope) or "/"
+def _cookie(request: Request) -> dict[str, Any]:
+    """What a cookie is told by when it is set and when it is deleted."""
+    return {
+        "key": _name(request),
+        "path": root_path(request.scope) or "/",
+        "secure": _is_encrypted(request),
+        "httponly": True,
+        "samesite": "strict",
+    }
 
 
 def _is_encrypted(request: Request) -> bool:
