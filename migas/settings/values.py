@@ -65,6 +65,8 @@ class Settings:
     """A test looks on: nothing touches disk or network."""
 
     def __init__(self, **changes: Any) -> None:
+        if unknown := changes.keys() - type(self).__annotations__.keys():
+            raise TypeError(f"{', '.join(sorted(unknown))}: there is no such setting")
         vars(self).update({"drawn": {}} | changes)
 
     def __setattr__(self, name: str, value: object) -> Never:

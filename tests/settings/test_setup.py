@@ -461,3 +461,10 @@ def test_no_run_of_another_thread_sees_half_of_a_setup(
 
     written = [json.loads(path.read_text()) for path in tmp_path.rglob("ready/*.json")]
     assert [record["endpoint"] for record in written] == [LOCAL] * reported
+
+
+def test_settings_know_no_other_names() -> None:
+    with pytest.raises(TypeError, match="endpont: there is no such setting"):
+        values.Settings().replace(endpont="https://x.org")
+    with pytest.raises(AttributeError, match=r"make another one with replace\(endpoint=…\)"):
+        values.Settings().endpoint = "https://x.org"

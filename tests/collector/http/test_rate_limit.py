@@ -220,7 +220,7 @@ def test_what_is_one_address(one: str, other: str, same: bool) -> None:
 @pytest.mark.parametrize("name", ["ratelimit_gql_6_of_5", "ratelimit_rest_exceeded"])
 def test_recorded_exchange(name: str, live_server: LiveServer, database: Database) -> None:
     recorded = json.loads((FOLDER / f"{name}.json").read_text())
-    with live_server.collector(database, limit=5) as collector:
+    with live_server.collector(database, clock=Clock(), limit=5) as collector:
         for _ in range(6):
             reply = collector.send(
                 recorded["path"], recorded["request_body"].encode(), recorded["request_headers"]
@@ -245,7 +245,7 @@ def test_long_answers_and_aliases_count_as_further_requests(
     asked: str, query: str, aliases: int, live_server: LiveServer, database: Database
 ) -> None:
     method, path = asked.split()
-    with live_server.collector(database, limit=20) as collector:
+    with live_server.collector(database, clock=Clock(), limit=20) as collector:
         replies = [
             collector.send(path, json.dumps({"query": query}).encode(), None, method)
             for _ in range(21)
