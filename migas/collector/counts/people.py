@@ -136,30 +136,34 @@ class People(Usage):
 
         Those of an error or an outcome are looked for among its sessions.
         """
-        first = day_number(period.first)
-        found: defaultdict[Any, dict[Any, int]] = defaultdict(dict)
         if only.error or only.outcome:
-            columns = (DAY, *(sessions.c[name] for name in RAN_ON), _as_it_is(sessions.c.user_id))
-            those = (*only.within(project, period), sessions.c.user_id.isnot(None))
-            for day, *ran_on, user in await self.scanned(select(*columns).where(*those).distinct()):
-                days = found[tuple(value for _, value in facets(*ran_on))]
-                days[user] = days.get(user, 0) | 1 << (day - first)
-            return Activity(period, found.items())
-        last = day_number(period.last)
+            return await self._activity_one_by_one(project, period, only)
+        first, last = day_number(period.first), day_number(period.last)
         starts = range(block_of(first), last + 1, BLOCK_DAYS)
         by = (visits.c.profile, visits.c.sample, visits.c.user_id)
         # One row for all days of a user: drivers take longer for each row than databases do.
         columns = [func.max(visits.c.days).filter(visits.c.start == start) for start in starts]
         those = (*_visited(project, only), visits.c.start.between(starts[0], last))
         query = select(by[0], _as_it_is(by[2]), *columns).where(*those).group_by(*by)
+        found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
         for profile, user, *blocks in await self.scanned(query):
             bits = 0
-            for days_then in reversed(blocks):
-                bits = bits << BLOCK_DAYS | (days_then or 0)
+            for days in reversed(blocks):
+                bits = bits << BLOCK_DAYS | (days or 0)
             found[profile][user] = bits >> (first - starts[0])
         ran_on_of = await self._ran_on(project)
         known = ((ran_on_of[of], days) for of, days in found.items() if of in ran_on_of)
         return Activity(period, known)
+
+    async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
+        first = day_number(period.first)
+        columns = (DAY, *(sessions.c[name] for name in RAN_ON), _as_it_is(sessions.c.user_id))
+        those = (*only.within(project, period), sessions.c.user_id.isnot(None))
+        found: defaultdict[tuple[str, ...], dict[Any, int]] = defaultdict(dict)
+        for day, *ran_on, user in await self.scanned(select(*columns).where(*those).distinct()):
+            days = found[tuple(value for _, value in facets(*ran_on))]
+            days[user] = days.get(user, 0) | 1 << (day - first)
+        return Activity(period, found.items())
 
     async def users_over_time(
         self, project: str, period: Period, only: Filter = ALL, activity: Activity | None = None
