@@ -99,20 +99,20 @@ class People(Usage):
         named = {row[0] for row in of_profiles}
         if len(named) < MAX_NAMED:
             those.append(visits.c.profile.in_(named))
-        part, found = 0, 0
+        part, found, found_new = 0, 0, 0
+        by_kind: Counter[str] = Counter()
         while part < SAMPLES and (not part or _margin(found, part) > MAX_MARGIN):
             share = 1.0 if most < FEW else ENOUGH / (ENOUGH + most)
-            part = min(SAMPLES, max(2 * part, ceil(SAMPLES * share)))
-            # Named one by one, they lead straight to the rows of a profile.
-            theirs = [*those, visits.c.sample < part]
-            rows = await self.scanned(_visitors_by_type(project, theirs, is_new))
-            found = sum(row[1] for row in rows)
+            before, part = part, min(SAMPLES, max(2 * part, ceil(SAMPLES * share)))
+            # Nobody is in two parts: those that are known are not looked for again.
+            theirs = [*those, visits.c.sample >= before, visits.c.sample < part]
+            for kind, number, new in await self.scanned(_visitors_by_type(project, theirs, is_new)):
+                by_kind[kind or GENERAL] += number
+                found += number
+                found_new += new
             most = round(found * SAMPLES / part)
-        kinds: Counter[str] = Counter()
-        for kind, number, _ in rows:
-            kinds[kind or GENERAL] += round(number * SAMPLES / part)
-        new = round(sum(row[2] for row in rows) * SAMPLES / part)
-        return UserCounts(most, new, dict(kinds), _margin(found, part))
+        kinds = {kind: round(number * SAMPLES / part) for kind, number in by_kind.items()}
+        return UserCounts(most, round(found_new * SAMPLES / part), kinds, _margin(found, part))
 
     async def _users_one_by_one(
         self, project: str, period: Period, only: Filter, is_new: ColumnElement[int]
