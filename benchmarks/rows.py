@@ -48,6 +48,8 @@ PAGES = (
     ("the same in docker", "errors/{error}", "container=docker", FILTERED_TARGET, 500_000),
     ("two versions", "compare", "", PAGE_TARGET, 200_000),
     ("the same in docker", "compare", "container=docker", FILTERED_TARGET, 500_000),
+    ("users", "users", "", PAGE_TARGET, 1_000_000),
+    ("the same in docker", "users", "container=docker", FILTERED_TARGET, 500_000),
 )
 """What is asked for: a name, the page below the project's own, its query, the most seconds and the
 most rows that the database may read for it."""

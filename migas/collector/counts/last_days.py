@@ -1,9 +1,8 @@
-"""The days on which users were last seen with something, kept up to date when sessions change."""
+"""The days on which users were seen with something, kept up to date when sessions change."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select, tuple_
 
@@ -13,9 +12,10 @@ from migas.collector.counts.rebuild import (
     session_id_of,
     visits_among,
 )
-from migas.collector.counts.visits import Key, failure, moves, visit
+from migas.collector.counts.visits import Key, failure, moves, visit_moves
 from migas.collector.database.json_rows import Writing, among
 from migas.collector.database.tables import crumbs, error_users, sessions, visits
+from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class LastDays:
 
     def __init__(self, dialect: str) -> None:
         self._dialect = dialect
-        self._visits = _later(visits, dialect)
+        self._visits = _more(visits, dialect)
         self._failures = _later(error_users, dialect)
 
     async def settle(
@@ -47,16 +47,34 @@ class LastDays:
         types: Mapping[str | None, str],
     ) -> None:
         """Bring the days up to date with sessions; the arguments are those of `Ledger.settle`."""
-        seen, lost = moves(changes, partial(visit, types=types))
-        if gone := await self._forget(connection, visits, lost):
-            theirs = among([crumbs.c.user_id], sorted({key[-1:] for key in gone}), self._dialect)
-            of_crumbs = select(session_id_of(self._dialect), crumbs.c.project).where(theirs)
-            left = derived_visits(tuple_(*SESSION_KEY).in_(of_crumbs))
-            seen |= _known(visits_among(await connection.execute(left)), gone)
+        seen, lost = visit_moves(changes, types)
+        if lost:
+            seen |= await self._visits_left(connection, lost)
         if seen:
-            await self._visits.write(connection, [(*key, day) for key, day in sorted(seen.items())])
+            rows = [(*key, days) for key, days in sorted(seen.items())]
+            await self._visits.write(connection, rows)
+        await self._settle_failures(connection, changes)
+
+    async def _visits_left(self, connection: AsyncConnection, lost: set[Key]) -> dict[Key, int]:
+        """Delete rows of which a day may be gone; return what they must be instead."""
+        key = list(visits.primary_key)
+        those = among(key, sorted(lost), self._dialect)
+        await connection.execute(delete(visits).where(those))
+        user, start = key.index(visits.c.user_id), key.index(visits.c.start)
+        theirs = among([crumbs.c.user_id], sorted({(of[user],) for of in lost}), self._dialect)
+        # No session counts later than the last of its breadcrumbs came.
+        since = crumbs.c.timestamp >= min(of[start] for of in lost) * SECONDS_A_DAY
+        of_crumbs = select(session_id_of(self._dialect), crumbs.c.project).where(theirs, since)
+        left = derived_visits(tuple_(*SESSION_KEY).in_(of_crumbs))
+        return _known(visits_among(await connection.execute(left)), lost)
+
+    async def _settle_failures(
+        self,
+        connection: AsyncConnection,
+        changes: Sequence[tuple[Session | None, Session | None]],
+    ) -> None:
         seen, lost = moves(changes, failure)
-        if gone := await self._forget(connection, error_users, lost):
+        if gone := await self._forget(connection, lost):
             key = [sessions.c[column.name] for column in error_users.primary_key]
             left = derived_failures(among(key, sorted(gone), self._dialect))
             rows = await connection.execute(left)
@@ -66,16 +84,14 @@ class LastDays:
                 connection, [(*key, day) for key, day in sorted(seen.items())]
             )
 
-    async def _forget(
-        self, connection: AsyncConnection, table: Table, lost: Mapping[Key, int]
-    ) -> set[Key]:
+    async def _forget(self, connection: AsyncConnection, lost: Mapping[Key, int]) -> set[Key]:
         """Delete the rows that were there for sessions which are gone; return their keys."""
         if not lost:
             return set()
-        key = list(table.primary_key)
+        key = list(error_users.primary_key)
         rows = sorted((*of, day) for of, day in lost.items())
-        was_last = among([*key, table.c.last_day], rows, self._dialect)
-        gone = await connection.execute(delete(table).where(was_last).returning(*key))
+        was_last = among([*key, error_users.c.last_day], rows, self._dialect)
+        gone = await connection.execute(delete(error_users).where(was_last).returning(*key))
         return {tuple(row) for row in gone}
 
 
@@ -94,3 +110,17 @@ def _later(table: Table, dialect: str) -> Writing:
             where=table.c.last_day < new.excluded.last_day,
         ),
     )
+
+
+def _more(table: Table, dialect: str) -> Writing:
+    """An INSERT that adds days to those of a row that is there."""
+
+    def joined(new: Any) -> Any:
+        both = table.c.days.bitwise_or(new.excluded.days)
+        return new.on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_={"days": both},
+            where=table.c.days != both,
+        )
+
+    return Writing(table, dialect, joined)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import pairwise
+from collections import Counter, defaultdict
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Integer,
-    Select,
-    case,
-    distinct,
-    func,
-    literal_column,
-    select,
-)
+from sqlalchemy import ColumnElement, Select, func, select, type_coerce
+from sqlalchemy.types import NullType
 
+from migas.collector.counts.activity import Activity
 from migas.collector.counts.reading import ALL, DAY
 from migas.collector.counts.sessions import facets
-from migas.collector.counts.usage import FACETS, RAN_ON, Facet, Usage
-from migas.collector.counts.visits import SAMPLES
+from migas.collector.counts.slices import NO_USER
+from migas.collector.counts.usage import RAN_ON, Facet, Usage
+from migas.collector.counts.visits import BLOCK_DAYS, SAMPLES, block_of
 from migas.collector.database.tables import (
     IS_SPECIAL,
     profiles,
@@ -30,7 +23,7 @@ from migas.collector.database.tables import (
     users,
     visits,
 )
-from migas.collector.days import day_number
+from migas.collector.days import day_number, day_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,29 +95,24 @@ class People(Usage):
         ((most,),) = await self.rows(everybody)
         of_profiles = await self._sliced(project, period, only, "profile")
         most = min(most, sum(row[-1] for row in of_profiles))
-        those = [
-            visits.c.project == project,
-            visits.c.last_day >= day_number(period.first),
-            *only.profile_conditions(project, visits.c.profile),
-        ]
-        those.append(visits.c.version == (only.version or ""))
+        those = [*_visited(project, only), _since(day_number(period.first))]
         named = {row[0] for row in of_profiles}
         if len(named) < MAX_NAMED:
             those.append(visits.c.profile.in_(named))
-        part, found = 0, 0
+        part, found, found_new = 0, 0, 0
+        by_kind: Counter[str] = Counter()
         while part < SAMPLES and (not part or _margin(found, part) > MAX_MARGIN):
             share = 1.0 if most < FEW else ENOUGH / (ENOUGH + most)
-            part = min(SAMPLES, max(2 * part, ceil(SAMPLES * share)))
-            # Named one by one, they lead straight to the rows of a profile.
-            theirs = [*those, visits.c.sample.in_(range(part))]
-            rows = await self.scanned(_visitors_by_type(project, theirs, is_new))
-            found = sum(row[1] for row in rows)
+            before, part = part, min(SAMPLES, max(2 * part, ceil(SAMPLES * share)))
+            # Nobody is in two parts: those that are known are not looked for again.
+            theirs = [*those, visits.c.sample >= before, visits.c.sample < part]
+            for kind, number, new in await self.scanned(_visitors_by_type(project, theirs, is_new)):
+                by_kind[kind or GENERAL] += number
+                found += number
+                found_new += new
             most = round(found * SAMPLES / part)
-        kinds: Counter[str] = Counter()
-        for kind, number, _ in rows:
-            kinds[kind or GENERAL] += round(number * SAMPLES / part)
-        new = round(sum(row[2] for row in rows) * SAMPLES / part)
-        return UserCounts(most, new, dict(kinds), _margin(found, part))
+        kinds = {kind: round(number * SAMPLES / part) for kind, number in by_kind.items()}
+        return UserCounts(most, round(found_new * SAMPLES / part), kinds, _margin(found, part))
 
     async def _users_one_by_one(
         self, project: str, period: Period, only: Filter, is_new: ColumnElement[int]
@@ -143,50 +131,112 @@ class People(Usage):
         kinds = {row[0]: row[1] for row in rows}
         return UserCounts(sum(kinds.values()), sum(row[2] for row in rows), kinds)
 
+    async def activity(self, project: str, period: Period, only: Filter = ALL) -> Activity:
+        """On which days of a period each user was active, and what their sessions ran on.
+
+        Those of an error or an outcome are looked for among its sessions.
+        """
+        if only.error or only.outcome:
+            return await self._activity_one_by_one(project, period, only)
+        first, last = day_number(period.first), day_number(period.last)
+        starts = range(block_of(first), last + 1, BLOCK_DAYS)
+        by = (visits.c.profile, visits.c.sample, visits.c.user_id)
+        # One row for all days of a user: drivers take longer for each row than databases do.
+        columns = [func.max(visits.c.days).filter(visits.c.start == start) for start in starts]
+        those = (*_visited(project, only), visits.c.start.between(starts[0], last))
+        query = select(by[0], _as_it_is(by[2]), *columns).where(*those).group_by(*by)
+        found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
+        for profile, user, *blocks in await self.scanned(query):
+            bits = 0
+            for days in reversed(blocks):
+                bits = bits << BLOCK_DAYS | (days or 0)
+            found[profile][user] = bits >> (first - starts[0])
+        ran_on_of = await self._ran_on(project)
+        known = ((ran_on_of[of], days) for of, days in found.items() if of in ran_on_of)
+        return Activity(period, known)
+
+    async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
+        first = day_number(period.first)
+        columns = (DAY, *(sessions.c[name] for name in RAN_ON), _as_it_is(sessions.c.user_id))
+        those = (*only.within(project, period), sessions.c.user_id.isnot(None))
+        found: defaultdict[tuple[str, ...], dict[Any, int]] = defaultdict(dict)
+        for day, *ran_on, user in await self.scanned(select(*columns).where(*those).distinct()):
+            days = found[tuple(value for _, value in facets(*ran_on))]
+            days[user] = days.get(user, 0) | 1 << (day - first)
+        return Activity(period, found.items())
+
     async def users_over_time(
-        self, project: str, period: Period, only: Filter = ALL
+        self, project: str, period: Period, only: Filter = ALL, activity: Activity | None = None
     ) -> dict[date, tuple[int, int, int]]:
         """Users, those first seen then, and sessions of users, by the day, week or month.
 
-        Those without a user are not in it.
+        Sessions without a user are not in it. `activity` is that of the same period and filter,
+        if it is known.
         """
-        starts = period.buckets()
-        seen, joined = (_bucket(column, starts) for column in (DAY, project_users.c.first_day))
-        those = (*only.within(project, period), sessions.c.user_id.isnot(None))
-        hit = distinct(sessions.c.user_id)
-        query = select(seen, func.count(hit), func.count()).where(*those).group_by(seen)
+        first, last = day_number(period.first), day_number(period.last)
+        joined = (
+            project_users.c.project == project,
+            project_users.c.first_day.between(first, last),
+        )
+        new: Counter[date] = Counter()
+        if activity is None:
+            activity = await self.activity(project, period, only)
         if only:
-            of_user = (project_users.c.user_id == sessions.c.user_id) & (
-                project_users.c.project == sessions.c.project
-            )
-            new = select(seen, func.count(hit)).join(project_users, of_user)
-            new = new.where(*those, joined == seen).group_by(seen)
+            query = select(_as_it_is(project_users.c.user_id), project_users.c.first_day)
+            came = await self.rows(query.where(*joined))
+            new = activity.new_over_time((user, day_of(day)) for user, day in came)
         else:
-            first, last = day_number(period.first), day_number(period.last)
-            is_new = project_users.c.first_day.between(first, last)
-            new = select(joined, func.count())
-            new = new.where(project_users.c.project == project, is_new).group_by(joined)
-        found_new = {row[0]: row[1] for row in await self.scanned(new)}
+            of_days = select(project_users.c.first_day, func.count()).where(*joined)
+            for day, number in await self.rows(of_days.group_by(project_users.c.first_day)):
+                new[period.bucket(day_of(day))] += number
+        theirs = await self._sessions_of_users(project, period, only)
         return {
-            starts[number]: (users_then, found_new.get(number, 0), sessions_then)
-            for number, users_then, sessions_then in await self.scanned(query)
+            start: (number, new[start], theirs[start])
+            for start, number in activity.over_time().items()
         }
+
+    async def _sessions_of_users(self, project: str, period: Period, only: Filter) -> Counter[date]:
+        """How many sessions with a user there are, by the day, week or month."""
+        found: Counter[date] = Counter()
+        if only.error:
+            those = (*only.within(project, period), sessions.c.user_id.isnot(None))
+            for day, number in await self.scanned(
+                select(DAY, func.count()).where(*those).group_by(DAY)
+            ):
+                found[period.bucket(day_of(day))] += number
+            return found
+        for day, _, number in await self._sliced(project, period, only, "day"):
+            found[period.bucket(day_of(day))] += number
+        if only.user is None:
+            nobody = only.with_(user=NO_USER)
+            for day, _, number in await self._sliced(project, period, nobody, "day"):
+                found[period.bucket(day_of(day))] -= number
+        return found
 
     async def users_by_facet(
         self, project: str, period: Period, only: Filter = ALL
     ) -> tuple[int, dict[Facet, Counter[str]]]:
         """How many users sessions have, and by what those ran on; a user may be in several."""
-        columns = (sessions.c.user_id, *(sessions.c[name] for name in RAN_ON))
-        those = (*only.within(project, period), sessions.c.user_id.isnot(None))
-        seen: set[tuple[Facet, str, str]] = set()
-        people: set[str] = set()
-        for user, *ran_on in await self.scanned(select(*columns).where(*those).distinct()):
-            people.add(user)
-            seen.update((facet, value, user) for facet, value in facets(*ran_on))
-        found: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
-        for facet, value, _ in seen:
-            found[facet][value] += 1
-        return len(people), found
+        activity = await self.activity(project, period, only)
+        return activity.users(period), activity.by_facet(period)
+
+
+def _visited(project: str, only: Filter) -> list[ColumnElement[bool]]:
+    """The conditions of visits by what is filtered, but for an outcome and an error."""
+    mine = [visits.c.project == project, visits.c.version == (only.version or "")]
+    return mine + only.profile_conditions(project, visits.c.profile)
+
+
+def _since(day: int) -> ColumnElement[bool]:
+    """The condition of visits that were on a day or later."""
+    block = block_of(day)
+    later = visits.c.days >= 1 << (day - block)
+    return (visits.c.start >= block) & ((visits.c.start > block) | later)
+
+
+def _as_it_is(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A user's id as the driver has it: to make a text of each takes longer than to read it."""
+    return type_coerce(column, NullType())
 
 
 def _visitors_by_type(
@@ -211,19 +261,3 @@ def _visitors_by_type(
 def _margin(found: int, part: int) -> float:
     """By how many percent a number may be off that so many users of so many parts stand for."""
     return 196 * sqrt((1 - part / SAMPLES) / max(found, 1))
-
-
-def _bucket(day: ColumnElement[int], starts: Sequence[date]) -> ColumnElement[int]:
-    """Which of some days that stand for others, in order, stands for a day; counted from 0."""
-
-    def plain(value: int) -> ColumnElement[int]:
-        # No parameter: PostgreSQL has to see that what is asked for is what is grouped by.
-        return literal_column(str(value), Integer)
-
-    steps = {(later - start).days for start, later in pairwise(starts)}
-    if len(steps) <= 1:
-        return (day - plain(day_number(starts[0]))) // plain(max(steps, default=31))
-    return case(
-        *((day < plain(day_number(end)), plain(number)) for number, end in enumerate(starts[1:])),
-        else_=plain(len(starts) - 1),
-    )

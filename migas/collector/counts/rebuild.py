@@ -10,12 +10,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
+    Integer,
     Select,
     Uuid,
     bindparam,
     case,
     cast,
     delete,
+    distinct,
     func,
     insert,
     literal,
@@ -29,7 +32,7 @@ from migas.collector.counts.durations import DurationCount, timed
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Count, Session, counted
 from migas.collector.counts.slices import NO_USER, Slices, add_to, profile_of
-from migas.collector.counts.visits import Key, visit
+from migas.collector.counts.visits import BLOCK_DAYS, Key, visit
 from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import (
     COUNTED_AT,
@@ -103,7 +106,7 @@ def rebuild(connection: Connection) -> Difference:
     wrong_users = _replace(connection, project_users, derived_users())
     wrong_users += _replace(connection, error_users, derived_failures())
     seen = visits_among(connection.execute(derived_visits()))
-    wrong_users += _count_anew(connection, visits, {key: (day,) for key, day in seen.items()})
+    wrong_users += _count_anew(connection, visits, {key: (days,) for key, days in seen.items()})
     counts, of_slices, described = _counts(connection)
     by_count = {tuple(count): (number,) for count, number in counts.items()}
     by_slice = {key: tuple(numbers) for key, numbers in of_slices.items()}
@@ -181,24 +184,31 @@ def derived_failures(*conditions: ColumnElement[bool]) -> Select[Any]:
 
 
 def derived_visits(*conditions: ColumnElement[bool]) -> Select[Any]:
-    """When each user was last seen with a version and on something; see `visits_among`."""
+    """On which days each user was seen with a version and on something; see `visits_among`."""
     by = [sessions.c[name] for name in (*_VISITED, "user_id")]
-    last = func.max(COUNTED_AT // SECONDS_A_DAY)
+    day = COUNTED_AT // literal_column(str(SECONDS_A_DAY), BigInteger)
+    number = (day + literal_column("3", Integer)) % literal_column(str(BLOCK_DAYS), Integer)
+    bit = cast(literal_column("1"), BigInteger).bitwise_lshift(cast(number, Integer))
+    # Each bit once: their sum has all of them.
+    days = func.sum(distinct(bit))
+    block = day - number
     return (
-        select(*by, users.c.user_type, last)
+        select(*by, users.c.user_type, block, days)
         .join_from(sessions, users, users.c.user_id == sessions.c.user_id, isouter=True)
         .where(sessions.c.user_id.isnot(None), *conditions)
-        .group_by(*by, users.c.user_type)
+        .group_by(*by, users.c.user_type, block)
     )
 
 
 def visits_among(rows: Iterable[Any]) -> dict[Key, int]:
     """What `derived_visits` found, as the keys of `visits` and their days."""
     found: dict[Key, int] = {}
-    for *values, user_id, user_type, day in rows:
-        alike = _session(user_id=user_id, **dict(zip(_VISITED, values, strict=True)))
+    for *values, user_id, user_type, block, days in rows:
+        alike = _session(
+            block * SECONDS_A_DAY, user_id=user_id, **dict(zip(_VISITED, values, strict=True))
+        )
         for key in visit(alike, {user_id: user_type or NO_USER}):
-            found[key] = max(day, found.get(key, day))
+            found[key] = found.get(key, 0) | int(days)
     return found
 
 

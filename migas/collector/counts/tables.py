@@ -245,7 +245,10 @@ class Tables:
 
     async def users(self) -> list[UsersRow]:
         """Users by the day, week or month, none left out: all, new and returning."""
-        found = await self._reports.users_over_time(*self._asked)
+        return self.of_users(await self._reports.users_over_time(*self._asked))
+
+    def of_users(self, found: Mapping[dt.date, tuple[int, int, int]]) -> list[UsersRow]:
+        """The rows of some users, those that are new, and their sessions."""
         rows = []
         for start in self._period.buckets():
             users, new, sessions = found.get(start, (0, 0, 0))

@@ -114,13 +114,17 @@ class Usage(Reading):
                 for facet, value in facets(*ran_on):
                     shares[facet][value] += number
             return shares
-        ran_on = [profiles.c[facet] for facet in FACETS]
-        known = select(profiles.c.profile, *ran_on).where(profiles.c.project == project)
-        named = {row.profile: row[1:] for row in await self.rows(known)}
+        named = await self._ran_on(project)
         for profile, _, number in await self._sliced(project, period, only, "profile"):
             for facet, value in zip(FACETS, named.get(profile, ()), strict=False):
                 shares[facet][value] += number
         return shares
+
+    async def _ran_on(self, project: str) -> dict[int, Sequence[str]]:
+        """What the sessions of each profile ran on: the values of `FACETS`."""
+        ran_on = [profiles.c[facet] for facet in FACETS]
+        known = select(profiles.c.profile, *ran_on).where(profiles.c.project == project)
+        return {row.profile: row[1:] for row in await self.rows(known)}
 
     async def sessions(self, project: str, period: Period) -> list[StatusCount]:
         """Sessions by the day, or by the week from Monday on, they began; and by their status.

@@ -1,8 +1,8 @@
-"""Visits: when a user was last seen with a version and a profile, and with an error.
+"""Visits: on which days a user was seen with a version and a profile, and when with an error.
 
-They cannot be added up as counts can: where the session goes that was the last one, another one
-has to be found. Of a project with very many users a part tells how many all are; a hash says which
-part a user is in, for ids are chosen by strangers.
+They cannot be added up as counts can: where the only session of a day goes, or the last one, others
+have to be looked for. Of a project with very many users a part tells how many all are; a hash says
+which part a user is in, for ids are chosen by strangers.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 SAMPLES = 256
 """In so many equal parts are users."""
 
+BLOCK_DAYS = 56
+"""The days of so many, eight weeks from Monday on, are bits of one number, which has 63 of them."""
+
 Key = tuple[Any, ...]
-"""What a row of `visits` or `error_users` is about: all but its day. A user is the last of it."""
+"""What a row of `visits` or `error_users` is about: all but its days."""
 
 
 class Moves(NamedTuple):
@@ -38,6 +41,11 @@ def sample_of(user_id: str) -> int:
     return hashlib.blake2b(user_id.encode(), digest_size=1).digest()[0]
 
 
+def block_of(day: int) -> int:
+    """The first day of the block that a day is in; both are since 1970."""
+    return day - (day + 3) % BLOCK_DAYS  # 1970 began with a Thursday
+
+
 def visit(session: Session, types: Mapping[str | None, str]) -> tuple[Key, ...]:
     """What a session is a visit to: a profile with its version, and without one.
 
@@ -46,8 +54,35 @@ def visit(session: Session, types: Mapping[str | None, str]) -> tuple[Key, ...]:
     project, user = session.project, session.user_id
     if user is None:
         return ()
-    alike = (project, sample_of(user), profile_of(session, types).number)
-    return (*alike, session.version, user), (*alike, "", user)
+    profile = profile_of(session, types).number
+    alike = (profile, sample_of(user), user, block_of(session.day))
+    return (project, session.version, *alike), (project, "", *alike)
+
+
+def visit_moves(
+    changes: Sequence[tuple[Session | None, Session | None]], types: Mapping[str | None, str]
+) -> tuple[dict[Key, int], set[Key]]:
+    """What becomes of `visits` when sessions change.
+
+    Args:
+        changes: Pairs of what a session was and what it is; None where there is none.
+        types: The types of users, theirs among them.
+
+    Returns:
+        The days that were seen, as bits, and the keys of which a day may not be seen any more.
+    """
+    seen: dict[Key, int] = {}
+    lost: set[Key] = set()
+    for before, after in changes:
+        keys = visit(after, types) if after else ()
+        if after:
+            bit = 1 << (after.day - block_of(after.day))
+            for key in keys:
+                seen[key] = seen.get(key, 0) | bit
+        if before:
+            same_day = after is not None and after.day == before.day
+            lost.update(key for key in visit(before, types) if not (same_day and key in keys))
+    return seen, lost
 
 
 def failure(session: Session) -> tuple[Key, ...]:
@@ -61,7 +96,7 @@ def moves(
     changes: Sequence[tuple[Session | None, Session | None]],
     keys_of: Callable[[Session], tuple[Key, ...]],
 ) -> Moves:
-    """What becomes of a table when sessions change.
+    """What becomes of a table of last days when sessions change.
 
     Args:
         changes: Pairs of what a session was and what it is; None where there is none.

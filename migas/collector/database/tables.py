@@ -301,17 +301,18 @@ visits = Table(
     "visits",
     metadata,
     Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
-    Column("sample", SmallInteger, primary_key=True, autoincrement=False),
-    Column("profile", BigInteger, primary_key=True, autoincrement=False),
     Column("version", String(MAX_VERSION_CHARS), primary_key=True),
+    Column("profile", BigInteger, primary_key=True, autoincrement=False),
+    Column("sample", SmallInteger, primary_key=True, autoincrement=False),
     Column("user_id", _UUID, primary_key=True),
-    Column("last_day", Integer, nullable=False),
+    Column("start", Integer, primary_key=True, autoincrement=False),
+    Column("days", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""On which day a user's last session counts that has a profile and a version, or any version: ''.
+"""On which days sessions of a user count that have a profile and a version, or any version: ''.
 
-`sample` is a number that says nothing of a user but in which of equal parts of all they are: see
-`counts.visits`.
+Bit `n` of `days` stands for the day `start + n`. `sample` is a number that says nothing of a user
+but in which of equal parts of all they are: see `counts.visits`.
 """
 
 tokens = Table(

@@ -53,11 +53,12 @@ class UsersPage(NamedTuple):
 async def users(collector: Collector, name: str, period: Period, only: Filter) -> UsersPage:
     """Everything that a page about a project's users shows of a period."""
     ask, today = collector.reports, collector.clock.today()
-    number, in_all = await ask.users_by_facet(name, period, only)
-    (earlier, then), (later, now) = [
-        await ask.users_by_facet(name, half, only) for half in period.halves
-    ]
-    rows = await Tables(ask, name, period, only, today).users()
+    activity = await ask.activity(name, period, only)
+    first_half, second_half = period.halves
+    earlier, later = activity.users(first_half), activity.users(second_half)
+    in_all, then, now = (activity.by_facet(of) for of in (period, first_half, second_half))
+    found = await ask.users_over_time(name, period, only, activity)
+    rows = Tables(ask, name, period, only, today).of_users(found)
     tables = {
         facet: [
             UsersOf(
@@ -73,4 +74,4 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
     }
     came = arrivals(uses(await ask.timeline(name, period, only)), period)
     sessions = sum(row.sessions for row in rows)
-    return UsersPage(number, earlier, later, sessions, rows, tables, came)
+    return UsersPage(activity.users(period), earlier, later, sessions, rows, tables, came)

@@ -255,7 +255,7 @@ def test_counts_that_went_wrong_are_told_and_put_right(database: Database) -> No
     database.execute("DELETE FROM profiles WHERE platform = 'linux'")
     database.execute("DELETE FROM sessions WHERE status = 'F'")
     database.execute("UPDATE project_users SET last_day = 1")
-    database.execute("UPDATE visits SET last_day = last_day - 1")
+    database.execute("UPDATE visits SET days = days + 1")
     database.execute("DELETE FROM error_users")
     database.execute("UPDATE crumbs SET fingerprint = 7 WHERE fingerprint IS NOT NULL")
 

@@ -15,8 +15,10 @@ from migas.collector.counts import people
 from migas.collector.counts.filters import OUTCOMES, Filter
 from migas.collector.counts.sessions import error_name, facets
 from migas.collector.days import SECONDS_A_DAY, Period, day_number, day_of, moment
+from migas.collector.ingestion.timing import Timing
 from tests.collector.counts.test_sessions import Clock, record, recounted, some_crumbs
 from tests.collector.databases import a_session, putting, with_collector
+from tests.collector.test_collector import a_crumb
 
 if TYPE_CHECKING:
     from tests.collector.databases import Database
@@ -53,16 +55,15 @@ def asked(database: Database, question: str, *arguments: Any, **more: Any) -> An
     return asyncio.run(run())
 
 
-def stored(database: Database) -> list[dict[str, Any]]:
-    """The sessions of the period, each with its user's type and its day."""
+def stored(database: Database, since: int = day_number(PERIOD.first)) -> list[dict[str, Any]]:
+    """The sessions from a day on, each with its user's type and its day."""
     rows = database.rows(
         "SELECT s.*, u.user_type FROM sessions s LEFT JOIN users u ON u.user_id = s.user_id"
         " WHERE s.project = 'a/b'"
     )
     for row in rows:
         row["day"] = (row["began"] if row["ended"] is None else row["ended"]) // SECONDS_A_DAY
-    first = day_number(PERIOD.first)
-    return [row for row in rows if row["day"] >= first]
+    return [row for row in rows if row["day"] >= since]
 
 
 def meets(row: dict[str, Any], only: Filter) -> bool:
@@ -131,6 +132,100 @@ def test_what_two_versions_have_is_of_their_sessions(database: Database) -> None
         for error in found:
             for hits, version in ((error.first, "1.0"), (error.second, "2.0")):
                 assert (hits.users, hits.sessions) == expected[version].get(error.name, (0, 0))
+
+
+SPANS = [
+    Period(day_of(TODAY - 30), day_of(TODAY)),
+    Period(day_of(TODAY - 60), day_of(TODAY - 2), "week"),
+    Period(day_of(TODAY - 77), day_of(TODAY), "month"),
+    Period(day_of(TODAY - 40), day_of(TODAY - 40), "month"),
+]
+
+
+def fill_weeks(database: Database) -> None:
+    """Sessions over more than one block of days, from the first of which users come and go."""
+    for number in range(10):
+        crumbs = some_crumbs(number, 30)
+        record(database, *crumbs, clock=Clock((TODAY - 84 + 9 * number) * SECONDS_A_DAY))
+
+
+def sessions_within(database: Database, period: Period, only: Filter) -> list[dict[str, Any]]:
+    days = range(day_number(period.first), day_number(period.last) + 1)
+    error = only.error
+    return [
+        row
+        for row in stored(database, 0)
+        if row["day"] in days
+        and meets(row, only.with_(error=None))
+        and (error is None or (row["fingerprint"] and error_name(row["fingerprint"]) == error))
+    ]
+
+
+@pytest.mark.parametrize("period", SPANS)
+def test_users_over_time_and_by_what_they_run_on_are_those_of_the_sessions(
+    period: Period, database: Database
+) -> None:
+    fill_weeks(database)
+    (error, *_) = by_hand(stored(database))
+    first_days = {
+        row["user_id"]: day_of(row["first_day"])
+        for row in database.rows(
+            "SELECT user_id, first_day FROM project_users WHERE project = 'a/b'"
+        )
+    }
+    joined = {user: day for user, day in first_days.items() if period.first <= day <= period.last}
+    for only in [*FILTERS, Filter(error=error), Filter(error=error, version="1.0")]:
+        rows = [row for row in sessions_within(database, period, only) if row["user_id"]]
+        names = ("platform", "container", "language", "language_version", "is_ci")
+        by_facet: defaultdict[str, defaultdict[str, set[str]]]
+        by_facet = defaultdict(lambda: defaultdict(set))
+        by_start: dict[Any, list[str]] = {start: [] for start in period.buckets()}
+        for row in rows:
+            by_start[period.bucket(day_of(row["day"]))].append(row["user_id"])
+            for facet, value in facets(*(row[name] for name in names)):
+                by_facet[facet][value].add(row["user_id"])
+        number, found = asked(database, "users_by_facet", period, only)
+        assert number == len({row["user_id"] for row in rows}), only
+        assert {facet: of for facet, of in found.items() if of} == {
+            facet: {value: len(users) for value, users in of.items()}
+            for facet, of in by_facet.items()
+        }, only
+        over_time = asked(database, "users_over_time", period, only)
+        assert list(over_time) == period.buckets()
+        for start, users in by_start.items():
+            came = {user for user, day in joined.items() if period.bucket(day) == start}
+            new = came & set(users) if only else came
+            assert over_time[start] == (len(set(users)), len(new), len(users)), (only, start)
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_activity_tells_a_part_of_its_period_as_if_it_were_asked_for_alone(
+    half: int, database: Database
+) -> None:
+    fill_weeks(database)
+    part = SPANS[2].halves[half]
+    activity = asked(database, "activity", SPANS[2])
+    alone = asked(database, "users_by_facet", part)
+    assert alone[0] > 0
+    assert (activity.users(part), activity.by_facet(part)) == alone
+
+
+def test_a_day_goes_whose_only_session_turns_out_to_have_ended_on_another(
+    database: Database,
+) -> None:
+    """A run is first heard of before midnight; where another one was then, the day stays."""
+    users = [str(UUID(int=number)) for number in (1, 2)]
+    runs = [
+        a_crumb(status="R", session_id=str(UUID(int=number)), user_id=user)
+        for number, user in enumerate((users[0], users[1], users[1]), 7 << 64)
+    ]
+    record(database, *runs, clock=Clock(TODAY * SECONDS_A_DAY - 5))
+    ends = [run._replace(status="C").timed(Timing(0.0, 9.0)) for run in runs[:2]]
+    record(database, *ends, clock=Clock(TODAY * SECONDS_A_DAY + 5))
+    days = Period(day_of(TODAY - 1), day_of(TODAY))
+    found = asked(database, "users_over_time", days)
+    assert [users_then for users_then, *_ in found.values()] == [1, 2]
+    assert recounted(database).none
 
 
 @pytest.mark.parametrize("seed", range(2))

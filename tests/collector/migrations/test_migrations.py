@@ -17,6 +17,7 @@ from sqlalchemy import text
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Session, error_name
 from migas.collector.counts.slices import first_day, profile_of
+from migas.collector.counts.visits import block_of
 from migas.collector.database.engine import engine_url
 from migas.collector.database.tables import metadata
 from migas.collector.errors import CollectorError
@@ -134,9 +135,12 @@ def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> No
         ("outcome", 1, "1.0", "F", 1),
         ("version errors", 0, "1.0", error, 1),
     ]
-    days = "SELECT DISTINCT user_id, last_day FROM "
-    for table in ("visits", "error_users"):
-        assert empty_database.rows(days + table) == [{"user_id": USER, "last_day": 1}]
+    last = "SELECT DISTINCT user_id, last_day FROM error_users"
+    assert empty_database.rows(last) == [{"user_id": USER, "last_day": 1}]
+    seen = "SELECT DISTINCT user_id, start, days FROM visits"
+    start = block_of(1)
+    row = {"user_id": USER, "start": start, "days": 1 << (1 - start)}
+    assert empty_database.rows(seen) == [row]
     assert empty_database.rows("SELECT project, first_day, last_day FROM project_users") == [
         {"project": "a/b", "first_day": 1, "last_day": 1}
     ]
@@ -233,7 +237,7 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     assert empty_database.rows(counts) == [row for row in before if row["kind"] == "outcome"]
     filled = "SELECT sum(completed) FROM slices WHERE span = "
     assert [int(empty_database.value(f"{filled}{n}")) for n in (1, 7, -1, -7)] == [2, 2, 1, 1]
-    assert empty_database.value("SELECT DISTINCT last_day FROM visits") == 7
+    assert empty_database.value("SELECT DISTINCT days FROM visits") == 1 << (7 - block_of(7))
     assert empty_database.rows("SELECT platform, language, ci, user_type FROM profiles") == [
         {"platform": "linux", "language": "python 3.11", "ci": "no", "user_type": "general"}
     ]

@@ -1,4 +1,4 @@
-"""Slices in another order, and on which days users were last seen with what.
+"""Slices in another order, and on which days users were seen with what.
 
 Counting everything anew fills both. Collectors of the step before go on adding to slices.
 """
@@ -31,11 +31,12 @@ def upgrade() -> None:
     op.create_table(
         "visits",
         sa.Column("project", sa.String(140), primary_key=True),
-        sa.Column("sample", sa.SmallInteger, primary_key=True, autoincrement=False),
-        sa.Column("profile", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("version", sa.String(24), primary_key=True),
+        sa.Column("profile", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("sample", sa.SmallInteger, primary_key=True, autoincrement=False),
         sa.Column("user_id", _UUID, primary_key=True),
-        sa.Column("last_day", sa.Integer, nullable=False),
+        sa.Column("start", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("days", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
 
