@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 SESSION_KEY = (sessions.c.session_id, sessions.c.project)
 
 
+MAX_READ = 1000
+"""Of a user who has sent more breadcrumbs, no day is taken back when a session changes."""
+
+_USER, _START = (list(visits.primary_key).index(visits.c[name]) for name in ("user_id", "start"))
+
+
 class LastDays:
     """Brings `visits` and `error_users` of one database up to date.
 
@@ -48,6 +54,8 @@ class LastDays:
     ) -> None:
         """Bring the days up to date with sessions; the arguments are those of `Ledger.settle`."""
         seen, lost = visit_moves(changes, types)
+        if lost and all(after is not None for _, after in changes):  # nothing is being removed
+            lost -= await self._of_busy_users(connection, lost)
         if lost:
             seen |= await self._visits_left(connection, lost)
         if seen:
@@ -55,15 +63,27 @@ class LastDays:
             await self._visits.write(connection, rows)
         await self._settle_failures(connection, changes)
 
+    async def _of_busy_users(self, connection: AsyncConnection, lost: set[Key]) -> set[Key]:
+        """The keys whose users have sent so much that looking through it would hold up others.
+
+        A fleet may share one id. That it was also seen on the day before the end of a run is what
+        its row goes on to say, until counts are rebuilt.
+        """
+        found: set[Key] = set()
+        for user in {key[_USER] for key in lost}:
+            theirs = select(crumbs.c.idx).where(crumbs.c.user_id == user).limit(MAX_READ + 1)
+            if len((await connection.execute(theirs)).all()) > MAX_READ:
+                found.update(key for key in lost if key[_USER] == user)
+        return found
+
     async def _visits_left(self, connection: AsyncConnection, lost: set[Key]) -> dict[Key, int]:
         """Delete rows of which a day may be gone; return what they must be instead."""
         key = list(visits.primary_key)
         those = among(key, sorted(lost), self._dialect)
         await connection.execute(delete(visits).where(those))
-        user, start = key.index(visits.c.user_id), key.index(visits.c.start)
-        theirs = among([crumbs.c.user_id], sorted({(of[user],) for of in lost}), self._dialect)
+        theirs = among([crumbs.c.user_id], sorted({(of[_USER],) for of in lost}), self._dialect)
         # No session counts later than the last of its breadcrumbs came.
-        since = crumbs.c.timestamp >= min(of[start] for of in lost) * SECONDS_A_DAY
+        since = crumbs.c.timestamp >= min(of[_START] for of in lost) * SECONDS_A_DAY
         of_crumbs = select(session_id_of(self._dialect), crumbs.c.project).where(theirs, since)
         left = derived_visits(tuple_(*SESSION_KEY).in_(of_crumbs))
         return _known(visits_among(await connection.execute(left)), lost)

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from migas.collector.collector import Collector
-from migas.collector.counts import people
+from migas.collector.counts import last_days, people
 from migas.collector.counts.filters import OUTCOMES, Filter
 from migas.collector.counts.sessions import error_name, facets
 from migas.collector.days import SECONDS_A_DAY, Period, day_number, day_of, moment
@@ -226,6 +226,34 @@ def test_a_day_goes_whose_only_session_turns_out_to_have_ended_on_another(
     found = asked(database, "users_over_time", days)
     assert [users_then for users_then, *_ in found.values()] == [1, 2]
     assert recounted(database).none
+
+
+def test_of_a_user_who_sends_very_much_no_day_is_taken_back_before_a_rebuild(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_days, "MAX_READ", 2)
+    user = str(UUID(int=1))
+    runs = [
+        a_crumb(status="R", session_id=str(UUID(int=number << 64)), user_id=user)
+        for number in (7, 8)
+    ]
+    record(database, *runs, clock=Clock(TODAY * SECONDS_A_DAY - 5))
+    ends = [run._replace(status="C").timed(Timing(0.0, 9.0)) for run in runs]
+    record(database, *ends, clock=Clock(TODAY * SECONDS_A_DAY + 5))
+    days = Period(day_of(TODAY - 1), day_of(TODAY))
+
+    def users() -> list[int]:
+        return [number for number, *_ in asked(database, "users_over_time", days).values()]
+
+    assert users() == [1, 1]
+    assert recounted(database).wrong_users == 2  # with the version, and without
+    assert users() == [0, 1]
+
+    async def forget(collector: Collector) -> None:
+        await collector.removal.forget_user(user)
+
+    with_collector(database.url, forget)
+    assert database.value("SELECT count(*) FROM visits") == 0
 
 
 @pytest.mark.parametrize("seed", range(2))
