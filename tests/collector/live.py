@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 PROJECTS = ("nipreps/nipreps", "mgxd/migas-py", "nipreps/migas-py")
 PROJECT = "nipreps/migas-py"
+PREPARE_SECONDS = 300.0
+"""More than it takes to invent a year of sessions on a busy machine."""
+
 RECORDED_COLUMNS = (
     "project",
     "version",
@@ -196,7 +199,7 @@ class LiveServer:
         await self._server.serve(sockets=[self._listener])
 
     def _wait(self, work: Coroutine[Any, Any, object]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(PREPARE_SECONDS)
 
 
 def _encode(message: object) -> bytes:

@@ -66,14 +66,14 @@ class People(Usage):
     async def users(self, project: str, period: Period, only: Filter = ALL) -> UserCounts:
         """How many users a period has, and how many of them were first seen then.
 
-        They are those last seen in it or later: for a period that ends today these are its users.
-        Those of an error or an outcome are looked for among its sessions.
+        Where nobody was seen after it, they are those last seen in it or later. Those of an error
+        or an outcome are looked for among its sessions, and all others by what they were seen with.
         """
         first, last = day_number(period.first), day_number(period.last)
         is_new = func.count().filter(project_users.c.first_day.between(first, last))
         if only.error or only.outcome:
             return await self._users_one_by_one(project, period, only, is_new)
-        if only:
+        if only or await self._has_users_after(project, last):
             return await self._visitors(project, period, only, is_new)
         seen = (project_users.c.project == project, project_users.c.last_day >= first)
         ((active, new),) = await self.rows(select(func.count(), is_new).where(*seen))
@@ -83,6 +83,10 @@ class People(Usage):
         types = {row[0]: row[1] for row in await self.rows(special)}
         general = active - sum(types.values())
         return UserCounts(active, new, {GENERAL: general} | types if general > 0 else types)
+
+    async def _has_users_after(self, project: str, day: int) -> bool:
+        later = (project_users.c.project == project, project_users.c.last_day > day)
+        return bool(await self.rows(select(project_users.c.last_day).where(*later).limit(1)))
 
     async def _visitors(
         self, project: str, period: Period, only: Filter, is_new: ColumnElement[int]
@@ -95,7 +99,7 @@ class People(Usage):
         ((most,),) = await self.rows(everybody)
         of_profiles = await self._sliced(project, period, only, "profile")
         most = min(most, sum(row[-1] for row in of_profiles))
-        those = [*_visited(project, only), _since(day_number(period.first))]
+        those = [*_visited(project, only), _during(period)]
         named = {row[0] for row in of_profiles}
         if len(named) < MAX_NAMED:
             those.append(visits.c.profile.in_(named))
@@ -227,11 +231,18 @@ def _visited(project: str, only: Filter) -> list[ColumnElement[bool]]:
     return mine + only.profile_conditions(project, visits.c.profile)
 
 
-def _since(day: int) -> ColumnElement[bool]:
-    """The condition of visits that were on a day or later."""
-    block = block_of(day)
-    later = visits.c.days >= 1 << (day - block)
-    return (visits.c.start >= block) & ((visits.c.start > block) | later)
+def _during(period: Period) -> ColumnElement[bool]:
+    """The condition of visits on one of the days of a period."""
+    start, days = visits.c.start, visits.c.days
+    first, last = day_number(period.first), day_number(period.last)
+    block, last_block = block_of(first), block_of(last)
+    of_last = (1 << (last - last_block + 1)) - 1
+    if block == last_block:
+        those = of_last >> (first - block) << (first - block)
+        return (start == block) & (days.bitwise_and(those) != 0)
+    since = (start > block) | (days >= 1 << (first - block))
+    until = (start < last_block) | (days.bitwise_and(of_last) != 0)
+    return start.between(block, last_block) & since & until
 
 
 def _as_it_is(column: ColumnElement[Any]) -> ColumnElement[Any]:

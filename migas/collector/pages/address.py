@@ -54,6 +54,11 @@ class Address:
         query = urlencode(query_of(self.period) | self.only.with_(**more).values)
         return f"{self.root}/p/{quote(self.project)}{path and f'/{path}'}?{query}"
 
+    def to_year(self, path: str) -> str:
+        """Another page of the project over the last year, of the same sessions otherwise."""
+        query = urlencode({"period": "1y"} | self.only.values)
+        return f"{self.root}/p/{quote(self.project)}/{path}?{query}"
+
     def during(self, preset: str) -> str:
         """This page over another period."""
         return f"?{urlencode({'period': preset} | self.fields)}"

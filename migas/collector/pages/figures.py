@@ -92,7 +92,7 @@ class Project:
             there is nothing else, today is in it.
         before: How those of the period before it ended.
         year_ago: How those of the same weeks of the year before ended.
-        users: Those that were seen in the period; at most so many when it ended before today.
+        users: Those that were seen in the period.
         versions: Its most frequent versions, the newest first, and how their sessions ended:
             all of them, and those that are rated.
         other_versions: The same of all its other versions.
@@ -166,9 +166,9 @@ class Project:
 
     @property
     def change(self) -> float | None:
-        """How many percentage points the completion rate has gained over the period before."""
+        """How many percentage points the completion rate, as shown, has gained since before."""
         now, then = self.rated_outcomes.rate, self.before.rate
-        return None if now is None or then is None else now - then
+        return None if now is None or then is None else round(now, 1) - round(then, 1)
 
 
 async def summaries(collector: Collector, access: Access | None, period: Period) -> list[Summary]:

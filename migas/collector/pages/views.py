@@ -39,6 +39,8 @@ _MISSING = {
     "sentence": "There is no such project, or it is not yours to see.",
     "back": "All projects that you may see",
 }
+_NO_ERROR = {**_MISSING, "sentence": "This is no error's address: they end in 16 digits, 0 to f."}
+_NO_TABLE = {**_MISSING, "sentence": "There is no such table: see the page for programs."}
 _FOREIGN = {
     "title": "Refused",
     "sentence": "This form did not come from a page of this server.",
@@ -145,7 +147,7 @@ async def error(request: Request, owner: str, repo: str, error: str) -> Response
     if isinstance(wanted, Response):
         return wanted
     if error_number(error) is None:
-        return page(request, "refusal.html", 404, visitor=wanted.visitor, **_MISSING)
+        return page(request, "refusal.html", 404, visitor=wanted.visitor, **_NO_ERROR)
     _, name, address, _, today = wanted
     only = address.only.with_(error=None)
     shown = await error_figures.error(collector_of(request), name, address.period, only, error)
@@ -210,7 +212,7 @@ async def table(request: Request, owner: str, repo: str, file: str) -> Response:
         return wanted
     name, _, form = file.partition(".")
     if name not in tables.ROWS or form not in ("csv", "json"):
-        return page(request, "refusal.html", 404, visitor=wanted.visitor, **_MISSING)
+        return page(request, "refusal.html", 404, visitor=wanted.visitor, **_NO_TABLE)
     _, project, address, _, today = wanted
     reports = collector_of(request).reports
     asked = tables.Tables(reports, project, address.period, address.only, today)

@@ -138,6 +138,8 @@ SPANS = [
     Period(day_of(TODAY - 30), day_of(TODAY)),
     Period(day_of(TODAY - 60), day_of(TODAY - 2), "week"),
     Period(day_of(TODAY - 77), day_of(TODAY), "month"),
+    Period(day_of(TODAY - 60), day_of(TODAY - 20), "week"),
+    Period(day_of(TODAY - 30), day_of(TODAY - 25)),
     Period(day_of(TODAY - 40), day_of(TODAY - 40), "month"),
 ]
 
@@ -190,12 +192,16 @@ def test_users_over_time_and_by_what_they_run_on_are_those_of_the_sessions(
             facet: {value: len(users) for value, users in of.items()}
             for facet, of in by_facet.items()
         }, only
+        if only or period.last < day_of(TODAY - 10):  # else they are those of all breadcrumbs
+            counts = asked(database, "users", period, only)
+            new = joined.keys() & {row["user_id"] for row in rows}
+            assert (counts.active, counts.new, counts.margin) == (number, len(new), 0), only
         over_time = asked(database, "users_over_time", period, only)
         assert list(over_time) == period.buckets()
         for start, users in by_start.items():
             came = {user for user, day in joined.items() if period.bucket(day) == start}
-            new = came & set(users) if only else came
-            assert over_time[start] == (len(set(users)), len(new), len(users)), (only, start)
+            came_then = came & set(users) if only else came
+            assert over_time[start] == (len(set(users)), len(came_then), len(users)), (only, start)
 
 
 @pytest.mark.parametrize("half", [0, 1])

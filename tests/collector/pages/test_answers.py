@@ -541,7 +541,8 @@ def test_what_users_run_it_on_grows_or_shrinks(
 def test_a_table_comes_into_pandas_in_three_lines(asked: Site) -> None:
     """The example that the page for programs and the interface's description show."""
     page = asked.text(f"{PAGE}/api")
-    example = unescape(re.findall(r"<pre[^>]*><code>(.*?)</code>", page, re.DOTALL)[-1])
+    (example,) = re.findall(r'"An example in Python"><code>(.*?)</code>', page, re.DOTALL)
+    example = unescape(example)
     described: str = json.loads(asked.get("/openapi.json").body)["info"]["description"]
     assert (
         example.replace(asked.url, "https://the-address-of-this-server").replace(

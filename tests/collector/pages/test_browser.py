@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from tests.collector.pages.site import Browsing, Scheme, Site
 
-pytestmark = pytest.mark.slow
+# One worker makes the demonstration's year for all of them.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 PIPELINE = "/p/brainlab/cortiprep"
 PHONE = 360

@@ -303,6 +303,27 @@ def test_the_rate_is_compared_with_the_period_before(demo: Site) -> None:
     assert re.search(r"▼ down \d\.\d points on the 30 days before", readable(demo.text(PIPELINE)))
 
 
+def test_a_difference_that_chance_may_explain_is_none(demo: Site) -> None:
+    days = "from=2026-03-02&to=2026-03-08"
+    assert "within chance of the 7 days before" in readable(demo.text(f"{PIPELINE}?{days}"))
+
+
+def test_sessions_of_one_outcome_have_no_rate(demo: Site) -> None:
+    text = readable(demo.text(f"{PIPELINE}?outcome=failed"))
+    assert "Completion rate \N{EN DASH} Sessions of one outcome have none" in text
+    for judgement in ("completes", "Compared", "points on", "Never heard of again"):
+        assert judgement not in text
+
+
+@pytest.mark.parametrize("only", ["", "&container=docker"])
+def test_users_of_a_past_period_are_the_same_on_each_page(demo: Site, only: str) -> None:
+    days = f"?from=2026-03-02&to=2026-03-29{only}"
+    overview, users = (readable(demo.text(PIPELINE + page + days)) for page in ("", "/users"))
+    (number,) = re.findall(r"Users (\d+) Sessions of each", users)
+    assert int(number) > 0
+    assert f"Users {number} New users" in overview
+
+
 def test_a_period_without_a_session_says_so_and_shows_a_way_on(demo: Site) -> None:
     html = demo.text("/p/nipreps/migas-py")
     assert "No session in this period" in html
