@@ -16,7 +16,7 @@ from migas.collector.collector import Collector
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Browser, Dialog, Page
+    from playwright.sync_api import Browser, Dialog, Page, Request
 
     from tests.collector.live import LiveCollector, Reply
 
@@ -103,7 +103,7 @@ class Browsing:
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("dialog", self._complain_of_dialog)
-        page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        page.on("requestfailed", self._complain_of_request)
         page.on("request", lambda request: self.requests.append(request.url))
 
     def open(self, url: str, *, scheme: Scheme = "light", width: int = 1200) -> Page:
@@ -120,7 +120,7 @@ class Browsing:
 
     def check(self) -> None:
         """No error, no violation of the policy, and no request to anybody else."""
-        assert not self.complaints, self.complaints
+        assert not self.complaints, list(self.complaints)
         assert {urlsplit(url).hostname for url in self.requests} <= {"127.0.0.1"}
 
     def forget(self) -> None:
@@ -131,6 +131,10 @@ class Browsing:
 
     def close(self) -> None:
         self._context.close()
+
+    def _complain_of_request(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # as one is when its page is left before its end
+            self.complaints.append(f"{request.url}: {request.failure}")
 
     def _complain_of_dialog(self, dialog: Dialog) -> None:
         self.complaints.append(dialog.message)
