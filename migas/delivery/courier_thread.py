@@ -70,29 +70,32 @@ class CourierThread:
         """Start the thread, also again after a fork; whether there is one."""
         if self._thread is None:
             try:
-                self._worker = worker = self._worker or Worker()
+                self._worker = worker = Worker()
                 # It is told which are its own: a fork may come before its first line.
                 serve = partial(self._serve, self._errands, worker)
                 self._thread = ProgramThread(serve, "migas-courier")
             except RuntimeError as error:
                 log.debug("no thread can be started: %s", error)
+                self._end_worker()
         return self._thread is not None
 
     def pause(self) -> None:
         """Stop before a fork; an errand that is not over begins anew when this is next needed."""
         thread, self._thread = self._thread, None
+        if thread is None:
+            return
         before, self._errands = self._errands, queue.SimpleQueue()
         before.put(None)
         current = self._current
         if current is not None:
             current.stop()
-        is_gone = thread is None or thread.join(_FORK_SECONDS)
-        worker, self._worker = self._worker, None
-        if thread is not None and worker is not None and not is_gone:
-            worker.cut_short("broken off")
+        is_gone = thread.join(_FORK_SECONDS)
+        if not is_gone and self._worker is not None:
+            self._worker.cut_short("broken off")
             is_gone = thread.join(_STOP_SECONDS)
-        if worker is not None and is_gone:
-            worker.end()
+        if is_gone:
+            self._end_worker()
+        self._worker = None
         interrupted, self._current = self._current, None
         self._former = thread
         if interrupted is not None and is_gone:
@@ -102,18 +105,22 @@ class CourierThread:
             if (errand := before.get()) is not None:
                 self._errands.put(errand)
 
+    def _end_worker(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.end()
+
     def _serve(self, errands: queue.SimpleQueue[Errand | None], worker: Worker) -> None:
         if self._former is not None:
             self._former.join(_FORMER_SECONDS)  # on a slow machine it may still hold the lease
         while (errand := errands.get()) is not None:
             self._current = errand
+            if self._errands is errands:
+                if worker.is_abandoned:
+                    worker = self._worker = _new_worker() or worker
+                errand.run(worker)
             if self._errands is not errands:
                 return  # stopped before a fork, and the errand is not over
-            if worker.is_abandoned:
-                worker = self._worker = _new_worker() or worker
-            errand.run(worker)
-            if self._errands is not errands:
-                return
             self._current = None
 
 
