@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 PARENT_VARIABLE = "_MIGAS_PARENT"
 
 _NO_SERVER = "invalid"
-FORBIDDEN = ("off", None)
-"""What is offered to children that are to report nothing, whatever they say themselves."""
-
+_FORBIDDEN = "off"
 _FILE_NAME = "user_id"
 _MAX_BYTES = 100
 
@@ -175,8 +173,13 @@ class Inherited:
         self.pid = pid
         self.started = started
         self.session_id = session_id
-        self.is_forbidding = endpoint == FORBIDDEN[0]
+        self.is_forbidding = endpoint == _FORBIDDEN
         self.endpoint = None if self.is_forbidding else endpoint
+
+
+def forbid_to_children() -> None:
+    """Have the programs that this process starts report nothing, whatever they say themselves."""
+    offer_to_children(_FORBIDDEN, None)
 
 
 def offer_to_children(endpoint: str, session_id: str | None) -> None:

@@ -193,10 +193,10 @@ def _uuid(name: str, value: object) -> str | None:
 
 def _tell_children(settings: Settings) -> None:
     """Leave the programs that this process starts its server and session, or its no."""
-    identity = _identity()
-    is_on = settings.enabled and not settings.is_forbidden
-    offered = (settings.endpoint, settings.session_id) if is_on else identity.FORBIDDEN
-    identity.offer_to_children(*offered)
+    if settings.enabled and not settings.is_forbidden:
+        _identity().offer_to_children(settings.endpoint, settings.session_id)
+    else:
+        _identity().forbid_to_children()
 
 
 def _own_file() -> ModuleType:

@@ -342,10 +342,18 @@ def csv_cell(value: object) -> object:
     return value
 
 
-def _duration_row(counts: Mapping[int, int], **told: Any) -> DurationRow:
+def _duration_row(
+    counts: Mapping[int, int],
+    *,
+    start: dt.date | None = None,
+    version: str | None = None,
+    before: str | None = None,
+    change: str = "",
+    unfinished: bool = False,
+) -> DurationRow:
     half, most = (_seconds(quantile(counts, share)) for share in (0.5, 0.9))
-    others = {"start": None, "version": None, "before": None, "change": "", "unfinished": False}
-    return DurationRow(runs=sum(counts.values()), median=half, p90=most, **(others | told))
+    runs = sum(counts.values())
+    return DurationRow(start, version, runs, half, most, before, change, unfinished)
 
 
 def _seconds(value: float | None) -> float | None:
