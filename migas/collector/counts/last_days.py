@@ -71,8 +71,8 @@ class LastDays:
         """
         found: set[Key] = set()
         for user in {key[_USER] for key in lost}:
-            theirs = select(crumbs.c.idx).where(crumbs.c.user_id == user).limit(MAX_READ + 1)
-            if len((await connection.execute(theirs)).all()) > MAX_READ:
+            theirs = select(crumbs.c.idx).where(crumbs.c.user_id == user).offset(MAX_READ).limit(1)
+            if (await connection.execute(theirs)).first() is not None:
                 found.update(key for key in lost if key[_USER] == user)
         return found
 

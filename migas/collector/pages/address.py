@@ -51,13 +51,11 @@ class Address:
             path: What follows the project's own address.
             more: Filters that are added, changed or, by None, taken away.
         """
-        query = urlencode(query_of(self.period) | self.only.with_(**more).values)
-        return f"{self.root}/p/{quote(self.project)}{path and f'/{path}'}?{query}"
+        return self._page(path, query_of(self.period) | self.only.with_(**more).values)
 
     def to_year(self, path: str) -> str:
         """Another page of the project over the last year, of the same sessions otherwise."""
-        query = urlencode({"period": "1y"} | self.only.values)
-        return f"{self.root}/p/{quote(self.project)}/{path}?{query}"
+        return self._page(path, {"period": "1y"} | self.only.values)
 
     def during(self, preset: str) -> str:
         """This page over another period."""
@@ -84,6 +82,9 @@ class Address:
     def unfiltered(self) -> str:
         """This page without any filter."""
         return self._query(self.only.with_(**dict.fromkeys(self.only.values)))
+
+    def _page(self, path: str, query: Mapping[str, str]) -> str:
+        return f"{self.root}/p/{quote(self.project)}{path and f'/{path}'}?{urlencode(query)}"
 
     def _query(self, only: Filter) -> str:
         return f"?{urlencode(query_of(self.period) | only.values | {**self.asked})}"
