@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
 
+_found: logging.Logger | None = None
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
@@ -43,13 +44,18 @@ def _emit(level: int, message: str, values: tuple[object, ...]) -> None:
 
 
 def _logger() -> logging.Logger | None:
+    global _found  # noqa: PLW0603  asking for it takes a lock of `logging` that forks hold, too
     asked = os.environ.get("MIGAS_LOG_LEVEL")
-    if not asked and "logging" not in sys.modules:
-        return None
-    import logging
+    if _found is None:
+        if not asked and "logging" not in sys.modules:
+            return None
+        import logging
 
-    found = logging.getLogger("migas")
+        _found = logging.getLogger("migas")
+    found = _found
     if not found.handlers:
+        import logging
+
         found.addHandler(logging.NullHandler())
         if asked:
             name = asked.strip().upper()

@@ -85,7 +85,9 @@ class Couriers:
         # and then only the second half of what it has done at a fork would be done.
         import logging  # noqa: F401
 
-        host.come_first_at_forks()
+        # Forks take the lock of `logging`, without which neither urllib3 nor the thread can go on
+        # to its end as soon as it has something to say: it is stopped before they do.
+        host.come_first_at_forks(self._pause_first)
         with host.forks_held_off():
             from migas.delivery.courier_thread import CourierThread
 
@@ -120,6 +122,12 @@ class Couriers:
         """Stop the thread before a fork."""
         if self._thread is not None:
             self._thread.pause()
+
+    def _pause_first(self) -> None:
+        try:
+            self.pause()
+        except BaseException as error:  # noqa: BLE001  the interpreter would print it
+            log.debug("the thread could not be stopped before a fork: %r", error)
 
     def is_waited_for(self) -> bool:
         """Whether a courier has only the moment that the program waits for it at its end."""

@@ -14,6 +14,7 @@ from _frozen_importlib import module_from_spec
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _thread import RLock as RLock
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -104,12 +105,18 @@ def forks_held_off() -> RLock:
     return _gate
 
 
-def come_first_at_forks() -> None:
+def come_first_at_forks(prepare: Callable[[], None] | None = None) -> None:
     """Have a fork wait here before it takes any lock of the modules that are imported by now.
 
     What it waits for may need such a lock itself: importing urllib3 needs that of `logging`.
+
+    Args:
+        prepare: Is called by each fork from now on when nothing is being imported any more, before
+            any of those locks is taken. It may not raise.
     """
     if hasattr(os, "register_at_fork"):
+        if prepare is not None:
+            os.register_at_fork(before=prepare)  # the one that is registered last is called first
         # The lock's own methods: no Ctrl-C can come between a hook and what it is to do.
         os.register_at_fork(
             before=_gate.acquire,
