@@ -17,6 +17,7 @@ from migas.transport import exchanges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     import ssl
     from typing import Any
 
@@ -35,13 +36,16 @@ class _PlainConnection(HTTPConnection):
         exchanges.use(self)
         super().request(*arguments, **options)
 
+    def _new_conn(self) -> socket.socket:
+        exchanges.use(self)
+        self.sock = super()._new_conn()
+        # Whoever broke this off before could find no socket; whoever does so from now on finds it.
+        exchanges.use(self)
+        return self.sock
+
 
 class _TlsConnection(_PlainConnection, HTTPSConnection):
-    """The same with TLS, which connects before its first request."""
-
-    def connect(self) -> None:
-        exchanges.use(self)
-        super().connect()
+    """The same with TLS."""
 
 
 class _PlainPool(HTTPConnectionPool):

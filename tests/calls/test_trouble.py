@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import migas
 from migas.settings import values
+from migas.transport.answers import NoAnswerError
+from migas.transport.client import Client
+from migas.transport.deadlines import Worker
 from tests.calls.shapes import CALLS, USAGE_SHAPE
 from tests.support.answers import Answer
+from tests.support.desk import SECONDS, wait_until
 from tests.support.fault_server import FaultServer
 
 if TYPE_CHECKING:
@@ -66,6 +72,35 @@ def test_a_name_that_does_not_resolve_is_a_message(fresh: Path) -> None:
     answer = migas.check_project("lab/tool", "1.0.0")
     assert answer["success"] is False
     assert answer["message"]
+
+
+@pytest.mark.parametrize("has_tls", [False, True])
+def test_what_is_broken_off_on_its_way_to_a_silent_server_ends_when_it_is_there(
+    has_tls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve, is_asked, may_go_on = socket.getaddrinfo, threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        is_asked.set()
+        may_go_on.wait(SECONDS)
+        return resolve(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    worker = Worker()
+
+    def ask(url: str) -> None:
+        with pytest.raises(NoAnswerError):
+            Client(url, worker=worker).ask("GET", "/", b"", 10 * SECONDS)
+
+    with FaultServer("silent", tls=has_tls) as server:
+        asking = threading.Thread(target=ask, args=(server.url,))
+        asking.start()
+        assert is_asked.wait(SECONDS)
+        worker.cut_short()
+        asking.join()
+        may_go_on.set()
+
+        wait_until(lambda: all(each.name != "migas-transport" for each in threading.enumerate()))
 
 
 def test_a_timeout_of_zero_waits_for_nothing(pointed: FaultServer) -> None:
