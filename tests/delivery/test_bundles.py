@@ -31,13 +31,11 @@ ENDINGS = {
     "exit": ("F", "Exited with code 3"),
     "SIGTERM": ("S", "Terminated (SIGTERM)"),
 }
-# One worker builds both, for the second form costs little after the first.
-PYINSTALLER = [pytest.mark.slow, pytest.mark.xdist_group("pyinstaller")]
 KINDS = [
     "zipapp",
     "embedded",
-    pytest.param("one-folder", marks=PYINSTALLER),
-    pytest.param("one-file", marks=PYINSTALLER),
+    pytest.param("one-folder", marks=pytest.mark.slow),
+    pytest.param("one-file", marks=pytest.mark.slow),
 ]
 
 
@@ -102,7 +100,6 @@ def test_the_end_of_a_bundled_program_is_told_and_the_same(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("pyinstaller")
 def test_a_bundle_holds_what_a_run_needs_and_no_collector(bundles: dict[str, list[str]]) -> None:
     folder = Path(bundles["one-folder"][0]).parents[2]
 

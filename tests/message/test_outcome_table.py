@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.collector import CollectorProcess
 
-pytestmark = [
-    pytest.mark.xdist_group("one worker runs the programs for all tests"),
-    pytest.mark.seconds(600),  # some hundred programs, each of which has a deadline
-]
+pytestmark = pytest.mark.seconds(600)  # some hundred programs, each of which has a deadline
 
 Row = tuple[str, str, str | None, str | None]
 """What is stored: status, status_desc, error_type, error_desc."""

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from tests.collector.pages.site import Browsing, Scheme, Site
 
-# One worker makes the demonstration's year for all of them.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 PIPELINE = "/p/brainlab/cortiprep"
 PHONE = 360
