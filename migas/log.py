@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
 
-_found: logging.Logger | None = None
+_LOCK_SECONDS = 0.1
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
@@ -36,26 +36,44 @@ def logger() -> logging.Logger:
 
 def _emit(level: int, message: str, values: tuple[object, ...]) -> None:
     try:
-        listening = _logger()
-        if listening is not None and listening.isEnabledFor(level):
+        listening = _listening(level)
+        if listening is not None:
             listening.log(level, message, *values)
     except Exception:  # noqa: BLE001  a log that cannot be written must not end a run
         return
 
 
-def _logger() -> logging.Logger | None:
-    global _found  # noqa: PLW0603  asking for it takes a lock of `logging` that forks hold, too
+def _listening(level: int) -> logging.Logger | None:
+    """The logger, if it is to hear of a level.
+
+    A fork takes the lock of `logging`, and then waits for threads of ours, or for what they hold,
+    before it gives that back. A thread that had to say something first would wait for the fork, and
+    both for ever. So it waits for a moment, and then says nothing.
+    """
     asked = os.environ.get("MIGAS_LOG_LEVEL")
-    if _found is None:
-        if not asked and "logging" not in sys.modules:
-            return None
-        import logging
+    if not asked and "logging" not in sys.modules:
+        return None
+    import logging
 
-        _found = logging.getLogger("migas")
-    found = _found
+    lock = getattr(logging, "_lock", None)
+    if lock is not None and not lock.acquire(timeout=_LOCK_SECONDS):
+        return None
+    try:
+        found = _logger()
+        return found if found is not None and found.isEnabledFor(level) else None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _logger() -> logging.Logger | None:
+    asked = os.environ.get("MIGAS_LOG_LEVEL")
+    if not asked and "logging" not in sys.modules:
+        return None
+    import logging
+
+    found = logging.getLogger("migas")
     if not found.handlers:
-        import logging
-
         found.addHandler(logging.NullHandler())
         if asked:
             name = asked.strip().upper()

@@ -9,6 +9,7 @@ code, is nobody's but ours; eventlet even counts the locks of the first, and com
 from __future__ import annotations
 
 import os
+import sys
 from _frozen_importlib import module_from_spec
 
 TYPE_CHECKING = False
@@ -89,7 +90,7 @@ def drop_own_frame(error: BaseException) -> None:
 
 
 _gate = RLock()
-_is_watching = False
+_is_before_logging: bool | None = None
 
 
 def forks_held_off() -> RLock:
@@ -98,9 +99,7 @@ def forks_held_off() -> RLock:
     A child that is forked while another thread imports a module waits for that module for ever, as
     soon as it imports it, too.
     """
-    global _is_watching  # noqa: PLW0603  hooks cannot be removed, so they are installed once
-    if not _is_watching:
-        _is_watching = True
+    if _is_before_logging is None or (not _is_before_logging and "logging" in sys.modules):
         come_first_at_forks()
     return _gate
 
@@ -114,7 +113,14 @@ def come_first_at_forks(prepare: Callable[[], None] | None = None) -> None:
         prepare: Is called by each fork from now on when nothing is being imported any more, before
             any of those locks is taken. It may not raise.
     """
-    if hasattr(os, "register_at_fork"):
+    global _is_before_logging  # noqa: PLW0603  what has been registered stays so
+    if not hasattr(os, "register_at_fork"):
+        return
+    logging = sys.modules.get("logging")
+    # No other thread may be half through a fork, which would give back what it has not taken. The
+    # locks are taken in the order in which forks have taken them so far.
+    with getattr(logging, "_lock", _gate), _gate:
+        _is_before_logging = logging is not None
         if prepare is not None:
             os.register_at_fork(before=prepare)  # the one that is registered last is called first
         # The lock's own methods: no Ctrl-C can come between a hook and what it is to do.
