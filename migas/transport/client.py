@@ -14,7 +14,7 @@ import urllib3
 
 from migas import log
 from migas.message import encode, graphql_body, rest_body, timing_headers
-from migas.transport import connections
+from migas.transport import connections, exchanges
 from migas.transport.answers import (
     MAX_ANSWER_BYTES,
     Answer,
@@ -139,7 +139,10 @@ class Client:
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        pool, self._pool, self._server = self._pool, None, None
+        pool, self._pool = self._pool, None
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()  # `clear` leaves that to a finalizer, and late in an exit none is called
         if pool is not None:
             pool.clear()
         if self._guard is not None:
@@ -235,7 +238,7 @@ class Client:
         if self._server is None:
             # Taking the same URL apart for each request would cost a sixth of it.
             self._server = manager.connection_from_url(self.endpoint)
-        server, made = self._server, self._server.num_connections
+        server, made = self._server, exchanges.connections_made()
 
         def send() -> urllib3.BaseHTTPResponse:
             if manager.proxy is not None:
@@ -245,7 +248,7 @@ class Client:
         try:
             return send()
         except urllib3.exceptions.ProtocolError:
-            if server.num_connections != made:
+            if exchanges.connections_made() != made:
                 raise
             # A kept connection, which the server had closed while it was idle: nothing was read.
             return send()

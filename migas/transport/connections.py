@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import encodings.idna  # noqa: F401  a look-up of names would, in whichever thread asks
 import os
+import sys
 from urllib.parse import unquote, urlsplit
 
 import urllib3
@@ -32,16 +33,26 @@ class _PlainConnection(HTTPConnection):
         """The server, as errors name it."""
         return f"{self.host}:{self.port}"
 
+    _handle: socket.socket | None = None
+
     def request(self, *arguments: Any, **options: Any) -> None:
-        exchanges.use(self)
+        exchanges.use(self._handle)
         super().request(*arguments, **options)
 
     def _new_conn(self) -> socket.socket:
-        exchanges.use(self)
+        exchanges.use(None)
+        # For `close`, should this be broken off now.
         self.sock = super()._new_conn()
-        # Whoever broke this off before could find no socket; whoever does so from now on finds it.
-        exchanges.use(self)
+        # A TLS handshake takes the socket itself away and gives another one back at its end.
+        self._handle = self.sock.dup()
+        exchanges.has_connected(self._handle)
         return self.sock
+
+    def close(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.close()
+        super().close()
 
 
 class _TlsConnection(_PlainConnection, HTTPSConnection):
@@ -88,22 +99,32 @@ def pool_for(endpoint: str, user_agent: str) -> urllib3.PoolManager:
 
 
 def _proxy_for(scheme: str, address: str) -> str | None:
-    """The proxy that the site, the environment or the user names for a server, the first of them.
-
-    Asking the environment takes `urllib.request`, which few environments need.
-    """
+    """The proxy that the site, the environment or the user names for a server, in this order."""
     decided: str | None = policy.site("proxy")
-    if decided or not any(name.lower().endswith("_proxy") for name in os.environ):
+    if decided or not import_what_proxies_take():
         return decided or policy.user("proxy")
-    with host.forks_held_off():
-        from urllib.request import (  # type: ignore[attr-defined]  # the stubs lack the second
-            getproxies_environment,
-            proxy_bypass_environment,
-        )
+    from urllib.request import (  # type: ignore[attr-defined]  # the stubs lack the second
+        getproxies_environment,
+        proxy_bypass_environment,
+    )
+
     proxies: dict[str, str] = getproxies_environment()
     if proxy_bypass_environment(address, proxies):
         return None
     return proxies.get(scheme) or proxies.get("all") or policy.user("proxy")
+
+
+def import_what_proxies_take() -> bool:
+    """Import what asks the environment for proxies, where it names any; whether it does.
+
+    Few environments need it. A thread that a fork waits for must find it there already.
+    """
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return False
+    if "urllib.request" not in sys.modules:
+        with host.forks_held_off():
+            import urllib.request  # noqa: F401
+    return True
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.support.desk import SECONDS, wait_until
 from tests.support.fault_server import FaultServer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TROUBLES = (
@@ -74,9 +76,8 @@ def test_a_name_that_does_not_resolve_is_a_message(fresh: Path) -> None:
     assert answer["message"]
 
 
-@pytest.mark.parametrize("has_tls", [False, True])
 def test_what_is_broken_off_on_its_way_to_a_silent_server_ends_when_it_is_there(
-    has_tls: bool, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     resolve, is_asked, may_go_on = socket.getaddrinfo, threading.Event(), threading.Event()
 
@@ -86,21 +87,68 @@ def test_what_is_broken_off_on_its_way_to_a_silent_server_ends_when_it_is_there(
         return resolve(*arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with FaultServer("silent") as server, broken_off(server.url) as break_off:
+        assert is_asked.wait(SECONDS)
+        break_off()
+        may_go_on.set()
+
+
+def test_a_handshake_that_never_comes_can_be_broken_off() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with broken_off(f"https://127.0.0.1:{listener.getsockname()[1]}") as break_off:
+            connection = listener.accept()[0]
+            hello = connection.recv(1)
+            break_off()
+
+        assert hello
+        connection.close()
+
+
+@contextmanager
+def broken_off(url: str) -> Iterator[Callable[[], None]]:
+    """Ask a server in a thread, break that off, and see that no thread is left in the end."""
     worker = Worker()
 
-    def ask(url: str) -> None:
+    def ask() -> None:
         with pytest.raises(NoAnswerError):
             Client(url, worker=worker).ask("GET", "/", b"", 10 * SECONDS)
 
-    with FaultServer("silent", tls=has_tls) as server:
-        asking = threading.Thread(target=ask, args=(server.url,))
-        asking.start()
-        assert is_asked.wait(SECONDS)
-        worker.cut_short()
-        asking.join()
-        may_go_on.set()
+    asking = threading.Thread(target=ask)
+    asking.start()
+    yield worker.cut_short
+    asking.join()
+    wait_until(lambda: all(each.name != "migas-transport" for each in threading.enumerate()))
 
-        wait_until(lambda: all(each.name != "migas-transport" for each in threading.enumerate()))
+
+def test_a_request_that_a_server_has_read_is_sent_no_second_time() -> None:
+    read = []
+
+    def serve(listener: socket.socket) -> None:
+        for number in range(2):
+            connection = listener.accept()[0]
+            request = b""
+            while not request.endswith(b"{}"):
+                request += connection.recv(65536)
+            read.append(request)
+            if not number:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = threading.Thread(target=serve, args=(listener,))
+        serving.start()
+        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        client.ask("POST", "/", b"{}", SECONDS)
+        # The kept connection has been closed: another one is made, and closed without an answer.
+        with pytest.raises(NoAnswerError):
+            client.ask("POST", "/", b"{}", SECONDS)
+        serving.join()
+        listener.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+    assert len(read) == 2
+    client.close()
 
 
 def test_a_timeout_of_zero_waits_for_nothing(pointed: FaultServer) -> None:
