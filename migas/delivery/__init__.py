@@ -196,6 +196,7 @@ class Delivery:
         """In the parent of a fork: go on."""
         if self._marks is not None:
             self._marks.after_fork(in_child=False)
+        self._couriers.resume()
 
     def inherit(self, path: str, parents: Delivery) -> bool:
         """In a forked child whose parent is gone: take over a run, unless it has ended."""

@@ -34,6 +34,9 @@ _FORK_SECONDS = 0.2
 _STOP_SECONDS = 1.0
 """How long it waits then for what nothing but the machine's own slowness can hold up."""
 
+_PAUSED_SECONDS = 0.5
+"""After so long in all, forks wait for no thread any more before the program needs it again."""
+
 _FORMER_SECONDS = 5.0
 
 _SHARE = 0.9
@@ -49,6 +52,8 @@ class CourierThread:
         self._worker: Worker | None = None
         self._current: Errand | None = None
         self._former: ProgramThread | None = None
+        self._stopping: tuple[ProgramThread, queue.SimpleQueue[Errand | None]] | None = None
+        self._paused_seconds = 0.0
 
     def dispatch(self, payload: bytes | None, *, patience: float) -> Errand | None:
         """Have what waits sent, and return at once.
@@ -77,14 +82,36 @@ class CourierThread:
             except RuntimeError as error:
                 log.debug("no thread can be started: %s", error)
                 self._end_worker()
+                while not self._errands.empty():
+                    if (errand := self._errands.get()) is not None:
+                        errand.give_up()
         return self._thread is not None
 
     def pause(self) -> None:
-        """Stop before a fork; an errand that is not over begins anew when this is next needed."""
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        before, self._errands = self._errands, queue.SimpleQueue()
+        """Stop before a fork; an errand that is not over begins anew when this is next needed.
+
+        What interrupts this, a Ctrl-C for instance, leaves the rest to the next call.
+        """
+        if self._thread is not None:
+            self._stopping = (self._thread, self._errands)
+            self._thread, self._errands = None, queue.SimpleQueue()
+        if self._stopping is not None:
+            began = time.monotonic()
+            self._stop(*self._stopping)
+            self._stopping = None
+            self._paused_seconds += time.monotonic() - began
+
+    def resume(self) -> None:
+        """Go on after a fork with what was not over, unless forks have waited for that enough.
+
+        Python 3.12 and 3.13 count threads only after a fork's hooks, and would warn of it: there it
+        waits until the program next needs it, or is left to a later run.
+        """
+        is_counted = (3, 12) <= sys.version_info < (3, 14)
+        if not self._errands.empty() and self._paused_seconds < _PAUSED_SECONDS and not is_counted:
+            self.ensure_running()
+
+    def _stop(self, thread: ProgramThread, before: queue.SimpleQueue[Errand | None]) -> None:
         before.put(None)
         current = self._current
         if current is not None:
@@ -155,6 +182,10 @@ class Errand:
             log.debug("what waits could not be sent: %r", error)
         finally:
             self._is_running.release()
+
+    def give_up(self) -> None:
+        """Be over without having been done: whoever waits goes on."""
+        self._is_running.release()
 
     def begin_anew(self) -> None:
         """Be as new after it was stopped."""
@@ -253,7 +284,9 @@ def _import_all() -> bool:
             with host.forks_held_off():
                 import random  # noqa: F401
 
-                from migas.transport import client  # noqa: F401
+                from migas.transport import client, connections  # noqa: F401
+
+                connections.import_what_proxies_take()
     except Exception as error:  # noqa: BLE001  a bundle may lack anything
         log.debug("nothing can be sent from here: %r", error)
         return False

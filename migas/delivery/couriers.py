@@ -26,6 +26,7 @@ RUNNING_SECONDS = 3.0
 """For so long after an `R` its end may have to wait for the server's second to be over."""
 
 _RUNNING_GRACE = 0.3
+_ATTEMPTS = 3  # Ctrl-C may come while a fork waits
 _EARLY_SECONDS = 4.0
 """What a courier has whom the program does not wait for yet: to hold an `R`, send it, and go."""
 
@@ -119,15 +120,23 @@ class Couriers:
             self._thread.ensure_running()
 
     def pause(self) -> None:
-        """Stop the thread before a fork."""
+        """Stop the thread before a fork; what interrupts this leaves the rest to the next call."""
         if self._thread is not None:
             self._thread.pause()
 
+    def resume(self) -> None:
+        """After a fork: go on with what it has broken off."""
+        if self._thread is not None:
+            self._thread.resume()
+
     def _pause_first(self) -> None:
-        try:
-            self.pause()
-        except BaseException as error:  # noqa: BLE001  the interpreter would print it
-            log.debug("the thread could not be stopped before a fork: %r", error)
+        for _ in range(_ATTEMPTS):
+            try:
+                self._watch.pause()  # it sends couriers
+                self.pause()
+                return
+            except BaseException as error:  # noqa: BLE001  the interpreter would print it
+                log.debug("the threads could not be stopped before a fork: %r", error)
 
     def is_waited_for(self) -> bool:
         """Whether a courier has only the moment that the program waits for it at its end."""
@@ -215,6 +224,7 @@ class Couriers:
             if self._is_owed:
                 self._start(None)
             self.dismiss()
+            self.ensure_running()  # else nobody does what a fork has put off
             self._wait()
 
     def leave_to_parent(self) -> None:

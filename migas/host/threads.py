@@ -123,15 +123,18 @@ class Watch:
                 self._ensure_thread()
 
     def pause(self) -> bool:
-        """Stop the thread and wait until the system counts it no more; whether there was one."""
+        """Stop the thread and wait until the system counts it no more.
+
+        Returns:
+            Whether anything is due, which nobody does before it runs again.
+        """
         thread = self._thread
-        if thread is None or thread.is_current():
-            return False
-        with self._lock:
-            self._thread = None
-        thread.wake()
-        thread.join(_JOIN_SECONDS)
-        return True
+        if thread is not None and not thread.is_current():
+            with self._lock:
+                self._thread = None
+            thread.wake()
+            thread.join(_JOIN_SECONDS)
+        return self._thread is None and bool(self._due)
 
     def close(self) -> None:
         """Stop for good, at the interpreter's end."""

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 FROZEN = "import sys; sys.frozen = True\n"
 """As bundlers leave it for the program, by which no courier can be a process."""
 
+COUNT = """
+threads = []
+os.register_at_fork(before=lambda: threads.append(len(os.listdir("/proc/self/task"))))
+"""
+"""Not every Python warns of a thread that is there at a fork; this hook is called after ours."""
+
 STRICT = ["-X", "dev", "-W", "error"]
 ENDINGS = {
     "return": ("C", "Completed"),
@@ -178,15 +184,13 @@ def test_a_program_that_forks_meanwhile_notices_nothing(
     server.behave(manner)
     for _ in range(20):
         desk.spool.put(record(server.url))
-    # Not every Python warns of a thread that is still there; this hook is called after ours.
-    count = "os.register_at_fork(before=lambda: threads.append(len(os.listdir('/proc/self/task'))))"
     body = (
         f"with {RUN}:\n  for _ in range(10):\n    pid = os.fork()\n"
         "    if not pid: import urllib3, colorsys; os._exit(threading.active_count())\n"
         "    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1\n"
         "    time.sleep(0.05)\nprint(*threads)\n"
     )
-    setup = f"threads = []\n{count}\n{PRELUDE if manner == 'silent' else PATIENT}"
+    setup = f"{COUNT}\n{PRELUDE if manner == 'silent' else PATIENT}"
 
     ended = frozen(desk, body, setup, options=STRICT)
 
@@ -195,6 +199,61 @@ def test_a_program_that_forks_meanwhile_notices_nothing(
         assert sum(desk.spool.count().values()) == 0
         # One that a fork broke off may be sent again.
         assert len({crumb["session_id"] for crumb in server.wait_for_breadcrumbs(21)}) == 21
+
+
+def test_a_fork_finds_no_thread_where_proxies_have_to_be_looked_up(
+    desk: Desk, server: FaultServer
+) -> None:
+    desk.spool.put(record(server.url))
+    body = (
+        "is_there = threading.Event()\n"
+        "def linger(frame, event, argument):\n"
+        "  if event == 'call' and frame.f_code.co_name == '_proxy_for':\n"
+        "    is_there.set()\n"
+        "    time.sleep(0.25)\n"
+        f"threading.setprofile(linger)\nwith {RUN}:\n  is_there.wait()\n  pid = os.fork()\n"
+        "  if not pid: os._exit(0)\n  os.waitpid(pid, 0)\nthreading.setprofile(None)\n"
+        "print(*threads)\n"
+    )
+
+    ended = frozen(
+        desk,
+        body,
+        f"{COUNT}\n{PATIENT}",
+        options=STRICT,
+        environment=desk.environment(no_proxy="127.0.0.1", https_proxy="http://127.0.0.1:9"),
+    )
+
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"1\n", b"")
+
+
+def test_what_a_fork_after_the_run_has_broken_off_is_sent(desk: Desk, server: FaultServer) -> None:
+    server.behave("300ms")
+    body = f"with {RUN}: pass\npid = os.fork()\nif not pid: os._exit(0)\nos.waitpid(pid, 0)\n"
+
+    ended = frozen(desk, body, options=STRICT)
+
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"", b"")
+    if (3, 12) <= sys.version_info < (3, 14):  # another run sends it
+        frozen(desk, f"with {RUN}: pass")
+    wait_until(lambda: sum(desk.spool.count().values()) == 0)
+    assert "C" in [crumb["status"] for crumb in server.breadcrumbs]
+
+
+def test_ctrl_c_while_a_fork_waits_leaves_no_thread(desk: Desk, server: FaultServer) -> None:
+    server.behave("silent")
+    desk.spool.put(record(server.url))
+    body = (
+        f"with {RUN}:\n  while not os.listdir({str(desk.state / 'sending')!r}): time.sleep(0.01)\n"
+        "  signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
+        "  signal.setitimer(signal.ITIMER_REAL, 0.1)\n"
+        "  pid = os.fork()\n  if not pid: os._exit(0)\n  os.waitpid(pid, 0)\n"
+        "print(*threads)\n"
+    )
+
+    ended = frozen(desk, body, f"{COUNT}\n{PRELUDE}", options=STRICT)
+
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"1\n", b"")
 
 
 def test_a_fork_before_the_thread_has_come_to_its_work_is_noticed_by_nobody(
