@@ -49,6 +49,61 @@ def test_a_fork_while_another_thread_opens_the_first_run_and_logs(offline: Desk)
     assert (ended.status, ended.stdout) == (0, b"over\n")
 
 
+WHILE_A_MODULE_LOADS = f"""
+import os, sys, threading, time
+from importlib.machinery import PathFinder
+class SlowDisk:
+    def find_spec(self, name, path, target=None):
+        if name == "migas.settings.setup":
+            spec = PathFinder.find_spec(name, path)
+            load = spec.loader.exec_module
+            def linger(module):
+                is_inside.set()
+                time.sleep(0.3)
+                load(module)
+            spec.loader.exec_module = linger
+            return spec
+is_inside = threading.Event()
+sys.meta_path.insert(0, SlowDisk())
+import migas
+def work():
+    with {RUN}: pass
+thread = threading.Thread(target=work)
+thread.start()
+is_inside.wait()
+import logging
+{FORK}
+thread.join()
+print("over")
+"""
+"""`logging` comes, and a fork takes its lock, while a thread holds off forks."""
+
+FORKS_WITHOUT_END = f"""
+import os, sys, threading, time, logging
+sys.frozen = True
+os.register_at_fork(before=lambda: time.sleep(0.1))
+{PRELUDE}
+def work():
+    with {RUN}: pass
+thread = threading.Thread(target=work)
+thread.start()
+while thread.is_alive():
+    {FORK.strip().replace(chr(10), chr(10) + "    ")}
+    time.sleep(0.0005)
+print("over")
+"""
+"""One fork after the other is in its hooks, whichever lock a thread takes to register its own."""
+
+
+@pytest.mark.parametrize("source", [WHILE_A_MODULE_LOADS, FORKS_WITHOUT_END])
+def test_whoever_comes_before_logging_at_forks_waits_for_no_fork(
+    offline: Desk, source: str
+) -> None:
+    ended = offline.run(source, options=["-X", "dev"])
+
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"over\n", b"")
+
+
 @pytest.mark.parametrize("comes", ["before", "after"])
 def test_a_fork_while_the_watch_logs_its_first_word(offline: Desk, comes: str) -> None:
     source = f"""
