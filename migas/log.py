@@ -55,6 +55,14 @@ def _listening(level: int) -> logging.Logger | None:
         return None
     import logging
 
+    known = logging.root.manager.loggerDict.get("migas")
+    # Mostly it has been asked for this level before, and then neither question takes the lock.
+    if (
+        isinstance(known, logging.Logger)
+        and known.handlers
+        and level in getattr(known, "_cache", ())
+    ):
+        return known if known.isEnabledFor(level) else None
     lock = getattr(logging, "_lock", None)
     if lock is not None and not lock.acquire(timeout=_LOCK_SECONDS):
         return None

@@ -38,6 +38,7 @@ _PAUSED_SECONDS = 0.5
 """After so long in all, forks wait for no thread any more before the program needs it again."""
 
 _FORMER_SECONDS = 5.0
+_LOCK_SECONDS = 0.1
 
 _SHARE = 0.9
 """Of the time that the program waits; the rest is for putting back what was not sent."""
@@ -118,7 +119,8 @@ class CourierThread:
             current.stop()
         is_gone = thread.join(_FORK_SECONDS)
         if not is_gone and self._worker is not None:
-            self._worker.cut_short("broken off")
+            if not self._worker.is_abandoned:
+                self._worker.cut_short("broken off")
             is_gone = thread.join(_STOP_SECONDS)
         if is_gone:
             self._end_worker()
@@ -181,18 +183,23 @@ class Errand:
         except Exception as error:  # noqa: BLE001  a thread of ours must print nothing
             log.debug("what waits could not be sent: %r", error)
         finally:
-            self._is_running.release()
+            self._be_over()
 
     def give_up(self) -> None:
         """Be over without having been done: whoever waits goes on."""
-        self._is_running.release()
+        self._be_over()
 
     def begin_anew(self) -> None:
         """Be as new after it was stopped."""
         self._drain = self._sender = None
         self._clock = _WakingClock()
         self._is_stopped = False
-        self._is_running.acquire(blocking=False)
+        # Whoever waits may have it, but only to give it back.
+        self._is_running.acquire(timeout=_LOCK_SECONDS)
+
+    def _be_over(self) -> None:
+        if self._is_running.locked():
+            self._is_running.release()
 
     def _run(self, worker: Worker) -> None:
         sender = self._sender = Sender(

@@ -44,6 +44,7 @@ class Couriers:
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
+        self._pid = os.getpid()
         # Reentrant: a signal's handler may end a run while this very thread holds it.
         self._lock = host.RLock()
         self._attended: list[DispatchedCourier | Errand] = []
@@ -130,6 +131,8 @@ class Couriers:
             self._thread.resume()
 
     def _pause_first(self) -> None:
+        if os.getpid() != self._pid:
+            return  # hooks are inherited, threads and what they held are not
         for _ in range(_ATTEMPTS):
             try:
                 self._watch.pause()  # it sends couriers

@@ -90,7 +90,7 @@ def drop_own_frame(error: BaseException) -> None:
 
 
 _gate = RLock()
-_LOCK_SECONDS = 0.1
+_ATTEMPTS = 1000
 _is_before_logging: bool | None = None
 
 
@@ -117,27 +117,33 @@ def come_first_at_forks(prepare: Callable[[], None] | None = None) -> None:
     global _is_before_logging  # noqa: PLW0603  what has been registered stays so
     if not hasattr(os, "register_at_fork"):
         return
-    if prepare is not None:
-        os.register_at_fork(before=prepare)  # the one that is registered last is called first
     logging = sys.modules.get("logging")
     is_there = logging is not None and not getattr(logging.__spec__, "_initializing", False)
-    # No other thread may be half through a fork, which would give back what it has not taken. So
-    # the locks are taken as forks do so far. Where one waits that this thread holds up: not now.
-    lock = getattr(logging, "_lock", _gate) if is_there and not _is_before_logging else _gate
-    if not lock.acquire(timeout=_LOCK_SECONDS):
-        return
-    try:
-        if not _gate.acquire(timeout=_LOCK_SECONDS):
-            return
-        try:
-            _is_before_logging = is_there
-            # The lock's own methods: no Ctrl-C can come between a hook and what it is to do.
-            os.register_at_fork(
-                before=_gate.acquire,
-                after_in_parent=_gate.release,
-                after_in_child=_gate._at_fork_reinit,  # type: ignore[attr-defined]  # noqa: SLF001
-            )
-        finally:
-            _gate.release()
-    finally:
-        lock.release()
+    lock = getattr(logging, "_lock", _gate) if is_there else _gate
+    for _ in range(_ATTEMPTS):
+        # No other thread may be half through a fork, which would give back what it has not taken.
+        # One that has taken the other lock may be waiting for the gate: it goes first.
+        with _gate:
+            if lock.acquire(blocking=False):
+                try:
+                    _register(prepare)
+                    _is_before_logging = is_there
+                finally:
+                    lock.release()
+                return
+        if _gate._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001
+            break  # it would wait for what this thread does: another time
+        sleep(0.001)
+    if prepare is not None:
+        os.register_at_fork(before=prepare)
+
+
+def _register(prepare: Callable[[], None] | None) -> None:
+    if prepare is not None:
+        os.register_at_fork(before=prepare)  # the one that is registered last is called first
+    # The lock's own methods: no Ctrl-C can come between a hook and what it is to do.
+    os.register_at_fork(
+        before=_gate.acquire,
+        after_in_parent=_gate.release,
+        after_in_child=_gate._at_fork_reinit,  # type: ignore[attr-defined]  # noqa: SLF001
+    )
