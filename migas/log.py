@@ -31,7 +31,7 @@ def logger() -> logging.Logger:
     """The `migas` logger itself, for those who configure logging."""
     import logging
 
-    return _logger() or logging.getLogger("migas")
+    return _configured(logging.getLogger("migas"))
 
 
 def _emit(level: int, message: str, values: tuple[object, ...]) -> None:
@@ -50,8 +50,7 @@ def _listening(level: int) -> logging.Logger | None:
     before it gives that back. A thread that had to say something first would wait for the fork, and
     both for ever. So it waits for a moment, and then says nothing.
     """
-    asked = os.environ.get("MIGAS_LOG_LEVEL")
-    if not asked and "logging" not in sys.modules:
+    if not os.environ.get("MIGAS_LOG_LEVEL") and "logging" not in sys.modules:
         return None
     import logging
 
@@ -67,22 +66,19 @@ def _listening(level: int) -> logging.Logger | None:
     if lock is not None and not lock.acquire(timeout=_LOCK_SECONDS):
         return None
     try:
-        found = _logger()
-        return found if found is not None and found.isEnabledFor(level) else None
+        found = logger()
+        return found if found.isEnabledFor(level) else None
     finally:
         if lock is not None:
             lock.release()
 
 
-def _logger() -> logging.Logger | None:
-    asked = os.environ.get("MIGAS_LOG_LEVEL")
-    if not asked and "logging" not in sys.modules:
-        return None
+def _configured(found: logging.Logger) -> logging.Logger:
     import logging
 
-    found = logging.getLogger("migas")
     if not found.handlers:
         found.addHandler(logging.NullHandler())
+        asked = os.environ.get("MIGAS_LOG_LEVEL")
         if asked:
             name = asked.strip().upper()
             level = int(name) if name.isdigit() else _LEVELS.get(name, logging.WARNING)

@@ -26,6 +26,8 @@ from migas.transport.deadlines import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from migas.courier.drain import Drain
 
 _FORK_SECONDS = 0.2
@@ -83,9 +85,8 @@ class CourierThread:
             except RuntimeError as error:
                 log.debug("no thread can be started: %s", error)
                 self._end_worker()
-                while not self._errands.empty():
-                    if (errand := self._errands.get()) is not None:
-                        errand.give_up()
+                for errand in _left_in(self._errands):
+                    errand.be_over()
         return self._thread is not None
 
     def pause(self) -> None:
@@ -130,9 +131,8 @@ class CourierThread:
         if interrupted is not None and is_gone:
             interrupted.begin_anew()
             self._errands.put(interrupted)
-        while not before.empty():
-            if (errand := before.get()) is not None:
-                self._errands.put(errand)
+        for errand in _left_in(before):
+            self._errands.put(errand)
 
     def _end_worker(self) -> None:
         worker, self._worker = self._worker, None
@@ -183,11 +183,12 @@ class Errand:
         except Exception as error:  # noqa: BLE001  a thread of ours must print nothing
             log.debug("what waits could not be sent: %r", error)
         finally:
-            self._be_over()
+            self.be_over()
 
-    def give_up(self) -> None:
-        """Be over without having been done: whoever waits goes on."""
-        self._be_over()
+    def be_over(self) -> None:
+        """Have those who wait go on, whether it was done or not."""
+        if self._is_running.locked():
+            self._is_running.release()
 
     def begin_anew(self) -> None:
         """Be as new after it was stopped."""
@@ -196,10 +197,6 @@ class Errand:
         self._is_stopped = False
         # Whoever waits may have it, but only to give it back.
         self._is_running.acquire(timeout=_LOCK_SECONDS)
-
-    def _be_over(self) -> None:
-        if self._is_running.locked():
-            self._is_running.release()
 
     def _run(self, worker: Worker) -> None:
         sender = self._sender = Sender(
@@ -282,6 +279,12 @@ class _WakingClock(Clock):
     def wake(self) -> None:
         if self._is_asleep.locked():
             self._is_asleep.release()
+
+
+def _left_in(errands: queue.SimpleQueue[Errand | None]) -> Iterator[Errand]:
+    while not errands.empty():
+        if (errand := errands.get()) is not None:
+            yield errand
 
 
 def _import_all() -> bool:

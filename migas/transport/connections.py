@@ -29,11 +29,11 @@ _MAX_CONNECTIONS = 4
 class _PlainConnection(HTTPConnection):
     """A connection that another thread can find and break off."""
 
+    _handle: socket.socket | None = None
+
     def __str__(self) -> str:
         """The server, as errors name it."""
         return f"{self.host}:{self.port}"
-
-    _handle: socket.socket | None = None
 
     def request(self, *arguments: Any, **options: Any) -> None:
         exchanges.use(self._handle)

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.bundles import build, package_folder
-from tests.support.desk import PATIENT, PRELUDE, ROOT, RUN, SECONDS, Desk, Ended, wait_until
+from tests.support.desk import (
+    COUNT_THREADS,
+    PATIENT,
+    PRELUDE,
+    ROOT,
+    RUN,
+    SECONDS,
+    Desk,
+    Ended,
+    wait_until,
+)
 from tests.support.records import record
 
 if TYPE_CHECKING:
@@ -23,12 +33,6 @@ if TYPE_CHECKING:
 
 FROZEN = "import sys; sys.frozen = True\n"
 """As bundlers leave it for the program, by which no courier can be a process."""
-
-COUNT = """
-threads = []
-os.register_at_fork(before=lambda: threads.append(len(os.listdir("/proc/self/task"))))
-"""
-"""Not every Python warns of a thread that is there at a fork; this hook is called after ours."""
 
 STRICT = ["-X", "dev", "-W", "error"]
 ENDINGS = {
@@ -190,7 +194,8 @@ def test_a_program_that_forks_meanwhile_notices_nothing(
         "    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1\n"
         "    time.sleep(0.05)\nprint(*threads)\n"
     )
-    setup = f"{COUNT}\n{PRELUDE if manner == 'silent' else PATIENT}"
+    # Not every Python warns of a thread that is still there.
+    setup = f"{COUNT_THREADS}\n{PRELUDE if manner == 'silent' else PATIENT}"
 
     ended = frozen(desk, body, setup, options=STRICT)
 
@@ -219,7 +224,7 @@ def test_a_fork_finds_no_thread_where_proxies_have_to_be_looked_up(
     ended = frozen(
         desk,
         body,
-        f"{COUNT}\n{PATIENT}",
+        f"{COUNT_THREADS}\n{PATIENT}",
         options=STRICT,
         environment=desk.environment(no_proxy="127.0.0.1", https_proxy="http://127.0.0.1:9"),
     )
@@ -251,7 +256,7 @@ def test_ctrl_c_while_a_fork_waits_leaves_no_thread(desk: Desk, server: FaultSer
         "print(*threads)\n"
     )
 
-    ended = frozen(desk, body, f"{COUNT}\n{PRELUDE}", options=STRICT)
+    ended = frozen(desk, body, f"{COUNT_THREADS}\n{PRELUDE}", options=STRICT)
 
     assert (ended.status, ended.stdout, ended.stderr) == (0, b"1\n", b"")
 

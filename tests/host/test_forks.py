@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.desk import PRELUDE, RUN
+from tests.support.desk import COUNT_THREADS, PRELUDE, RUN
 
 if TYPE_CHECKING:
     from tests.support.desk import Desk
@@ -17,6 +17,13 @@ FORK = """
 pid = os.fork()
 if not pid: os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
+"""
+
+A_RUN_BESIDE = f"""
+def work():
+    with {RUN}: pass
+thread = threading.Thread(target=work)
+thread.start()
 """
 
 BESIDE_THE_FIRST_RUN = f"""
@@ -31,10 +38,7 @@ is_inside = threading.Event()
 sys.meta_path.insert(0, NoCiInfo())
 {PRELUDE}
 import logging
-def work():
-    with {RUN}: pass
-thread = threading.Thread(target=work)
-thread.start()
+{A_RUN_BESIDE}
 is_inside.wait()
 {FORK}
 thread.join()
@@ -66,10 +70,7 @@ class SlowDisk:
 is_inside = threading.Event()
 sys.meta_path.insert(0, SlowDisk())
 import migas
-def work():
-    with {RUN}: pass
-thread = threading.Thread(target=work)
-thread.start()
+{A_RUN_BESIDE}
 is_inside.wait()
 import logging
 {FORK}
@@ -83,10 +84,7 @@ import os, sys, threading, time, logging
 sys.frozen = True
 os.register_at_fork(before=lambda: time.sleep(0.1))
 {PRELUDE}
-def work():
-    with {RUN}: pass
-thread = threading.Thread(target=work)
-thread.start()
+{A_RUN_BESIDE}
 while thread.is_alive():
     {FORK.strip().replace(chr(10), chr(10) + "    ")}
     time.sleep(0.0005)
@@ -108,9 +106,8 @@ def test_whoever_comes_before_logging_at_forks_waits_for_no_fork(
 @pytest.mark.parametrize("comes", ["before", "after"])
 def test_a_fork_while_the_watch_logs_its_first_word(offline: Desk, comes: str) -> None:
     source = f"""
-import os, threading, time
-threads = []
-os.register_at_fork(before=lambda: threads.append(len(os.listdir("/proc/self/task"))))
+{COUNT_THREADS}
+import threading, time
 {"import logging" if comes == "before" else ""}
 {PRELUDE}
 from migas import log

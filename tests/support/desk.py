@@ -27,6 +27,13 @@ PATIENT = "import migas; migas.setup(exit_timeout=30)"
 """For what must arrive before an attended courier is killed, on a machine however busy."""
 
 RUN = 'migas.session("lab/tool", "1.0.0")'
+COUNT_THREADS = """
+import os
+threads = []
+os.register_at_fork(before=lambda: threads.append(len(os.listdir("/proc/self/task"))))
+"""
+"""How many there are at each fork, when the hooks have been called that are registered later."""
+
 _OF_MIGAS = ("MIGAS_", "_MIGAS_", "DO_NOT_TRACK", "SLURM_", "PBS_", "LSB_", "CI", "PYTEST_")
 
 
