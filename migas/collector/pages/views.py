@@ -158,17 +158,24 @@ async def error(request: Request, owner: str, repo: str, error: str) -> Response
 
 @router.get("/p/{owner}/{repo}/compare")
 async def compare(request: Request, owner: str, repo: str) -> Response:
-    """Two versions side by side: `first` and `second`, or the newest and the one before it."""
+    """Two versions side by side: `first` and `second`, or the newest and the one before it.
+
+    A filter by version would leave one of them alone: it is no filter here but the first of the
+    two, where none is asked for, and the links to other pages keep it.
+    """
     wanted = await _wanted(request, owner, repo)
     if isinstance(wanted, Response):
         return wanted
-    _, name, address, *_ = wanted
-    pair = (request.query_params.get("first", ""), request.query_params.get("second", ""))
-    only = address.only.with_(version=None)
-    shown = await version_figures.versions(collector_of(request), name, address.period, only, pair)
-    asked = {"first": shown.first, "second": shown.second}
-    wanted = wanted._replace(address=replace(address, only=only, asked=asked))
-    return wanted.page("compare.html", shown=shown)
+    _, name, elsewhere, *_ = wanted
+    only, version = elsewhere.only.with_(version=None), elsewhere.only.version or ""
+    pair = (request.query_params.get("first") or version, request.query_params.get("second", ""))
+    shown = await version_figures.versions(
+        collector_of(request), name, elsewhere.period, only, pair
+    )
+    asked = {"version": version} if version else {}
+    asked |= {"first": shown.first, "second": shown.second}
+    wanted = wanted._replace(address=replace(elsewhere, only=only, asked=asked))
+    return wanted.page("compare.html", shown=shown, elsewhere=elsewhere)
 
 
 @router.get("/p/{owner}/{repo}/users")
