@@ -50,7 +50,8 @@ def register(subparsers: Subparsers) -> None:
 
 async def _report(options: Namespace) -> Answer:
     from migas.collector.counts.filters import Filter
-    from migas.collector.counts.tables import Tables, as_csv, plain
+    from migas.collector.counts.rows import as_csv, plain
+    from migas.collector.counts.tables import Tables
     from migas.collector.days import Period
 
     async with opened(options.db, options.project) as collector:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, TextIO
 
 from migas.collector.admin.command import unwritable
-from migas.collector.counts.tables import csv_cell
+from migas.collector.counts.rows import csv_cell
 from migas.collector.days import moment
 from migas.collector.ingestion.recorder import CRUMB_FIELDS, TIMES
 

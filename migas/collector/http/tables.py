@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
 from migas.collector.counts.filters import NAMES, Filter
-from migas.collector.counts.tables import ROWS, Tables
+from migas.collector.counts.rows import ROWS
+from migas.collector.counts.tables import Tables
 from migas.collector.days import Period, Step
 from migas.collector.http.access import access_of, collector_of
 from migas.collector.http.rest import REFUSALS

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.lost import LostRuns
     from migas.collector.counts.people import UserCounts
-    from migas.collector.counts.tables import DurationRow
+    from migas.collector.counts.rows import DurationRow
     from migas.collector.days import Period
     from migas.collector.tokens import Access
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from migas.collector.collector import Collector
     from migas.collector.counts.filters import Filter
-    from migas.collector.counts.tables import UsersRow
+    from migas.collector.counts.rows import UsersRow
     from migas.collector.days import Period
 
 MAX_VALUES = 15

@@ -11,8 +11,9 @@ from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotations
 from starlette.responses import Response
 
-from migas.collector.counts import tables
+from migas.collector.counts import rows
 from migas.collector.counts.filters import NAMES, Filter, error_number
+from migas.collector.counts.tables import Tables
 from migas.collector.http.access import collector_of, is_local
 from migas.collector.http.middleware import root_path, route_path
 from migas.collector.http.tables import EXAMPLE
@@ -198,14 +199,12 @@ async def programs(request: Request, owner: str, repo: str) -> Response:
     if isinstance(wanted, Response):
         return wanted
     root = str(request.base_url).rstrip("/")
-    addresses = {table: f"{root}/api/v1/projects/{wanted.name}/{table}" for table in tables.ROWS}
+    addresses = {table: f"{root}/api/v1/projects/{wanted.name}/{table}" for table in rows.ROWS}
     example = EXAMPLE.replace("https://the-address-of-this-server", root)
     return wanted.page(
         "programs.html",
         addresses=addresses,
-        columns={
-            table: [field.name for field in fields(row)] for table, row in tables.ROWS.items()
-        },
+        columns={table: [field.name for field in fields(row)] for table, row in rows.ROWS.items()},
         filters=NAMES,
         example=example.replace("owner/repo", wanted.name),
     )
@@ -218,13 +217,13 @@ async def table(request: Request, owner: str, repo: str, file: str) -> Response:
     if isinstance(wanted, Response):
         return wanted
     name, _, form = file.partition(".")
-    if name not in tables.ROWS or form not in ("csv", "json"):
+    if name not in rows.ROWS or form not in ("csv", "json"):
         return page(request, "refusal.html", 404, visitor=wanted.visitor, **_NO_TABLE)
     _, project, address, _, today = wanted
     reports = collector_of(request).reports
-    asked = tables.Tables(reports, project, address.period, address.only, today)
-    rows = await getattr(asked, name)()
-    text = tables.as_csv(name, rows) if form == "csv" else json.dumps(tables.plain(rows))
+    asked = Tables(reports, project, address.period, address.only, today)
+    found = await getattr(asked, name)()
+    text = rows.as_csv(name, found) if form == "csv" else json.dumps(rows.plain(found))
     return attachment(f"{repo}-{file}", text)
 
 

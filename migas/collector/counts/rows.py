@@ -1,0 +1,179 @@
+"""What a project's tables have in a row, and how rows are written as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt  # noqa: TC003  FastAPI reads the annotations when it runs
+import io
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# At the beginning of any line: some programs take a field's lines apart.
+_FORMULA = re.compile(r"^(?=\s*[=+\-@\t\r\uff0b\uff0d\uff1d\uff20])", re.MULTILINE)
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsRow:
+    """How the sessions that began in a day, week or month ended.
+
+    `start` is its first day, `completion_rate` in percent of those that ended, without today;
+    None where none did. `unfinished` says that it has today in it, which is not over.
+    """
+
+    start: dt.date
+    sessions: int
+    completed: int
+    failed: int
+    suspended: int
+    running: int
+    completion_rate: float | None
+    unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """How the sessions of a version ended.
+
+    `completion_rate` is in percent of the `rated` sessions, those that ended before today;
+    `rate_low` and `rate_high` are its 95 % interval.
+    """
+
+    version: str
+    sessions: int
+    completed: int
+    failed: int
+    suspended: int
+    running: int
+    rated: int
+    completion_rate: float | None
+    rate_low: float | None
+    rate_high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionRow:
+    """How many sessions a version has in a day, week or month, and in percent of all then."""
+
+    start: dt.date
+    version: str
+    sessions: int
+    share: float
+    unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """An error with which sessions failed.
+
+    `error` is its fingerprint, `first` and `last` are days since anything was counted, `mark` is
+    `new` or `back` where a release, `since`, brought it or brought it back. `message` is the
+    newest one.
+    """
+
+    error: str
+    error_type: str
+    node: str
+    users: int
+    sessions: int
+    first: dt.date | None
+    first_version: str | None
+    last: dt.date | None
+    last_version: str | None
+    mark: str
+    since: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsersRow:
+    """The users of a day, week or month, those seen for the first time, and their sessions."""
+
+    start: dt.date
+    users: int
+    new: int
+    returning: int
+    sessions: int
+    unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DurationRow:
+    """How long runs took that completed: those of a day, week or month, or those of a version.
+
+    One of `start` and `version` is None. `median` and `p90` are seconds within which half and nine
+    of ten were over, estimated within 2 %. `change` says of a version that it is `slower` or
+    `faster` than the one before it, `before`, by more than chance and that estimate.
+    """
+
+    start: dt.date | None
+    version: str | None
+    runs: int
+    median: float | None
+    p90: float | None
+    before: str | None
+    change: str
+    unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentRow:
+    """How many sessions ran on something, and how many users have it now and had it before.
+
+    `kind` is `platform`, `container`, `language` or `ci`; `users_before` are those of the period
+    of the same length before this one.
+    """
+
+    kind: str
+    value: str
+    sessions: int
+    users: int
+    users_before: int
+
+
+Row = SessionsRow | VersionRow | AdoptionRow | ErrorRow | UsersRow | EnvironmentRow | DurationRow
+
+
+ROWS: dict[str, type[Row]] = {
+    "sessions": SessionsRow,
+    "versions": VersionRow,
+    "adoption": AdoptionRow,
+    "errors": ErrorRow,
+    "users": UsersRow,
+    "durations": DurationRow,
+    "environments": EnvironmentRow,
+}
+"""What each table of `Tables` has in a row."""
+
+
+def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows as JSON has them: days are texts like 2026-01-31."""
+    return [
+        {
+            name: value.isoformat() if hasattr(value, "isoformat") else value
+            for name, value in asdict(row).items()
+        }
+        for row in rows
+    ]
+
+
+def as_csv(name: str, rows: Sequence[Row]) -> str:
+    """A table as CSV with a heading, every field in quotation marks."""
+    out = io.StringIO()
+    table = csv.writer(out, quoting=csv.QUOTE_ALL)
+    table.writerow([field.name for field in fields(ROWS[name])])
+    table.writerows([csv_cell(value) for value in row.values()] for row in plain(rows))
+    return out.getvalue()
+
+
+def csv_cell(value: object) -> object:
+    """A value in CSV, for strangers' texts: no formula is run, and nothing steers a terminal."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _FORMULA.sub("'", _STEERING.sub(lambda found: ascii(found[0])[1:-1], value))
+    return value
