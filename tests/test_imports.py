@@ -102,7 +102,7 @@ HOUSE = """
     collector.counts.lasting collector.counts.lost collector.counts.people
     collector.counts.differences
     collector.counts.failures
-    collector.counts.most_hit collector.counts.activity
+    collector.counts.most_hit collector.counts.activity collector.counts.likelihood
     collector.counts.usage
     collector.counts.reading collector.counts.removal
     collector.counts.adoption

@@ -135,7 +135,36 @@ class EnvironmentRow:
     users_before: int
 
 
-Row = SessionsRow | VersionRow | AdoptionRow | ErrorRow | UsersRow | EnvironmentRow | DurationRow
+@dataclass(frozen=True, slots=True)
+class WhereRow:
+    """How many sessions that have a value failed with an error, beside all that have it.
+
+    `kind` is `version`, `platform`, `container`, `language` or `ci`. `share` is in percent of the
+    sessions that failed with the error, `share_of_all` in percent of all sessions, and `times` the
+    rate of failures among those that have the value by the rate among all. `difference` is `more`
+    or `less` where that differs from the other sessions by more than chance, else empty.
+    """
+
+    kind: str
+    value: str
+    failed: int
+    sessions: int
+    share: float
+    share_of_all: float
+    times: float
+    difference: str
+
+
+Row = (
+    SessionsRow
+    | VersionRow
+    | AdoptionRow
+    | ErrorRow
+    | WhereRow
+    | UsersRow
+    | EnvironmentRow
+    | DurationRow
+)
 
 
 ROWS: dict[str, type[Row]] = {
@@ -143,6 +172,7 @@ ROWS: dict[str, type[Row]] = {
     "versions": VersionRow,
     "adoption": AdoptionRow,
     "errors": ErrorRow,
+    "where": WhereRow,
     "users": UsersRow,
     "durations": DurationRow,
     "environments": EnvironmentRow,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from migas.collector.counts.comparison import ENOUGH, version_before
 from migas.collector.counts.durations import longer, quantile
+from migas.collector.counts.likelihood import by_kind
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated
 from migas.collector.counts.rows import (
     AdoptionRow,
@@ -16,6 +17,7 @@ from migas.collector.counts.rows import (
     SessionsRow,
     UsersRow,
     VersionRow,
+    WhereRow,
 )
 from migas.collector.projects.versions import version_order
 
@@ -123,6 +125,35 @@ class Tables:
                 )
             )
         return rows
+
+    async def where(self) -> list[WhereRow]:
+        """Where the error happens that `error` names; without that filter there is no row.
+
+        Of each kind those values come first that it meets most often.
+        """
+        project, period, only = self._asked
+        if only.error is None:
+            return []
+        anything, ask = only.with_(error=None), self._reports
+        hit = await ask.timeline(project, period, only)
+        everything = await ask.timeline(project, period, anything)
+        shares = await ask.shares(project, period, only)
+        met = by_kind(hit, everything, shares, await ask.shares(project, period, anything))
+        failed, whole = (sum(row.outcomes.total for row in rows) for rows in (hit, everything))
+        return [
+            WhereRow(
+                kind,
+                row.value,
+                row.failed,
+                row.sessions,
+                round(100 * row.failed / failed, 2),
+                round(100 * row.sessions / whole, 2),
+                float(f"{row.times:.4g}"),
+                ("", "more", "less")[row.verdict],
+            )
+            for kind, rows in met.items()
+            for row in rows
+        ]
 
     async def users(self) -> list[UsersRow]:
         """Users by the day, week or month, none left out: all, new and returning."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.adoption import arrivals, uses
-from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.comparison import newest_two
+from migas.collector.counts.likelihood import by_kind
 from migas.collector.counts.outcomes import total, totals
-from migas.collector.counts.usage import FACETS
-from migas.collector.pages.shown import MAX_SHARES, bars, frequent
+from migas.collector.pages.shown import MAX_SHARES, bars
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,24 +18,11 @@ if TYPE_CHECKING:
     from migas.collector.counts.comparison import Comparison
     from migas.collector.counts.failures import ErrorSummary, Message
     from migas.collector.counts.filters import Filter
+    from migas.collector.counts.likelihood import Likelihood
     from migas.collector.days import Period
 
 MAX_MESSAGES = 10
 MAX_REMARKABLE = 4
-
-
-class Likelihood(NamedTuple):
-    """How often an error meets sessions that have a value, beside how often it meets any.
-
-    `times` is the one rate by the other one, and `verdict` 1 or -1 where it is above or below
-    that of the other sessions by more than chance.
-    """
-
-    value: str
-    failed: int
-    sessions: int
-    times: float
-    verdict: int
 
 
 class ErrorPage(NamedTuple):
@@ -68,13 +54,9 @@ async def error(
     everything = await ask.timeline(name, period, only)
     shares = await ask.shares(name, period, its_own)
     all_shares = await ask.shares(name, period, only)
-    met, by_version = (
-        totals((row.version, row.outcomes) for row in timeline) for timeline in (hit, everything)
-    )
-    numbers = [{version: of.total for version, of in by.items()} for by in (met, by_version)]
-    tables = {"version": _likelihoods(*numbers)} | {
-        facet: _likelihoods(shares[facet], all_shares[facet]) for facet in FACETS
-    }
+    by_version = totals((row.version, row.outcomes) for row in everything)
+    met = by_kind(hit, everything, shares, all_shares)
+    tables = {kind: rows[:MAX_SHARES] for kind, rows in met.items()}
     remarkable = [(kind, row) for kind, rows in tables.items() for row in rows if row.verdict > 0]
     return ErrorPage(
         found[0] if found else None,
@@ -86,15 +68,3 @@ async def error(
         newest_two(by_version, (await collector.projects.release(name)).named),
         arrivals(uses(everything), period),
     )
-
-
-def _likelihoods(failed: Mapping[str, int], sessions: Mapping[str, int]) -> list[Likelihood]:
-    """The values that an error meets most often, and how often it could have met them."""
-    hit, everything = sum(failed.values()), sum(sessions.values())
-    found = []
-    for value, number in frequent(failed)[:MAX_SHARES]:
-        had = max(sessions.get(value, 0), number)  # between two questions some may have come
-        times = (number / had) / (hit / everything) if everything else 0.0
-        verdict = compared((number, had), (hit - number, everything - had), VERY_CONFIDENT)
-        found.append(Likelihood(value, number, had, times, verdict))
-    return found

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, quote, urlencode
 
 import pytest
 
+from migas.collector.pages.words import percent, times
 from tests.collector.databases import a_session, putting
 from tests.collector.live import PROJECT
 from tests.collector.pages.conftest import NOON
@@ -153,6 +154,41 @@ def test_an_errors_page_says_where_it_happens(asked: Site) -> None:
 )
 def test_what_is_no_errors_name_is_not_found(asked: Site, name: str) -> None:
     assert asked.get(f"{PAGE}/errors/{name}").status == 404
+
+
+def test_the_files_of_an_errors_page_have_what_it_shows(asked: Site) -> None:
+    (path,) = {link for link in links(asked.text(PAGE)) if "/errors/" in link}
+    html = asked.text(path)
+    files = {link for link in links(html) if ".json" in link and "sessions.json" not in link}
+    (file,) = files  # the same for each of its tables
+    rows = json.loads(asked.get(file).body)
+    written = asked.get(file.replace(".json", ".csv")).body.decode()
+    assert [row["value"] for row in csv.DictReader(io.StringIO(written))] == [
+        row["value"] for row in rows
+    ]
+    for kind in ("version", "platform", "container", "language", "ci"):
+        table = html[html.index(f'id="by-{kind}"') :].partition("</table>")[0]
+        cells = [
+            [readable(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)]
+            for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)[1:]
+        ]
+        labels = {"yes": "CI", "no": "not CI"}
+        assert cells == [
+            [
+                labels.get(row["value"], row["value"]),
+                percent(row["failed"], 26),
+                percent(row["sessions"], 200),
+                times(row["times"]),
+            ]
+            for row in rows
+            if row["kind"] == kind
+        ]
+    found = {(row["kind"], row["value"]): row for row in rows}
+    apptainer = found["container", "apptainer"]
+    assert (apptainer["share"], apptainer["share_of_all"]) == (96.15, 25.0)
+    assert (apptainer["times"], apptainer["difference"]) == (3.846, "more")
+    assert found["container", "docker"]["difference"] == "less"
+    assert called(asked, "where") == []
 
 
 def test_an_error_that_no_session_has_is_an_empty_page(asked: Site) -> None:
