@@ -21,6 +21,7 @@ _TABLES: dict[str, tuple[str, Any]] = {
     "version": ("versions", "day"),
     "error": ("errors", "day"),
     "duration": ("durations", "week"),
+    "version-duration": ("version-durations", "day"),
 }
 """Which table is shown, and by what its rows are; each step of time shows sessions."""
 
@@ -63,7 +64,7 @@ async def _report(options: Namespace) -> Answer:
         except ValueError as error:
             raise CollectorError(str(error)) from error
         tables = Tables(collector.reports, options.project, period, Filter(), today)
-        rows = await getattr(tables, name)()
+        rows = await tables.read(name)
     if options.csv:
         return plain(rows), as_csv(name, rows).rstrip("\n")
     return {name: plain(rows)}, _aligned(plain(rows))

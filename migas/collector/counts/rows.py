@@ -103,21 +103,34 @@ class UsersRow:
 
 @dataclass(frozen=True, slots=True)
 class DurationRow:
-    """How long runs took that completed: those of a day, week or month, or those of a version.
+    """How long the runs of a day, week or month took that completed.
 
-    One of `start` and `version` is None. `median` and `p90` are seconds within which half and nine
-    of ten were over, estimated within 2 %. `change` says of a version that it is `slower` or
-    `faster` than the one before it, `before`, by more than chance and that estimate.
+    `median` and `p90` are seconds within which half and nine of ten were over, estimated within
+    2 %; None where no run says how long it took.
     """
 
-    start: dt.date | None
-    version: str | None
+    start: dt.date
+    runs: int
+    median: float | None
+    p90: float | None
+    unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VersionDurationRow:
+    """How long the runs of a version took that completed.
+
+    `median` and `p90` are seconds within which half and nine of ten were over, estimated within
+    2 %. `change` is `slower` or `faster` where they took longer or shorter than those of the
+    version before it, `before`, by more than chance and that estimate.
+    """
+
+    version: str
     runs: int
     median: float | None
     p90: float | None
     before: str | None
     change: str
-    unfinished: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +177,7 @@ Row = (
     | UsersRow
     | EnvironmentRow
     | DurationRow
+    | VersionDurationRow
 )
 
 
@@ -175,6 +189,7 @@ ROWS: dict[str, type[Row]] = {
     "where": WhereRow,
     "users": UsersRow,
     "durations": DurationRow,
+    "version-durations": VersionDurationRow,
     "environments": EnvironmentRow,
 }
 """What each table of `Tables` has in a row."""

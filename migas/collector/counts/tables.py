@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from inspect import getdoc
 from typing import TYPE_CHECKING
 
 from migas.collector.counts.comparison import ENOUGH, version_before
@@ -16,6 +17,7 @@ from migas.collector.counts.rows import (
     ErrorRow,
     SessionsRow,
     UsersRow,
+    VersionDurationRow,
     VersionRow,
     WhereRow,
 )
@@ -23,11 +25,12 @@ from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.lasting import Durations
     from migas.collector.counts.reports import Reports
+    from migas.collector.counts.rows import Row
     from migas.collector.days import Period
 
 MAX_ERRORS = 1000
@@ -51,6 +54,16 @@ class Tables:
         self._asked = (project, period, only)
         self._period = period
         self._today = today
+
+    async def read(self, name: str) -> Sequence[Row]:
+        """The rows of the table of that name, one of `ROWS`."""
+        rows: Sequence[Row] = await getattr(self, _method(name))()
+        return rows
+
+    @classmethod
+    def described(cls, name: str) -> str:
+        """What the table of that name, one of `ROWS`, has."""
+        return getdoc(getattr(cls, _method(name))) or ""
 
     async def sessions(self) -> list[SessionsRow]:
         """Sessions by the day, week or month they began, and by how they ended; none left out."""
@@ -169,7 +182,7 @@ class Tables:
         return rows
 
     async def durations(self) -> list[DurationRow]:
-        """How long runs took that completed: by the day, week or month, then by version.
+        """How long runs took that completed, by the day, week or month, none left out.
 
         Quantiles are estimates within 2 %. Of many sessions they are told by version alone: with
         other filters the answer is empty then.
@@ -178,21 +191,21 @@ class Tables:
         return [] if found is None else self.timed(found)
 
     def timed(self, found: Durations) -> list[DurationRow]:
-        """The rows of some durations."""
-        rows = [
-            _duration_row(
-                found.by_time.get(start, {}), start=start, unfinished=self._is_open(start)
-            )
-            for start in self._period.buckets()
-        ]
-        enough = [name for name, of in found.by_version.items() if sum(of.values()) >= ENOUGH]
-        for version in sorted(found.by_version, key=version_order, reverse=True):
-            counts = found.by_version[version]
-            before = version_before(version, enough) if version in enough else None
-            verdict = longer(counts, found.by_version[before]) if before else 0
-            change = ("", "slower", "faster")[verdict]
-            rows.append(_duration_row(counts, version=version, before=before, change=change))
+        """The rows of some durations by time."""
+        rows = []
+        for start in self._period.buckets():
+            took = _took(found.by_time.get(start, {}))
+            rows.append(DurationRow(start, *took, self._is_open(start)))
         return rows
+
+    async def version_durations(self) -> list[VersionDurationRow]:
+        """How long runs took that completed, by version, the newest first.
+
+        Quantiles are estimates within 2 %. Of many sessions they are told by version alone: with
+        other filters the answer is empty then.
+        """
+        found = await self._reports.durations(*self._asked)
+        return [] if found is None else timed_versions(found)
 
     async def environments(self) -> list[EnvironmentRow]:
         """What sessions ran on: platforms, containers, languages and CI, with their users.
@@ -213,18 +226,23 @@ class Tables:
         return self._period.bucket(self._today) == start
 
 
-def _duration_row(
-    counts: Mapping[int, int],
-    *,
-    start: dt.date | None = None,
-    version: str | None = None,
-    before: str | None = None,
-    change: str = "",
-    unfinished: bool = False,
-) -> DurationRow:
+def timed_versions(found: Durations) -> list[VersionDurationRow]:
+    """The rows of some durations by version."""
+    rows = []
+    enough = [name for name, of in found.by_version.items() if sum(of.values()) >= ENOUGH]
+    for version in sorted(found.by_version, key=version_order, reverse=True):
+        counts = found.by_version[version]
+        before = version_before(version, enough) if version in enough else None
+        verdict = longer(counts, found.by_version[before]) if before else 0
+        change = ("", "slower", "faster")[verdict]
+        rows.append(VersionDurationRow(version, *_took(counts), before, change))
+    return rows
+
+
+def _took(counts: Mapping[int, int]) -> tuple[int, float | None, float | None]:
+    """How many runs there are, and within which time half and nine of ten were over."""
     half, most = (_seconds(quantile(counts, share)) for share in (0.5, 0.9))
-    runs = sum(counts.values())
-    return DurationRow(start, version, runs, half, most, before, change, unfinished)
+    return sum(counts.values()), half, most
 
 
 def _seconds(value: float | None) -> float | None:
@@ -237,3 +255,7 @@ def _numbers(of: Outcomes) -> tuple[int, int, int, int, int]:
 
 def _rounded(share: float | None) -> float | None:
     return None if share is None else round(share, 2)
+
+
+def _method(name: str) -> str:
+    return name.replace("-", "_")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  FastAPI reads the annotations
-from inspect import getdoc
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -63,13 +62,13 @@ async def _tables(
 
 def _add_route(name: str) -> None:
     async def rows(tables: Annotated[Tables, Depends(_tables)]) -> Any:
-        return await getattr(tables, name)()
+        return await tables.read(name)
 
     router.add_api_route(
         f"/{{owner}}/{{repo}}/{name}",
         rows,
         name=name,
-        description=getdoc(getattr(Tables, name)),
+        description=Tables.described(name),
         response_model=list[ROWS[name]],  # type: ignore[valid-type]
     )
 

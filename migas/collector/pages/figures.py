@@ -9,7 +9,7 @@ from migas.collector.counts.adoption import adoption, arrivals, uses
 from migas.collector.counts.chance import compared
 from migas.collector.counts.comparison import ENOUGH, Comparison, newest_two
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated, total, totals
-from migas.collector.counts.tables import Tables
+from migas.collector.counts.tables import Tables, timed_versions
 from migas.collector.pages.shown import (
     MAX_FAILURES,
     MAX_SHARES,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.lost import LostRuns
     from migas.collector.counts.people import UserCounts
-    from migas.collector.counts.rows import DurationRow
+    from migas.collector.counts.rows import DurationRow, VersionDurationRow
     from migas.collector.days import Period
     from migas.collector.tokens import Access
 
@@ -74,8 +74,8 @@ class Lasting(NamedTuple):
     """
 
     times: Sequence[DurationRow]
-    versions: Sequence[DurationRow]
-    known: Mapping[str, DurationRow]
+    versions: Sequence[VersionDurationRow]
+    known: Mapping[str, VersionDurationRow]
     others: int
 
 
@@ -255,10 +255,9 @@ async def _lasting(
     if found is None:
         return None
     tables = Tables(collector.reports, name, period, only, collector.clock.today())
-    rows = tables.timed(found)
-    known = {row.version: row for row in rows if row.version is not None}
+    known = {row.version: row for row in timed_versions(found)}
     return Lasting(
-        [row for row in rows if row.version is None],
+        tables.timed(found),
         [known[version] for version in shown if version in known],
         known,
         others,

@@ -222,7 +222,7 @@ async def table(request: Request, owner: str, repo: str, file: str) -> Response:
     _, project, address, _, today = wanted
     reports = collector_of(request).reports
     asked = Tables(reports, project, address.period, address.only, today)
-    found = await getattr(asked, name)()
+    found = await asked.read(name)
     text = rows.as_csv(name, found) if form == "csv" else json.dumps(rows.plain(found))
     return attachment(f"{repo}-{file}", text)
 

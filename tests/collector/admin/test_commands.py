@@ -168,6 +168,9 @@ def test_a_report_tells_versions_errors_and_days(run: Run, database: Database) -
     assert [(row["start"], row["runs"], row["median"]) for row in took] == [
         ("2024-09-30", 0, None)  # they failed, and did not say how long they took
     ]
+    assert json.loads(run(*report, "--by", "version-duration", "--json").stdout) == {
+        "version-durations": []
+    }
     refused = run("report", "a/b", "--since", "2024-10-05", "--until", day, *db)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "end before it begins" in refused.stderr

@@ -101,9 +101,12 @@ def put(database: Database) -> None:
 
 
 def asked(database: Database, only: Filter = Filter(), period: Period = PERIOD) -> Any:  # noqa: B008
+    """The rows by time and those by version."""
+
     async def run() -> Any:
         async with Collector.open(database.url, clock=Clock()) as collector:
-            return await Tables(collector.reports, "a/b", period, only, TODAY).durations()
+            tables = Tables(collector.reports, "a/b", period, only, TODAY)
+            return await tables.durations(), await tables.version_durations()
 
     return asyncio.run(run())
 
@@ -111,10 +114,7 @@ def asked(database: Database, only: Filter = Filter(), period: Period = PERIOD) 
 def test_durations_by_day_and_version_are_kept_up_to_date(database: Database) -> None:
     put(database)
     assert recounted(database).none
-    days, versions = (
-        [row for row in asked(database) if (row.version is None) == is_day]
-        for is_day in (True, False)
-    )
+    days, versions = asked(database)
     assert [row.start for row in days] == PERIOD.buckets()
     assert [row.runs for row in days[:2]] == [0, 0]
     assert days[0].median is None
@@ -131,13 +131,15 @@ def test_durations_by_day_and_version_are_kept_up_to_date(database: Database) ->
 
 def test_durations_obey_filters(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     put(database)
-    linux = asked(database, Filter(platform="linux"))
-    assert sum(row.runs for row in linux if row.start) == 3 * 24
-    assert sum(row.runs for row in linux if row.version) == 3 * 24
-    assert sum(row.runs for row in asked(database, Filter(version="2.0")) if row.start) == 54
+    days, versions = asked(database, Filter(platform="linux"))
+    assert sum(row.runs for row in days) == 3 * 24
+    assert sum(row.runs for row in versions) == 3 * 24
+    assert sum(row.runs for row in asked(database, Filter(version="2.0"))[0]) == 54
     both = Filter(platform="linux", container="docker", version="1.0")
-    assert 0 < sum(row.runs for row in asked(database, both) if row.start) < 54
+    assert 0 < sum(row.runs for row in asked(database, both)[0]) < 54
     assert asked(database, Filter(outcome="completed")) == asked(database)
-    assert all(row.runs == 0 for row in asked(database, Filter(outcome="failed")))
+    days, versions = asked(database, Filter(outcome="failed"))
+    assert all(row.runs == 0 for row in days)
+    assert versions == []
     monkeypatch.setattr(lasting, "MAX_TIMED", 0)
-    assert asked(database, both) == []
+    assert asked(database, both) == ([], [])
