@@ -7,6 +7,7 @@ import datetime as dt  # noqa: TC003  FastAPI reads the annotations when it runs
 import io
 import re
 from dataclasses import asdict, dataclass, fields
+from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u
 class SessionsRow:
     """How the sessions that began in a day, week or month ended.
 
-    `start` is its first day, `completion_rate` in percent of those that ended, without today;
-    None where none did. `unfinished` says that it has today in it, which is not over.
+    `start` is its first day. `sessions` are `completed`, `failed`, `suspended` and `running` ones,
+    with today's. `rated` are those that ended before today, which is not over, or today where there
+    are no others; `completion_rate` is `rated_completed` in percent of them, None where there are
+    none. `unfinished` says that today is among its days.
     """
 
     start: dt.date
@@ -31,6 +34,8 @@ class SessionsRow:
     failed: int
     suspended: int
     running: int
+    rated: int
+    rated_completed: int
     completion_rate: float | None
     unfinished: bool
 
@@ -39,7 +44,9 @@ class SessionsRow:
 class VersionRow:
     """How the sessions of a version ended.
 
-    `completion_rate` is in percent of the `rated` sessions, those that ended before today;
+    `sessions` are `completed`, `failed`, `suspended` and `running` ones, with today's. `rated` are
+    those that ended before today, which is not over, or today where the project has no others;
+    `completion_rate` is `rated_completed` in percent of them, None where there are none, and
     `rate_low` and `rate_high` are its 95 % interval.
     """
 
@@ -50,6 +57,7 @@ class VersionRow:
     suspended: int
     running: int
     rated: int
+    rated_completed: int
     completion_rate: float | None
     rate_low: float | None
     rate_high: float | None
@@ -193,6 +201,11 @@ ROWS: dict[str, type[Row]] = {
     "environments": EnvironmentRow,
 }
 """What each table of `Tables` has in a row."""
+
+
+def explained(name: str) -> str:
+    """What the columns of a table mean, with their names in backticks; empty where they say it."""
+    return (getdoc(ROWS[name]) or "").partition("\n\n")[2]
 
 
 def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:

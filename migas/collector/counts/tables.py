@@ -70,17 +70,15 @@ class Tables:
         usage = await self._reports.usage(*self._asked)
         every, finished = (
             outcomes_by((self._period.bucket(row.day), row.status, row.sessions) for row in rows)
-            for rows in (usage, [row for row in usage if row.day < self._today])
+            for rows in (usage, rated(usage, self._today))
         )
-        return [
-            SessionsRow(
-                start,
-                *_numbers(every.get(start, Outcomes())),
-                _rounded(finished.get(start, Outcomes()).rate),
-                self._is_open(start),
-            )
-            for start in self._period.buckets()
-        ]
+        found = []
+        for start in self._period.buckets():
+            ended = finished.get(start, Outcomes())
+            numbers = _numbers(every.get(start, Outcomes()))
+            rate = (ended.ended, ended.completed, _rounded(ended.rate))
+            found.append(SessionsRow(start, *numbers, *rate, self._is_open(start)))
+        return found
 
     async def versions(self) -> list[VersionRow]:
         """Sessions by version, the newest first, with the completion rate and its 95 % interval."""
@@ -94,8 +92,8 @@ class Tables:
             ended = finished.get(version, Outcomes())
             low, high = ended.interval or (None, None)
             numbers = _numbers(every[version])
-            rates = (_rounded(ended.rate), _rounded(low), _rounded(high))
-            found.append(VersionRow(version, *numbers, ended.ended, *rates))
+            rate = (ended.ended, ended.completed, _rounded(ended.rate))
+            found.append(VersionRow(version, *numbers, *rate, _rounded(low), _rounded(high)))
         return found
 
     async def adoption(self) -> list[AdoptionRow]:

@@ -204,7 +204,9 @@ async def programs(request: Request, owner: str, repo: str) -> Response:
     return wanted.page(
         "programs.html",
         addresses=addresses,
+        described={table: Tables.described(table) for table in rows.ROWS},
         columns={table: [field.name for field in fields(row)] for table, row in rows.ROWS.items()},
+        explained={table: rows.explained(table) for table in rows.ROWS},
         filters=NAMES,
         example=example.replace("owner/repo", wanted.name),
     )

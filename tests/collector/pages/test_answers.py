@@ -226,6 +226,34 @@ def test_whatever_a_filter_says_appears_as_text(asked: Site, value: str) -> None
             assert "<img src=x" not in html
 
 
+def test_a_rate_in_a_file_is_what_its_own_columns_say(
+    live_server: LiveServer, databases: Databases
+) -> None:
+    """Also of today, which is no part of it while there are other days."""
+    sent = [
+        *(a_session(YESTERDAY, **({"status": "F"} if number < 3 else {})) for number in range(10)),
+        *(a_session(NOON - dt.timedelta(hours=1)) for _ in range(5)),
+    ]
+    with (
+        databases.fresh("sqlite") as database,
+        live_server.collector(
+            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
+        ) as running,
+    ):
+        site = Site(running)
+        versions = called(site, "versions")
+        (week,) = called(site, "sessions?by=week&since=2026-11-16")
+        today = called(site, "sessions?since=2026-11-20")
+        programs = readable(site.text(f"{PAGE}/api"))
+    for row in (*versions, week):
+        numbers = ("sessions", "completed", "rated", "rated_completed", "completion_rate")
+        assert [row[name] for name in numbers] == [15, 12, 10, 7, 70]
+    # Where there is only today, it is what there is: the page shows that rate, too.
+    assert [(day["rated"], day["completion_rate"]) for day in today] == [(5, 100)]
+    assert "completion_rate is rated_completed in percent of them" in programs
+    assert "without that filter there is no row" in programs
+
+
 def test_each_table_is_a_file_by_a_link_with_the_same_filters(asked: Site) -> None:
     html = asked.text(f"{PAGE}?period=7d&version=1.1.0")
     files = dict.fromkeys(link for link in links(html) if ".csv?" in link or ".json?" in link)
