@@ -104,6 +104,7 @@ HOUSE = """
     collector.counts.failures
     collector.counts.most_hit collector.counts.activity collector.counts.likelihood
     collector.counts.usage
+    collector.counts.releases
     collector.counts.reading collector.counts.removal
     collector.counts.adoption
     collector.migrations.migrate collector.counts.ledger

@@ -1,4 +1,4 @@
-"""Which versions sessions have over time, and where in that time a version came."""
+"""Which versions sessions have over time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 
 MAX_VERSIONS = 5
 """More could not be told apart in a chart."""
-
-MAX_ARRIVALS = 12
-RARE = 0.01
-"""A version with a smaller share of the sessions since it was first seen is no release to mark."""
-
-CHANCE = 0.001
-"""How likely it may be that a version was there before, and none of its sessions was seen."""
 
 
 class Adoption(NamedTuple):
@@ -68,36 +61,3 @@ def adoption(used: Uses, period: Period, latest: str = "") -> Adoption:
         numbers = [by_start[start][version] for version in shown]
         bars[start] = [*numbers, by_start[start].total() - sum(numbers)]
     return Adoption(shown, len(ranked) - len(shown), bars)
-
-
-def arrivals(used: Uses, period: Period) -> dict[dt.date, list[str]]:
-    """The versions that came within a period, by the day, week or month that first has them.
-
-    A version has come where all its sessions lie behind a day by more than chance, and where it
-    is more than a rare guest from then on. Strangers name versions: only the most frequent ones
-    are told.
-    """
-    first: dict[str, dt.date] = {}
-    by_version: Counter[str] = Counter()
-    by_day: Counter[dt.date] = Counter()
-    for (day, version), number in used.items():
-        first[version] = min(day, first.get(version, day))
-        by_version[version] += number
-        by_day[day] += number
-    everything = by_day.total()
-    since: dict[dt.date, int] = {}
-    left = everything
-    for day in sorted(by_day):
-        since[day] = left
-        left -= by_day[day]
-    came = [
-        version
-        for version, number in by_version.most_common()
-        if version_order(version)[0]
-        and number >= RARE * since[first[version]]
-        and (since[first[version]] / everything) ** number <= CHANCE
-    ]
-    found: defaultdict[dt.date, list[str]] = defaultdict(list)
-    for version in sorted(came[:MAX_ARRIVALS], key=version_order):
-        found[period.bucket(first[version])].append(version)
-    return dict(found)

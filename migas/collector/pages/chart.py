@@ -6,6 +6,7 @@ Along the time everything is told in percent of the width, which only the browse
 
 from __future__ import annotations
 
+from calendar import monthrange
 from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
+    from migas.collector.counts.releases import Arrival
     from migas.collector.days import Period
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
@@ -23,6 +25,8 @@ MAX_GRID_LINES = 5
 MAX_DOTS = 40
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+_DAYS_OF = {"day": 1, "week": 7}
 
 _LABEL = 7
 """How many percent of the width the name of a release takes."""
@@ -36,17 +40,17 @@ class Axis:
         starts: The first day of each.
         by: What they are: `day`, `week` or `month`.
         unfinished: Whether the last one is not over.
-        came: The releases in some of them.
+        came: The releases in some of them, and on which days.
     """
 
     starts: Sequence[dt.date]
     by: str
     unfinished: bool
-    came: Mapping[dt.date, Sequence[str]]
+    came: Mapping[dt.date, Sequence[Arrival]]
 
     @classmethod
     def of(
-        cls, period: Period, today: dt.date, came: Mapping[dt.date, Sequence[str]] | None = None
+        cls, period: Period, today: dt.date, came: Mapping[dt.date, Sequence[Arrival]] | None = None
     ) -> Axis:
         """The axis of a period, with the releases that came in it."""
         return cls(period.buckets(), period.by, period.last >= today, came or {})
@@ -68,18 +72,24 @@ class Axis:
 
     @property
     def marks(self) -> list[tuple[str, str, int, str]]:
-        """Releases: where (in percent), how the text is anchored, in which row, which versions."""
+        """Releases: where (in percent), how the text is anchored, in which row, which versions.
+
+        Each stands on its day, wherever in a week or month that is.
+        """
         ends = [-1.0, -1.0]
         found = []
         for place, start in enumerate(self.starts):
-            if start not in self.came:
-                continue
-            at = 100 * place / len(self.starts)
-            # Two that come soon after each other are told one below the other.
-            row = 0 if at >= ends[0] or ends[0] <= ends[1] else 1
-            ends[row] = at + _LABEL * len(self.came[start])
-            anchor = "end" if ends[row] > 100 else "start"
-            found.append((f"{at:.2f}", anchor, row, ", ".join(self.came[start])))
+            days = _DAYS_OF.get(self.by) or monthrange(start.year, start.month)[1]
+            by_day: dict[dt.date, list[str]] = {}
+            for version, day in self.came.get(start, ()):
+                by_day.setdefault(day, []).append(version)
+            for day, versions in sorted(by_day.items()):
+                at = 100 * (place + (day - start).days / days) / len(self.starts)
+                # Two that come soon after each other are told one below the other.
+                row = 0 if at >= ends[0] or ends[0] <= ends[1] else 1
+                ends[row] = at + _LABEL * len(versions)
+                anchor = "end" if ends[row] > 100 else "start"
+                found.append((f"{at:.2f}", anchor, row, ", ".join(versions)))
         return found
 
     def _middle(self, place: int) -> float:

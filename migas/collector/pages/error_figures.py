@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.adoption import arrivals, uses
+from migas.collector.counts.adoption import uses
 from migas.collector.counts.comparison import newest_two
 from migas.collector.counts.likelihood import by_kind
 from migas.collector.counts.outcomes import total, totals
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from migas.collector.counts.failures import ErrorSummary, Message
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.likelihood import Likelihood
+    from migas.collector.counts.releases import Arrival
     from migas.collector.days import Period
 
 MAX_MESSAGES = 10
@@ -40,7 +41,7 @@ class ErrorPage(NamedTuple):
     remarkable: Sequence[tuple[str, Likelihood]]
     messages: Sequence[Message]
     comparison: Comparison | None
-    came: Mapping[dt.date, Sequence[str]]
+    came: Mapping[dt.date, Sequence[Arrival]]
 
 
 async def error(
@@ -66,5 +67,5 @@ async def error(
         sorted(remarkable, key=lambda pair: -pair[1].times)[:MAX_REMARKABLE],
         await ask.messages(name, period, its_own, MAX_MESSAGES),
         newest_two(by_version, (await collector.projects.release(name)).named),
-        arrivals(uses(everything), period),
+        await ask.arrivals(name, period, only, uses(everything)),
     )

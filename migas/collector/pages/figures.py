@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.adoption import adoption, arrivals, uses
+from migas.collector.counts.adoption import adoption, uses
 from migas.collector.counts.chance import compared
 from migas.collector.counts.comparison import ENOUGH, Comparison, newest_two
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated, total, totals
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.lost import LostRuns
     from migas.collector.counts.people import UserCounts
+    from migas.collector.counts.releases import Arrival
     from migas.collector.counts.rows import DurationRow, VersionDurationRow
     from migas.collector.days import Period
     from migas.collector.tokens import Access
@@ -119,7 +120,7 @@ class Project:
     other_versions_number: int
     comparison: Comparison | None
     adoption: Adoption
-    came: Mapping[dt.date, Sequence[str]]
+    came: Mapping[dt.date, Sequence[Arrival]]
     failures: Sequence[ErrorSummary]
     shares: Mapping[str, Sequence[tuple[str, int]]]
     lost: LostRuns
@@ -226,7 +227,7 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
         other_versions_number=len(others),
         comparison=newest_two(rated_by_version, release.named),
         adoption=adoption(used, period, release.named),
-        came=arrivals(used, period),
+        came=await ask.arrivals(name, period, only, used),
         failures=await ask.errors(name, period, only, MAX_FAILURES),
         shares={facet: frequent(found)[:MAX_SHARES] for facet, found in shares.items()},
         lost=await ask.lost_runs(name, period, only),

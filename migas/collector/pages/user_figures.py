@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.adoption import arrivals, uses
+from migas.collector.counts.adoption import uses
 from migas.collector.counts.chance import compared
 from migas.collector.counts.tables import Tables
 from migas.collector.pages.shown import frequent
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from migas.collector.collector import Collector
     from migas.collector.counts.filters import Filter
+    from migas.collector.counts.releases import Arrival
     from migas.collector.counts.rows import UsersRow
     from migas.collector.days import Period
 
@@ -47,7 +48,7 @@ class UsersPage(NamedTuple):
     sessions: int
     rows: Sequence[UsersRow]
     tables: Mapping[str, Sequence[UsersOf]]
-    came: Mapping[dt.date, Sequence[str]]
+    came: Mapping[dt.date, Sequence[Arrival]]
 
 
 async def users(collector: Collector, name: str, period: Period, only: Filter) -> UsersPage:
@@ -72,6 +73,7 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
         ]
         for facet in ("language", "platform", "container")
     }
-    came = arrivals(uses(await ask.timeline(name, period, only)), period)
+    used = uses(await ask.timeline(name, period, only))
+    came = await ask.arrivals(name, period, only, used)
     sessions = sum(row.sessions for row in rows)
     return UsersPage(activity.users(period), earlier, later, sessions, rows, tables, came)

@@ -1,13 +1,24 @@
-"""Where in a period a version came, and how sessions are shared out among versions."""
+"""On which day a version came, and how sessions are shared out among versions."""
 
 from __future__ import annotations
 
 import datetime as dt
+from itertools import product
+from typing import TYPE_CHECKING, cast
 
-from migas.collector.counts.adoption import MAX_ARRIVALS, MAX_VERSIONS, adoption, arrivals, uses
+from migas.collector.counts.adoption import MAX_VERSIONS, adoption, uses
+from migas.collector.counts.filters import Filter
 from migas.collector.counts.outcomes import Outcomes, VersionOutcomes
+from migas.collector.counts.releases import MAX_ARRIVALS, Arrival, arrivals
 from migas.collector.days import Period
+from tests.collector.databases import a_session, putting, with_collector
 
+if TYPE_CHECKING:
+    from migas.collector.collector import Collector
+    from migas.collector.days import Step
+    from tests.collector.databases import Database
+
+STEPS = cast("tuple[Step, ...]", ("day", "week", "month"))
 FIRST = dt.date(2026, 11, 1)
 NOVEMBER = Period(FIRST, dt.date(2026, 11, 30))
 
@@ -19,36 +30,72 @@ def used(version: str, days: range, sessions: int) -> list[VersionOutcomes]:
 
 def test_a_version_came_where_none_of_its_sessions_lies_before() -> None:
     usage = used("1.0", range(30), 100) + used("1.1", range(10, 30), 40)
-    assert arrivals(uses(usage), NOVEMBER) == {dt.date(2026, 11, 11): ["1.1"]}
-    weeks = Period(NOVEMBER.first, NOVEMBER.last, by="week")
-    assert arrivals(uses(usage), weeks) == {dt.date(2026, 11, 9): ["1.1"]}
+    assert arrivals(uses(usage)) == [("1.1", dt.date(2026, 11, 11))]
 
 
 def test_a_later_release_of_an_older_line_has_come_as_well() -> None:
     usage = used("2.0", range(30), 100) + used("1.9.1", range(15, 30), 20)
-    assert arrivals(uses(usage), NOVEMBER) == {dt.date(2026, 11, 16): ["1.9.1"]}
+    assert arrivals(uses(usage)) == [("1.9.1", dt.date(2026, 11, 16))]
 
 
 def test_a_rare_guest_and_what_may_be_chance_are_no_release() -> None:
     usage = used("1.0", range(30), 1000)
-    assert arrivals(uses(usage + used("0.3", range(20, 21), 5)), NOVEMBER) == {}
-    assert (
-        arrivals(uses(used("1.0", range(30), 2) + used("0.9", range(1, 30, 9), 1)), NOVEMBER) == {}
-    )
-    assert arrivals(uses(usage + used("nightly", range(10, 30), 500)), NOVEMBER) == {}
+    assert arrivals(uses(usage + used("0.3", range(20, 21), 5))) == []
+    assert arrivals(uses(used("1.0", range(30), 2) + used("0.9", range(1, 30, 9), 1))) == []
+    assert arrivals(uses(usage + used("nightly", range(10, 30), 500))) == []
 
 
 def test_a_version_that_all_sessions_have_did_not_come() -> None:
-    assert arrivals(uses(used("1.0", range(30), 10)), NOVEMBER) == {}
-    assert arrivals(uses([]), NOVEMBER) == {}
+    assert arrivals(uses(used("1.0", range(30), 10))) == []
+    assert arrivals(uses([])) == []
 
 
 def test_only_so_many_releases_are_told() -> None:
     usage = used("1.0", range(30), 100)
     for number in range(40):
         usage += used(f"2.{number}", range(15, 30), 20)
-    found = arrivals(uses(usage), NOVEMBER)
-    assert sum(map(len, found.values())) == MAX_ARRIVALS
+    assert len(arrivals(uses(usage))) == MAX_ARRIVALS
+
+
+def test_a_version_came_on_the_same_day_whatever_the_bars(database: Database) -> None:
+    """Also in the middle of a week and of a month, and in the first days of the period."""
+    days = {"1.0": 0, "1.1": 12, "1.2": 52, "2.0rc1": 118, "2.0": 125, "2.0.1": 128}
+    start = dt.datetime(2026, 6, 17, 9, tzinfo=dt.UTC)  # a Wednesday
+    sent = [
+        a_session(
+            start + dt.timedelta(days=day, hours=number),
+            "a/b",
+            version=version,
+            platform="darwin" if number == 0 else "linux",
+            status="F" if number == 1 else "C",
+        )
+        for version, first in days.items()
+        for day in range(first, 130)
+        for number in range(6)
+    ]
+    filters = [Filter(), Filter(platform="linux"), Filter(outcome="completed"), Filter(error="x")]
+    asked: list[tuple[Filter, int, list[list[Arrival]]]] = []
+
+    async def ask(collector: Collector) -> None:
+        await putting(sent)(collector)
+        for only, first in product(filters, (0, 8, 11, 40, 120)):
+            told = []
+            for step in STEPS:
+                begin = start.date() + dt.timedelta(days=first)
+                period = Period(begin, start.date() + dt.timedelta(days=129), step)
+                used = uses(await collector.reports.timeline("a/b", period, only))
+                found = await collector.reports.arrivals("a/b", period, only, used)
+                assert all(period.bucket(one.day) == bar for bar in found for one in found[bar])
+                told.append([arrival for bar in sorted(found) for arrival in found[bar]])
+            asked.append((only, first, told))
+
+    with_collector(database.url, ask)
+    for only, first, (by_day, by_week, by_month) in asked:
+        assert by_day == by_week == by_month, (only, first)
+        told = {version: (day - start.date()).days for version, day in by_day}
+        # One that came a day after the period began may have been there before.
+        late = {version: day for version, day in days.items() if day > first + 3}
+        assert told == ({} if only.error else late), (only, first)
 
 
 def test_adoption_shows_the_most_frequent_versions_and_all_others_as_one() -> None:
