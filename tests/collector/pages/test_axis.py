@@ -42,3 +42,17 @@ def test_releases_that_come_soon_after_each_other_are_told_one_below_the_other()
     }
     marks = Axis.of(period, TODAY, came).marks
     assert [(row, text) for _, _, row, text in marks] == [(0, "2.2.0"), (1, "2.2.1")]
+
+
+@pytest.mark.parametrize(
+    ("first", "by", "label"),
+    [
+        (dt.date(2025, 11, 21), "month", "Nov \N{RIGHT SINGLE QUOTATION MARK}25"),
+        (dt.date(2025, 11, 21), "week", "Nov \N{RIGHT SINGLE QUOTATION MARK}25"),
+        (dt.date(2026, 11, 1), "day", "1 Nov"),
+        (dt.date(2026, 8, 1), "week", "27 Jul"),
+    ],
+)
+def test_a_month_with_its_year_is_not_taken_for_a_day(first: dt.date, by: Step, label: str) -> None:
+    labels = Axis.of(Period(first, TODAY, by), TODAY).labels
+    assert labels[0][2] == label
