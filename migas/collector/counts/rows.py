@@ -24,7 +24,7 @@ class SessionsRow:
 
     `start` is its first day. `sessions` are `completed`, `failed`, `suspended` and `running` ones,
     with today's. `rated` are those that ended before today, which is not over, or today where there
-    are no others; `completion_rate` is `rated_completed` in percent of them, None where there are
+    are no others; `completion_rate` is `rated_completed` in percent of them, empty where there are
     none. `unfinished` says that today is among its days.
     """
 
@@ -46,7 +46,7 @@ class VersionRow:
 
     `sessions` are `completed`, `failed`, `suspended` and `running` ones, with today's. `rated` are
     those that ended before today, which is not over, or today where the project has no others;
-    `completion_rate` is `rated_completed` in percent of them, None where there are none, and
+    `completion_rate` is `rated_completed` in percent of them, empty where there are none, and
     `rate_low` and `rate_high` are its 95 % interval.
     """
 
@@ -114,7 +114,7 @@ class DurationRow:
     """How long the runs of a day, week or month took that completed.
 
     `median` and `p90` are seconds within which half and nine of ten were over, estimated within
-    2 %; None where no run says how long it took.
+    2 %, and empty where no run says how long it took.
     """
 
     start: dt.date
