@@ -125,7 +125,7 @@ HOUSE = """
     collector.projects.names collector.projects.versions collector.projects
     collector.database.request_counts collector.database.claims
     collector.database.connections collector.database.breaker collector.database.size
-    collector.database.sqlite_writer
+    collector.database.sqlite_writer collector.database.sqlite_reader
     collector.database.engine collector.database.json_rows collector.database.outage
     collector.database.statements collector.database.tables collector.database
     collector.clock

@@ -132,11 +132,11 @@ class Differing(Failures):
                 daily.c.detail.in_(versions),
                 daily.c.day.between(day_number(period.first), last),
             )
-            rows = await self.rows(query.group_by(*by).having(total > 0))
+            rows = await self.many(query.group_by(*by).having(total > 0))
             return [(int(name, 16), version, int(number)) for name, version, number in rows]
         if only.outcome not in (None, "failed"):
             return []
-        some = [int(name, 16) for (name,) in await self.rows(known.distinct())]
+        some = [int(name, 16) for (name,) in await self.many(known.distinct())]
         if only.error is not None:
             some = [of for of in some if error_name(of) == only.error]
         keys = (sessions.c.fingerprint, sessions.c.version)

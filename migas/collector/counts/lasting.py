@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, cast, func, select, union_all
 
 from migas.collector.counts.durations import bucket
 from migas.collector.counts.reading import ALL, DAY
@@ -81,19 +81,21 @@ class Lasting(Usage):
         column: ColumnElement[Any],
         sign: int,
         those: Sequence[ColumnElement[bool]],
-    ) -> list[tuple[Any, int, int]]:
+    ) -> Sequence[tuple[Any, int, int]]:
         """Counts of durations by a column and their bucket; one may come in several rows."""
         total = cast(func.sum(durations.c.sessions), BigInteger)
-        found: list[tuple[Any, int, int]] = []
         by = (column, durations.c.bucket)
-        mine = (durations.c.project == project, *those)
-        for span, first, last in cover(period, charted=column is durations.c.day):
-            # Days that are named lead straight to the rows of a version.
-            when = durations.c.day.in_(range(first, last + 1, span))
-            query = select(*by, total).where(*mine, durations.c.span == sign * span, when)
-            query = query.group_by(*by).having(total > 0)
-            found += [(row[0], row[1], row[2]) for row in await self.rows(query)]
-        return found
+        counts = select(*by, total).where(durations.c.project == project, *those)
+        # Days that are named lead straight to the rows of a version.
+        parts = [
+            counts.where(
+                durations.c.span == sign * span, durations.c.day.in_(range(first, last + 1, span))
+            )
+            .group_by(*by)
+            .having(total > 0)
+            for span, first, last in cover(period, charted=column is durations.c.day)
+        ]
+        return await self.many(union_all(*parts))
 
     async def _durations_one_by_one(self, project: str, period: Period, only: Filter) -> Durations:
         found = Durations(defaultdict(Counter), defaultdict(Counter))

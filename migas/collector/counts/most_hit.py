@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from migas.collector.days import Period
 
 
+FREQUENT = 16
+"""Among so many times as many frequent errors as are asked for are mostly those that hit most."""
+
 MAX_NAMED = 5000
 """So many errors are named to the database in one question."""
 
@@ -58,17 +61,23 @@ class MostHit(Usage):
         if only.error is not None:
             asked = error_number(only.error)
             return [] if asked is None else await self._hits(project, period, only, [asked])
-        known = await self._at_most(project, period, only)
         found: list[Hits] = []
-        number = 2 * limit
-        while known and not (len(found) >= limit and known[0][1] < found[limit - 1].users):
-            some = [fingerprint for fingerprint, _ in known[:number]]
+        looked_at, number = 0, 2 * limit
+        known = await self._at_most(project, period, only, FREQUENT * limit)
+        while looked_at < len(known):
+            if len(found) >= limit and known[looked_at][1] < found[limit - 1].users:
+                break
+            some = [fingerprint for fingerprint, _ in known[looked_at : looked_at + number]]
             found += await self._hits(project, period, only, some)
             found.sort(key=lambda hits: (-hits.users, -hits.sessions, hits.fingerprint))
-            known, number = known[number:], min(2 * number, MAX_NAMED)
+            looked_at, number = looked_at + len(some), min(2 * number, MAX_NAMED)
+            if looked_at == len(known) == FREQUENT * limit:
+                known = await self._at_most(project, period, only)
         return found[:limit]
 
-    async def _at_most(self, project: str, period: Period, only: Filter) -> list[tuple[int, int]]:
+    async def _at_most(
+        self, project: str, period: Period, only: Filter, limit: int | None = None
+    ) -> list[tuple[int, int]]:
         """Errors and how many sessions at most have them, the most frequent first."""
         total = func.sum(daily.c.sessions)
         first, last = first_long_day(day_number(period.first)), day_number(period.last)
@@ -78,7 +87,8 @@ class MostHit(Usage):
             mine.append(daily.c.value == only.version)
         days = daily.c.day.between(first, last)
         query = select(name, total).where(daily.c.project == project, *mine, days).group_by(name)
-        rows = await self.rows(query.having(total > 0).order_by(total.desc(), name))
+        ordered = query.having(total > 0).order_by(total.desc(), name)
+        rows = await self.many(ordered.limit(limit))
         return [(int(row[0], 16), int(row[1])) for row in rows]
 
     async def _hits(
@@ -108,6 +118,6 @@ class MostHit(Usage):
             )
             .group_by(error_users.c.fingerprint)
         )
-        users = {row[0]: row[1] for row in await self.rows(hit)}
-        rows = await self.rows(counted.having(total > 0))
+        users = {row[0]: row[1] for row in await self.many(hit)}
+        rows = await self.many(counted.having(total > 0))
         return [Hits(names[row[0]], users.get(names[row[0]], 0), int(row[1])) for row in rows]

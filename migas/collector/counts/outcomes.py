@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from operator import add
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from migas.collector.counts.chance import wilson
@@ -33,15 +33,12 @@ class VersionOutcomes(NamedTuple):
     outcomes: Outcomes
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
+class Outcomes(NamedTuple):
     """How many sessions ended in which way, by the status of their last breadcrumb.
 
-    Args:
-        completed: Those that completed (`C`).
-        failed: Those that failed (`F`).
-        suspended: Those that were interrupted or stopped from outside (`S`).
-        running: Those of which only the beginning is known (`R`): running, or lost.
+    `completed` has those that completed (`C`), `failed` those that failed (`F`), `suspended` those
+    that were interrupted or stopped from outside (`S`), and `running` those of which only the
+    beginning is known (`R`): running, or lost.
     """
 
     completed: int = 0
@@ -52,7 +49,7 @@ class Outcomes:
     @property
     def total(self) -> int:
         """All sessions."""
-        return self.ended + self.running
+        return sum(self)
 
     @property
     def ended(self) -> int:
@@ -87,16 +84,16 @@ def rated(usage: Sequence[_Row], today: date) -> Sequence[_Row]:
 
 def totals(rows: Iterable[tuple[_Key, Outcomes]]) -> dict[_Key, Outcomes]:
     """The sums of outcomes by a key."""
-    found: defaultdict[_Key, list[Outcomes]] = defaultdict(list)
+    found: dict[_Key, Outcomes] = {}
     for key, outcomes in rows:
-        found[key].append(outcomes)
-    return {key: total(several) for key, several in found.items()}
+        known = found.get(key)
+        found[key] = Outcomes(*map(add, known, outcomes)) if known else outcomes
+    return found
 
 
 def total(several: Iterable[Outcomes]) -> Outcomes:
     """The sum of outcomes."""
-    numbers = [(of.completed, of.failed, of.suspended, of.running) for of in several]
-    return Outcomes(*map(sum, zip(*numbers, strict=True)))
+    return Outcomes(*map(sum, zip(*several, strict=True)))
 
 
 def outcomes_by(rows: Iterable[tuple[_Key, str, int]]) -> dict[_Key, Outcomes]:

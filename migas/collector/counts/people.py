@@ -187,7 +187,7 @@ class People(Usage):
             activity = await self.activity(project, period, only)
         if only:
             query = select(_as_it_is(project_users.c.user_id), project_users.c.first_day)
-            came = await self.rows(query.where(*joined))
+            came = await self.many(query.where(*joined))
             new = activity.new_over_time((user, day_of(day)) for user, day in came)
         else:
             of_days = select(project_users.c.first_day, func.count()).where(*joined)

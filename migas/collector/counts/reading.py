@@ -21,6 +21,9 @@ ALL = Filter()
 DAY = COUNTED_AT // SECONDS_A_DAY
 """The day on which a session counts, since 1970."""
 
+MAX_ASKED = 2
+"""So many questions of many rows are asked at a time: more would only share the processors."""
+
 MAX_COUNTING = 2
 """So many questions that look at breadcrumbs or sessions one by one are answered at a time."""
 
@@ -36,14 +39,19 @@ class Reading:
     def __init__(self, connections: Connections, clock: Clock) -> None:
         self.connections = connections
         self.clock = clock
+        self._asked = asyncio.Semaphore(MAX_ASKED)
         self._counting = asyncio.Semaphore(MAX_COUNTING)
 
-    async def scanned(self, query: Any) -> Sequence[Any]:
-        """The answer to a question that looks at rows one by one; few are asked at a time."""
-        async with self._counting:
-            return await self.rows(query)
-
     async def rows(self, query: Any) -> Sequence[Any]:
-        """The answer to a question."""
-        async with self.connections.reading() as connection:
-            return (await connection.execute(query)).all()
+        """The answer to a question of few rows."""
+        return await self.connections.rows(query)
+
+    async def many(self, query: Any) -> Sequence[Any]:
+        """The answer to a question of many rows, of numbers and texts; the values have no names."""
+        async with self._asked:
+            return await self.connections.many(query)
+
+    async def scanned(self, query: Any) -> Sequence[Any]:
+        """The same for one that looks at breadcrumbs or sessions one by one."""
+        async with self._counting:
+            return await self.connections.many(query)

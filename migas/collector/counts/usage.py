@@ -10,7 +10,15 @@ from collections import Counter
 from operator import add
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, cast, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    cast,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from migas.collector.counts.outcomes import Outcomes, UsageCount, VersionOutcomes, outcomes_by
 from migas.collector.counts.reading import ALL, DAY, Reading
@@ -20,8 +28,10 @@ from migas.collector.database.tables import daily, profiles, sessions, slices
 from migas.collector.days import day_number, day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date
+
+    from sqlalchemy import CompoundSelect
 
     from migas.collector.counts.filters import Filter
     from migas.collector.days import Period
@@ -177,28 +187,62 @@ class Usage(Reading):
         self, project: str, period: Period, only: Filter, *columns: str
     ) -> dict[tuple[Any, ...], list[int]]:
         """The same, by the columns: numbers in the order of `STATUSES`, 0 where it is filtered."""
+        if not only.statuses:
+            return {}
         by = [slices.c[column] for column in columns]
+        query = self.summed_slices(project, period, only, columns, by)
+        total: dict[tuple[Any, ...], list[int]] = {}
+        for row in await self.many(query):
+            key, numbers = row[: len(by)], row[len(by) :]
+            if None not in numbers:  # as where nothing is found
+                known = total.get(key)
+                total[key] = list(map(add, known, numbers)) if known else list(numbers)
+        return total
+
+    def summed_slices(
+        self,
+        project: str,
+        period: Period,
+        only: Filter,
+        columns: Collection[str],
+        by: Sequence[ColumnElement[Any]],
+        *others: ColumnElement[Any],
+        where: Sequence[ColumnElement[bool]] = (),
+    ) -> CompoundSelect[Any]:
+        """A question for sums of the slices of a filter.
+
+        Args:
+            project: `owner/repo`.
+            period: Which days.
+            only: Which sessions; some outcome must be left.
+            columns: What they are told apart by, as `Filter.slice_conditions` has it.
+            by: The expressions that are grouped by.
+            others: What is asked of each group beside the numbers of `STATUSES`.
+            where: What else the slices have to meet.
+
+        Returns:
+            One of which a group may have several rows.
+        """
         letters = only.statuses
         sums = [
-            # PostgreSQL would answer with a number of another, slower type.
-            cast(func.sum(slices.c[name]), BigInteger) if letter in letters else literal_column("0")
+            (
+                # PostgreSQL would answer with a number of another, slower type.
+                cast(func.sum(slices.c[name]), BigInteger)
+                if letter in letters
+                else literal_column("0")
+            ).label(name)
             for letter, name in STATUSES.items()
         ]
         sign, which = only.slice_conditions(project, columns)
-        total: dict[tuple[Any, ...], list[int]] = {}
-        for span, first, last in cover(period, charted="day" in columns) if letters else ():
-            days = slices.c.day.in_(range(first, last + 1, span))
-            query = (
-                select(*by, *sums)
-                .where(slices.c.project == project, slices.c.span == sign * span, days, *which)
-                .group_by(*by)
+        counts = select(*by, *sums, *others).where(slices.c.project == project, *which, *where)
+        return union_all(
+            *(
+                counts.where(
+                    slices.c.span == sign * span, slices.c.day.in_(range(first, last + 1, span))
+                ).group_by(*by)
+                for span, first, last in cover(period, charted="day" in columns)
             )
-            for row in await self.scanned(query):
-                key, numbers = row[: len(by)], row[len(by) :]
-                if None not in numbers:  # as where nothing is found
-                    known = total.get(key)
-                    total[key] = list(map(add, known, numbers)) if known else list(numbers)
-        return total
+        )
 
 
 def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:

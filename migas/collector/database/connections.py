@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from migas.collector.database.engine import for_writing
+from migas.collector.database.engine import for_asking, for_writing
+from migas.collector.database.sqlite_reader import SqliteReader
 from migas.collector.database.sqlite_writer import SqliteWriter
 from migas.collector.database.tables import projects
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -42,15 +43,19 @@ class Connections:
     def __init__(self, reading: AsyncEngine, writing: AsyncEngine) -> None:
         self.dialect = reading.dialect.name
         self._reading = reading
+        self._asking = for_asking(reading)
         self._writing = for_writing(writing)
         # Two transactions of this process would wait for SQLite's one lock by trying again.
         self._turn = asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
         self._writer = SqliteWriter(writing.url) if self.dialect == "sqlite" else None
+        self._reader = SqliteReader(reading.url) if self.dialect == "sqlite" else None
 
     async def close(self) -> None:
         """Close all connections."""
         if self._writer:
             await self._writer.close()
+        if self._reader:
+            await self._reader.close()
         await self._reading.dispose()
         await self._writing.dispose()
 
@@ -58,6 +63,17 @@ class Connections:
         """Ask for a row, which raises when the database cannot be reached."""
         async with self.reading() as connection:
             await connection.execute(select(projects.c.idx).limit(1))
+
+    async def rows(self, query: Any) -> Sequence[Any]:
+        """The answer to one question, which needs no transaction."""
+        if self._reader:
+            return await self._reader.rows(query)
+        async with self._asking.connect() as connection:
+            return (await connection.execute(query)).all()
+
+    async def many(self, query: Any) -> Sequence[Any]:
+        """The same for an answer of many rows, of whole numbers and texts, which have no names."""
+        return await (self._reader.many(query) if self._reader else self.rows(query))
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:

@@ -35,6 +35,10 @@ _PATIENT_MS = 3_600_000
 """How long SQLite waits for another's transaction; for one that changes all tables, an hour."""
 
 
+_CACHE_KIB = 16_384
+"""So much of a file may a connection that reads keep in memory."""
+
+
 def default_url() -> str:
     """The URL of the SQLite file that is used when nobody names a database."""
     folder = platformdirs.user_data_dir("migas", appauthor=False)
@@ -150,6 +154,31 @@ def create_sqlite_writer(url: URL) -> Engine:
     return engine.execution_options(**{_WRITES: True})
 
 
+def create_sqlite_reader(url: URL) -> Engine:
+    """An engine without an event loop, for single questions to SQLite's file.
+
+    Each of them sees the file as one commit left it, without a transaction around it.
+
+    Args:
+        url: From `engine_url`.
+    """
+    engine = create_synchronous_engine(
+        url.set(drivername="sqlite"),
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_use_lifo=True,
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "connect", _remember_more)
+    return engine
+
+
+def for_asking(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine, for single questions, each of which PostgreSQL answers by itself."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 def for_writing(engine: AsyncEngine) -> AsyncEngine:
     """The same engine, for transactions that write.
 
@@ -199,6 +228,11 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     # What people had deleted is overwritten, not only forgotten.
     cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
+
+
+def _remember_more(connection: Any, _record: object) -> None:
+    # A page of a year reads the same few thousand pages of the file for several of its figures.
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,0 +1,62 @@
+"""Questions to SQLite, each asked by a thread in one go.
+
+The asynchronous driver hands every step to a thread and waits for the answer: connecting,
+beginning, asking, fetching, ending. For a question that leads straight to its rows that is nearly
+all it takes.
+
+A thread takes Python's one lock anew for each row that it fetches, and while others have it that is
+a wait of milliseconds a row. So an answer of many rows is fetched as one JSON text: then questions
+are answered side by side, and nobody else's request is kept waiting by them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from migas.collector.database.engine import POOL_OVERFLOW, POOL_SIZE, create_sqlite_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import URL
+
+
+class SqliteReader:
+    """Threads that ask one file.
+
+    Args:
+        url: The file, as `engine_url` has it.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._engine = create_sqlite_reader(url)
+        self._threads = ThreadPoolExecutor(POOL_SIZE + POOL_OVERFLOW, "sqlite-reader")
+
+    async def rows(self, query: Any) -> Sequence[Any]:
+        """The answer to one question."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._rows, query)
+
+    async def many(self, query: Any) -> Sequence[Any]:
+        """The answer to a question of many rows, as tuples of texts, integers and None.
+
+        Other numbers have the 15 digits that SQLite writes.
+        """
+        inner = query.subquery()
+        as_text = select(func.json_group_array(func.json_array(*inner.c)))
+        ((text,),) = await self.rows(as_text)
+        return list(map(tuple, json.loads(text)))
+
+    async def close(self) -> None:
+        """Close the file. Nothing may be asked afterwards."""
+        # A question whose asker is gone is still being answered.
+        await asyncio.to_thread(self._threads.shutdown)
+        self._engine.dispose()
+
+    def _rows(self, query: Any) -> Sequence[Any]:
+        with self._engine.connect() as connection:
+            return connection.execute(query).all()

@@ -1,0 +1,97 @@
+"""Questions to a database: the same answer in either way of asking, and many of them at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, select, text
+
+from migas.collector.collector import Collector
+from migas.collector.database.tables import crumbs, projects
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.collector.databases import Database
+
+TEXTS = ('say "no"', "a\nb\tc\\d", "ünïcode \U0001f98a", "\u2028 \x7f", "[1, null]", "")
+
+
+def test_an_answer_of_many_rows_is_that_of_few(database: Database) -> None:
+    async def scenario() -> None:
+        async with Collector.open(database.url) as collector:
+            await collector.projects.register(["a/b"])
+            async with collector.connections.writing() as connection:
+                for number, said in enumerate(TEXTS):
+                    row = _crumb(error_desc=said, duration=number / 4, digest=2**62 + number)
+                    await connection.execute(crumbs.insert(), [row])
+            columns = (crumbs.c.error_desc, crumbs.c.duration, crumbs.c.digest, crumbs.c.user_id)
+            query = select(*columns, func.count()).group_by(*columns).order_by(crumbs.c.digest)
+            rows = await collector.connections.rows(query)
+            many = await collector.connections.many(query)
+            assert [tuple(row) for row in many] == [tuple(row) for row in rows]
+            assert [row[0] for row in many] == list(TEXTS)
+            assert await collector.connections.many(query.where(crumbs.c.project == "c/d")) == []
+
+    asyncio.run(scenario())
+
+
+def test_more_questions_may_be_asked_than_there_are_connections(database: Database) -> None:
+    async def scenario() -> None:
+        async with Collector.open(database.url) as collector:
+            await collector.projects.register(["a/b", "c/d"])
+            query = select(projects.c.project)
+            asked = [
+                ask(query)
+                for ask in (collector.connections.rows, collector.connections.many)
+                for _ in range(30)
+            ]
+            answers = await asyncio.gather(*asked)
+            assert {frozenset(row[0] for row in rows) for rows in answers} == {
+                frozenset({"a/b", "c/d"})
+            }
+
+    asyncio.run(scenario())
+
+
+def test_a_question_is_answered_while_somebody_writes(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Collector.open(f"sqlite:///{tmp_path}/db") as collector:
+            await collector.projects.register(["a/b"])
+            with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("DELETE FROM projects")
+                assert len(await collector.connections.rows(select(projects))) == 1
+                other.execute("COMMIT")
+            assert await collector.connections.many(select(projects)) == []
+
+    asyncio.run(scenario())
+
+
+def test_who_gives_up_waiting_for_an_answer_may_close_the_collector(tmp_path: Path) -> None:
+    long = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 1000000)"
+
+    async def scenario() -> None:
+        async with Collector.open(f"sqlite:///{tmp_path}/db") as collector:
+            question = text(f"{long} SELECT max(n) FROM t")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(collector.connections.rows(question), 0.001)
+
+    asyncio.run(scenario())
+
+
+def _crumb(**values: object) -> dict[str, object]:
+    return {
+        "project": "a/b",
+        "version": "1.0",
+        "language": "python",
+        "language_version": "3.12",
+        "timestamp": 0,
+        "status": "F",
+        "is_ci": False,
+        **values,
+    }
