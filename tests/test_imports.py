@@ -103,8 +103,8 @@ HOUSE = """
     collector.counts.differences
     collector.counts.failures
     collector.counts.most_hit collector.counts.activity collector.counts.likelihood
+    collector.counts.releases collector.counts.sums
     collector.counts.usage
-    collector.counts.releases
     collector.counts.reading collector.counts.removal
     collector.counts.adoption
     collector.migrations.migrate collector.counts.ledger

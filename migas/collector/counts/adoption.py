@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from migas.collector.counts.outcomes import VersionOutcomes
+    from migas.collector.counts.outcomes import Outcomes
     from migas.collector.days import Period
 
 MAX_VERSIONS = 5
@@ -31,33 +30,42 @@ class Adoption(NamedTuple):
     bars: Mapping[dt.date, Sequence[int]]
 
 
-Uses = Mapping[tuple["dt.date", str], int]
-"""How many sessions a version has on a day."""
+def most_used(by_version: Mapping[str, int], latest: str = "") -> list[str]:
+    """The versions whose shares are shown, the newest first.
+
+    Args:
+        by_version: How many sessions each version has.
+        latest: The newest version, which is among them where it has a session.
+    """
+    ranked = sorted(by_version, key=lambda name: (name != latest, -by_version[name], name))
+    return sorted(ranked[:MAX_VERSIONS], key=version_order, reverse=True)
 
 
-def uses(timeline: Iterable[VersionOutcomes]) -> Uses:
-    """How many sessions ended in whichever way, by day and version."""
-    return {(day, version): outcomes.total for day, version, outcomes in timeline}
-
-
-def adoption(used: Uses, period: Period, latest: str = "") -> Adoption:
+def adoption(
+    versions: Sequence[str],
+    others: int,
+    used: Mapping[tuple[dt.date, str], int],
+    by_day: Mapping[dt.date, Outcomes],
+    period: Period,
+) -> Adoption:
     """Share the sessions of a period out among its versions.
 
     Args:
-        used: How many sessions have which version, by day.
+        versions: Those that are told apart.
+        others: How many others there are.
+        used: How many sessions have which of these versions, by day.
+        by_day: How all sessions ended, by day.
         period: Which days, and what is counted together; none of them is left out.
-        latest: The newest version, which is among those shown where it has a session.
     """
-    by_version: Counter[str] = Counter()
-    by_start: defaultdict[dt.date, Counter[str]] = defaultdict(Counter)
-    starts = {day: period.bucket(day) for day in {day for day, _ in used}}
+    everything = dict.fromkeys(period.buckets(), 0)
+    for day, outcomes in by_day.items():
+        everything[period.bucket(day)] += outcomes.total
+    of_versions: Counter[tuple[dt.date, str]] = Counter()
     for (day, version), number in used.items():
-        by_version[version] += number
-        by_start[starts[day]][version] += number
-    ranked = sorted(by_version, key=lambda name: (name != latest, -by_version[name], name))
-    shown = sorted(ranked[:MAX_VERSIONS], key=version_order, reverse=True)
-    bars = {}
-    for start in period.buckets():
-        numbers = [by_start[start][version] for version in shown]
-        bars[start] = [*numbers, by_start[start].total() - sum(numbers)]
-    return Adoption(shown, len(ranked) - len(shown), bars)
+        of_versions[period.bucket(day), version] += number
+    shares = {}
+    for start, number in everything.items():
+        numbers = [of_versions[start, version] for version in versions]
+        # Between two questions some sessions may have come.
+        shares[start] = [*numbers, max(0, number - sum(numbers))]
+    return Adoption(versions, others, shares)

@@ -10,7 +10,7 @@ from migas.collector.counts.outcomes import totals
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from migas.collector.counts.outcomes import VersionOutcomes
+    from migas.collector.counts.outcomes import Outcomes, VersionOutcomes
     from migas.collector.counts.usage import Facet
 
 
@@ -30,7 +30,7 @@ class Likelihood(NamedTuple):
 
 def by_kind(
     hit: Iterable[VersionOutcomes],
-    everything: Iterable[VersionOutcomes],
+    everything: Mapping[str, Outcomes],
     shares: Mapping[Facet, Mapping[str, int]],
     all_shares: Mapping[Facet, Mapping[str, int]],
 ) -> dict[str, list[Likelihood]]:
@@ -38,16 +38,13 @@ def by_kind(
 
     Args:
         hit: How the sessions of each day and version ended that failed with it.
-        everything: The same of all sessions that could have.
+        everything: How the sessions of each version ended that could have.
         shares: By kind, how many sessions that failed with it have a value.
         all_shares: The same of all sessions.
     """
+    by_version = totals((row.version, row.outcomes) for row in hit)
     versions = [
-        {version: of.total for version, of in by.items()}
-        for by in (
-            totals((row.version, row.outcomes) for row in timeline)
-            for timeline in (hit, everything)
-        )
+        {version: of.total for version, of in by.items()} for by in (by_version, everything)
     ]
     met = {"version": likelihoods(*versions)}
     for kind, found in shares.items():

@@ -74,6 +74,22 @@ class Outcomes(NamedTuple):
         return [(letter, number) for letter, number in letters.items() if number]
 
 
+class VersionSum(NamedTuple):
+    """How the sessions of a version ended: before today, and those of today, which is not over.
+
+    `first` is the first day that has any, or that of the first bar of a chart.
+    """
+
+    before_today: Outcomes
+    todays: Outcomes
+    first: date
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """How all of them ended."""
+        return total((self.before_today, self.todays))
+
+
 def rated(usage: Sequence[_Row], today: date) -> Sequence[_Row]:
     """The counts that a rate is made of: without today's, or only today's where there are no other.
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import asyncio
+from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import union_all
 
-from migas.collector.counts.reading import Reading
-from migas.collector.counts.slices import STATUSES, cover
+from migas.collector.counts.slices import cover
+from migas.collector.counts.usage import Usage, first_day
 from migas.collector.database.tables import slices
 from migas.collector.days import day_number, day_of
 from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Collection, Mapping, Sequence
 
-    from migas.collector.counts.adoption import Uses
     from migas.collector.counts.filters import Filter
+    from migas.collector.counts.outcomes import Outcomes, VersionSum
+    from migas.collector.counts.slices import Span
     from migas.collector.days import Period
 
 MAX_ARRIVALS = 12
@@ -40,11 +42,24 @@ class Arrival(NamedTuple):
     day: dt.date
 
 
-class Releases(Reading):
+class Seen(NamedTuple):
+    """When versions were first seen, how many sessions each has, and how many there are by day."""
+
+    first: Mapping[str, dt.date]
+    numbers: Mapping[str, int]
+    by_day: Mapping[dt.date, int]
+
+
+class Releases(Usage):
     """When the versions of a project came."""
 
     async def arrivals(
-        self, project: str, period: Period, only: Filter, used: Uses
+        self,
+        project: str,
+        period: Period,
+        only: Filter,
+        by_version: Mapping[str, VersionSum],
+        by_day: Mapping[dt.date, Outcomes],
     ) -> dict[dt.date, list[Arrival]]:
         """The versions that came within a period, by the day, week or month of its chart.
 
@@ -52,34 +67,57 @@ class Releases(Reading):
             project: `owner/repo`.
             period: Which days.
             only: Which sessions.
-            used: How many of those sessions have which version, as the chart needs it.
+            by_version: How those of each version ended, and in which bar it was first seen.
+            by_day: How all of them ended, by the day that stands for a bar.
         """
-        rough = _weeks(period, only) & days_in_question(used)
-        exact = {key: number for key, number in used.items() if key[0] not in rough}
-        exact |= await self._by_day(project, only, rough)
+        seen = Seen(
+            {version: of.first for version, of in by_version.items()},
+            {version: of.outcomes.total for version, of in by_version.items()},
+            {day: outcomes.total for day, outcomes in by_day.items()},
+        )
+        in_question = versions_in_question(seen)
+        weeks = _weeks(period, only)
+        rough = [version for version in in_question if seen.first[version] in weeks]
+        if rough:
+            seen = await self._by_day(project, only, seen, rough)
         found: defaultdict[dt.date, list[Arrival]] = defaultdict(list)
-        for arrival in arrivals(exact):
+        for arrival in arrivals(seen, in_question):
             found[period.bucket(arrival.day)].append(arrival)
         return dict(found)
 
-    async def _by_day(self, project: str, only: Filter, weeks: Iterable[dt.date]) -> Uses:
-        """How many sessions of each day of some weeks have which version."""
-        days = [day_number(monday) + number for monday in weeks for number in range(7)]
-        if not days:
-            return {}
-        by = (slices.c.day, slices.c.version)
-        sign, which = only.slice_conditions(project, ("day", "version"))
-        columns = [slices.c[STATUSES[letter]] for letter in only.statuses]
-        query = select(*by, *columns).where(
-            slices.c.project == project, slices.c.span == sign, slices.c.day.in_(days), *which
+    async def _by_day(
+        self, project: str, only: Filter, seen: Seen, versions: Sequence[str]
+    ) -> Seen:
+        """The same, but for the days of those weeks in which some versions were first seen."""
+
+        def days_of(monday: dt.date) -> tuple[Span, int, int]:
+            return 1, day_number(monday), day_number(monday) + 6
+
+        weeks = sorted({seen.first[version] for version in versions})
+        of_days = self.summed_slices(project, only, ("day",), map(days_of, weeks), [slices.c.day])
+        of_versions = [
+            part
+            for version in versions
+            for part in self.summed_slices(
+                project,
+                only,
+                ("day", "version"),
+                [days_of(seen.first[version])],
+                [slices.c.version],
+                first_day(only),
+                where=[slices.c.version == version],
+            )
+        ]
+        sums, firsts = await asyncio.gather(
+            self.many(union_all(*of_days)), self.many(union_all(*of_versions))
         )
-        found: Counter[tuple[dt.date, str]] = Counter()
-        for day, version, *numbers in await self.scanned(query):
-            found[day_of(day), version] += sum(numbers)
-        return {key: number for key, number in found.items() if number > 0}
+        first = {version: day_of(day) for version, *_, day in firsts if day is not None}
+        by_day = {day: number for day, number in seen.by_day.items() if day not in weeks}
+        by_day |= {day_of(day): sum(numbers) for day, *numbers in sums}
+        return Seen({**seen.first, **first}, seen.numbers, by_day)
 
 
-def arrivals(used: Uses) -> list[Arrival]:
+def arrivals(seen: Seen, versions: Collection[str]) -> list[Arrival]:
     """The versions that came, from the oldest on.
 
     A version has come where all its sessions lie behind a day by more than chance, and where it
@@ -87,50 +125,42 @@ def arrivals(used: Uses) -> list[Arrival]:
     are told.
 
     Args:
-        used: How many sessions have which version, by day.
+        seen: When which versions were seen.
+        versions: Those in question, the most frequent first.
     """
-    first, numbers, since = _summed(used)
-    everything = numbers.total()
+    since, everything = _since(seen.by_day)
     came = [
-        Arrival(version, first[version])
-        for version in sorted(numbers, key=lambda version: (-numbers[version], version))
-        if _has_come(version, numbers[version], since[first[version]], everything)
+        Arrival(version, seen.first[version])
+        for version in versions
+        if _has_come(version, seen.numbers[version], since[seen.first[version]], everything)
     ]
     return sorted(came[:MAX_ARRIVALS], key=lambda arrival: version_order(arrival.version))
 
 
-def days_in_question(used: Uses) -> set[dt.date]:
-    """The first days of versions that may have come, where a day may stand for a week of them.
+def versions_in_question(seen: Seen) -> list[str]:
+    """The versions that may have come, where a day may stand for a week, the most frequent first.
 
     On whichever of its days a version came, there were no fewer sessions since then than in all
     the weeks after: what is no release even beside those is none.
     """
-    first, numbers, since = _summed(used)
-    everything = numbers.total()
+    since, everything = _since(seen.by_day)
     after = {day: since[later] for day, later in pairwise(sorted(since))}
     came = [
         version
-        for version in sorted(numbers, key=lambda version: (-numbers[version], version))
-        if _has_come(version, numbers[version], after.get(first[version], 0), everything)
+        for version in sorted(seen.numbers, key=lambda version: (-seen.numbers[version], version))
+        if _has_come(version, seen.numbers[version], after.get(seen.first[version], 0), everything)
     ]
-    return {first[version] for version in came[:MAX_IN_QUESTION]}
+    return came[:MAX_IN_QUESTION]
 
 
-def _summed(used: Uses) -> tuple[dict[str, dt.date], Counter[str], dict[dt.date, int]]:
-    """Each version's first day and sessions; and how many sessions there are from each day on."""
-    first: dict[str, dt.date] = {}
-    numbers: Counter[str] = Counter()
-    by_day: Counter[dt.date] = Counter()
-    for (day, version), number in used.items():
-        first[version] = min(day, first.get(version, day))
-        numbers[version] += number
-        by_day[day] += number
+def _since(by_day: Mapping[dt.date, int]) -> tuple[dict[dt.date, int], int]:
+    """How many sessions there are from each day on, and in all."""
     since: dict[dt.date, int] = {}
-    left = numbers.total()
+    everything = left = sum(by_day.values())
     for day in sorted(by_day):
         since[day] = left
         left -= by_day[day]
-    return first, numbers, since
+    return since, everything
 
 
 def _has_come(version: str, number: int, since: int, everything: int) -> bool:

@@ -16,6 +16,7 @@ from migas.collector.counts.lasting import Lasting
 from migas.collector.counts.lost import Lost
 from migas.collector.counts.people import People
 from migas.collector.counts.releases import Releases
+from migas.collector.counts.sums import Sums
 from migas.collector.database.tables import crumbs, projects
 from migas.collector.days import SECONDS_A_DAY, day_number
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from migas.collector.tokens import Access
 
 
-class Reports(Differing, People, Lasting, Lost, Releases):
+class Reports(Differing, People, Lasting, Lost, Releases, Sums):
     """All questions that can be asked of one database; its arguments are those of `Reading`."""
 
     async def visible_projects(self, access: Access | None) -> list[str]:

@@ -147,10 +147,12 @@ class Tables:
             return []
         anything, ask = only.with_(error=None), self._reports
         hit = await ask.timeline(project, period, only)
-        everything = await ask.timeline(project, period, anything)
+        everything = await ask.by_version(project, period, anything)
         shares = await ask.shares(project, period, only)
-        met = by_kind(hit, everything, shares, await ask.shares(project, period, anything))
-        failed, whole = (sum(row.outcomes.total for row in rows) for rows in (hit, everything))
+        outcomes = {version: of.outcomes for version, of in everything.items()}
+        met = by_kind(hit, outcomes, shares, await ask.shares(project, period, anything))
+        failed = sum(row.outcomes.total for row in hit)
+        whole = sum(of.total for of in outcomes.values())
         return [
             WhereRow(
                 kind,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Integer,
     cast,
     func,
     literal_column,
@@ -24,16 +25,17 @@ from migas.collector.counts.outcomes import Outcomes, UsageCount, VersionOutcome
 from migas.collector.counts.reading import ALL, DAY, Reading
 from migas.collector.counts.sessions import OUTCOME, facets
 from migas.collector.counts.slices import STATUSES, cover
-from migas.collector.database.tables import daily, profiles, sessions, slices
+from migas.collector.database.tables import OF_ERRORS, daily, profiles, sessions, slices
 from migas.collector.days import day_number, day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
-    from sqlalchemy import CompoundSelect
+    from sqlalchemy import Select
 
     from migas.collector.counts.filters import Filter
+    from migas.collector.counts.slices import Span
     from migas.collector.days import Period
 
 
@@ -86,10 +88,8 @@ class Usage(Reading):
         """
         found: dict[tuple[Any, ...], list[int]] = {}
         if only.error:
-            by = (DAY, sessions.c.version, sessions.c.status)
-            query = select(*by, func.count()).where(*only.within(project, period)).group_by(*by)
-            for *key, status, number in await self.scanned(query):
-                found.setdefault(tuple(key), [0, 0, 0, 0])["CFSR".index(status)] += number
+            for *key, number in await self._of_error(project, period, only):
+                found.setdefault(tuple(key), [0, 0, 0, 0])[list(STATUSES).index("F")] += number
         else:
             found = await self._slices(project, period, only, "day", "version")
         days = {day: day_of(day) for day in {day for day, _ in found}}
@@ -98,6 +98,25 @@ class Usage(Reading):
             for key, numbers in sorted(found.items())
             if any(numbers)
         ]
+
+    async def _of_error(
+        self, project: str, period: Period, only: Filter
+    ) -> Sequence[tuple[int, str, int]]:
+        """How many sessions failed with an error, by day and version."""
+        if only.outcome not in (None, "failed"):
+            return []
+        if only.values.keys() - {"version", "error", "outcome"}:
+            by = (DAY, sessions.c.version)
+            query = select(*by, func.count()).where(*only.within(project, period)).group_by(*by)
+            return await self.scanned(query)
+        total = cast(func.sum(daily.c.sessions), BigInteger)
+        first, last = day_number(period.first), day_number(period.last)
+        those = [daily.c.project == project, OF_ERRORS, daily.c.value == only.error]
+        if only.version is not None:
+            those.append(daily.c.detail == only.version)
+        by_day = (daily.c.day, daily.c.detail)
+        counts = select(*by_day, total).where(*those, (daily.c.day + 0).between(first, last))
+        return await self.many(counts.group_by(*by_day).having(total > 0))
 
     async def usage(self, project: str, period: Period, only: Filter = ALL) -> list[UsageCount]:
         """Sessions by the day they began, and by their version and status."""
@@ -190,7 +209,8 @@ class Usage(Reading):
         if not only.statuses:
             return {}
         by = [slices.c[column] for column in columns]
-        query = self.summed_slices(project, period, only, columns, by)
+        days = cover(period, charted="day" in columns)
+        query = union_all(*self.summed_slices(project, only, columns, days, by))
         total: dict[tuple[Any, ...], list[int]] = {}
         for row in await self.many(query):
             key, numbers = row[: len(by)], row[len(by) :]
@@ -202,26 +222,24 @@ class Usage(Reading):
     def summed_slices(
         self,
         project: str,
-        period: Period,
         only: Filter,
         columns: Collection[str],
+        days: Iterable[tuple[Span, int, int]],
         by: Sequence[ColumnElement[Any]],
         *others: ColumnElement[Any],
         where: Sequence[ColumnElement[bool]] = (),
-    ) -> CompoundSelect[Any]:
-        """A question for sums of the slices of a filter.
+    ) -> list[Select[Any]]:
+        """Questions for sums of the slices of a filter: one for each of some ranges of days.
 
         Args:
             project: `owner/repo`.
-            period: Which days.
             only: Which sessions; some outcome must be left.
             columns: What they are told apart by, as `Filter.slice_conditions` has it.
-            by: The expressions that are grouped by.
-            others: What is asked of each group beside the numbers of `STATUSES`.
+            days: Which slices, as `cover` has them.
+            by: The expressions that are grouped by. Behind them come the numbers of `STATUSES`,
+                0 where the filter leaves none.
+            others: What else is asked of each group.
             where: What else the slices have to meet.
-
-        Returns:
-            One of which a group may have several rows.
         """
         letters = only.statuses
         sums = [
@@ -235,14 +253,20 @@ class Usage(Reading):
         ]
         sign, which = only.slice_conditions(project, columns)
         counts = select(*by, *sums, *others).where(slices.c.project == project, *which, *where)
-        return union_all(
-            *(
-                counts.where(
-                    slices.c.span == sign * span, slices.c.day.in_(range(first, last + 1, span))
-                ).group_by(*by)
-                for span, first, last in cover(period, charted="day" in columns)
-            )
-        )
+        return [
+            counts.where(
+                slices.c.span == sign * span, slices.c.day.in_(range(first, last + 1, span))
+            ).group_by(*by)
+            for span, first, last in days
+        ]
+
+
+def first_day(only: Filter) -> ColumnElement[int | None]:
+    """The first day of some slices that has a session with an outcome that a filter leaves."""
+    number: ColumnElement[int] = literal_column("0", Integer)
+    for letter in only.statuses:
+        number = number + slices.c[STATUSES[letter]]
+    return func.min(slices.c.day).filter(number > 0).label("first")
 
 
 def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.adoption import uses
 from migas.collector.counts.comparison import newest_two
 from migas.collector.counts.likelihood import by_kind
-from migas.collector.counts.outcomes import total, totals
+from migas.collector.counts.outcomes import total
 from migas.collector.pages.shown import MAX_SHARES, bars
 
 if TYPE_CHECKING:
@@ -50,22 +50,30 @@ async def error(
     """Everything that an error's page shows of a period, and of the sessions of a filter."""
     ask = collector.reports
     its_own = only.with_(error=fingerprint)
-    found = await ask.errors(name, period, its_own, 1)
-    hit = await ask.timeline(name, period, its_own)
-    everything = await ask.timeline(name, period, only)
-    shares = await ask.shares(name, period, its_own)
-    all_shares = await ask.shares(name, period, only)
-    by_version = totals((row.version, row.outcomes) for row in everything)
-    met = by_kind(hit, everything, shares, all_shares)
+    (found, hit, messages, release), by_version, by_day, shares, all_shares = await asyncio.gather(
+        asyncio.gather(
+            ask.errors(name, period, its_own, 1),
+            ask.timeline(name, period, its_own),
+            ask.messages(name, period, its_own, MAX_MESSAGES),
+            collector.projects.release(name),
+        ),
+        ask.by_version(name, period, only),
+        ask.by_bar(name, period, only),
+        ask.shares(name, period, its_own),
+        ask.shares(name, period, only),
+    )
+    came = await ask.arrivals(name, period, only, by_version, by_day)
+    outcomes = {version: of.outcomes for version, of in by_version.items()}
+    met = by_kind(hit, outcomes, shares, all_shares)
     tables = {kind: rows[:MAX_SHARES] for kind, rows in met.items()}
     remarkable = [(kind, row) for kind, rows in tables.items() for row in rows if row.verdict > 0]
     return ErrorPage(
         found[0] if found else None,
-        total(by_version.values()).total,
+        total(outcomes.values()).total,
         bars(((row.day, row.outcomes.total) for row in hit), period),
         tables,
         sorted(remarkable, key=lambda pair: -pair[1].times)[:MAX_REMARKABLE],
-        await ask.messages(name, period, its_own, MAX_MESSAGES),
-        newest_two(by_version, (await collector.projects.release(name)).named),
-        await ask.arrivals(name, period, only, uses(everything)),
+        messages,
+        newest_two(outcomes, release.named),
+        came,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.adoption import adoption, uses
+from migas.collector.counts.adoption import adoption, most_used
 from migas.collector.counts.chance import compared
 from migas.collector.counts.comparison import ENOUGH, Comparison, newest_two
-from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated, total, totals
+from migas.collector.counts.outcomes import Outcomes, outcomes_by, total, totals
 from migas.collector.counts.tables import Tables, timed_versions
 from migas.collector.pages.shown import (
     MAX_FAILURES,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from migas.collector.counts.releases import Arrival
     from migas.collector.counts.rows import DurationRow, VersionDurationRow
     from migas.collector.days import Period
+    from migas.collector.projects.versions import Release
     from migas.collector.tokens import Access
 
 MAX_TIMED = 10
@@ -78,6 +80,22 @@ class Lasting(NamedTuple):
     versions: Sequence[VersionDurationRow]
     known: Mapping[str, VersionDurationRow]
     others: int
+
+
+class _OverTime(NamedTuple):
+    """A project's sessions over time and by version: what `Project` has of them.
+
+    `by_version` says how they ended, `rated_by_version` the same of those that are rated.
+    """
+
+    release: Release
+    bars: Mapping[dt.date, Outcomes]
+    rated_bars: Mapping[dt.date, Outcomes]
+    by_version: Mapping[str, Outcomes]
+    rated_by_version: Mapping[str, Outcomes]
+    adoption: Adoption
+    came: Mapping[dt.date, Sequence[Arrival]]
+    durations: Lasting | None
 
 
 @dataclass(frozen=True)
@@ -190,49 +208,79 @@ async def summaries(collector: Collector, access: Access | None, period: Period)
 
 async def project(collector: Collector, name: str, period: Period, only: Filter) -> Project:
     """Everything that a project's page shows of a period, and of the sessions of a filter."""
-    ask = collector.reports
-    timeline = await ask.timeline(name, period, only)
-    shares = await ask.shares(name, period, only)
-    starts = {day: period.bucket(day) for day in {row.day for row in timeline}}
-    finished = rated(timeline, collector.clock.today())
-    unfinished = timeline[len(finished) :]  # those of today are the last ones
-    rated_by_bucket = totals((starts[row.day], row.outcomes) for row in finished)
-    rated_by_version = totals((row.version, row.outcomes) for row in finished)
-    by_bucket = totals(
-        [*rated_by_bucket.items(), *((starts[row.day], row.outcomes) for row in unfinished)]
+    ask, asked = collector.reports, (name, period, only)
+    failures, users, shares, lost, (before, year_ago), over_time = await asyncio.gather(
+        ask.errors(*asked, MAX_FAILURES),
+        ask.users(*asked),
+        ask.shares(*asked),
+        ask.lost_runs(*asked),
+        asyncio.gather(
+            ask.outcomes(name, period.before, only), ask.outcomes(name, period.year_ago, only)
+        ),
+        _over_time(collector, *asked),
     )
-    by_version = totals(
-        [*rated_by_version.items(), *((row.version, row.outcomes) for row in unfinished)]
-    )
-    used = uses(timeline)
-    release = await collector.projects.release(name)
+    release, by_version, rated = over_time.release, over_time.by_version, over_time.rated_by_version
     shown, others = most_frequent(by_version, release.latest)
     return Project(
         name,
         release.named,
         release.flagged,
-        bars={day: by_bucket.get(day, Outcomes()) for day in period.buckets()},
-        rated={day: rated_by_bucket.get(day, Outcomes()) for day in period.buckets()},
-        before=await ask.outcomes(name, period.before, only),
-        year_ago=await ask.outcomes(name, period.year_ago, only),
-        users=await ask.users(name, period, only),
+        bars=over_time.bars,
+        rated=over_time.rated_bars,
+        before=before,
+        year_ago=year_ago,
+        users=users,
         versions=[
-            (version, by_version[version], rated_by_version.get(version, Outcomes()))
-            for version in shown
+            (version, by_version[version], rated.get(version, Outcomes())) for version in shown
         ],
         other_versions=(
             total(by_version[version] for version in others),
-            total(rated_by_version.get(version, Outcomes()) for version in others),
+            total(rated.get(version, Outcomes()) for version in others),
         ),
         other_versions_number=len(others),
-        comparison=newest_two(rated_by_version, release.named),
-        adoption=adoption(used, period, release.named),
-        came=await ask.arrivals(name, period, only, used),
-        failures=await ask.errors(name, period, only, MAX_FAILURES),
+        comparison=newest_two(rated, release.named),
+        adoption=over_time.adoption,
+        came=over_time.came,
+        failures=failures,
         shares={facet: frequent(found)[:MAX_SHARES] for facet, found in shares.items()},
-        lost=await ask.lost_runs(name, period, only),
-        durations=await _lasting(collector, name, period, only, by_version),
+        lost=lost,
+        durations=over_time.durations,
     )
+
+
+async def _over_time(collector: Collector, name: str, period: Period, only: Filter) -> _OverTime:
+    """How a project's sessions ended over time and by version, and how long these took."""
+    ask, asked = collector.reports, (name, period, only)
+    release, by_version, by_day = await asyncio.gather(
+        collector.projects.release(name), ask.by_version(*asked), ask.by_bar(*asked)
+    )
+    outcomes = {version: of.outcomes for version, of in by_version.items()}
+    versions = most_used({version: of.total for version, of in outcomes.items()}, release.named)
+    used, came, durations = await asyncio.gather(
+        ask.of_versions(*asked, versions),
+        ask.arrivals(*asked, by_version, by_day),
+        _lasting(collector, *asked, outcomes),
+    )
+    today = collector.clock.today()
+    finished = {day: of for day, of in by_day.items() if day < today}
+    before_today = {version: of.before_today for version, of in by_version.items()}
+    rated = {version: of for version, of in before_today.items() if of.total}
+    return _OverTime(
+        release,
+        _by_bar(by_day, period),
+        _by_bar(finished or by_day, period),
+        outcomes,
+        rated if finished else outcomes,
+        adoption(versions, len(outcomes) - len(versions), used, by_day, period),
+        came,
+        durations,
+    )
+
+
+def _by_bar(by_day: Mapping[dt.date, Outcomes], period: Period) -> dict[dt.date, Outcomes]:
+    """Outcomes by the day, week or month, none of them left out."""
+    found = totals((period.bucket(day), outcomes) for day, outcomes in by_day.items())
+    return {start: found.get(start, Outcomes()) for start in period.buckets()}
 
 
 async def _lasting(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.adoption import uses
 from migas.collector.counts.chance import compared
 from migas.collector.counts.tables import Tables
 from migas.collector.pages.shown import frequent
@@ -54,11 +54,18 @@ class UsersPage(NamedTuple):
 async def users(collector: Collector, name: str, period: Period, only: Filter) -> UsersPage:
     """Everything that a page about a project's users shows of a period."""
     ask, today = collector.reports, collector.clock.today()
-    activity = await ask.activity(name, period, only)
+    activity, by_version, by_day = await asyncio.gather(
+        ask.activity(name, period, only),
+        ask.by_version(name, period, only),
+        ask.by_bar(name, period, only),
+    )
     first_half, second_half = period.halves
     earlier, later = activity.users(first_half), activity.users(second_half)
     in_all, then, now = (activity.by_facet(of) for of in (period, first_half, second_half))
-    found = await ask.users_over_time(name, period, only, activity)
+    found, came = await asyncio.gather(
+        ask.users_over_time(name, period, only, activity),
+        ask.arrivals(name, period, only, by_version, by_day),
+    )
     rows = Tables(ask, name, period, only, today).of_users(found)
     tables = {
         facet: [
@@ -73,7 +80,5 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
         ]
         for facet in ("language", "platform", "container")
     }
-    used = uses(await ask.timeline(name, period, only))
-    came = await ask.arrivals(name, period, only, used)
     sessions = sum(row.sessions for row in rows)
     return UsersPage(activity.users(period), earlier, later, sessions, rows, tables, came)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.chance import compared
 from migas.collector.counts.comparison import newest_two
-from migas.collector.counts.outcomes import Outcomes, rated, totals
+from migas.collector.counts.outcomes import Outcomes
 from migas.collector.pages.shown import MAX_FAILURES, most_frequent
 from migas.collector.projects.versions import version_order
 
@@ -55,23 +56,28 @@ async def versions(
         asked: The first version and the second one. Where one has no session it is the newest,
             or the one before the first.
     """
-    ask, today = collector.reports, collector.clock.today()
-    timeline = await ask.timeline(name, period, only)
-    by_version = totals((row.version, row.outcomes) for row in timeline)
-    finished = totals((row.version, row.outcomes) for row in rated(timeline, today))
-    release = await collector.projects.release(name)
+    ask = collector.reports
+    release, found = await asyncio.gather(
+        collector.projects.release(name), ask.by_version(name, period, only)
+    )
+    by_version = {version: of.outcomes for version, of in found.items()}
+    finished = {version: of.before_today for version, of in found.items() if of.before_today.total}
+    finished = finished or by_version
     shown, _ = most_frequent(by_version, release.named)
     two = newest_two(finished, release.named)
     pair = first, second = _chosen(*asked, two, by_version, shown)
     outcomes = (finished.get(first, Outcomes()), finished.get(second, Outcomes()))
     whole = (by_version.get(first, Outcomes()).total, by_version.get(second, Outcomes()).total)
-    users = [await ask.users(name, period, only.with_(version=one)) for one in pair]
-    errors, numbers = await ask.differences(
-        name,
-        period,
-        only,
-        versions=dict(zip(pair, whole, strict=True)),
-        limit=MAX_FAILURES,
+    first_users, second_users, (errors, numbers) = await asyncio.gather(
+        ask.users(name, period, only.with_(version=first)),
+        ask.users(name, period, only.with_(version=second)),
+        ask.differences(
+            name,
+            period,
+            only,
+            versions=dict(zip(pair, whole, strict=True)),
+            limit=MAX_FAILURES,
+        ),
     )
     one, other = outcomes
     return VersionsPage(
@@ -79,7 +85,7 @@ async def versions(
         *pair,
         outcomes,
         whole,
-        (users[0], users[1]),
+        (first_users, second_users),
         compared((one.completed, one.ended), (other.completed, other.ended)),
         {where: [error for error in errors if error.where == where] for where in numbers},
         numbers,

@@ -6,10 +6,16 @@ import datetime as dt
 from itertools import product
 from typing import TYPE_CHECKING, cast
 
-from migas.collector.counts.adoption import MAX_VERSIONS, adoption, uses
+from migas.collector.counts.adoption import MAX_VERSIONS, Adoption, adoption, most_used
 from migas.collector.counts.filters import Filter
-from migas.collector.counts.outcomes import Outcomes, VersionOutcomes
-from migas.collector.counts.releases import MAX_ARRIVALS, Arrival, arrivals
+from migas.collector.counts.outcomes import Outcomes, VersionOutcomes, totals
+from migas.collector.counts.releases import (
+    MAX_ARRIVALS,
+    Arrival,
+    Seen,
+    arrivals,
+    versions_in_question,
+)
 from migas.collector.days import Period
 from tests.collector.databases import a_session, putting, with_collector
 
@@ -28,33 +34,51 @@ def used(version: str, days: range, sessions: int) -> list[VersionOutcomes]:
     return [VersionOutcomes(FIRST + dt.timedelta(days=day), version, outcomes) for day in days]
 
 
+def came(usage: list[VersionOutcomes]) -> list[Arrival]:
+    by_version = totals((row.version, row.outcomes) for row in usage)
+    seen = Seen(
+        {name: min(row.day for row in usage if row.version == name) for name in by_version},
+        {name: outcomes.total for name, outcomes in by_version.items()},
+        {day: of.total for day, of in totals((row.day, row.outcomes) for row in usage).items()},
+    )
+    return arrivals(seen, versions_in_question(seen))
+
+
+def adopted(usage: list[VersionOutcomes], latest: str = "") -> Adoption:
+    by_version = totals((row.version, row.outcomes) for row in usage)
+    by_day = totals((row.day, row.outcomes) for row in usage)
+    shown = most_used({name: of.total for name, of in by_version.items()}, latest)
+    used = {(row.day, row.version): row.outcomes.total for row in usage if row.version in shown}
+    return adoption(shown, len(by_version) - len(shown), used, by_day, NOVEMBER)
+
+
 def test_a_version_came_where_none_of_its_sessions_lies_before() -> None:
     usage = used("1.0", range(30), 100) + used("1.1", range(10, 30), 40)
-    assert arrivals(uses(usage)) == [("1.1", dt.date(2026, 11, 11))]
+    assert came(usage) == [("1.1", dt.date(2026, 11, 11))]
 
 
 def test_a_later_release_of_an_older_line_has_come_as_well() -> None:
     usage = used("2.0", range(30), 100) + used("1.9.1", range(15, 30), 20)
-    assert arrivals(uses(usage)) == [("1.9.1", dt.date(2026, 11, 16))]
+    assert came(usage) == [("1.9.1", dt.date(2026, 11, 16))]
 
 
 def test_a_rare_guest_and_what_may_be_chance_are_no_release() -> None:
     usage = used("1.0", range(30), 1000)
-    assert arrivals(uses(usage + used("0.3", range(20, 21), 5))) == []
-    assert arrivals(uses(used("1.0", range(30), 2) + used("0.9", range(1, 30, 9), 1))) == []
-    assert arrivals(uses(usage + used("nightly", range(10, 30), 500))) == []
+    assert came(usage + used("0.3", range(20, 21), 5)) == []
+    assert came(used("1.0", range(30), 2) + used("0.9", range(1, 30, 9), 1)) == []
+    assert came(usage + used("nightly", range(10, 30), 500)) == []
 
 
 def test_a_version_that_all_sessions_have_did_not_come() -> None:
-    assert arrivals(uses(used("1.0", range(30), 10))) == []
-    assert arrivals(uses([])) == []
+    assert came(used("1.0", range(30), 10)) == []
+    assert came([]) == []
 
 
 def test_only_so_many_releases_are_told() -> None:
     usage = used("1.0", range(30), 100)
     for number in range(40):
         usage += used(f"2.{number}", range(15, 30), 20)
-    assert len(arrivals(uses(usage))) == MAX_ARRIVALS
+    assert len(came(usage)) == MAX_ARRIVALS
 
 
 def test_a_version_came_on_the_same_day_whatever_the_bars(database: Database) -> None:
@@ -83,8 +107,9 @@ def test_a_version_came_on_the_same_day_whatever_the_bars(database: Database) ->
             for step in STEPS:
                 begin = start.date() + dt.timedelta(days=first)
                 period = Period(begin, start.date() + dt.timedelta(days=129), step)
-                used = uses(await collector.reports.timeline("a/b", period, only))
-                found = await collector.reports.arrivals("a/b", period, only, used)
+                by_version = await collector.reports.by_version("a/b", period, only)
+                by_day = await collector.reports.by_bar("a/b", period, only)
+                found = await collector.reports.arrivals("a/b", period, only, by_version, by_day)
                 assert all(period.bucket(one.day) == bar for bar in found for one in found[bar])
                 told.append([arrival for bar in sorted(found) for arrival in found[bar]])
             asked.append((only, first, told))
@@ -100,7 +125,7 @@ def test_a_version_came_on_the_same_day_whatever_the_bars(database: Database) ->
 
 def test_adoption_shows_the_most_frequent_versions_and_all_others_as_one() -> None:
     usage = [row for n in range(9) for row in used(f"1.{n}", range(n, 30), 10 + n)]
-    shown = adoption(uses(usage), NOVEMBER)
+    shown = adopted(usage)
     assert len(shown.versions) == MAX_VERSIONS
     assert shown.others == 9 - MAX_VERSIONS
     assert list(shown.bars) == NOVEMBER.buckets()
@@ -110,6 +135,4 @@ def test_adoption_shows_the_most_frequent_versions_and_all_others_as_one() -> No
 
 def test_the_newest_version_is_shown_first_and_however_rare_it_is() -> None:
     usage = [row for n in range(9) for row in used(f"1.{n}", range(30), 10)]
-    assert (
-        adoption(uses(usage + used("2.0", range(29, 30), 1)), NOVEMBER, "2.0").versions[0] == "2.0"
-    )
+    assert adopted(usage + used("2.0", range(29, 30), 1), "2.0").versions[0] == "2.0"
