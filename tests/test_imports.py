@@ -116,7 +116,8 @@ HOUSE = """
     collector.migrations.versions.step_0004_errors
     collector.migrations.versions.step_0005_news
     collector.migrations.versions.step_0006_slices
-    collector.migrations.versions.step_0007_visits collector.migrations
+    collector.migrations.versions.step_0007_visits
+    collector.migrations.versions.step_0008_daily collector.migrations
     collector.counts.rebuild collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations collector.counts.visits
     collector.counts.outcomes collector.counts.slices collector.counts.rows

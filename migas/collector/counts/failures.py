@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.history import history
@@ -43,8 +43,9 @@ class ErrorSummary(NamedTuple):
 
     `name` is the fingerprint as addresses have it, `node` that of a pipeline, empty without one.
     `users` is how many known users it hit. `versions` are pairs of a version and its sessions,
-    the most frequent first, `days` how many sessions began on a day. `message` is from the
-    newest, as its sender redacted it; None when it had none. `history` tells of all time.
+    the most frequent first, `days` how many sessions count on a day, or in a chart by the week on
+    those that it stands for. `message` is from the newest, as its sender redacted it; None when it
+    had none. `history` tells of all time.
     """
 
     name: str
@@ -77,12 +78,16 @@ class Failures(MostHit):
         if not top:
             return []
         fingerprints = [hits.fingerprint for hits in top]
-        past, exposed, (versions, days), last_of = await asyncio.gather(
-            self._past(project, fingerprints),
+        (past, counted), exposed, (versions, days), last_of = await asyncio.gather(
+            self._past(project, period, fingerprints),
             self._exposed(project),
             self._spread(project, period, only, fingerprints),
             self._newest(project, period, only, fingerprints),
         )
+        if versions is None:
+            versions = counted
+            if only.version is not None:
+                versions = {of: {only.version: number} for of, _, number in top}
         messages = {row.idx: row for row in await self.rows(said(last_of.values()))}
         return [
             ErrorSummary(
@@ -101,21 +106,24 @@ class Failures(MostHit):
         ]
 
     async def _past(
-        self, project: str, fingerprints: Sequence[int]
-    ) -> dict[int, list[tuple[date, str, int]]]:
-        """What `history` asks of some errors since anything was counted.
+        self, project: str, period: Period, fingerprints: Sequence[int]
+    ) -> tuple[dict[int, list[tuple[date, str, int]]], dict[int, dict[str, int]]]:
+        """What `history` asks of some errors since anything was counted; of a period, by version.
 
         Of a version its first day says how many sessions there were on all its days.
         """
         names = {error_name(of): of for of in fingerprints}
         mine = (daily.c.project == project, OF_ERRORS, daily.c.value.in_(names))
-        seen = await self.many(_seen_by_row(mine))
+        seen = await self.many(_seen_by_row(mine, period))
         if any(least < 0 for *_, least in seen):
-            seen = await self.many(_seen_by_day(mine))
+            seen = await self.many(_seen_by_day(mine, period))
         rows: dict[int, list[tuple[date, str, int]]] = {of: [] for of in fingerprints}
-        for name, version, first, last, number, _ in seen:
+        versions: dict[int, dict[str, int]] = {of: {} for of in fingerprints}
+        for name, version, first, last, number, within, _ in seen:
             rows[names[name]] += [(day_of(first), version, int(number)), (day_of(last), version, 0)]
-        return rows
+            if within > 0:
+                versions[names[name]][version] = int(within)
+        return rows, versions
 
     async def _exposed(self, project: str) -> dict[str, int]:
         """How many sessions each version has had since anything was counted."""
@@ -133,36 +141,38 @@ class Failures(MostHit):
 
     async def _spread(
         self, project: str, period: Period, only: Filter, fingerprints: Sequence[int]
-    ) -> tuple[dict[int, Counter[str]], dict[int, Counter[date]]]:
-        """By error, how many sessions have which version, and how many count on which day."""
-        versions: dict[int, Counter[str]] = {of: Counter() for of in fingerprints}
+    ) -> tuple[dict[int, dict[str, int]] | None, dict[int, Counter[date]]]:
+        """By error, how many sessions have which version, and how many count on which day.
+
+        The versions are None where `_past` has them.
+        """
         days: dict[int, Counter[date]] = {of: Counter() for of in fingerprints}
         if only.values.keys() - {"version", "error", "outcome"}:
+            versions: dict[int, Counter[str]] = {of: Counter() for of in fingerprints}
             which = sessions.c.fingerprint.in_(fingerprints)
-            keys = (sessions.c.fingerprint, sessions.c.version, DAY)
+            keys = (sessions.c.fingerprint, sessions.c.version, self._bar_of(DAY, period))
             query = select(*keys, func.count()).where(*only.within(project, period), which)
             for of, version, day, number in await self.scanned(query.group_by(*keys)):
                 versions[of][version] += number
                 days[of][day_of(day)] += number
-            return versions, days
-        total = func.sum(daily.c.sessions)
+            return dict(versions), days
         names = {error_name(of): of for of in fingerprints}
-        those = [daily.c.project == project, OF_ERRORS, daily.c.value.in_(names)]
-        # The sum keeps SQLite from reading all errors of these days instead of all days of these.
-        first, last = day_number(period.first), day_number(period.last)
-        those.append((daily.c.day + 0).between(first, last))
+        by = (daily.c.value, self._bar_of(daily.c.day, period))
+        total = func.sum(daily.c.sessions)
+        # The sum keeps SQLite from reading all errors of these days.
+        those = [daily.c.value.in_(names), _is_in(daily.c.day + 0, period)]
         if only.version is not None:
             those.append(daily.c.detail == only.version)
-
-        def by(column: ColumnElement[Any]) -> Select[Any]:
-            query = select(daily.c.value, column, total).where(*those)
-            return query.group_by(daily.c.value, column).having(total > 0)
-
-        for name, version, number in await self.many(by(daily.c.detail)):
-            versions[names[name]][version] += int(number)
-        for name, day, number in await self.many(by(daily.c.day)):
+        query = select(*by, total).where(daily.c.project == project, OF_ERRORS, *those)
+        for name, day, number in await self.many(query.group_by(*by).having(total > 0)):
             days[names[name]][day_of(day)] += int(number)
-        return versions, days
+        return None, days
+
+    def _bar_of(self, day: ColumnElement[int], period: Period) -> ColumnElement[int]:
+        """The day that stands for one in a chart by the week, whose last day is not over; or it."""
+        if period.by != "week":
+            return day
+        return case((day >= day_number(self.clock.today()), day), else_=day - (day + 3) % 7)
 
     async def _newest(
         self, project: str, period: Period, only: Filter, fingerprints: Sequence[int]
@@ -203,17 +213,18 @@ class Failures(MostHit):
         ]
 
 
-def _seen_by_row(mine: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    """By error and version its first and last day, how many sessions, and the least row of these.
+def _seen_by_row(mine: Sequence[ColumnElement[bool]], period: Period) -> Select[Any]:
+    """By error and version: the first and the last day, the sessions in all and those of a period.
 
-    One pass over the index. A row below 0 takes back what another shard's row has counted, so that
-    there may be no session on the day of that one.
+    It is one pass over the index. Behind them comes the least row of these: one below 0 takes back
+    what another shard's row has counted, so that there may be no session on the day of that one.
     """
     has_any = daily.c.sessions > 0
     columns = (
         func.min(daily.c.day).filter(has_any),
         func.max(daily.c.day).filter(has_any),
         func.sum(daily.c.sessions),
+        func.sum(case((_is_in(daily.c.day, period), daily.c.sessions), else_=0)),
         func.min(daily.c.sessions),
     )
     by = (daily.c.value, daily.c.detail)
@@ -221,16 +232,25 @@ def _seen_by_row(mine: Sequence[ColumnElement[bool]]) -> Select[Any]:
     return query.having(func.sum(daily.c.sessions) > 0)
 
 
-def _seen_by_day(mine: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def _seen_by_day(mine: Sequence[ColumnElement[bool]], period: Period) -> Select[Any]:
     """The same from the sums of days, which takes several times as long."""
     total = func.sum(daily.c.sessions)
     by = (daily.c.value, daily.c.detail)
     by_day = select(*by, daily.c.day, total.label("number")).where(*mine)
     each = by_day.group_by(*by, daily.c.day).having(total > 0).subquery()
-    numbers = func.sum(each.c.number), func.min(each.c.number)
-    columns = func.min(each.c.day), func.max(each.c.day), *numbers
+    columns = (
+        func.min(each.c.day),
+        func.max(each.c.day),
+        func.sum(each.c.number),
+        func.sum(case((_is_in(each.c.day, period), each.c.number), else_=0)),
+        func.min(each.c.number),
+    )
     by_version = each.c.value, each.c.detail
     return select(*by_version, *columns).group_by(*by_version)
+
+
+def _is_in(day: ColumnElement[int], period: Period) -> ColumnElement[bool]:
+    return day.between(day_number(period.first), day_number(period.last))
 
 
 def said(indices: Iterable[int]) -> Select[Any]:

@@ -209,6 +209,7 @@ daily = Table(
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("sessions", BigInteger, nullable=False),
     Column("example", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 """How many sessions of a day (days since 1970) have a value; see `counted`.
 

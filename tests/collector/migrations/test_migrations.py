@@ -255,6 +255,34 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     assert recounted(empty_database).none
 
 
+def test_daily_counts_are_the_same_in_the_order_of_their_key(empty_database: Database) -> None:
+    def make(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", "migas:collector/migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+
+    on_connection(empty_database, make)
+    counts = "SELECT * FROM daily ORDER BY kind, day, value, detail, shard"
+    for number in range(50):
+        empty_database.execute(
+            "INSERT INTO daily VALUES ('a/b', ?, ?, ?, ?, ?, ?, 0)",
+            "fingerprint" if number % 2 else "outcome",
+            number % 7,
+            f"{number % 3:016x}",
+            f"1.{number % 11}",
+            number,
+            number - 20,
+        )
+    before = empty_database.rows(counts)
+    make_tables(empty_database.url)
+    assert len(before) == 50
+    assert empty_database.rows(counts) == before
+    if not empty_database.is_postgresql:
+        with pytest.raises(Exception, match="no such column: rowid"):
+            empty_database.rows("SELECT rowid FROM daily")
+
+
 def make_tables_at_once(url: str) -> None:
     """Have three processes bring a database up to date at the same time."""
     script = (
