@@ -7,6 +7,7 @@ one, how many were active in any part of a period.
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -32,29 +33,34 @@ class Activity:
 
     def __init__(self, period: Period, days: Iterable[tuple[RanOn, Mapping[Any, int]]]) -> None:
         self._period = period
+        self._by_profile = list(days)
         self._days: dict[Any, int] = {}
-        self._by_value: dict[tuple[Facet, str], dict[Any, int]] = {}
-        for ran_on, of_users in days:
+        for _, of_users in self._by_profile:
             _join(self._days, of_users)
-            for facet, value in zip(FACETS, ran_on, strict=True):
-                _join(self._by_value.setdefault((facet, value), {}), of_users)
 
     def users(self, period: Period) -> int:
         """How many users were active in a part of the period."""
-        return _active(self._days, self._bits(period.first, period.last))
+        return sum(
+            map(bool, map(self._bits(period.first, period.last).__and__, self._days.values()))
+        )
 
     def by_facet(self, period: Period) -> dict[Facet, Counter[str]]:
         """How many were by what their sessions ran on then; a user may be in several."""
         bits = self._bits(period.first, period.last)
+        active: dict[tuple[Facet, str], list[list[Any]]] = {}
+        for ran_on, of_users in self._by_profile:
+            then = [user for user, days in of_users.items() if days & bits]
+            for facet, value in zip(FACETS, ran_on, strict=True) if then else ():
+                active.setdefault((facet, value), []).append(then)
         found: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
-        for (facet, value), days in self._by_value.items():
-            if number := _active(days, bits):
-                found[facet][value] = number
+        for (facet, value), several in active.items():
+            found[facet][value] = len(set().union(*several))
         return found
 
     def over_time(self) -> dict[date, int]:
         """How many users were active by the day, week or month; none of these is left out."""
-        return {start: _active(self._days, bits) for start, bits in self._bars().items()}
+        table = _Table(self._days.values(), self._period.days)
+        return {start: table.number(*ends) for start, ends in self._bars().items()}
 
     def new_over_time(self, first_days: Iterable[tuple[Any, date]]) -> Counter[date]:
         """How many users were active in the day, week or month in which they were first seen.
@@ -62,19 +68,21 @@ class Activity:
         Args:
             first_days: Users and when that was.
         """
-        bars, found = self._bars(), Counter[Any]()
+        bars = {start: (1 << end) - (1 << first) for start, (first, end) in self._bars().items()}
+        found = Counter[Any]()
         for user, day in first_days:
             start = self._period.bucket(day)
             if self._days.get(user, 0) & bars.get(start, 0):
                 found[start] += 1
         return found
 
-    def _bars(self) -> dict[date, int]:
+    def _bars(self) -> dict[date, tuple[int, int]]:
+        """The first bit of each day, week or month, and the one behind its last."""
         starts = self._period.buckets()
-        ends = [*(day_number(start) for start in starts), day_number(self._period.last) + 1]
         begin = day_number(self._period.first)
+        ends = [*(day_number(start) for start in starts), day_number(self._period.last) + 1]
         return {
-            start: (1 << max(0, end - begin)) - (1 << max(0, first - begin))
+            start: (max(0, first - begin), max(0, end - begin))
             for start, (first, end) in zip(starts, pairwise(ends), strict=True)
         }
 
@@ -94,6 +102,35 @@ def _join(known: dict[Any, int], more: Mapping[Any, int]) -> None:
         known[user] = known.get(user, 0) | days
 
 
-def _active(days: Mapping[Any, int], bits: int) -> int:
-    """How many users were active on one of some days."""
-    return sum(map(bool, map(bits.__and__, days.values())))
+class _Table:
+    """Many users' days, eight of them a byte, so that a column of it is one operation.
+
+    Args:
+        days: Days as bits, by user.
+        number: How many days there are.
+    """
+
+    def __init__(self, days: Iterable[int], number: int) -> None:
+        self._width = number // 8 + 1
+        # A block of days may reach beyond them.
+        these = (1 << number) - 1
+        rows = [(of_user & these).to_bytes(self._width, "little") for of_user in days]
+        self._bytes, self._height = b"".join(rows), len(rows)
+
+    def number(self, first: int, end: int) -> int:
+        """How many users have one of the bits from the first one on, before the end."""
+        bits = (1 << end) - (1 << first)
+        either = 0
+        for place in range(first // 8, self._width):
+            mask = bits >> 8 * place & 255
+            if not mask:
+                break
+            column = self._bytes[place :: self._width].translate(_masked(mask))
+            either |= int.from_bytes(column, "little")
+        return self._height - either.to_bytes(self._height, "little").count(0)
+
+
+@lru_cache(256)
+def _masked(mask: int) -> bytes:
+    """What becomes of each byte of which some bits are left."""
+    return bytes(byte & mask for byte in range(256))
