@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import and_, false, or_, select
@@ -72,7 +72,8 @@ class Filter:
     @property
     def values(self) -> dict[str, str]:
         """The values that are asked for, by their names, in the order of the names."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        named = ((name, getattr(self, name)) for name in NAMES)
+        return {name: value for name, value in named if value is not None}
 
     def with_(self, **values: str | None) -> Self:
         """The same filter but for some values."""

@@ -67,11 +67,13 @@ class Lasting(Usage):
         rows = await self._buckets(project, period, durations.c.day, sign, mine)
         starts = {day: period.bucket(day_of(day)) for day in {row[0] for row in rows}}
         for day, number, runs in rows:
-            found.by_time[starts[day]][number] += runs
+            counts = found.by_time[starts[day]]
+            counts[number] = counts.get(number, 0) + runs
         if versions is not None:
             mine.append(of.in_(versions))
         for name, number, runs in await self._buckets(project, period, of, 1, mine):
-            found.by_version[name][number] += runs
+            counts = found.by_version[name]
+            counts[number] = counts.get(number, 0) + runs
         return found
 
     async def _buckets(

@@ -95,19 +95,15 @@ class Releases(Usage):
 
         weeks = sorted({seen.first[version] for version in versions})
         of_days = self.summed_slices(project, only, ("day",), map(days_of, weeks), [slices.c.day])
-        of_versions = [
-            part
-            for version in versions
-            for part in self.summed_slices(
-                project,
-                only,
-                ("day", "version"),
-                [days_of(seen.first[version])],
-                [slices.c.version],
-                first_day(only),
-                where=[slices.c.version == version],
-            )
-        ]
+        of_versions = self.summed_slices(
+            project,
+            only,
+            ("day", "version"),
+            (days_of(seen.first[version]) for version in versions),
+            [slices.c.version],
+            first_day(only),
+            where=(slices.c.version == version for version in versions),
+        )
         sums, firsts = await asyncio.gather(
             self.many(union_all(*of_days)), self.many(union_all(*of_versions))
         )

@@ -6,6 +6,7 @@ ways takes a database less time than to hand them over.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from sqlalchemy import union_all
@@ -66,7 +67,7 @@ class Sums(Usage):
         elif only.statuses and versions:
             by = slices.c.day, slices.c.version
             days = cover(period, charted=True)
-            named = [slices.c.version.in_(versions)]
+            named = repeat(slices.c.version.in_(versions))
             parts = self.summed_slices(project, only, ("day", "version"), days, by, where=named)
             for day, version, *numbers in await self.many(union_all(*parts)):
                 key = day_of(day), version

@@ -7,6 +7,7 @@ time over ten million breadcrumbs as over ten; only those of one error are read 
 from __future__ import annotations
 
 from collections import Counter
+from itertools import repeat
 from operator import add
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    true,
     union_all,
 )
 
@@ -227,7 +229,7 @@ class Usage(Reading):
         days: Iterable[tuple[Span, int, int]],
         by: Sequence[ColumnElement[Any]],
         *others: ColumnElement[Any],
-        where: Sequence[ColumnElement[bool]] = (),
+        where: Iterable[ColumnElement[bool]] = repeat(true()),
     ) -> list[Select[Any]]:
         """Questions for sums of the slices of a filter: one for each of some ranges of days.
 
@@ -239,7 +241,7 @@ class Usage(Reading):
             by: The expressions that are grouped by. Behind them come the numbers of `STATUSES`,
                 0 where the filter leaves none.
             others: What else is asked of each group.
-            where: What else the slices have to meet.
+            where: What else the slices of each range have to meet.
         """
         letters = only.statuses
         sums = [
@@ -252,12 +254,13 @@ class Usage(Reading):
             for letter, name in STATUSES.items()
         ]
         sign, which = only.slice_conditions(project, columns)
-        counts = select(*by, *sums, *others).where(slices.c.project == project, *which, *where)
+        counts = select(*by, *sums, *others).where(slices.c.project == project, *which)
+        counts = counts.group_by(*by)
         return [
             counts.where(
-                slices.c.span == sign * span, slices.c.day.in_(range(first, last + 1, span))
-            ).group_by(*by)
-            for span, first, last in days
+                slices.c.span == sign * span, slices.c.day.in_(range(first, last + 1, span)), more
+            )
+            for (span, first, last), more in zip(days, where, strict=False)
         ]
 
 
