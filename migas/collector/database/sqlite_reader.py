@@ -16,14 +16,18 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from migas.collector.database.engine import POOL_OVERFLOW, POOL_SIZE, create_sqlite_reader
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
     from sqlalchemy import URL
+
+
+_INTERRUPTING_SECONDS = 0.02
 
 
 class SqliteReader:
@@ -35,6 +39,8 @@ class SqliteReader:
 
     def __init__(self, url: URL) -> None:
         self._engine = create_sqlite_reader(url)
+        self._connections: list[sqlite3.Connection] = []
+        event.listen(self._engine, "connect", self._note)
         self._threads = ThreadPoolExecutor(POOL_SIZE + POOL_OVERFLOW, "sqlite-reader")
 
     async def rows(self, query: Any) -> Sequence[Any]:
@@ -53,9 +59,16 @@ class SqliteReader:
 
     async def close(self) -> None:
         """Close the file. Nothing may be asked afterwards."""
-        # A question whose asker is gone is still being answered.
-        await asyncio.to_thread(self._threads.shutdown)
+        ending = asyncio.create_task(asyncio.to_thread(self._threads.shutdown, cancel_futures=True))
+        # A question whose asker is gone may still be looked into, for minutes. Again and again, for
+        # one that is about to be asked cannot be interrupted yet.
+        while not (await asyncio.wait([ending], timeout=_INTERRUPTING_SECONDS))[0]:
+            for connection in self._connections:
+                connection.interrupt()
         self._engine.dispose()
+
+    def _note(self, connection: sqlite3.Connection, _record: object) -> None:
+        self._connections.append(connection)
 
     def _rows(self, query: Any) -> Sequence[Any]:
         with self._engine.connect() as connection:
