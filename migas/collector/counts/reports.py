@@ -16,9 +16,10 @@ from migas.collector.counts.lasting import Lasting
 from migas.collector.counts.lost import Lost
 from migas.collector.counts.people import People
 from migas.collector.counts.releases import Releases
+from migas.collector.counts.sessions import OUTCOME
 from migas.collector.counts.sums import Sums
-from migas.collector.database.tables import crumbs, projects
-from migas.collector.days import SECONDS_A_DAY, day_number
+from migas.collector.database.tables import crumbs, daily, projects
+from migas.collector.days import SECONDS_A_DAY, day_number, day_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -40,6 +41,13 @@ class Reports(Differing, People, Lasting, Lost, Releases, Sums):
         if access is not None and not access.is_root:
             query = query.where(projects.c.project == access.project)
         return [row.project for row in await self.rows(query)]
+
+    async def known_days(self, project: str) -> tuple[date, date] | None:
+        """The first and the last day that have a session of a project; None where none has."""
+        mine = (daily.c.project == project, daily.c.kind == OUTCOME, daily.c.sessions > 0)
+        query = select(func.min(daily.c.day), func.max(daily.c.day)).where(*mine)
+        ((first, last),) = await self.rows(query)
+        return None if first is None else (day_of(first), day_of(last))
 
     async def hits(
         self, project: str, start: int, end: int | None = None, unique: bool = False

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
+from migas.collector.days import MAX_DAYS
 from migas.collector.pages.periods import query_of
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ class Address:
     def during(self, preset: str) -> str:
         """This page over another period."""
         return f"?{urlencode({'period': preset} | self.fields)}"
+
+    def between(self, first: dt.date, last: dt.date) -> str:
+        """This page over all days from one to another, or over as many of the last as can be."""
+        first = max(first, last - dt.timedelta(days=MAX_DAYS - 1))
+        return f"?{urlencode({'from': first.isoformat(), 'to': last.isoformat()} | self.fields)}"
 
     def by_month(self, today: dt.date) -> str:
         """This page over the last twelve months, each of them whole but for the present one."""

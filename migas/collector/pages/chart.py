@@ -67,11 +67,8 @@ class Axis:
             at = self._middle(place)
             anchor = "start" if at < 5 else "end" if at > 95 else "middle"
             # "Nov 25" would be a day of November as well, and the whole year too long for a phone.
-            text = (
-                f"{start:%b \N{RIGHT SINGLE QUOTATION MARK}%y}"
-                if is_long
-                else f"{start.day} {start:%b}"
-            )
+            year = f"{start:\N{RIGHT SINGLE QUOTATION MARK}%y}"
+            text = f"{start:%b} {year}" if is_long else f"{start.day} {start:%b}"
             found.append((f"{0 if anchor == 'start' else at:.2f}", anchor, text))
         return found
 

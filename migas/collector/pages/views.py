@@ -82,7 +82,13 @@ class _Wanted(NamedTuple):
     today: dt.date
 
     def page(self, template: str, status: int = 200, **values: object) -> Response:
-        """A page that shows it."""
+        """A page that shows it.
+
+        Args:
+            template: A file in `templates`.
+            status: The HTTP status.
+            values: What else it shows.
+        """
         address = self.address
         frame = {
             "name": self.name,
@@ -94,8 +100,14 @@ class _Wanted(NamedTuple):
             "headings": figures.HEADINGS,
             "today": self.today,
             "visitor": self.visitor,
+            "server": str(self.request.base_url).rstrip("/"),
         }
         return page(self.request, template, status, **frame, **values)
+
+    async def known_days(self, is_empty: bool) -> tuple[dt.date, dt.date] | None:
+        """Between which days the project has sessions, where a page has nothing else to tell."""
+        ask = collector_of(self.request).reports
+        return await ask.known_days(self.name) if is_empty else None
 
 
 async def _wanted(request: Request, owner: str, repo: str) -> _Wanted | Response:
@@ -138,6 +150,7 @@ async def project(request: Request, owner: str, repo: str) -> Response:
         rates=rate_line(axis, [outcomes.rate for outcomes in shown.rated.values()]),
         adopted=shared_out(axis, versions),
         lasted=duration_lines(axis, took),
+        known=await wanted.known_days(not shown.outcomes.total),
     )
 
 
@@ -154,7 +167,8 @@ async def error(request: Request, owner: str, repo: str, error: str) -> Response
     shown = await error_figures.error(collector_of(request), name, address.period, only, error)
     axis = Axis.of(address.period, today, shown.came)
     chart = stacked(axis, {"failed": list(shown.bars.values())})
-    return wanted.page("error.html", error=shown, axis=axis, chart=chart)
+    known = await wanted.known_days(shown.summary is None)
+    return wanted.page("error.html", error=shown, axis=axis, chart=chart, known=known)
 
 
 @router.get("/p/{owner}/{repo}/compare")
@@ -174,9 +188,10 @@ async def compare(request: Request, owner: str, repo: str) -> Response:
         collector_of(request), name, elsewhere.period, only, pair
     )
     asked = {"version": version} if version else {}
-    asked |= {"first": shown.first, "second": shown.second}
+    asked |= {"first": shown.first, "second": shown.second} if shown.second else {}
     wanted = wanted._replace(address=replace(elsewhere, only=only, asked=asked))
-    return wanted.page("compare.html", shown=shown, elsewhere=elsewhere)
+    known = await wanted.known_days(not shown.second)
+    return wanted.page("compare.html", shown=shown, elsewhere=elsewhere, known=known)
 
 
 @router.get("/p/{owner}/{repo}/users")
@@ -189,7 +204,9 @@ async def users(request: Request, owner: str, repo: str) -> Response:
     shown = await user_figures.users(collector_of(request), name, address.period, address.only)
     axis = Axis.of(address.period, today, shown.came)
     bands = {kind: [getattr(row, kind) for row in shown.rows] for kind in ("new", "returning")}
-    return wanted.page("users.html", users=shown, axis=axis, chart=stacked(axis, bands))
+    known = await wanted.known_days(not shown.number)
+    drawn = stacked(axis, bands)
+    return wanted.page("users.html", users=shown, axis=axis, chart=drawn, known=known)
 
 
 @router.get("/p/{owner}/{repo}/api")

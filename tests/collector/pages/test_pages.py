@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -325,9 +326,25 @@ def test_users_of_a_past_period_are_the_same_on_each_page(demo: Site, only: str)
 
 
 def test_a_period_without_a_session_says_so_and_shows_a_way_on(demo: Site) -> None:
+    for page in ("", "/users", "/compare", "/errors/0123456789abcdef"):
+        for only in ("", "&platform=linux"):
+            html = demo.text(f"{PIPELINE}{page}?from=2020-02-01&to=2020-02-29{only}")
+            text = readable(html)
+            (days,) = re.findall(r"all days with sessions of this project : (.*?)\.", text)
+            assert re.fullmatch(r"\d+ (Nov|Dec) 2024 \N{EN DASH} 20 Nov 2026", days)
+            assert "at the last year" in text
+            assert ("Remove the filters" in text) == bool(only)
+            assert "@migas.track" not in text  # this program says it already
+            (link,) = re.findall(r'href="(\?from=2024[^"]*)"', html)
+            assert unescape(link).endswith(f"&to=2026-11-20{only}")
+    assert "20 Nov 2026, in UTC" in readable(demo.text(PIPELINE + unescape(link)))
+
+
+def test_a_project_without_any_session_shows_what_to_put_into_a_program(demo: Site) -> None:
     html = demo.text("/p/nipreps/migas-py")
-    assert "No session in this period" in html
-    assert "Look at the last year" in html
+    assert "No session of this project yet" in html
+    assert f"migas.setup(endpoint=&#34;{demo.url}&#34;)" in html.replace('"', "&#34;")
+    assert "at the last year" not in html
     assert "@migas.track(&#34;nipreps/migas-py&#34;" in html.replace('"', "&#34;")
     assert "sessions-table" not in html
 
