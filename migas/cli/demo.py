@@ -137,11 +137,16 @@ def serve(sessions: int | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="migas-demo-") as folder:
             print(f"Inventing a year of two projects, {count:,} sessions …", flush=True)
-            demo_data.fill_database(_database_url(folder), count)
-            print("Open this address; Ctrl-C ends it and leaves nothing behind.", flush=True)
+            demo_data.fill_database(_database_url(folder), count, _tell_counting)
+            print("Starting the collector: open the address that it tells.", flush=True)
+            print("Ctrl-C ends it and leaves nothing behind.", flush=True)
             return _wait_for(subprocess.Popen(_serving(folder), stdin=subprocess.DEVNULL))
     except KeyboardInterrupt:
         return 0
+
+
+def _tell_counting() -> None:
+    print("Counting them by everything that a page is filtered by …", flush=True)
 
 
 def _wait_for(process: subprocess.Popen[bytes]) -> int:

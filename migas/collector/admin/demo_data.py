@@ -14,6 +14,7 @@ import datetime as dt
 import math
 import random
 import uuid
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,11 +26,13 @@ from migas.collector.database.tables import crumbs, users
 from migas.collector.days import SECONDS_A_DAY, day_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection
 
-SESSIONS = 80_000
+SESSIONS = 30_000
+"""Enough for every sentence of the pages to be more than chance, and there after some seconds."""
+
 EARLIER = 0.04
 """How many sessions the year before has, as a part of the others."""
 
@@ -146,12 +149,15 @@ TOOL = Invented(
 PROJECTS = (PIPELINE, TOOL)
 
 
-def fill_database(database: str, sessions: int = SESSIONS) -> None:
+def fill_database(
+    database: str, sessions: int = SESSIONS, counting: Callable[[], None] = lambda: None
+) -> None:
     """Make a database and fill it.
 
     Args:
         database: A URL of a database that is not there yet.
         sessions: As for `fill`.
+        counting: As for `fill`.
 
     Raises:
         CollectorError: The database cannot be made.
@@ -159,18 +165,25 @@ def fill_database(database: str, sessions: int = SESSIONS) -> None:
 
     async def make() -> None:
         async with Collector.open(database) as collector:
-            await fill(collector, sessions)
+            await fill(collector, sessions, counting=counting)
 
     asyncio.run(make())
 
 
-async def fill(collector: Collector, sessions: int = SESSIONS, *, seed: int = 7) -> None:
+async def fill(
+    collector: Collector,
+    sessions: int = SESSIONS,
+    *,
+    seed: int = 7,
+    counting: Callable[[], None] = lambda: None,
+) -> None:
     """Put the projects and about so many sessions into an empty database.
 
     Args:
         collector: Where they go; its clock says when the year ends.
         sessions: How many, in all projects together.
         seed: Which of all invented years it is.
+        counting: Called once all are invented, and have to be counted.
     """
     today, now = collector.clock.today(), collector.clock.now()
     await collector.projects.register([project.name for project in PROJECTS])
@@ -193,6 +206,7 @@ async def fill(collector: Collector, sessions: int = SESSIONS, *, seed: int = 7)
             ):
                 came = (run for run in runs if run["timestamp"] <= now)
                 insert_in_batches(connection, crumbs, came)
+        counting()
         rebuild(connection)
 
     async with collector.connections.writing() as connection:
@@ -241,7 +255,7 @@ def _runs(
     eager = list(accumulate(1 / (1 + number * 7919 % 400) ** 1.1 for number in range(len(people))))
     for day in range(DAYS):
         count = round(sessions * busy[day] / sum(busy))
-        present = max(sum(person.joined <= day for person in people), 40)
+        present = max(bisect_right(people, float(day), key=lambda person: person.joined), 40)
         who = chance.choices(people[:present], cum_weights=eager[:present], k=count)
         what = chance.choices(project.releases, _shares(project, day), k=count)
         midnight = day_number(first + dt.timedelta(days=day)) * SECONDS_A_DAY
