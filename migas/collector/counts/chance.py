@@ -2,6 +2,11 @@
 
 Wilson's score interval is right for few sessions and for shares near 0 and 1, where the usual one
 is not; Newcombe's (1998, method 10) is the same for a difference of two.
+
+There are two standards, each as deviations and as a probability. Who looks at one pair, a version
+or a period beside the one before it, is answered as is usual: `CONFIDENT`, `SELDOM`. Where many are
+looked at and the odd one is set off, as in a table of values, among versions that strangers name,
+or day after day for news, that would set off one of twenty for nothing: `VERY_CONFIDENT`, `RARELY`.
 """
 
 from __future__ import annotations
@@ -13,6 +18,9 @@ CONFIDENT = 1.96
 
 VERY_CONFIDENT = 3.29
 """The same for 999 of 1,000: for whoever looks at many shares, of which one always stands out."""
+
+SELDOM, RARELY = 0.05, 0.001
+"""What is no likelier is no chance: the same two standards as probabilities."""
 
 
 def wilson(part: int, whole: int, deviations: float = CONFIDENT) -> tuple[float, float]:
@@ -50,3 +58,18 @@ def compared(one: tuple[int, int], other: tuple[int, int], deviations: float = C
     if there - here > sqrt((high - here) ** 2 + (there - other_low) ** 2):
         return -1
     return 0
+
+
+def was_missing(seen: int, since: int, before: int, likely: float) -> bool:
+    """Whether something was missing before a time by more than chance, however rare it is.
+
+    Were it as frequent before as since, each time it was seen could as well have been before.
+
+    Args:
+        seen: How often it was seen since, and never before.
+        since: In how many sessions it could have been seen since.
+        before: In how many it could have been before.
+        likely: `SELDOM` or `RARELY`.
+    """
+    everything = since + before
+    return bool(everything) and (since / everything) ** seen <= likely

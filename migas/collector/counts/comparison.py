@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.chance import compared
+from migas.collector.counts.chance import CONFIDENT, compared
 from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
@@ -30,13 +30,16 @@ class Comparison(NamedTuple):
     verdict: int
 
 
-def newest_two(by_version: Mapping[str, Outcomes], named: str = "") -> Comparison | None:
+def newest_two(
+    by_version: Mapping[str, Outcomes], named: str = "", deviations: float = CONFIDENT
+) -> Comparison | None:
     """Compare the newest version with the one before it.
 
     Args:
         by_version: How each version's sessions ended.
         named: The newest version, as the project's maintainer says; without one, or where none of
             its sessions ended, it is the newest of those that others could be compared with.
+        deviations: How confident the verdict has to be.
 
     Returns:
         None when there are no two versions of which enough sessions ended. Versions that are
@@ -52,7 +55,7 @@ def newest_two(by_version: Mapping[str, Outcomes], named: str = "") -> Compariso
     if before is None:
         return None
     one, other = by_version[newest], by_version[before]
-    verdict = compared((one.completed, one.ended), (other.completed, other.ended))
+    verdict = compared((one.completed, one.ended), (other.completed, other.ended), deviations)
     return Comparison(newest, one, before, other, verdict)
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from migas.collector.counts.chance import SELDOM, was_missing
 from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
-
-EXPECTED = 3.0
-"""Where so many sessions were to be expected and none was seen, in 95 of 100 cases that is no
-chance (the rule of three)."""
 
 
 class Seen(NamedTuple):
@@ -72,17 +69,21 @@ def _mark(versions: Sequence[tuple[str, int, int]]) -> tuple[str, str]:
     for number in range(start - 1, -1, -1):
         _, failed, sessions = versions[number]
         if failed:
-            if _expected(failures, exposed, missing) >= EXPECTED:
+            if _was_missing(failures, exposed, missing):
                 return "back", versions[start][0]
             start = number
             failures, exposed, missing = failures + failed, exposed + missing + sessions, 0
         else:
             missing += sessions
-    if _expected(failures, exposed, missing) >= EXPECTED:
+    if _was_missing(failures, exposed, missing):
         return "new", versions[start][0]
     return "", ""
 
 
-def _expected(failures: int, exposed: int, sessions: int) -> float:
-    """In how many sessions an error would be seen that is as frequent as in those exposed."""
-    return sessions * failures / exposed if exposed else 0.0
+def _was_missing(failures: int, exposed: int, missing: int) -> bool:
+    """Whether an error was missing in some sessions by more than chance.
+
+    Of many errors one of twenty is marked for nothing then, and costs a look. It is not asked for
+    more: a release that broke something would have to hit many more users before it shows.
+    """
+    return was_missing(failures, exposed, missing, SELDOM)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import union_all
 
+from migas.collector.counts.chance import RARELY, was_missing
 from migas.collector.counts.slices import cover
 from migas.collector.counts.usage import Usage, first_day
 from migas.collector.database.tables import slices
@@ -30,9 +31,6 @@ MAX_IN_QUESTION = 24
 
 RARE = 0.01
 """A version with a smaller share of the sessions since it was first seen is no release to mark."""
-
-CHANCE = 0.001
-"""How likely it may be that a version was there before, and none of its sessions was seen."""
 
 
 class Arrival(NamedTuple):
@@ -164,7 +162,7 @@ def _has_come(version: str, number: int, since: int, everything: int) -> bool:
     return (
         version_order(version)[0]
         and number >= RARE * since
-        and (since / everything) ** number <= CHANCE
+        and was_missing(number, since, everything - since, RARELY)
     )
 
 

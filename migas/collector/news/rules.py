@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from migas.collector.counts.chance import VERY_CONFIDENT
 from migas.collector.counts.comparison import newest_two
 from migas.collector.counts.outcomes import outcomes_by, rated
 from migas.collector.days import DEFAULT_DAYS
@@ -102,7 +103,8 @@ def release(usage: Sequence[UsageCount], named: str, today: dt.date) -> Iterable
     """
     shown = [row for row in usage if (today - row.day).days < DEFAULT_DAYS]
     by_version = outcomes_by((row.version, row.status, row.sessions) for row in rated(shown, today))
-    pair = newest_two(by_version, named)
+    # A page answers whoever asks. This is asked every day, and is to call nobody for nothing.
+    pair = newest_two(by_version, named, VERY_CONFIDENT)
     if pair is not None and pair.verdict < 0:
         shares = f"{pair.outcomes.rate:.1f}% against {pair.before_outcomes.rate:.1f}%"
         text = f"{_word(pair.newest)} completes less often than {_word(pair.before)}: {shares}"

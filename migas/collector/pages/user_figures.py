@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.chance import compared
+from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.tables import Tables
 from migas.collector.pages.shown import frequent
 
@@ -74,7 +74,7 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
                 users_of,
                 then[facet][value],
                 now[facet][value],
-                compared((now[facet][value], later), (then[facet][value], earlier)),
+                compared((now[facet][value], later), (then[facet][value], earlier), VERY_CONFIDENT),
             )
             for value, users_of in frequent(in_all[facet])[:MAX_VALUES]
         ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migas.collector.counts.chance import compared, wilson
+from migas.collector.counts.chance import RARELY, SELDOM, compared, was_missing, wilson
 from migas.collector.counts.comparison import newest_two
 from migas.collector.counts.outcomes import Outcomes
 
@@ -71,3 +71,22 @@ def test_the_newest_is_compared_with_the_release_before_it() -> None:
     assert (named.newest, named.before) == ("10.0rc1", "9.0")
     assert newest_two({"1.0": many}) is None
     assert newest_two({"1.0": Outcomes(5), "0.9": many}) is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "since", "before", "seldom", "rarely"),
+    [
+        (1, 50, 950, True, False),  # the one time it was seen fell into a twentieth
+        (1, 51, 949, False, False),
+        (3, 99, 901, True, True),
+        (10, 500, 500, True, True),
+        (9, 500, 500, True, False),
+        (5, 100, 0, False, False),
+        (0, 0, 0, False, False),
+    ],
+)
+def test_what_was_never_seen_before_may_have_been_missing_by_chance(
+    seen: int, since: int, before: int, seldom: bool, rarely: bool
+) -> None:
+    assert was_missing(seen, since, before, SELDOM) == seldom
+    assert was_missing(seen, since, before, RARELY) == rarely

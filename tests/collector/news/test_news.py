@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from migas.collector.collector import Collector
+from migas.collector.counts.chance import CONFIDENT, compared
 from tests.collector.counts.test_sessions import DAY, Clock
 from tests.collector.databases import a_session, putting
 from tests.collector.live import PROJECT
@@ -100,10 +101,10 @@ def test_an_error_that_a_release_brought_back_is_told_once(database: Database) -
 
 def test_a_release_that_completes_less_often_is_told_once(database: Database) -> None:
     sessions = [
-        *many(95, [9], version="2.2.1"),
-        *many(5, [9], version="2.2.1", status="F"),
-        *many(80, [3], version="2.3.0"),
-        *many(20, [3], version="2.3.0", status="F"),
+        *many(190, [9], version="2.2.1"),
+        *many(10, [9], version="2.2.1", status="F"),
+        *many(160, [3], version="2.3.0"),
+        *many(40, [3], version="2.3.0", status="F"),
     ]
     (item,) = found(database, sessions, many(4, [2], version="2.3.0", status="F"), [])
     assert (item.kind, item.page) == ("release", "")
@@ -116,6 +117,23 @@ def test_a_difference_that_may_be_chance_is_no_news(database: Database) -> None:
         *many(4, [9], version="2.2.1", status="F"),
         *many(34, [3], version="2.3.0"),
         *many(6, [3], version="2.3.0", status="F"),
+    ]
+    assert found(database, sessions) == []
+
+
+def test_a_difference_that_one_release_in_twenty_has_by_chance_is_no_news(
+    database: Database,
+) -> None:
+    """A page tells it, to whoever asks; news are looked for every day."""
+    now, before = (83, 100), (95, 100)
+    assert compared(now, before, CONFIDENT) == -1
+    sessions = [
+        session
+        for version, days, (completed, whole) in (("2.3.0", [3], now), ("2.2.1", [9], before))
+        for session in (
+            *many(completed, days, version=version),
+            *many(whole - completed, days, version=version, status="F"),
+        )
     ]
     assert found(database, sessions) == []
 

@@ -609,8 +609,9 @@ def test_what_users_run_it_on_grows_or_shrinks(
             user_id=PEOPLE[n],
             language_version="3.13.1" if n < new else "3.10.1",
             platform="linux" if n < 20 else "darwin",
+            container="docker" if n < some else "apptainer",
         )
-        for days, new in ((10, 5), (2, 35))
+        for days, new, some in ((10, 5, 12), (2, 35, 22))
         for n in range(40)
     ]
     with (
@@ -623,6 +624,8 @@ def test_what_users_run_it_on_grows_or_shrinks(
     assert "python 3.13 35 87.5% 12.5% 87.5% grows" in text
     assert "python 3.10 35 87.5% 87.5% 12.5% shrinks" in text
     assert "linux 20 50.0% 50.0% 50.0% steady" in text
+    # Of so many values, one in twenty changes by as much.
+    assert "docker 22 55.0% 30.0% 55.0% steady" in text
 
 
 def test_a_table_comes_into_pandas_in_three_lines(asked: Site) -> None:
