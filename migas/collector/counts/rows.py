@@ -145,8 +145,11 @@ class VersionDurationRow:
 class EnvironmentRow:
     """How many sessions ran on something, and how many users have it now and had it before.
 
-    `kind` is `platform`, `container`, `language` or `ci`; `users_before` are those of the period
-    of the same length before this one.
+    `kind` is `platform`, `container`, `language`, `ci` or `user`, the kind of user. `users_before`
+    are those of the period of the same length before this one, `users_first_half` and
+    `users_second_half` those of the halves of this one. `trend` is `grows` or `shrinks` where the
+    share of all users differs between these by more than chance; of kinds of users all three are
+    left empty.
     """
 
     kind: str
@@ -154,6 +157,9 @@ class EnvironmentRow:
     sessions: int
     users: int
     users_before: int
+    users_first_half: int | None = None
+    users_second_half: int | None = None
+    trend: str = ""
 
 
 @dataclass(frozen=True, slots=True)

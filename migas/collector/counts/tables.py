@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from inspect import getdoc
 from typing import TYPE_CHECKING
 
+from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.comparison import ENOUGH, version_before
 from migas.collector.counts.durations import longer, quantile
 from migas.collector.counts.likelihood import by_kind
@@ -208,22 +209,47 @@ class Tables:
         return [] if found is None else timed_versions(found)
 
     async def environments(self) -> list[EnvironmentRow]:
-        """What sessions ran on: platforms, containers, languages and CI, with their users.
+        """What sessions ran on: platforms, containers, languages and CI, and for which users.
 
         Of each kind the most frequent come first.
         """
         project, period, only = self._asked
-        _, shares = await self._reports.breakdown(project, period, only)
-        _, now = await self._reports.users_by_facet(project, period, only)
+        first, second = period.halves
+        activity = await self._reports.activity(project, period, only)
+        now, of_first, of_second = (activity.by_facet(of) for of in (period, first, second))
+        wholes = (activity.users(first), activity.users(second))
         _, then = await self._reports.users_by_facet(project, period.before, only)
-        return [
-            EnvironmentRow(kind, value, number, now[kind][value], then[kind][value])
-            for kind, found in shares.items()
-            for value, number in sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
-        ]
+        rows = []
+        for kind, found in (await self._reports.shares(project, period, only)).items():
+            for value, number in sorted(found.items(), key=lambda pair: (-pair[1], pair[0])):
+                halves = (of_first[kind][value], of_second[kind][value])
+                trend = ("", "grows", "shrinks")[trend_of(halves, wholes)]
+                users = (now[kind][value], then[kind][value])
+                rows.append(EnvironmentRow(kind, value, number, *users, *halves, trend))
+        return rows + await self._kinds_of_users()
+
+    async def _kinds_of_users(self) -> list[EnvironmentRow]:
+        project, period, only = self._asked
+        now = (await self._reports.users(project, period, only)).types
+        then = (await self._reports.users(project, period.before, only)).types
+        rows = []
+        for kind, users in sorted(now.items(), key=lambda pair: (-pair[1], pair[0])):
+            outcomes = await self._reports.outcomes(project, period, only.with_(user=kind))
+            rows.append(EnvironmentRow("user", kind, outcomes.total, users, then.get(kind, 0)))
+        return rows
 
     def _is_open(self, start: dt.date) -> bool:
         return self._period.bucket(self._today) == start
+
+
+def trend_of(users: tuple[int, int], wholes: tuple[int, int]) -> int:
+    """Whether a share of users grows (1) or shrinks (-1) from one time to another.
+
+    Args:
+        users: How many have a value, at the one time and at the other.
+        wholes: How many there are.
+    """
+    return compared((users[1], wholes[1]), (users[0], wholes[0]), VERY_CONFIDENT)
 
 
 def timed_versions(found: Durations) -> list[VersionDurationRow]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.chance import VERY_CONFIDENT, compared
-from migas.collector.counts.tables import Tables
+from migas.collector.counts.tables import Tables, trend_of
 from migas.collector.pages.shown import frequent
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
                 users_of,
                 then[facet][value],
                 now[facet][value],
-                compared((now[facet][value], later), (then[facet][value], earlier), VERY_CONFIDENT),
+                trend_of((then[facet][value], now[facet][value]), (earlier, later)),
             )
             for value, users_of in frequent(in_all[facet])[:MAX_VALUES]
         ]

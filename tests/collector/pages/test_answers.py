@@ -267,7 +267,6 @@ def test_each_table_is_a_file_by_a_link_with_the_same_filters(asked: Site) -> No
             "version-durations",
             "errors",
             "environments",
-            "users",
         )
         for form in ("csv", "json")
     ]
@@ -600,6 +599,9 @@ def test_a_report_has_users_by_month_in_two_clicks(asked: Site) -> None:
     assert (columns["Users"][-1], columns["New"][-1], columns["Returning"][-1]) == ("32", "32", "0")
 
 
+SHOWN = ("linux", "docker", "python 3.10", "python 3.13", "general")
+
+
 def test_what_users_run_it_on_grows_or_shrinks(
     live_server: LiveServer, databases: Databases, kind: str
 ) -> None:
@@ -621,11 +623,19 @@ def test_what_users_run_it_on_grows_or_shrinks(
         ) as running,
     ):
         text = readable(Site(running).text(f"{PAGE}/users?from=2026-11-09"))
+        rows = called(Site(running), "environments?since=2026-11-09")
     assert "python 3.13 35 87.5% 12.5% 87.5% grows" in text
     assert "python 3.10 35 87.5% 87.5% 12.5% shrinks" in text
     assert "linux 20 50.0% 50.0% 50.0% steady" in text
     # Of so many values, one in twenty changes by as much.
     assert "docker 22 55.0% 30.0% 55.0% steady" in text
+    assert [(row["kind"], *list(row.values())[3:]) for row in rows if row["value"] in SHOWN] == [
+        ("platform", 20, 0, 20, 20, ""),
+        ("container", 22, 0, 12, 22, ""),
+        ("language", 35, 0, 35, 5, "shrinks"),
+        ("language", 35, 0, 5, 35, "grows"),
+        ("user", 40, 0, None, None, ""),
+    ]
 
 
 def test_a_table_comes_into_pandas_in_three_lines(asked: Site) -> None:
