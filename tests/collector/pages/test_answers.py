@@ -590,6 +590,21 @@ def test_a_week_is_named_as_iso_8601_has_it(asked: Site) -> None:
     assert months == ["Sep 2026", "Oct 2026", "Nov 2026 not over"]
 
 
+@pytest.mark.parametrize(("outcome", "number"), [("failed", 6), ("running", 4), ("completed", 35)])
+def test_the_page_of_users_is_narrowed_to_an_outcome(
+    asked: Site, outcome: str, number: int
+) -> None:
+    """The very users that the project's page has of these sessions."""
+    offered = links(asked.text(f"{PAGE}/users?platform=linux"))
+    assert f"?period=30d&platform=linux&outcome={outcome}" in offered
+    html = asked.text(f"{PAGE}/users?outcome={outcome}")
+    text = readable(html)
+    assert f"Users {number} Sessions of each" in text
+    assert f"Users {number} New users" in readable(asked.text(f"{PAGE}?outcome={outcome}"))
+    assert "remove this filter" in text
+    assert "Only users of sessions that" not in text
+
+
 def test_a_report_has_users_by_month_in_two_clicks(asked: Site) -> None:
     html = asked.text(f"{PAGE}/users?platform=linux")
     (link,) = {link for link in links(html) if "by=month" in link and "from=" in link}
