@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.chance import compared
-from migas.collector.counts.comparison import newest_two
+from migas.collector.counts.comparison import ENOUGH, newest_two
 from migas.collector.counts.outcomes import Outcomes
 from migas.collector.pages.shown import MAX_FAILURES, most_frequent
 from migas.collector.projects.versions import version_order
@@ -104,7 +104,9 @@ def _chosen(
         first = two.newest if two else next(iter(shown), "")
     if second not in known or second == first:
         before = two.before if two and two.newest == first else ""
-        older = [version for version in shown if version_order(version) < version_order(first)]
         others = [version for version in shown if version != first]
-        second = before or next(iter(older or others), "")
+        # Beside a handful of sessions nothing can be told of the first one.
+        enough = [version for version in others if known[version].ended >= ENOUGH] or others
+        older = [version for version in enough if version_order(version) < version_order(first)]
+        second = before or next(iter(older or enough), "")
     return first, second

@@ -489,6 +489,7 @@ def test_two_versions_stand_side_by_side(
         *failing("1.0.0", OldError=20, CommonError=10),
         *failing("1.1.0", NewError=30, CommonError=12, RareError=1),
         *failing("0.9.0", AncientError=40),
+        *failing("0.8.0")[:5],
     ]
     with (
         databases.fresh(kind) as database,
@@ -501,6 +502,7 @@ def test_two_versions_stand_side_by_side(
         text = readable(site.text(link))
         chosen = site.text(f"{PAGE}/compare?first=0.9.0&second=1.1.0&container=docker")
         unknown = readable(site.text(f"{PAGE}/compare?first=7&second=1.0.0"))
+        oldest = readable(site.text(f"{PAGE}/compare?first=0.9.0"))
         nothing = readable(site.text(f"{PAGE}/compare?platform=none"))
     assert "1.1.0 beside 1.0.0" in text
     assert "1.1.0 completes as often as 1.0.0 : 57.0% against 70.0%, a difference that" in text
@@ -516,6 +518,7 @@ def test_two_versions_stand_side_by_side(
     assert f"?{kept}" in links(chosen)
     assert '<input type="hidden" name="container" value="docker">' in chosen
     assert "1.1.0 beside 1.0.0" in unknown
+    assert "0.9.0 beside 1.1.0" in oldest  # of 0.8.0 there are too few sessions
     assert "There are no two versions with these filters in this period" in nothing
 
 
