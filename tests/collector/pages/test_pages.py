@@ -325,6 +325,15 @@ def test_users_of_a_past_period_are_the_same_on_each_page(demo: Site, only: str)
     assert f"Users {number} New users" in overview
 
 
+def test_what_a_long_page_has_is_a_link_away(demo: Site) -> None:
+    html = demo.text(PIPELINE)
+    nav = html[html.index('aria-label="On this page"') :].partition("</nav>")[0]
+    parts = re.findall(r'href="#([a-z-]+)">([^<]+)', nav)
+    assert [label for _, label in parts][1:4] == ["Versions", "How long runs take", "What fails"]
+    for part, _ in parts:
+        assert html.count(f'id="{part}"') == 1
+
+
 def test_a_period_without_a_session_says_so_and_shows_a_way_on(demo: Site) -> None:
     for page in ("", "/users", "/compare", "/errors/0123456789abcdef"):
         for only in ("", "&platform=linux"):
