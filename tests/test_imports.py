@@ -128,7 +128,8 @@ HOUSE = """
     collector.database.connections collector.database.breaker collector.database.size
     collector.database.sqlite_writer collector.database.sqlite_reader
     collector.database.engine collector.database.json_rows collector.database.outage
-    collector.database.statements collector.database.tables collector.database
+    collector.database.prompt collector.database.statements collector.database.tables
+    collector.database
     collector.clock
     collector.days collector.errors collector
     message

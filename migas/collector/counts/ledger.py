@@ -11,7 +11,8 @@ from migas.collector.counts.durations import timed
 from migas.collector.counts.last_days import SESSION_KEY, LastDays
 from migas.collector.counts.sessions import Session, counted, differences, joined
 from migas.collector.counts.slices import STATUSES, Slices, add_to, profile_of
-from migas.collector.database.json_rows import Writing, among, insert_rows, packed
+from migas.collector.database.json_rows import RowByRow, Writing, among, insert_rows, packed
+from migas.collector.database.prompt import as_text, prompt
 from migas.collector.database.statements import adding
 from migas.collector.database.tables import daily, durations, profiles, sessions, slices, users
 
@@ -33,11 +34,9 @@ class Ledger:
 
     def __init__(self, dialect: str, shard: int = 0) -> None:
         self._shard = shard
-        self._insert = _insert_at_once if dialect == "postgresql" else _insert_one_by_one
-        # The types of users as they were first seen.
-        self._select_types = select(users.c.user_id, users.c.user_type).where(
-            among([users.c.user_id], None, dialect)
-        )
+        at_once = dialect == "postgresql"
+        self._insert = _insert_at_once if at_once else _insert_one_by_one
+        self._types = _types_at_once if at_once else _types_one_by_one
         self._profiles = Writing(profiles, dialect, lambda insert: insert.on_conflict_do_nothing())
         add_sessions = partial(adding, columns=["sessions"])
         add_outcomes = partial(adding, columns=list(STATUSES.values()))
@@ -73,8 +72,7 @@ class Ledger:
         """
         every = [session for pair in changes for session in pair if session is not None]
         people = sorted({(session.user_id,) for session in every if session.user_id is not None})
-        found = await connection.execute(self._select_types, packed(people)) if people else ()
-        types: dict[str | None, str] = {row[0]: row[1] for row in found}
+        types = await self._types(connection, people) if people else {}
         if people:
             await self._last_days.settle(connection, changes, types)
         rows: Slices = {}
@@ -125,12 +123,23 @@ async def _insert_at_once(
 async def _insert_one_by_one(
     connection: AsyncConnection, parts: Mapping[tuple[str, str], Session]
 ) -> set[tuple[str, str]]:
-    """The same on SQLite, where no other transaction brings one meanwhile."""
-    known = {tuple(row) for row in await connection.execute(_KNOWN, packed(parts))}
-    new = parts.keys() - known
-    if new:
-        await _ONE_BY_ONE.write(connection, [part for key, part in parts.items() if key in new])
-    return new
+    """The same on SQLite, which tells of each row whether it is new."""
+    numbers = _ONE_BY_ONE.write_each(connection, parts.values())
+    return {key for key, number in zip(parts, numbers, strict=True) if number is not None}
+
+
+async def _types_at_once(
+    connection: AsyncConnection, people: Sequence[tuple[str]]
+) -> dict[str | None, str]:
+    """The types of users as they were first seen, where PostgreSQL knows these."""
+    return {row[0]: row[1] for row in await connection.execute(_TYPES, packed(people))}
+
+
+async def _types_one_by_one(
+    connection: AsyncConnection, people: Sequence[tuple[str]]
+) -> dict[str | None, str]:
+    """The same of SQLite."""
+    return dict(prompt(connection).find(_TYPE, people))
 
 
 _INSERT = (
@@ -138,9 +147,13 @@ _INSERT = (
     .on_conflict_do_nothing()
     .returning(*SESSION_KEY)
 )
-_KNOWN = select(*SESSION_KEY).where(among(SESSION_KEY, None, "sqlite"))
-_ONE_BY_ONE = Writing(sessions, "sqlite", lambda insert: insert, Session._fields)
-
+_ONE_BY_ONE = RowByRow(sessions, lambda insert: insert.on_conflict_do_nothing(), Session._fields)
+_TYPES = select(users.c.user_id, users.c.user_type).where(
+    among([users.c.user_id], None, "postgresql")
+)
+_TYPE = as_text(
+    select(users.c.user_id, users.c.user_type).where(users.c.user_id == bindparam("of"))
+)
 
 _UPDATE_SESSION = (
     update(sessions)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Boolean, Text, bindparam, cast, func, select, true, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
+from migas.collector.database.prompt import prompt
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -52,33 +54,60 @@ class Writing:
         table: Where to.
         dialect: `sqlite` or `postgresql`.
         conflict: Adds to the INSERT what happens to a row that is there already.
+    """
+
+    def __init__(self, table: Table, dialect: str, conflict: Callable[[Any], Any]) -> None:
+        self._one_by_one: RowByRow | None = None
+        if dialect == "sqlite":
+            self._one_by_one = RowByRow(table, conflict)
+        else:
+            self._at_once = conflict(insert_rows(table, table.columns.keys(), dialect))
+
+    async def write(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows, at least one; on PostgreSQL others wait least where keys are in order.
+
+        Args:
+            connection: In a transaction that writes.
+            rows: Each with all columns of the table, in its order.
+        """
+        if self._one_by_one is not None:
+            self._one_by_one.write(connection, rows)
+        else:
+            await connection.execute(self._at_once, packed(rows))
+
+
+class RowByRow:
+    """An INSERT into SQLite, done once for each row.
+
+    Args:
+        table: Where to.
+        conflict: Adds to the INSERT what happens to a row that is there already.
         columns: The columns that each row has, in its order; all of them without any.
     """
 
     def __init__(
-        self,
-        table: Table,
-        dialect: str,
-        conflict: Callable[[Any], Any],
-        columns: Sequence[str] = (),
+        self, table: Table, conflict: Callable[[Any], Any], columns: Sequence[str] = ()
     ) -> None:
         names = columns or table.columns.keys()
-        self._one_by_one = None
-        if dialect == "sqlite":
-            one = conflict(sqlite.insert(table))
-            compiled = one.compile(dialect=sqlite.dialect(), column_keys=names)
-            self._one_by_one = str(compiled)
-            # A statement has its columns in the order of the table's.
-            self._ordered = itemgetter(*map(list(names).index, compiled.positiontup))
-        else:
-            self._at_once = conflict(insert_rows(table, names, dialect))
+        one = conflict(sqlite.insert(table))
+        compiled = one.compile(dialect=sqlite.dialect(), column_keys=names)
+        self._statement = str(compiled)
+        # A statement has its columns in the order of the table's.
+        self._ordered = itemgetter(*map(list(names).index, compiled.positiontup))
 
-    async def write(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert rows, at least one; on PostgreSQL others wait least where keys are in order."""
-        if self._one_by_one is not None:
-            await connection.exec_driver_sql(self._one_by_one, [*map(self._ordered, rows)])
-        else:
-            await connection.execute(self._at_once, packed(rows))
+    def write(self, connection: AsyncConnection, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert rows."""
+        prompt(connection).write(self._statement, map(self._ordered, rows))
+
+    def write_each(
+        self, connection: AsyncConnection, rows: Iterable[tuple[Any, ...]]
+    ) -> list[int | None]:
+        """Insert rows.
+
+        Returns:
+            The number that SQLite gave to each, and None for one that was there already.
+        """
+        return prompt(connection).insert(self._statement, map(self._ordered, rows))
 
 
 def among(

@@ -7,15 +7,19 @@ dozen times a transaction. Each of these waits costs more than most of the steps
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from sqlalchemy.exc import DBAPIError
+
 from migas.collector.database.engine import create_sqlite_writer
+from migas.collector.database.prompt import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import URL
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 Result = TypeVar("Result")
@@ -46,33 +50,18 @@ class SqliteWriter:
         self._thread.shutdown()
 
     def _do(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-        with self._engine.begin() as connection:
-            steps = cast(
-                "Coroutine[Any, Any, Result]", work(cast("AsyncConnection", _Prompt(connection)))
-            )
-            try:
-                steps.send(None)
-            except StopIteration as end:
-                return cast("Result", end.value)
-            steps.close()
-            raise RuntimeError("a transaction may wait for nothing but its connection")
-
-
-class _Prompt:
-    """A connection with an asynchronous one's methods, which have done it all when they return."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.dialect = connection.dialect
-        self._connection = connection
-
-    async def execute(self, *arguments: Any) -> Any:
-        return self._connection.execute(*arguments)
-
-    async def exec_driver_sql(self, *arguments: Any) -> Any:
-        return self._connection.exec_driver_sql(*arguments)
-
-    async def scalar(self, *arguments: Any) -> Any:
-        return self._connection.scalar(*arguments)
-
-    async def scalars(self, *arguments: Any) -> Any:
-        return self._connection.scalars(*arguments)
+        try:
+            with self._engine.begin() as connection:
+                prompt = cast("AsyncConnection", Prompt(connection))
+                steps = cast("Coroutine[Any, Any, Result]", work(prompt))
+                try:
+                    steps.send(None)
+                except StopIteration as end:
+                    return cast("Result", end.value)
+                steps.close()
+                raise RuntimeError("a transaction may wait for nothing but its connection")
+        except sqlite3.Error as error:  # of a statement that went straight to the driver
+            dialect = self._engine.dialect
+            raise DBAPIError.instance(
+                None, None, error, sqlite3.Error, hide_parameters=True, dialect=dialect
+            ) from error

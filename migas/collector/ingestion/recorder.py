@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import func, or_
 
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Session, anonymous_session, merged
-from migas.collector.database.json_rows import Writing, insert_rows, packed
+from migas.collector.database.json_rows import RowByRow, Writing, insert_rows, packed
 from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, project_users, users
 from migas.collector.days import SECONDS_A_DAY
 from migas.collector.ingestion.crumb import Crumb
@@ -24,7 +24,6 @@ from migas.collector.ingestion.crumb import Crumb
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from migas.collector.counts.ledger import Ledger
@@ -35,8 +34,27 @@ CRUMB_FIELDS = Crumb._fields[:-2]
 TIMES = ("ended", "duration")
 """The columns of what its sender says of time."""
 
-_SESSION_FIELDS = [name for name in Session._fields if name in crumbs.c]
 _USER = attrgetter(*users.columns.keys())
+
+
+class Stored(NamedTuple):
+    """What a session is made of: the number of a breadcrumb's row, and some of its columns."""
+
+    idx: int
+    session_id: str | None
+    project: str
+    version: str
+    status: str
+    language: str
+    language_version: str
+    platform: str
+    container: str
+    is_ci: bool
+    error_type: str | None
+    user_id: str | None
+    fingerprint: int | None
+    ended: int | None
+    duration: float | None
 
 
 class Recorder:
@@ -75,7 +93,7 @@ class Recorder:
         self,
         connection: AsyncConnection,
         batch: Sequence[Crumb],
-        stored: Sequence[Row[Any]],
+        stored: Sequence[Stored],
         now: int,
     ) -> None:
         """Note who sent what was stored; a repeated breadcrumb does not count as a visit."""
@@ -94,33 +112,30 @@ class Recorder:
 
 async def _insert_at_once(
     connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]
-) -> Sequence[Row[Any]]:
+) -> list[Stored]:
     """Insert breadcrumbs into PostgreSQL but for repeated ones, and return what is new of them."""
-    return (await connection.execute(_INSERT, packed(rows))).all()
+    inserted = await connection.execute(_INSERT, packed(rows))
+    return [Stored(*row) for row in inserted]
 
 
 async def _insert_one_by_one(
     connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]
-) -> Sequence[Row[Any]]:
-    """The same on SQLite, where no other transaction writes meanwhile: higher numbers are ours."""
-    last = await connection.scalar(_LAST)
-    await _ONE_BY_ONE.write(connection, rows)
-    return (await connection.execute(_SINCE, {"last": last or 0})).all()
+) -> list[Stored]:
+    """The same on SQLite, which tells of each row whether it is new."""
+    numbers = _ONE_BY_ONE.write_each(connection, rows)
+    new = zip(numbers, rows, strict=True)
+    return [Stored(number, *_OF_SESSION(row)) for number, row in new if number is not None]
 
 
 _COLUMNS = (*CRUMB_FIELDS, "timestamp", *TIMES, "digest", "fingerprint")
-_STORED = (crumbs.c.idx, *(crumbs.c[name] for name in _SESSION_FIELDS))
+_OF_SESSION = itemgetter(*map(_COLUMNS.index, Stored._fields[1:]))
 _REPEATED = {"index_elements": ["session_id", "digest"]}
 _INSERT = (
     insert_rows(crumbs, _COLUMNS, "postgresql")
     .on_conflict_do_nothing(**_REPEATED)
-    .returning(*_STORED)
+    .returning(*(crumbs.c[name] for name in Stored._fields))
 )
-_ONE_BY_ONE = Writing(
-    crumbs, "sqlite", lambda insert: insert.on_conflict_do_nothing(**_REPEATED), _COLUMNS
-)
-_LAST = select(func.max(crumbs.c.idx))
-_SINCE = select(*_STORED).where(crumbs.c.idx > bindparam("last")).order_by(crumbs.c.idx)
+_ONE_BY_ONE = RowByRow(crumbs, lambda insert: insert.on_conflict_do_nothing(**_REPEATED), _COLUMNS)
 
 
 def _seen(dialect: str, seen: Any) -> Any:
@@ -161,10 +176,24 @@ def _fingerprint(crumb: Crumb) -> int | None:
     return fingerprint(crumb.status, crumb.error_type, crumb.status_desc, crumb.error_desc)
 
 
-def _part(row: Row[Any], now: int) -> Session:
+def _part(row: Stored, now: int) -> Session:
     """A session of which one stored breadcrumb is all there is."""
-    described = dict(zip(_SESSION_FIELDS, row[1:], strict=True)) | {
-        "session_id": row.session_id or anonymous_session(now),
-        "error_type": row.error_type and row.error_type[:MAX_VALUE_CHARS],
-    }
-    return Session(began=now, seen=now, last_idx=row.idx, **described)
+    return Session(
+        session_id=row.session_id or anonymous_session(now),
+        project=row.project,
+        began=now,
+        seen=now,
+        last_idx=row.idx,
+        version=row.version,
+        status=row.status,
+        language=row.language,
+        language_version=row.language_version,
+        platform=row.platform,
+        container=row.container,
+        is_ci=row.is_ci,
+        error_type=row.error_type and row.error_type[:MAX_VALUE_CHARS],
+        user_id=row.user_id,
+        fingerprint=row.fingerprint,
+        ended=row.ended,
+        duration=row.duration,
+    )
