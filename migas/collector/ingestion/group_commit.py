@@ -43,6 +43,8 @@ class GroupWriter(Generic[Item, Result]):
         self._commit = commit
         self._max_batch = max_batch
         self._expected = 1
+        self._is_closing = False
+        self._go_on = asyncio.Event()
         self._queue: asyncio.Queue[tuple[Item, asyncio.Future[Result]] | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run())
 
@@ -57,11 +59,15 @@ class GroupWriter(Generic[Item, Result]):
         """
         written: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait((item, written))
+        if self._queue.qsize() + 1 >= self._expected:
+            self._go_on.set()
         return await written
 
     async def close(self) -> None:
         """Write what was handed in so far, then end. Nothing may be submitted afterwards."""
+        self._is_closing = True  # nobody else comes, so nobody is waited for
         self._queue.put_nowait(None)
+        self._go_on.set()
         await self._task
 
     async def _run(self) -> None:
@@ -84,9 +90,13 @@ class GroupWriter(Generic[Item, Result]):
         """Wait for as many as waited last time, beside the one that is here."""
         for _ in range(MAX_LULLS):
             here = self._queue.qsize()
-            if here + 1 >= self._expected:
+            if here + 1 >= self._expected or self._is_closing:
                 return
-            await asyncio.sleep(LULL)
+            # Whoever comes last sets this, too: all the others wait for nothing any more.
+            self._go_on.clear()
+            lull = asyncio.get_running_loop().call_later(LULL, self._go_on.set)
+            await self._go_on.wait()
+            lull.cancel()
             if self._queue.qsize() == here:
                 return
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from migas.collector.ingestion import group_commit
 from migas.collector.ingestion.group_commit import LULL, GroupWriter
 
 if TYPE_CHECKING:
@@ -82,6 +83,28 @@ def test_those_who_were_answered_together_are_waited_for() -> None:
             await asyncio.gather(*(client(number) for number in range(8)))
         await writer.close()
         assert [len(batch) for batch in ledger.batches] == [8] * 20
+
+    asyncio.run(scenario())
+
+
+def test_when_the_last_of_them_is_there_nobody_waits_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_commit, "LULL", 1000.0)
+
+    async def scenario() -> None:
+        ledger = Ledger()
+        writer = GroupWriter(ledger.commit)
+
+        async def client(number: int) -> None:
+            await writer.submit(number)
+            await asyncio.sleep(0.01 * number)
+            await writer.submit(number)
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(client(number) for number in range(8)))
+        await writer.close()
+        assert [len(batch) for batch in ledger.batches] == [8, 8]
 
     asyncio.run(scenario())
 
