@@ -46,6 +46,7 @@ class SlowClientProtocol(HttpToolsProtocol):
 
     _request_deadline: asyncio.TimerHandle | None = None
     _send_check: asyncio.TimerHandle | None = None
+    _is_receiving = False
     _unread = 0
     _head_bytes = 0
 
@@ -76,6 +77,8 @@ class SlowClientProtocol(HttpToolsProtocol):
                     self.transport.write(_TOO_LARGE)
                 self.transport.close()
                 return
+        if self._is_receiving and self._request_deadline is None:
+            self._start_request_deadline()
 
     def on_body(self, body: bytes) -> None:
         """Leave to others how large a body may be."""
@@ -83,15 +86,17 @@ class SlowClientProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_begin(self) -> None:
-        """Wait for the request's end from its beginning on."""
+        """Wait for the request's end from its beginning on, unless it comes with it."""
         self._head_bytes = 0
-        self._start_request_deadline()
+        self._is_receiving = True
+        self._cancel_request_deadline()
         self._unread = 0  # a client that asks again has read; else the next check finds it
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
         """Stop to wait: all of the request is here."""
         self._head_bytes = 0
+        self._is_receiving = False
         self._cancel_request_deadline()
         super().on_message_complete()
 
@@ -110,7 +115,6 @@ class SlowClientProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _start_request_deadline(self) -> None:
-        self._cancel_request_deadline()
         self._request_deadline = self.loop.call_later(RECEIVE_SECONDS, self.transport.close)
 
     def _cancel_request_deadline(self) -> None:
