@@ -97,7 +97,8 @@ def create_app(
 
     observers = [count] if access_log is None else [count, access_log]
     app.add_middleware(Exchanges, paths=_PLAIN_PATHS, observers=observers)
-    app.add_middleware(RootPath, root=root_path)
+    if root_path:
+        app.add_middleware(RootPath, root=root_path)
     return app
 
 

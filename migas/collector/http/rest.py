@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from starlette.datastructures import Headers
 
 from migas.collector.database.tables import MAX_PROJECT_CHARS
 from migas.collector.errors import NotStoredError, UnstorableError
 from migas.collector.http.access import collector_of
-from migas.collector.http.middleware import Middleware, replaying, route_path
+from migas.collector.http.middleware import Middleware, header, replaying, route_path
 from migas.collector.ingestion.crumb import lenient
 from migas.collector.projects.names import NO_PROJECT_NAME, is_project_name
 from migas.message import canonical_uuid
@@ -123,7 +122,7 @@ class PlainBreadcrumbs(Middleware):
             route_path(scope) != f"{router.prefix}/breadcrumb"
             or scope["method"] != "POST"
             or (wait := _WAIT.get(scope["query_string"])) is None
-            or Headers(scope=scope).get("content-type") != "application/json"
+            or header(scope, b"content-type") != "application/json"
         ):
             await self._app(scope, receive, send)
             return
@@ -178,13 +177,13 @@ async def store(body: BreadcrumbBody, collector: Collector, *, wait: bool) -> JS
         release = await collector.ingestion.record(lenient(**body.model_dump(mode="json")))
     except UnstorableError as error:
         if wait:  # as the wire has it, where only the database finds out
-            return _answer(500, NotStoredError())
+            return _failure(NotStoredError())
         return JSONResponse({"detail": [_problem(error)]}, 422)
     except NotStoredError as error:
-        return _answer(500, error)
+        return _failure(error)
     if release is None:
         raise HTTPException(400, "Project is not registered.")
-    return _answer(200 if wait else 202)
+    return _STORED[wait]
 
 
 @router.delete(
@@ -205,8 +204,15 @@ async def forget(user_id: str, request: Request) -> Forgotten:
     return Forgotten(success=True, breadcrumbs=removed.breadcrumbs)
 
 
-def _answer(status: int, error: NotStoredError | None = None) -> JSONResponse:
-    return JSONResponse({"success": error is None, "message": str(error or "")}, status)
+def _failure(error: NotStoredError) -> JSONResponse:
+    return JSONResponse({"success": False, "message": str(error)}, 500)
+
+
+_STORED = {
+    wait: JSONResponse({"success": True, "message": ""}, status)
+    for wait, status in ((True, 200), (False, 202))
+}
+"""The answers that are given over and over again, by whether their senders wait for the commit."""
 
 
 def _problem(error: UnstorableError) -> dict[str, object]:
