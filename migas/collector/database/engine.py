@@ -30,13 +30,15 @@ POOL_SIZE = 5
 POOL_OVERFLOW = 3
 """A process has two pools, so it connects sixteen times at most."""
 
+_CACHE_KIB = 16 * 1024
+"""The most memory that a connection uses for pages of SQLite's file."""
+
+_LOG_PAGES = 4000
+"""How many pages, of four kilobytes each, SQLite's log may have before they go into the file."""
+
 _BUSY_MS = 5000
 _PATIENT_MS = 3_600_000
 """How long SQLite waits for another's transaction; for one that changes all tables, an hour."""
-
-
-_CACHE_KIB = 16_384
-"""So much of a file may a connection that reads keep in memory."""
 
 
 def default_url() -> str:
@@ -151,6 +153,8 @@ def create_sqlite_writer(url: URL) -> Engine:
     """
     engine = create_synchronous_engine(url.set(drivername="sqlite"), hide_parameters=True)
     _configure_all(engine)
+    event.listen(engine, "connect", _remember_more)
+    event.listen(engine, "connect", _keep_a_longer_log)
     return engine.execution_options(**{_WRITES: True})
 
 
@@ -231,8 +235,14 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 
 
 def _remember_more(connection: Any, _record: object) -> None:
-    # A page of a year reads the same few thousand pages of the file for several of its figures.
+    # A page of a year reads the same few thousand pages of the file for several of its figures. Ids
+    # are random, so that each breadcrumb changes pages all over the file.
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+
+
+def _keep_a_longer_log(connection: Any, _record: object) -> None:
+    # Those go from the log into the file when many of them have been changed more than once.
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
