@@ -19,7 +19,7 @@ from migas.collector.database.prompt import Prompt
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from sqlalchemy import URL
+    from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 Result = TypeVar("Result")
@@ -34,6 +34,7 @@ class SqliteWriter:
 
     def __init__(self, url: URL) -> None:
         self._engine = create_sqlite_writer(url)
+        self._connection: Connection | None = None
         self._thread = ThreadPoolExecutor(1, "sqlite-writer")
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
@@ -46,13 +47,32 @@ class SqliteWriter:
 
     async def close(self) -> None:
         """Close the file. Nothing may be written afterwards."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
+
+    def _close(self) -> None:
+        self._give_back()
+        self._engine.dispose()
+
+    def _give_back(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _do(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         try:
-            with self._engine.begin() as connection:
-                prompt = cast("AsyncConnection", Prompt(connection))
+            return self._transact(work)
+        except BaseException:
+            self._give_back()  # whatever is wrong with it, it is begun anew with
+            raise
+
+    def _transact(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        # To take one from the pool and give it back costs more than an empty transaction.
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        try:
+            with self._connection.begin():
+                prompt = cast("AsyncConnection", Prompt(self._connection))
                 steps = cast("Coroutine[Any, Any, Result]", work(prompt))
                 try:
                     steps.send(None)
