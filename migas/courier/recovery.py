@@ -54,18 +54,19 @@ def recover(
     found = 0
     open_entries = spool.open_entries()
     for entry in open_entries:
+        is_gone = entry.place == place and not process.is_alive(entry.pid, entry.started)
         if entry.place == place:
-            if process.is_alive(entry.pid, entry.started):
+            if not is_gone:
                 continue
         elif not looks_elsewhere and entry.machine != key(here["machine"]):
             continue
         on_progress()
-        found += _recover(spool, entry)
+        found += _recover(spool, entry, is_gone=is_gone)
     _erase_marks_without_runs(spool, place)
     return found
 
 
-def _recover(spool: Spool, entry: OpenEntry) -> int:
+def _recover(spool: Spool, entry: OpenEntry, *, is_gone: bool) -> int:
     path = spool.folder(layout.OPEN, entry.name)
     try:
         record = spool.read(path)
@@ -75,8 +76,8 @@ def _recover(spool: Spool, entry: OpenEntry) -> int:
         record.setdefault("ended", _last_seen(spool, path, record))
     except InvalidRecordError as error:
         log.debug("%s", error)
-        # From another host it may be looked at while it is being written.
-        if entry.place == place_key(process.facts()) or _age(path) > _WRITING_SECONDS:
+        # Of a process that may live it may be looked at while it is being written.
+        if is_gone or _age(path) > _WRITING_SECONDS:
             spool.set_aside(path)
         return 0
     except OSError as error:

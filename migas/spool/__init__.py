@@ -92,6 +92,9 @@ class Spool:
     def open(self, record: Record) -> str:
         """Write what is sent if nobody hears of the run again.
 
+        It is written where it stays, as nobody looks into it while its process lives, and from
+        another host it may be looked at while it is being written.
+
         Returns:
             The file's path, which names the run from now on.
 
@@ -99,9 +102,8 @@ class Spool:
             OSError: It cannot be written.
         """
         text = encode(record)
-        name = OpenEntry.name_for(record, len(text))
-        path = self.folder(layout.OPEN, name)
-        os.rename(self._draft(text, name[_UNIQUE]), path)
+        path = self.folder(layout.OPEN, OpenEntry.name_for(record, len(text)))
+        self._write_new(path, text)
         return path
 
     def replace_open(self, path: str, record: Record) -> None:
@@ -126,7 +128,8 @@ class Spool:
         """
         try:
             size = files.overwrite(path, encode(record))
-            name = Entry.name_for(record, size)
+            # What no other open record has in its name, no other that waits has.
+            name = Entry.name_for(record, size, path[_UNIQUE])
             finished = self.folder(layout.READY, name)
             os.rename(path, finished)
         except FileNotFoundError:
@@ -337,8 +340,12 @@ class Spool:
 
     def _draft(self, text: bytes, unique: str) -> str:
         """Write a file that nobody reads until it is renamed."""
-        self.prepare()
         path = self.folder(layout.READY, f".{unique}")
+        self._write_new(path, text)
+        return path
+
+    def _write_new(self, path: str, text: bytes) -> None:
+        self.prepare()
         try:
             files.write_new(path, text)
         except FileNotFoundError:
@@ -346,7 +353,6 @@ class Spool:
             self._prepared_by = 0
             self.prepare()
             files.write_new(path, text)
-        return path
 
     def _trim_sometimes(self, written: str) -> None:
         if int(written[_UNIQUE], 16) % _TRIM_CHANCE == 0 and self._is_nearly_full():

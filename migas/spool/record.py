@@ -89,18 +89,18 @@ class Entry(_Named):
         self.session = session
 
     @staticmethod
-    def name_for(record: Record, size: int) -> str:
+    def name_for(record: Record, size: int, unique: str = "") -> str:
         """A new name for a record of that many bytes.
 
         A breadcrumb without a session announces nothing that an end would follow, so it counts as
-        an end.
+        an end. What makes the name unique is drawn unless it is given.
         """
         crumb = record["breadcrumb"]
         session = crumb.get("session_id", "").replace("-", "") or _NO_SESSION
         is_running = crumb.get("status", "R") == "R" and session != _NO_SESSION
         return (
             f"{_now_micros():016d}-{size:05d}-{'R' if is_running else 'E'}-"
-            f"{server_key(record['endpoint'])}-{session}-{os.urandom(8).hex()}.json"
+            f"{server_key(record['endpoint'])}-{session}-{unique or os.urandom(8).hex()}.json"
         )
 
 

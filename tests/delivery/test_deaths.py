@@ -377,6 +377,31 @@ def test_a_live_run_in_another_pid_namespace_is_not_reported(
         os.killpg(process.pid, signal.SIGKILL)
 
 
+HALF_WRITTEN = """
+from migas.courier.recovery import recover
+from migas.spool import Spool
+from migas.spool.record import OpenEntry
+from tests.support.records import open_record
+spool = Spool(STATE)
+spool.prepare()
+made = open_record()
+assert not made["process"]["started"]
+open(spool.folder("open", OpenEntry.name_for(made, 0)), "xb").close()
+recover(spool)
+print(spool.count()["open"], spool.dropped())
+"""
+
+
+def test_where_nobody_can_say_whether_it_lives_an_open_record_may_be_being_written(
+    desk: Desk,
+) -> None:
+    source = HALF_WRITTEN.replace("STATE", repr(str(desk.state)))
+
+    ended = desk.run(source, prefix=own_processes(sees_proc=False))
+
+    assert (ended.stdout, ended.stderr) == (b"1 {}\n", b"")
+
+
 def test_process_1_survives_sigterm_as_bare_and_reports_its_end(
     desk: Desk, server: FaultServer
 ) -> None:

@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from tests.support.desk import Desk
     from tests.support.fault_server import FaultServer
 
-INTERRUPTED_AT_RENAME = """
+INTERRUPTED_AT_FIRST = """
 import os, time
-rename, calls = os.rename, 0
+function, calls = os.NAME, 0
 
-def interrupted(source, target):
+def interrupted(*arguments):
     global calls
     calls += 1
-    if calls == WHICH:
+    if calls == 1:
         raise KeyboardInterrupt
-    return rename(source, target)
+    return function(*arguments)
 
-os.rename = interrupted
+os.NAME = interrupted
 """
 
 
 def test_whoever_is_interrupted_on_the_way_in_leaves_the_later_runs_alone(offline: Desk) -> None:
     source = (
-        f"{INTERRUPTED_AT_RENAME.replace('WHICH', '1')}{PRELUDE}\n"
+        f"{INTERRUPTED_AT_FIRST.replace('NAME', 'write')}{PRELUDE}\n"
         f"try:\n    with {RUN}: print('never')\nexcept KeyboardInterrupt: print('interrupted')\n"
         f"for _ in range(3):\n    with {RUN}: pass"
     )
@@ -43,7 +43,7 @@ def test_whoever_is_interrupted_on_the_way_in_leaves_the_later_runs_alone(offlin
 
 def test_a_run_that_is_interrupted_on_the_way_out_has_ended_as_it_had(offline: Desk) -> None:
     source = (
-        f"{INTERRUPTED_AT_RENAME.replace('WHICH', '2')}{PRELUDE}\n"
+        f"{INTERRUPTED_AT_FIRST.replace('NAME', 'rename')}{PRELUDE}\n"
         f"try:\n    with {RUN}: pass\nexcept KeyboardInterrupt: print('interrupted')"
     )
     ended = offline.run(source)
