@@ -61,7 +61,7 @@ class Place:
     __slots__ = ("_outer", "_run", "parent")
 
     def __init__(self, run: Run) -> None:
-        self._run = run
+        self._run: Run | None = run
         self.parent: Run | None = None
         self._outer: Place | None = None
 
@@ -87,19 +87,25 @@ class Place:
             _current.set(outer)
 
     def close(self) -> None:
-        """Leave for good."""
+        """Leave for good: whoever still finds this place is inside of what the run was inside of.
+
+        The run itself is let go, so that it needs no collector of cycles when it is done with.
+        """
         self.leave()
-        self._outer = None
+        self._outer = self._run = None
 
     def has_speaker(self) -> bool:
         """Whether another run already speaks for what this one would."""
-        parent, here = self.parent, (self._run.project, self._run.version)
+        run, parent = self._run, self.parent
+        if run is None:
+            return False
+        here = run.project, run.version
         while parent is not None:
             if (parent.project, parent.version) == here:
                 return True
             parent = _nearest_open(parent.place.parent)
         with host.forks_held_off():
-            return is_pool_worker() or _ancestor_speaks_for(self._run.project)
+            return is_pool_worker() or _ancestor_speaks_for(run.project)
 
 
 _current: contextvars.ContextVar[Place | None] = contextvars.ContextVar("migas", default=None)
@@ -108,7 +114,7 @@ _current: contextvars.ContextVar[Place | None] = contextvars.ContextVar("migas",
 def current() -> Run | None:
     """The run that this context is inside of, or None."""
     place = _current.get()
-    return None if place is None else _nearest_open(place._run)  # noqa: SLF001
+    return None if place is None else _nearest_open(place._run or place.parent)  # noqa: SLF001
 
 
 def innermost(runs: Iterable[R]) -> R | None:
