@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from migas.calls import ProjectAnswer
-    from migas.delivery import Delivery, OpenRun
+    from migas.delivery import Delivery, OpenRun, hooks, privacy  # noqa: TC004  see _load()
+    from migas.host import process  # noqa: TC004
     from migas.host.process import ProcessFacts
     from migas.message import Breadcrumb
     from migas.message.outcome import Outcome, Verdict
+    from migas.tracking import nesting  # noqa: TC004
     from migas.tracking.handlers import HandlerSpec
     from migas.tracking.nesting import Place
 
@@ -41,7 +43,8 @@ class Session:
 
     def __init__(self, plan: Plan, *, wait: bool = False) -> None:
         self.response: ProjectAnswer | None = None
-        preload()
+        if not _is_preloaded:
+            preload()
         self._plan = plan
         self._session_id = _session_id(plan.fields) if _is_preloaded else None
         self._place: Place | None = None
@@ -167,17 +170,15 @@ class Session:
     def place(self) -> Place:
         """Where the run stands among the others of its context."""
         if self._place is None:
-            from migas.tracking.nesting import Place
-
-            self._place = Place(self)
+            if not _is_preloaded:
+                _load()
+            self._place = nesting.Place(self)
         return self._place
 
     @property
     def _said(self) -> Verdict:
         if self._verdict is None:
-            from migas.message.outcome import Verdict
-
-            self._verdict = Verdict()
+            self._verdict = _outcomes().Verdict()
         return self._verdict
 
     @property
@@ -286,13 +287,11 @@ class Session:
         """Write the open record and make the appointments; again after a late `setup()`."""
         if self._is_discarded or (self._run is not None and self._run.has_record):
             return
-        from migas.host.process import facts
-
         shared = values.settings().session_id
         if shared is not None and "session_id" not in self._plan.fields:
             self.session_id = shared
         self._run = _delivery().open_run(self._compose({}))
-        self._opener = facts()
+        self._opener = process.facts()
         if self._plan.init_ping:
             self._run.announce_later(self._plan.announce_after, self._announce)
 
@@ -312,11 +311,9 @@ class Session:
             return
         here = _delivery()
         here.make_room()
-        from migas.delivery.privacy import DroppedError
-
         try:
             crumb = self._compose({**ended, "duration": time.monotonic() - self._began})
-        except DroppedError:
+        except privacy.DroppedError:
             self._erase()
             raise
         # Where opening failed there may be room now.
@@ -353,9 +350,7 @@ class Session:
             run.end(crumb)
 
     def _compose(self, fields: dict[str, Any]) -> Breadcrumb:
-        from migas.delivery.privacy import compose
-
-        return compose(
+        return privacy.compose(
             self._plan.project,
             self._plan.version,
             {**self._fields, "session_id": self.session_id, **fields},
@@ -375,13 +370,9 @@ class Session:
 
     def _is_inherited(self) -> bool:
         """Whether this is a forked child that carries the run on while its opener is gone."""
-        from migas.host import process
-
         if self._run is None or self._opener is None or not process.is_gone(self._opener):
             return False
-        from migas.tracking.nesting import is_pool_worker
-
-        return not is_pool_worker() and self._run.is_inherited_by(_delivery())
+        return not nesting.is_pool_worker() and self._run.is_inherited_by(_delivery())
 
     def _guarded(self, action: Callable[[], object]) -> None:
         try:
@@ -442,17 +433,26 @@ def preload() -> None:
     Not left to the first run: a child that is forked while another thread imports a module waits
     for that module for ever. Who is opted out never needs them.
     """
-    global _is_preloaded  # noqa: PLW0603  modules are imported once
     if not _is_preloaded and permission.refusal_by_user() is None:
         try:
-            with host.forks_held_off():
-                from migas.delivery import hooks, privacy  # noqa: F401
-                from migas.message import outcome  # noqa: F401
-                from migas.tracking import nesting  # noqa: F401
+            _load()
         except OSError as error:  # no file can be opened any more
             log.debug("what a run needs cannot be loaded: %s", error)
-        else:
-            _is_preloaded = True
+
+
+def _load() -> None:
+    """Give this module the names of what a run needs, rather than look each up at each use.
+
+    Raises:
+        OSError: No file can be opened any more.
+    """
+    global _is_preloaded, hooks, nesting, privacy, process  # noqa: PLW0603  as an import does
+    with host.forks_held_off():
+        from migas.delivery import hooks, privacy
+        from migas.host import process
+        from migas.message import outcome  # noqa: F401
+        from migas.tracking import nesting
+    _is_preloaded = True
 
 
 def open_sessions() -> list[Session]:
@@ -469,7 +469,6 @@ def _watch_over_open_sessions() -> None:
     if _is_watching:
         return
     with host.forks_held_off():
-        from migas.delivery import hooks
         from migas.settings import setup
 
         _is_watching = True
@@ -481,9 +480,9 @@ def _watch_over_open_sessions() -> None:
 
 def _delivery() -> Delivery:
     """The delivery of this process; a program that is opted out never loads it."""
-    from migas.delivery.hooks import current
-
-    return current()
+    if not _is_preloaded:
+        _load()
+    return hooks.current()
 
 
 def _after_setup() -> None:
