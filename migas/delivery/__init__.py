@@ -58,7 +58,8 @@ class Delivery:
 
     def open_run(self, crumb: Breadcrumb) -> OpenRun:
         """Write down what is sent if nobody hears of a run again, where that can and need be."""
-        if values.delivery() == "log":
+        mode = values.delivery()
+        if mode == "log":
             return self.without_record()
         try:
             spool = self._usable_spool()
@@ -71,7 +72,7 @@ class Delivery:
             self._open.add(path)
             self._arm_marks(spool)
         try:
-            self._couriers.run_opened(self._has_others)
+            self._couriers.run_opened(mode, self._has_others)
         except Exception as error:  # noqa: BLE001  a bundle may lack anything
             log.debug("what earlier runs left cannot be sent: %r", error)
         return OpenRun(self, path)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from migas.delivery.courier_thread import CourierThread, Errand
     from migas.delivery.spawn import DispatchedCourier
     from migas.host.threads import Watch
+    from migas.settings import Delivery
     from migas.spool import Spool
     from migas.spool.record import Record
 
@@ -56,19 +57,20 @@ class Couriers:
         self._is_owed = False
         self._is_exiting = False
 
-    def run_opened(self, has_left: Callable[[], bool]) -> None:
+    def run_opened(self, mode: Delivery, has_left: Callable[[], bool]) -> None:
         """Have ready what the end of a run takes, where the program will wait for it.
 
         Args:
+            mode: The delivery in force.
             has_left: Says whether earlier runs may have left something to be sent.
         """
         with self._lock:
-            kind = _kind_of_way()
+            kind = _kind_of_way(mode)
             if kind == "thread":
                 self._begin_thread(has_left)
             elif kind == "none" or self._is_exiting or os.name != "posix":
                 return
-            elif self.is_waited_for():
+            elif _is_inline(mode):
                 self._warm_up()
 
     def _begin_thread(self, has_left: Callable[[], bool]) -> None:
@@ -143,12 +145,7 @@ class Couriers:
 
     def is_waited_for(self) -> bool:
         """Whether a courier has only the moment that the program waits for it at its end."""
-        mode = values.delivery()
-        return (
-            mode == "inline"
-            or (mode == "auto" and environment.is_short_lived())
-            or self._is_own_courier()
-        )
+        return _is_inline(values.delivery()) or self._is_own_courier()
 
     def send(self, payload: Record | None = None) -> bool:
         """Start one now, or a little later when one was started a moment ago.
@@ -328,9 +325,13 @@ def _patience() -> float:
     return values.settings().exit_timeout + _RUNNING_GRACE / 2
 
 
-def _kind_of_way() -> str:
+def _is_inline(mode: Delivery) -> bool:
+    return mode == "inline" or (mode == "auto" and environment.is_short_lived())
+
+
+def _kind_of_way(mode: Delivery | None = None) -> str:
     """Whether things leave by a `process`, a `thread` or, as far as this process goes, `none`."""
-    mode = values.delivery()
+    mode = mode or values.delivery()
     if mode in ("spool", "log"):
         return "none"  # and nothing is imported that did not come with the run's rooms
     from migas.delivery.spawn import find_way

@@ -94,7 +94,7 @@ def find_way(mode: Delivery | None = None) -> Way:
         mode: The delivery in force, where the caller knows it.
     """
     global _found  # noqa: PLW0603  it does not change while a process lives
-    if VARIABLE in os.environ:
+    if host.has_variable(VARIABLE):
         return Way("none", "this is a courier itself")
     mode = mode or values.delivery()
     if mode in ("spool", "log"):

@@ -176,12 +176,13 @@ def is_short_lived() -> bool:
     Then whoever has something to send waits for it a moment instead of leaving it behind: in
     containers, continuous integration, batch jobs and systemd services.
     """
+    facts = telemetry_fields()  # a look at the disk and at fifty variables is not for each run
     return (
         os.getpid() == 1
         or _is_systemd_service()
         or bool(scheduler())
-        or known(container) != "unknown"
-        or bool(is_ci())
+        or facts.get("container") != "unknown"
+        or bool(facts.get("is_ci"))
     )
 
 
@@ -190,7 +191,7 @@ def _is_systemd_service() -> bool:
 
     INVOCATION_ID (systemd.exec(5)) alone says too much: terminals of a desktop inherit it too.
     """
-    if "INVOCATION_ID" not in os.environ:
+    if not host.has_variable("INVOCATION_ID"):
         return False
     try:
         with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as groups:
