@@ -1,41 +1,94 @@
-"""What urllib3 imports and a courier never uses: it is put off until somebody does use it.
+"""What is imported for a sending and hardly ever used: it is put off until somebody does use it.
 
 Only for a process of our own. In a program this would be a guest who moves the furniture.
 """
 
 from __future__ import annotations
 
-import importlib
+import re
 import sys
 from importlib import import_module
 from types import ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
-_METADATA = "importlib.metadata"
+# Whoever imports them there only looks into them in functions that a sending does not call.
+_MODULES = (
+    "calendar",
+    "email.header",
+    "importlib.metadata",
+    "ipaddress",
+    "random",
+    "traceback",
+)
+_FUNCTIONS = {"importlib.metadata": ("version",)}
+"""What is taken out of them by name while importing."""
+
+_PATTERNS_OF = ("encodings.idna", "logging", "string", "urllib3.util.url")
+"""Who makes regular expressions of which a sending uses few, and uses them by their methods."""
+
+# A server compresses nothing for whom it has not promised to understand that.
+_ABSENT = ("brotli", "brotlicffi", "zstandard", "backports.zstd", "compression.zstd")
 
 
 def put_off() -> None:
-    """Have urllib3 find a stand-in for `importlib.metadata`, an eighth of what its import costs.
+    """Have all that is imported from now on find stand-ins, which load the real at their first use.
 
-    It takes `version` from there, to ask for h2's when somebody switches HTTP/2 on.
+    That takes a fifth off what a courier needs to be ready.
     """
-    if _METADATA in sys.modules:
-        return
-    stand_in = ModuleType(_METADATA)
+    for name in _MODULES:
+        if name not in sys.modules:
+            _put_off(name, _FUNCTIONS.get(name, ()))
+    for name in _ABSENT:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # an import of it fails at once
+    re.compile = _compile_later
 
-    def real(name: str) -> Any:
-        if name == "__path__":  # every `from … import` asks for it
-            raise AttributeError(name)
-        if sys.modules.get(_METADATA) is stand_in:
-            del sys.modules[_METADATA]
-        return getattr(import_module(_METADATA), name)
 
-    def version(distribution_name: str) -> str:
-        return str(real("version")(distribution_name))
+def _put_off(name: str, functions: Sequence[str]) -> None:
+    stand_in = ModuleType(name)
 
-    stand_in.__dict__.update(__getattr__=real, version=version)
-    sys.modules[_METADATA] = stand_in
-    importlib.metadata = stand_in  # as an import sets it
+    def real(attribute: str) -> Any:
+        if attribute == "__path__":  # every `from … import` asks for it
+            raise AttributeError(attribute)
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+        return getattr(import_module(name), attribute)
+
+    def later(function: str) -> Any:
+        def loaded(*values: Any, **named: Any) -> Any:
+            return real(function)(*values, **named)
+
+        return loaded
+
+    vars(stand_in).update({function: later(function) for function in functions}, __getattr__=real)
+    sys.modules[name] = stand_in
+    package, _, child = name.rpartition(".")
+    if package:
+        setattr(import_module(package), child, stand_in)  # as an import does
+
+
+_compile = re.compile
+
+
+def _compile_later(pattern: Any, flags: Any = 0) -> Any:
+    is_put_off = sys._getframe(1).f_globals.get("__name__") in _PATTERNS_OF  # noqa: SLF001
+    return _Pattern(pattern, flags) if is_put_off else _compile(pattern, flags)
+
+
+class _Pattern:
+    """A regular expression that is compiled when it is used.
+
+    Args:
+        said: What `re.compile` got.
+    """
+
+    def __init__(self, *said: Any) -> None:
+        self._said = said
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(_compile(*self._said), name)
+        setattr(self, name, found)
+        return found

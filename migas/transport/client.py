@@ -237,7 +237,7 @@ class Client:
         options["headers"] = {**manager.headers, **headers} if headers else manager.headers
         if self._server is None:
             # Taking the same URL apart for each request would cost a sixth of it.
-            self._server = manager.connection_from_url(self.endpoint)
+            self._server = connections.server_in(manager, self.endpoint)
         server, made = self._server, exchanges.connections_made()
 
         def send() -> urllib3.BaseHTTPResponse:

@@ -39,6 +39,31 @@ def test_what_was_put_off_is_there_when_it_is_used(use: str) -> None:
     assert said(PUT_OFF + use) == said("import urllib3; print(urllib3.__version__)")
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import traceback; print(traceback.format_exception_only(ValueError('x')))",
+        "import random; print(random.Random(1).random(), random.uniform(2, 2))",
+        "from textwrap import dedent; print(dedent('  x'))",
+        "import calendar, locale; print(calendar.timegm((1970, 1, 2, 0, 0, 0)))",
+        "import email.header as h; print(h.decode_header('=?utf-8?q?a=C3=A9?='))",
+        "import email.message as m; a = m.Message(); a['x'] = 'é' * 99; print(a.as_bytes())",
+        "import email; print(email.message_from_string('x: =?utf-8?b?w6k=?=\\n\\ny')['x'])",
+        "import ipaddress; print(ipaddress.ip_address('::1'))",
+        "import mimetypes; print(mimetypes.guess_type('a.png'))",
+        "import re; print(re.compile('(a)|b', flags=re.I).sub(r'<\\1>', 'AB'))",
+        "print('straße.example'.encode('idna'))",
+        "import urllib3; print(urllib3.util.parse_url('http://[::1]:80/a?b=c#d'))",
+        "import urllib3; print(urllib3.util.make_headers(accept_encoding=True))",
+        "import ssl; print(ssl.create_default_context().check_hostname)",
+        "import re; print(re.sub(re.compile('a'), 'b', 'a'))",
+        "import string; print(string.Template('$a').substitute(a=1))",
+    ],
+)
+def test_a_courier_finds_what_was_put_off(use: str) -> None:
+    assert said(PUT_OFF + use) == said(use)
+
+
 def test_metadata_that_is_loaded_stays() -> None:
     program = "import importlib.metadata as m; from migas.courier import unused; unused.put_off()"
     assert said(f"import sys; {program}; print(sys.modules['importlib.metadata'] is m)") == "True"
