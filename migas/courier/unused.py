@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 _MODULES = (
     "calendar",
     "email.header",
+    "hashlib",
+    "hmac",
     "importlib.metadata",
     "ipaddress",
     "random",
     "traceback",
 )
-_FUNCTIONS = {"importlib.metadata": ("version",)}
+_FUNCTIONS = {"hashlib": ("md5", "sha1", "sha256"), "importlib.metadata": ("version",)}
 """What is taken out of them by name while importing."""
 
 _PATTERNS_OF = ("encodings.idna", "logging", "string", "urllib3.util.url")
