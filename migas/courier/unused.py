@@ -26,8 +26,12 @@ _MODULES = (
     "random",
     "traceback",
 )
-_FUNCTIONS = {"hashlib": ("md5", "sha1", "sha256"), "importlib.metadata": ("version",)}
-"""What is taken out of them by name while importing."""
+_TAKEN = {
+    "hashlib": ("md5", "sha1", "sha256"),
+    "importlib.metadata": ("version",),
+    "ipaddress": ("IPv4Address", "IPv6Address"),
+}
+"""What is taken out of them by name while importing, only to be called some day or to annotate."""
 
 _PATTERNS_OF = ("encodings.idna", "logging", "string", "urllib3.util.url")
 """Who makes regular expressions of which a sending uses few, and uses them by their methods."""
@@ -43,7 +47,7 @@ def put_off() -> None:
     """
     for name in _MODULES:
         if name not in sys.modules:
-            _put_off(name, _FUNCTIONS.get(name, ()))
+            _put_off(name, _TAKEN.get(name, ()))
     for name in _ABSENT:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # an import of it fails at once
     re.compile = _compile_later

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -25,6 +26,25 @@ def said(program: str) -> str:
 def test_importing_urllib3_loads_no_metadata() -> None:
     assert said(f"import sys, urllib3; {IS_LOADED}") == "True"
     assert said(f"{PUT_OFF}import urllib3; {IS_LOADED}") == "False"
+
+
+def test_what_is_put_off_is_loaded_by_no_step_of_the_warm_up() -> None:
+    program = (
+        f"{PUT_OFF}stand_ins = {{name: sys.modules[name] for name in unused._MODULES}}\n"
+        "from migas.courier import warm; from importlib import import_module\n"
+        "for step in warm._STEPS: import_module(step)\n"
+        "from migas.transport import connections; connections.rehearse()\n"
+        "print([name for name in stand_ins if sys.modules[name] is not stand_ins[name]])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
