@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import migas
+from migas.transport import connections
 from tests.support.fault_server import FaultServer
 
 if TYPE_CHECKING:
@@ -81,6 +82,25 @@ def running_proxy() -> Iterator[Proxy]:
         yield proxy
     finally:
         proxy.close()
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://127.0.0.1:9",
+        "http://localhost",
+        "https://Migas.Example.org:8443/below",
+        "https://migas.example.org:",
+        "http://[::1]:9",
+        "http://m%69gas.example.org",
+        "http://user_name.example.org",
+        "http://straße.example.org",
+    ],
+)
+def test_the_server_is_the_one_that_urllib3_reads_from_the_url(endpoint: str) -> None:
+    pool = connections.pool_for(endpoint, "migas")
+
+    assert connections.server_in(pool, endpoint) is pool.connection_from_url(endpoint)
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
