@@ -377,6 +377,25 @@ def test_a_program_with_a_short_run_has_no_thread_at_its_end(tmp_path: Path) -> 
     assert text.run().stdout in ("[]\n", "['migas-watch']\n")
 
 
+GONE = """\
+import gc, weakref
+import migas
+migas.setup(endpoint="http://127.0.0.1:9")
+gc.disable()
+run = migas.session("lab/tool", "1.0.0", init_ping=False)
+with run, migas.session("lab/inner", "1.0.0", init_ping=False):
+    pass
+is_there = weakref.ref(run)
+del run
+print(is_there())
+"""
+
+
+def test_a_run_that_has_ended_is_gone_without_the_collector_of_cycles(tmp_path: Path) -> None:
+    settings = {"MIGAS_DELIVERY": "spool", "MIGAS_STATE_DIR": str(tmp_path / "state")}
+    assert Program(GONE, tmp_path, settings).run().stdout == "None\n"
+
+
 # What a run in a program that has had others touches
 
 EVENTS = """\
