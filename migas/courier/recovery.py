@@ -77,7 +77,9 @@ def _recover(spool: Spool, entry: OpenEntry, *, is_gone: bool) -> int:
     except InvalidRecordError as error:
         log.debug("%s", error)
         # Of a process that may live it may be looked at while it is being written.
-        if is_gone or _age(path) > _WRITING_SECONDS:
+        if is_gone and os.path.exists(path) and os.path.getsize(path) == 0:
+            spool.discard(path)  # its process was gone before the run had opened
+        elif is_gone or _age(path) > _WRITING_SECONDS:
             spool.set_aside(path)
         return 0
     except OSError as error:
