@@ -26,9 +26,6 @@ COURIER_SECONDS = 10.0
 RUNNING_SECONDS = 3.0
 """For so long after an `R` its end may have to wait for the server's second to be over."""
 
-_BELIEVED_SECONDS = 1.0
-"""How long runs believe that no courier may be started; the program's end looks once more."""
-
 _RUNNING_GRACE = 0.3
 _ATTEMPTS = 3  # Ctrl-C may come while a fork waits
 _EARLY_SECONDS = 4.0
@@ -56,7 +53,6 @@ class Couriers:
         self._thread: CourierThread | None = None
         self._spent = 0.0
         self._started = float("-inf")
-        self._refused = float("-inf")
         self._running_at = float("-inf")
         self._is_owed = False
         self._is_exiting = False
@@ -162,11 +158,8 @@ class Couriers:
         """
         is_started = False
         with self._lock:
-            now = time.monotonic()
-            left = self._started + COURIER_SECONDS - now
-            if payload is None and now < self._refused + _BELIEVED_SECONDS and not self._is_exiting:
-                self._is_owed = True
-            elif payload is not None or left <= 0 or self._is_exiting:
+            left = self._started + COURIER_SECONDS - time.monotonic()
+            if payload is not None or left <= 0 or self._is_exiting:
                 is_started = self._start(payload)
                 if self._is_exiting:
                     self._wait()  # whoever ends a run this late has no later moment
@@ -247,7 +240,6 @@ class Couriers:
 
     def _start(self, payload: Record | None) -> bool:
         if not self.may_start(payload):
-            self._refused = time.monotonic()
             return False
         self._is_owed = False
         self._started = time.monotonic()
