@@ -7,6 +7,7 @@ same machine can see that the process is gone; from elsewhere a mark tells, or l
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 from migas import log, message
@@ -77,15 +78,25 @@ def _recover(spool: Spool, entry: OpenEntry, *, is_gone: bool) -> int:
     except InvalidRecordError as error:
         log.debug("%s", error)
         # Of a process that may live it may be looked at while it is being written.
-        if is_gone and os.path.exists(path) and os.path.getsize(path) == 0:
-            spool.discard(path)  # its process was gone before the run had opened
-        elif is_gone or _age(path) > _WRITING_SECONDS:
-            spool.set_aside(path)
+        if is_gone or _age(path) > _WRITING_SECONDS:
+            _clear_away(spool, path)
         return 0
     except OSError as error:
         log.debug("%s cannot be looked at: %s", path, error)
         return 0
     return _report(spool, path, record, verdict)
+
+
+def _clear_away(spool: Spool, path: str) -> None:
+    """Let go of an open record that says nothing; it must not keep others from being sent."""
+    try:
+        facts = os.lstat(path)
+        if facts.st_size == 0 and stat.S_ISREG(facts.st_mode):
+            spool.discard(path)  # its process was gone before the run had opened
+        else:
+            spool.set_aside(path)
+    except OSError as error:
+        log.debug("%s cannot be cleared away: %s", path, error)
 
 
 def _verdict(spool: Spool, path: str, entry: OpenEntry, record: Record) -> dict[str, Any] | None:

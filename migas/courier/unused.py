@@ -61,7 +61,10 @@ def _put_off(name: str, functions: Sequence[str]) -> None:
             raise AttributeError(attribute)
         if sys.modules.get(name) is stand_in:
             del sys.modules[name]
-        return getattr(import_module(name), attribute)
+        module = import_module(name)
+        # Whoever looks a class up here may ask next whether something is one of its objects.
+        vars(stand_in).update({function: getattr(module, function) for function in functions})
+        return getattr(module, attribute)
 
     def later(function: str) -> Any:
         def loaded(*values: Any, **named: Any) -> Any:

@@ -154,7 +154,8 @@ def _interpreters_beside() -> list[str]:
 def _folder_of(package: str) -> str | None:
     """The folder of the path in which a package lies; nothing is imported for that."""
     for folder in sys.path:
-        if os.path.isdir(os.path.join(folder, package)):
+        # A mere folder of that name, beside a script say, is not what an import would find.
+        if os.path.isfile(os.path.join(folder, package, "__init__.py")):
             return os.path.abspath(folder)
     return None
 

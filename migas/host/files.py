@@ -59,13 +59,14 @@ def write_new(path: str, content: bytes) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600)
     try:
-        if os.write(descriptor, content) != len(content):
-            raise OSError(errno.ENOSPC, "The file could not be written whole", path)
+        try:
+            if os.write(descriptor, content) != len(content):
+                raise OSError(errno.ENOSPC, "The file could not be written whole", path)
+        finally:
+            os.close(descriptor)  # on a network it may be this that finds no space
     except BaseException:
         os.unlink(path)
         raise
-    finally:
-        os.close(descriptor)
 
 
 def overwrite(path: str, content: bytes) -> int:

@@ -170,9 +170,10 @@ class Session:
     def place(self) -> Place:
         """Where the run stands among the others of its context."""
         if self._place is None:
-            if not _is_preloaded:
-                _load()
-            self._place = nesting.Place(self)
+            # Also who is opted out by a file has one, and nothing else of what a run needs.
+            from migas.tracking.nesting import Place
+
+            self._place = Place(self)
         return self._place
 
     @property

@@ -74,6 +74,8 @@ def test_what_was_put_off_is_there_when_it_is_used(use: str) -> None:
         "import hmac; print(hmac.new(b'k', b'x', 'sha256').hexdigest())",
         "import urllib3.util.ssl_ as s; print(s.HASHFUNC_MAP[64](b'x').hexdigest())",
         "import ipaddress; print(ipaddress.ip_address('::1'))",
+        "from urllib.parse import urlsplit; print(urlsplit('http://[::1]:80/x').port)",
+        "import urllib3; print(urllib3.proxy_from_url('http://[::1]:80').proxy)",
         "import mimetypes; print(mimetypes.guess_type('a.png'))",
         "import re; print(re.compile('(a)|b', flags=re.I).sub(r'<\\1>', 'AB'))",
         "print('straße.example'.encode('idna'))",

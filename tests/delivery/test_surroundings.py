@@ -188,6 +188,16 @@ def test_a_child_that_is_forked_without_a_descriptor_left_gets_its_signals(desk:
     assert ended.stdout == b"set()"
 
 
+def test_a_mere_folder_named_like_a_library_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "urllib3").mkdir()
+    library = spawn.find_way().library
+    assert library
+    monkeypatch.syspath_prepend(tmp_path)
+    assert spawn.find_way().library == library
+
+
 def test_a_shell_that_does_not_come_to_it_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

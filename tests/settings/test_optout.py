@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 import migas
 from migas import settings as table
 from migas.settings import values
+from tests.support.collector import plain_environment
 from tests.support.programs import Program, run_all
 
 if TYPE_CHECKING:
@@ -191,3 +193,23 @@ def test_what_waits_from_before_stays_where_it_is_after_a_no(
     assert ended.stdout == "False\n"
     assert len(list((tmp_path / "state" / "ready").iterdir())) == 1
     assert server.connections == 0
+
+
+def test_who_is_opted_out_by_a_file_loads_nothing_that_delivers(tmp_path: Path) -> None:
+    program = (
+        "import migas, sys; migas.setup(endpoint='http://127.0.0.1:9')\n"
+        "with migas.session('lab/tool', '1.0.0'): pass\n"
+        "print([name for name in sys.modules if name.startswith('migas.delivery')])"
+    )
+    environment = {**plain_environment(), "HOME": str(tmp_path)}
+    optout = [sys.executable, "-m", "migas", "optout"]
+    subprocess.run(optout, env=environment, check=True, timeout=60, capture_output=True)
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        check=True,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout == "[]\n"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 
 from migas import spool as spool_module
 from migas.courier import tidy
+from migas.courier.recovery import recover
 from migas.spool import Spool
 from migas.spool.record import Entry, InvalidRecordError, encode, parse
 from tests.support.desk import NOBODY
@@ -523,3 +527,41 @@ def test_what_is_young_stays(spool: Spool) -> None:
             pass
     tidy.tidy(spool)
     assert all(map(os.path.exists, young))
+
+
+def test_a_record_that_finds_no_space_when_it_is_closed_is_not_there(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = os.close
+
+    def full(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    spool.prepare()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", full)
+        with pytest.raises(OSError, match="quota"):
+            spool.open(open_record())
+    assert spool.count() == {"open": 0, "ready": 0, "sending": 0, "aside": 0}
+
+
+def test_an_empty_record_that_cannot_be_removed_keeps_nobody_from_sending(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], check=True, stdout=subprocess.PIPE
+    )
+    empty = Path(spool.open(open_record(pid=int(gone.stdout))))
+    os.truncate(empty, 0)
+
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refuse)
+        assert recover(spool) == 0
+    assert empty.exists()
+    assert recover(spool) == 0
+    assert not empty.exists()
+    assert spool.count() == {"open": 0, "ready": 0, "sending": 0, "aside": 0}

@@ -422,7 +422,9 @@ print(*min(pairs, key=len), sep="\\n")
 """
 
 
-def test_a_further_run_writes_one_file_twice_moves_it_once_and_lists_no_folder(tmp_path: Path) -> None:
+def test_a_further_run_writes_one_file_twice_moves_it_once_and_lists_no_folder(
+    tmp_path: Path,
+) -> None:
     settings = {"MIGAS_DELIVERY": "spool", "MIGAS_STATE_DIR": str(tmp_path / "state")}
     ended = Program(EVENTS, tmp_path, settings).run()
     assert (ended.status, ended.stderr) == (0, "")
