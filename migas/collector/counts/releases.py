@@ -11,7 +11,7 @@ from sqlalchemy import union_all
 
 from migas.collector.counts.chance import RARELY, was_missing
 from migas.collector.counts.slices import cover
-from migas.collector.counts.usage import Usage, first_day
+from migas.collector.counts.usage import Usage
 from migas.collector.database.tables import slices
 from migas.collector.days import day_number, day_of
 from migas.collector.projects.versions import version_order
@@ -98,14 +98,16 @@ class Releases(Usage):
             only,
             ("day", "version"),
             (days_of(seen.first[version]) for version in versions),
-            [slices.c.version],
-            first_day(only),
+            [slices.c.version, slices.c.day],
             where=(slices.c.version == version for version in versions),
         )
         sums, firsts = await asyncio.gather(
             self.many(union_all(*of_days)), self.many(union_all(*of_versions))
         )
-        first = {version: day_of(day) for version, *_, day in firsts if day is not None}
+        first: dict[str, dt.date] = {}
+        for version, day, *numbers in firsts:
+            if any(numbers):
+                first[version] = min(day_of(day), first.get(version, day_of(day)))
         by_day = {day: number for day, number in seen.by_day.items() if day not in weeks}
         by_day |= {day_of(day): sum(numbers) for day, *numbers in sums}
         return Seen({**seen.first, **first}, seen.numbers, by_day)
@@ -126,7 +128,9 @@ def arrivals(seen: Seen, versions: Collection[str]) -> list[Arrival]:
     came = [
         Arrival(version, seen.first[version])
         for version in versions
-        if _has_come(version, seen.numbers[version], since[seen.first[version]], everything)
+        # Between two questions all that was seen on a day may have gone.
+        if seen.first[version] in since
+        and _has_come(version, seen.numbers[version], since[seen.first[version]], everything)
     ]
     return sorted(came[:MAX_ARRIVALS], key=lambda arrival: version_order(arrival.version))
 

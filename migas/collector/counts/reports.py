@@ -44,9 +44,10 @@ class Reports(Differing, People, Lasting, Lost, Releases, Sums):
 
     async def known_days(self, project: str) -> tuple[date, date] | None:
         """The first and the last day that have a session of a project; None where none has."""
-        mine = (daily.c.project == project, daily.c.kind == OUTCOME, daily.c.sessions > 0)
-        query = select(func.min(daily.c.day), func.max(daily.c.day)).where(*mine)
-        ((first, last),) = await self.rows(query)
+        mine = (daily.c.project == project, daily.c.kind == OUTCOME)
+        has_any = func.sum(daily.c.sessions) > 0
+        days = select(daily.c.day).where(*mine).group_by(daily.c.day).having(has_any).subquery()
+        ((first, last),) = await self.rows(select(func.min(days.c.day), func.max(days.c.day)))
         return None if first is None else (day_of(first), day_of(last))
 
     async def hits(

@@ -13,7 +13,7 @@ from sqlalchemy import union_all
 
 from migas.collector.counts.outcomes import Outcomes, VersionSum, total, totals
 from migas.collector.counts.slices import cover
-from migas.collector.counts.usage import Usage, first_day
+from migas.collector.counts.usage import Usage, first_and_least
 from migas.collector.database.tables import slices
 from migas.collector.days import day_number, day_of
 
@@ -41,18 +41,20 @@ class Sums(Usage):
 
     async def by_version(self, project: str, period: Period, only: Filter) -> dict[str, VersionSum]:
         """How the sessions of each version ended, those versions with any."""
-        today = self.clock.today()
         found: dict[str, VersionSum] = {}
-        if only.error:
-            for day, version, outcomes in await self.timeline(project, period, only):
-                _add(found, version, day >= today, outcomes, day)
-        elif only.statuses:
+        today = self.clock.today()
+        if only.statuses and not only.error:
             by = slices.c.version, (slices.c.day >= day_number(today)).label("todays")
-            days = cover(period, charted=True)
-            parts = self.summed_slices(project, only, ("day", "version"), days, by, first_day(only))
-            for version, is_todays, *numbers, day in await self.many(union_all(*parts)):
-                if any(numbers) and day is not None:
-                    _add(found, version, is_todays, Outcomes(*numbers), day_of(day))
+            days, others = cover(period, charted=True), first_and_least(only)
+            parts = self.summed_slices(project, only, ("day", "version"), days, by, *others)
+            rows = await self.many(union_all(*parts))
+            if all(row[-1] is None or row[-1] >= 0 for row in rows):
+                for version, is_todays, *numbers, day, _ in rows:
+                    if any(numbers) and day is not None:
+                        _add(found, version, is_todays, Outcomes(*numbers), day_of(day))
+                return found
+        for day, version, outcomes in await self.timeline(project, period, only):
+            _add(found, version, day >= today, outcomes, day)
         return found
 
     async def of_versions(

@@ -264,12 +264,16 @@ class Usage(Reading):
         ]
 
 
-def first_day(only: Filter) -> ColumnElement[int | None]:
-    """The first day of some slices that has a session with an outcome that a filter leaves."""
+def first_and_least(only: Filter) -> tuple[ColumnElement[int | None], ColumnElement[int]]:
+    """Of some slices the first day that has a session with an outcome of a filter; the least row.
+
+    A row below 0 takes back what another shard's row has counted: then that day may have none.
+    """
     number: ColumnElement[int] = literal_column("0", Integer)
     for letter in only.statuses:
         number = number + slices.c[STATUSES[letter]]
-    return func.min(slices.c.day).filter(number > 0).label("first")
+    first = func.min(slices.c.day).filter(number > 0)
+    return first.label("first"), func.min(number).label("least")
 
 
 def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:

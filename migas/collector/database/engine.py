@@ -168,8 +168,8 @@ def create_sqlite_reader(url: URL) -> Engine:
     """
     engine = create_synchronous_engine(
         url.set(drivername="sqlite"),
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
+        pool_size=POOL_SIZE + POOL_OVERFLOW,
+        max_overflow=0,
         pool_use_lifo=True,
         hide_parameters=True,
     )

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, func, select
@@ -21,7 +23,6 @@ from sqlalchemy import event, func, select
 from migas.collector.database.engine import POOL_OVERFLOW, POOL_SIZE, create_sqlite_reader
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
     from sqlalchemy import URL
@@ -64,7 +65,8 @@ class SqliteReader:
         # one that is about to be asked cannot be interrupted yet.
         while not (await asyncio.wait([ending], timeout=_INTERRUPTING_SECONDS))[0]:
             for connection in self._connections:
-                connection.interrupt()
+                with suppress(sqlite3.ProgrammingError):  # one that was closed, for a fault say
+                    connection.interrupt()
         self._engine.dispose()
 
     def _note(self, connection: sqlite3.Connection, _record: object) -> None:

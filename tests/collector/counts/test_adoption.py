@@ -123,6 +123,41 @@ def test_a_version_came_on_the_same_day_whatever_the_bars(database: Database) ->
         assert told == ({} if only.error else late), (only, first)
 
 
+def test_a_day_of_which_another_process_has_taken_all_back_is_no_first_day(
+    database: Database,
+) -> None:
+    start = dt.datetime(2026, 6, 17, 9, tzinfo=dt.UTC)
+    sent = [
+        a_session(start + dt.timedelta(days=day, hours=hour), "a/b", version=version)
+        for version, first in (("1.0", 0), ("1.1", 60))
+        for day in range(first, 90)
+        for hour in range(4)
+    ]
+    earlier = (
+        "INSERT INTO slices (project, span, day, profile, version, shard, completed, failed,"
+        " suspended, running) SELECT project, span, day - 28, profile, version, {shard},"
+        " {sign}completed, {sign}failed, {sign}suspended, {sign}running FROM slices"
+        " WHERE version IN ('1.1', '') AND shard NOT IN (90, 91)"
+    )
+    asked: list[object] = []
+
+    async def ask(collector: Collector) -> None:
+        for only, by in product([Filter(), Filter(outcome="completed")], STEPS):
+            last = start.date() + dt.timedelta(days=89)
+            period = Period(start.date() - dt.timedelta(days=60), last, by)
+            by_version = await collector.reports.by_version("a/b", period, only)
+            by_day = await collector.reports.by_bar("a/b", period, only)
+            came = await collector.reports.arrivals("a/b", period, only, by_version, by_day)
+            asked.append((by_version, by_day, came))
+
+    with_collector(database.url, putting(sent))
+    with_collector(database.url, ask)
+    for shard, sign in ((90, ""), (91, "-")):
+        database.execute(earlier.format(shard=shard, sign=sign))
+    with_collector(database.url, ask)
+    assert asked[len(asked) // 2 :] == asked[: len(asked) // 2]
+
+
 def test_adoption_shows_the_most_frequent_versions_and_all_others_as_one() -> None:
     usage = [row for n in range(9) for row in used(f"1.{n}", range(n, 30), 10 + n)]
     shown = adopted(usage)
