@@ -434,11 +434,13 @@ def _options() -> list[str]:
 
     Of what the site has installed a courier takes only urllib3, and is told where that lies. To
     look through the rest, and to run what is to happen in every Python, takes 8 ms and more.
-    Elsewhere than on Linux it needs platformdirs as well.
+    Elsewhere than on Linux it needs platformdirs as well. Where somebody has changed Python for
+    every program, its trust in certificates say, a courier is no exception.
     """
+    needs_no_site = sys.platform.startswith("linux") and "sitecustomize" not in sys.modules
     flags = {
         "-P": True,
-        "-S": sys.platform.startswith("linux"),
+        "-S": needs_no_site,
         "-I": sys.flags.isolated,
         "-E": sys.flags.ignore_environment,
         "-s": sys.flags.no_user_site,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from migas.delivery import spawn
-from tests.support.desk import NOBODY, PATIENT, RUN, wait_until
+from tests.support.desk import NOBODY, PATIENT, ROOT, RUN, wait_until
 from tests.support.records import record
 from tests.support.silent_files import silent_files
 from tests.support.worlds import another_user
@@ -186,6 +186,23 @@ def test_a_child_that_is_forked_without_a_descriptor_left_gets_its_signals(desk:
         "      os._exit(0)\n    os.wait()\n"
     )
     assert ended.stdout == b"set()"
+
+
+def test_what_changes_every_python_changes_a_courier(
+    desk: Desk, server: FaultServer, tmp_path: Path
+) -> None:
+    noted = tmp_path / "noted"
+    noted.mkdir()
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os\nopen(os.path.join({str(noted)!r}, str(os.getpid())), 'w').close()\n"
+    )
+    desk.delivery = "inline"
+    desk.settings["PYTHONPATH"] = os.pathsep.join((str(tmp_path), str(ROOT)))
+
+    desk.run(f"{PATIENT}\nwith {RUN}: pass\n")
+
+    assert [crumb["status"] for crumb in server.breadcrumbs] == ["C"]
+    assert len(list(noted.iterdir())) == 2
 
 
 def test_a_mere_folder_named_like_a_library_is_not_taken_for_it(
