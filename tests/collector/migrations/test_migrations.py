@@ -156,16 +156,21 @@ def test_an_upgraded_database_takes_breadcrumbs(empty_database: Database) -> Non
     assert empty_database.value("SELECT status FROM sessions") == "C"
 
 
-def make_previous(database: Database) -> None:
-    """The tables of the step before the newest, with what a collector of that step wrote."""
+def make_step(database: Database, step: str) -> None:
+    """The tables as they were after a step."""
 
     def make(connection: Connection) -> None:
         config = Config()
         config.set_main_option("script_location", "migas:collector/migrations")
         config.attributes["connection"] = connection
-        command.upgrade(config, "0006")
+        command.upgrade(config, step)
 
     on_connection(database, make)
+
+
+def make_previous(database: Database) -> None:
+    """The tables of the step before the newest, with what a collector of that step wrote."""
+    make_step(database, "0006")
     database.execute("INSERT INTO projects (project, registered) VALUES ('a/b', 5)")
     database.execute("INSERT INTO users VALUES (?, 'general', 'linux', 'docker')", USER)
     write_as_before(database, RUN, 7)
@@ -256,13 +261,7 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
 
 
 def test_daily_counts_are_the_same_in_the_order_of_their_key(empty_database: Database) -> None:
-    def make(connection: Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", "migas:collector/migrations")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0007")
-
-    on_connection(empty_database, make)
+    make_step(empty_database, "0007")
     counts = "SELECT * FROM daily ORDER BY kind, day, value, detail, shard"
     for number in range(50):
         empty_database.execute(
