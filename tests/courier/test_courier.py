@@ -40,23 +40,17 @@ def test_a_runs_end_arrives(desk: Desk, server: FaultServer, delivery: str) -> N
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere more is needed")
-def test_what_is_to_happen_in_every_python_of_a_site_happens_in_no_courier(
-    desk: Desk, server: FaultServer, tmp_path: Path
+def test_a_courier_starts_without_what_the_site_has_installed(
+    desk: Desk, server: FaultServer
 ) -> None:
-    site, seen = tmp_path / "site", tmp_path / "seen"
-    site.mkdir()
-    site.joinpath("sitecustomize.py").write_text(
-        f"import os, sys\nwith open({str(seen)!r}, 'a') as file:\n"
-        "    print('_MIGAS_COURIER' in os.environ, file=file)\n"
-    )
-    desk.delivery = "inline"
-    desk.settings["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(site)))
+    server.behave("silent")
 
-    ended = desk.run(SHORT)
+    desk.run(SHORT)
 
-    assert (ended.status, ended.stdout, ended.stderr) == (0, b"hi\n", b"")
-    assert len(server.wait_for_breadcrumbs(1)) == 1
-    assert seen.read_text().splitlines() == ["False"]
+    wait_until(desk.couriers)
+    (pid,) = desk.couriers()
+    said = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    assert (b"-S" in said) == ("sitecustomize" not in sys.modules)
 
 
 def test_spool_only_writes_until_a_flush(desk: Desk, server: FaultServer) -> None:

@@ -201,7 +201,8 @@ def test_who_is_opted_out_by_a_file_loads_nothing_that_delivers(tmp_path: Path) 
         "with migas.session('lab/tool', '1.0.0'): pass\n"
         "print([name for name in sys.modules if name.startswith('migas.delivery')])"
     )
-    environment = {**plain_environment(), "HOME": str(tmp_path)}
+    folders = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"), str(tmp_path))
+    environment = {**plain_environment(), **folders}
     optout = [sys.executable, "-m", "migas", "optout"]
     subprocess.run(optout, env=environment, check=True, timeout=60, capture_output=True)
     told = subprocess.run(
