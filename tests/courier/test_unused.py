@@ -80,7 +80,6 @@ def test_what_was_put_off_is_there_when_it_is_used(use: str) -> None:
         "import re; print(re.compile('(a)|b', flags=re.I).sub(r'<\\1>', 'AB'))",
         "print('straße.example'.encode('idna'))",
         "import urllib3; print(urllib3.util.parse_url('http://[::1]:80/a?b=c#d'))",
-        "import urllib3; print(urllib3.util.make_headers(accept_encoding=True))",
         "import ssl; print(ssl.create_default_context().check_hostname)",
         "import re; print(re.sub(re.compile('a'), 'b', 'a'))",
         "import string; print(string.Template('$a').substitute(a=1))",
@@ -88,6 +87,11 @@ def test_what_was_put_off_is_there_when_it_is_used(use: str) -> None:
 )
 def test_a_courier_finds_what_was_put_off(use: str) -> None:
     assert said(PUT_OFF + use) == said(use)
+
+
+def test_a_courier_promises_to_understand_no_more_than_it_needs() -> None:
+    use = "import urllib3; print(urllib3.util.make_headers(accept_encoding=True))"
+    assert said(PUT_OFF + use) == "{'accept-encoding': 'gzip,deflate'}"
 
 
 def test_metadata_that_is_loaded_stays() -> None:
