@@ -31,7 +31,7 @@ from migas.collector.database.tables import OF_ERRORS, daily, profiles, sessions
 from migas.collector.days import day_number, day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import date
 
     from sqlalchemy import Select
@@ -60,17 +60,6 @@ class StatusCount(NamedTuple):
     sessions: int
 
 
-class Breakdown(NamedTuple):
-    """How sessions divide.
-
-    `shares` has how many have a value: a platform, a container, `python 3.11`, CI or not (`yes`,
-    `no`).
-    """
-
-    usage: Sequence[UsageCount]
-    shares: Mapping[Facet, Mapping[str, int]]
-
-
 class Usage(Reading):
     """How sessions divide."""
 
@@ -88,10 +77,10 @@ class Usage(Reading):
 
         A day stands for all that are in its bar of the period's chart.
         """
-        found: dict[tuple[Any, ...], list[int]] = {}
+        found: dict[tuple[Any, ...], list[int]]
         if only.error:
-            for *key, number in await self._of_error(project, period, only):
-                found.setdefault(tuple(key), [0, 0, 0, 0])[list(STATUSES).index("F")] += number
+            rows = await self._of_error(project, period, only)
+            found = {(day, version): [0, number, 0, 0] for day, version, number in rows}
         else:
             found = await self._slices(project, period, only, "day", "version")
         days = {day: day_of(day) for day in {day for day, _ in found}}
@@ -128,15 +117,10 @@ class Usage(Reading):
             for status, number in outcomes.by_status
         ]
 
-    async def breakdown(self, project: str, period: Period, only: Filter = ALL) -> Breakdown:
-        """How sessions divide, by time and outcome and by what they ran on."""
-        usage = await self.usage(project, period, only)
-        return Breakdown(usage, await self.shares(project, period, only))
-
     async def shares(
         self, project: str, period: Period, only: Filter = ALL
     ) -> dict[Facet, Counter[str]]:
-        """How many sessions have a value of what they ran on."""
+        """How many sessions have a value of what they ran on: `linux`, or CI (`yes`, `no`)."""
         shares: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
         if only.error:
             by = [sessions.c[name] for name in RAN_ON]

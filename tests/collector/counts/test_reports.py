@@ -200,8 +200,8 @@ def test_sessions_divide(facet: Facet, shares: dict[str, int], database: Databas
         run(2, platform="linux", language_version="3.12.9", is_ci=True),
         run(3, platform="darwin", language_version="3.11.7", container="docker"),
     ]
-    found = asked(database, sent, lambda reports: reports.breakdown("a/b", WHOLE))
-    assert found.shares[facet] == shares
+    found = asked(database, sent, lambda reports: reports.shares("a/b", WHOLE))
+    assert found[facet] == shares
 
 
 def test_a_filter_leaves_the_same_figures_as_the_ledger_has(database: Database) -> None:
@@ -218,7 +218,7 @@ def test_a_filter_leaves_the_same_figures_as_the_ledger_has(database: Database) 
                 await ask("a/b", WHOLE, only)
                 for ask in (
                     reports.usage,
-                    reports.breakdown,
+                    reports.shares,
                     reports.users,
                     reports.errors,
                     reports.lost_runs,
@@ -286,7 +286,7 @@ def test_of_an_unknown_project_there_is_nothing_to_tell(database: Database) -> N
             await reports.sessions("no/such", WHOLE),
             await reports.errors("no/such", WHOLE),
             await reports.users("no/such", WHOLE),
-            (await reports.breakdown("no/such", WHOLE)).usage,
+            await reports.usage("no/such", WHOLE),
             await reports.lost_runs("no/such", WHOLE),
         ]
 

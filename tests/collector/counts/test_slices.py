@@ -81,13 +81,13 @@ def test_filtered_figures_are_those_of_the_sessions(database: Database) -> None:
                 mine = [row for row in rows if _meets(row, only)]
                 for by in STEPS:
                     period = Period(PERIOD.first, PERIOD.last, by)
-                    found = await collector.reports.breakdown("a/b", period, only)
+                    found = await collector.reports.usage("a/b", period, only)
                     usage, shares = _by_hand(mine, period)
                     bars: Counter[tuple[date, str, str]] = Counter()
-                    for bar in found.usage:
+                    for bar in found:
                         bars[period.bucket(bar.day), bar.version, bar.status] += bar.sessions
                     assert bars == usage, (only, by)
-                    assert found.shares == shares, only
+                    assert await collector.reports.shares("a/b", period, only) == shares, only
                 sums = await collector.reports.outcomes("a/b", PERIOD, only)
                 assert sums.total == sum(usage.values())
                 statuses = ((None, status, number) for (*_, status), number in usage.items())
