@@ -121,7 +121,8 @@ HOUSE = """
     collector.counts.rebuild collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations collector.counts.visits
     collector.counts.outcomes collector.counts.slices collector.counts.rows
-    collector.counts.chance collector.counts.fingerprint collector.counts.sessions collector.counts
+    collector.counts.chance collector.counts.fingerprint collector.counts.frequency
+    collector.counts.sessions collector.counts
     collector.tokens collector.projects.projects collector.projects.moves
     collector.projects.names collector.projects.versions collector.projects
     collector.database.request_counts collector.database.claims

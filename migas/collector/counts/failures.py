@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import case, func, select
 
 from migas.collector.counts.fingerprint import node_of
+from migas.collector.counts.frequency import frequent
 from migas.collector.counts.history import history
 from migas.collector.counts.most_hit import MostHit
 from migas.collector.counts.reading import ALL, DAY
@@ -96,7 +97,7 @@ class Failures(MostHit):
                 node_of(messages[last_of[of]].status_desc, messages[last_of[of]].error_desc),
                 number,
                 users,
-                tuple(sorted(versions[of].items(), key=lambda pair: (-pair[1], pair[0]))),
+                tuple(frequent(versions[of])),
                 days[of],
                 messages[last_of[of]].error_desc,
                 history(past[of], exposed),

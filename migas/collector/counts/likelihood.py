@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
+from migas.collector.counts.frequency import frequent
 from migas.collector.counts.outcomes import totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from migas.collector.counts.outcomes import Outcomes, VersionOutcomes
     from migas.collector.counts.usage import Facet
@@ -56,13 +57,9 @@ def likelihoods(failed: Mapping[str, int], sessions: Mapping[str, int]) -> list[
     """The values that an error meets, most often first, and how often it could have met them."""
     hit, everything = sum(failed.values()), sum(sessions.values())
     found = []
-    for value, number in _frequent(failed):
+    for value, number in frequent(failed):
         had = max(sessions.get(value, 0), number)  # between two questions some may have come
         times = (number / had) / (hit / everything) if everything else 0.0
         verdict = compared((number, had), (hit - number, everything - had), VERY_CONFIDENT)
         found.append(Likelihood(value, number, had, times, verdict))
     return found
-
-
-def _frequent(counts: Mapping[str, int]) -> Sequence[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.comparison import ENOUGH, version_before
 from migas.collector.counts.durations import longer, quantile
+from migas.collector.counts.frequency import frequent
 from migas.collector.counts.likelihood import by_kind
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated
 from migas.collector.counts.rows import (
@@ -221,7 +222,7 @@ class Tables:
         _, then = await self._reports.users_by_facet(project, period.before, only)
         rows = []
         for kind, found in (await self._reports.shares(project, period, only)).items():
-            for value, number in sorted(found.items(), key=lambda pair: (-pair[1], pair[0])):
+            for value, number in frequent(found):
                 halves = (of_first[kind][value], of_second[kind][value])
                 trend = ("", "grows", "shrinks")[trend_of(halves, wholes)]
                 users = (now[kind][value], then[kind][value])
@@ -233,7 +234,7 @@ class Tables:
         now = (await self._reports.users(project, period, only)).types
         then = (await self._reports.users(project, period.before, only)).types
         rows = []
-        for kind, users in sorted(now.items(), key=lambda pair: (-pair[1], pair[0])):
+        for kind, users in frequent(now):
             outcomes = await self._reports.outcomes(project, period, only.with_(user=kind))
             rows.append(EnvironmentRow("user", kind, outcomes.total, users, then.get(kind, 0)))
         return rows

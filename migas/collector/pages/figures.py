@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from migas.collector.counts.adoption import adoption, most_used
 from migas.collector.counts.chance import compared
 from migas.collector.counts.comparison import ENOUGH, Comparison, newest_two
+from migas.collector.counts.frequency import frequent
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, total, totals
 from migas.collector.counts.tables import Tables, timed_versions
 from migas.collector.pages.shown import (
@@ -16,7 +17,6 @@ from migas.collector.pages.shown import (
     MAX_SHARES,
     MAX_VERSIONS,
     bars,
-    frequent,
     most_frequent,
 )
 from migas.collector.projects.versions import version_order

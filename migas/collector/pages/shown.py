@@ -28,11 +28,6 @@ def bars(days: Iterable[tuple[dt.date, int]], period: Period) -> dict[dt.date, i
     return found
 
 
-def frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Values and their numbers, the most frequent first."""
-    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
 def most_frequent(by_version: Mapping[str, Outcomes], latest: str) -> tuple[list[str], list[str]]:
     """The versions to show, the newest first, and the others; the named newest one is shown."""
     ranked = sorted(

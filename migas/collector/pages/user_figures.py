@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
+from migas.collector.counts.frequency import frequent
 from migas.collector.counts.tables import Tables, trend_of
-from migas.collector.pages.shown import frequent
 
 if TYPE_CHECKING:
     import datetime as dt
