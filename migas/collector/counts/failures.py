@@ -79,11 +79,10 @@ class Failures(MostHit):
         if not top:
             return []
         fingerprints = [hits.fingerprint for hits in top]
-        (past, counted), exposed, (versions, days), last_of = await asyncio.gather(
+        (past, counted), exposed, (versions, days, last_of) = await asyncio.gather(
             self._past(project, period, fingerprints),
             self._exposed(project),
             self._spread(project, period, only, fingerprints),
-            self._newest(project, period, only, fingerprints),
         )
         if versions is None:
             versions = counted
@@ -142,21 +141,24 @@ class Failures(MostHit):
 
     async def _spread(
         self, project: str, period: Period, only: Filter, fingerprints: Sequence[int]
-    ) -> tuple[dict[int, dict[str, int]] | None, dict[int, Counter[date]]]:
-        """By error, how many sessions have which version, and how many count on which day.
+    ) -> tuple[dict[int, dict[str, int]] | None, dict[int, Counter[date]], dict[int, int]]:
+        """By error: sessions of each version, sessions of each day, and the last breadcrumb.
 
         The versions are None where `_past` has them.
         """
         days: dict[int, Counter[date]] = {of: Counter() for of in fingerprints}
         if only.values.keys() - {"version", "error", "outcome"}:
             versions: dict[int, Counter[str]] = {of: Counter() for of in fingerprints}
+            newest: dict[int, int] = {}
             which = sessions.c.fingerprint.in_(fingerprints)
             keys = (sessions.c.fingerprint, sessions.c.version, self._bar_of(DAY, period))
-            query = select(*keys, func.count()).where(*only.within(project, period), which)
-            for of, version, day, number in await self.scanned(query.group_by(*keys)):
+            query = select(*keys, func.count(), func.max(sessions.c.last_idx))
+            query = query.where(*only.within(project, period), which).group_by(*keys)
+            for of, version, day, number, last in await self.scanned(query):
                 versions[of][version] += number
                 days[of][day_of(day)] += number
-            return dict(versions), days
+                newest[of] = max(last, newest.get(of, last))
+            return dict(versions), days, newest
         names = {error_name(of): of for of in fingerprints}
         by = (daily.c.value, self._bar_of(daily.c.day, period))
         total = func.sum(daily.c.sessions)
@@ -165,9 +167,13 @@ class Failures(MostHit):
         if only.version is not None:
             those.append(daily.c.detail == only.version)
         query = select(*by, total).where(daily.c.project == project, OF_ERRORS, *those)
-        for name, day, number in await self.many(query.group_by(*by).having(total > 0)):
+        counted, newest = await asyncio.gather(
+            self.many(query.group_by(*by).having(total > 0)),
+            self._newest(project, period, only, fingerprints),
+        )
+        for name, day, number in counted:
             days[names[name]][day_of(day)] += int(number)
-        return None, days
+        return None, days, newest
 
     def _bar_of(self, day: ColumnElement[int], period: Period) -> ColumnElement[int]:
         """The day that stands for one in a chart by the week, whose last day is not over; or it."""

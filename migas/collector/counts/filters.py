@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import and_, false, or_, select
+from sqlalchemy import false, or_, select
 
 from migas.collector.counts.sessions import error_name
 from migas.collector.counts.slices import EVERY
-from migas.collector.database.tables import COUNTED_AT, profiles, sessions, slices, users
+from migas.collector.database.tables import COUNTED_AT, profiles, sessions, slices
 from migas.collector.days import SECONDS_A_DAY, day_number
-from migas.message import USER_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -79,16 +78,19 @@ class Filter:
         """The same filter but for some values."""
         return replace(self, **values)
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """What the rows of `sessions` have to meet."""
-        return [_CONDITIONS[name](value) for name, value in self.values.items()]
+    def conditions(self, project: str) -> list[ColumnElement[bool]]:
+        """What the rows of `sessions` have to meet that are of a project."""
+        mine = [
+            _CONDITIONS[name](value) for name, value in self.values.items() if name in _CONDITIONS
+        ]
+        return mine + self.profile_conditions(project, sessions.c.profile)
 
     def within(self, project: str, period: Period) -> tuple[ColumnElement[bool], ...]:
         """What the rows of `sessions` have to meet that count for a project in a period."""
         first = day_number(period.first) * SECONDS_A_DAY
         end = (day_number(period.last) + 1) * SECONDS_A_DAY
         mine = sessions.c.project == project, first <= COUNTED_AT, end > COUNTED_AT
-        return (*mine, *self.conditions())
+        return (*mine, *self.conditions(project))
 
     @property
     def statuses(self) -> tuple[str, ...]:
@@ -135,27 +137,10 @@ class Filter:
 NAMES = tuple(field.name for field in fields(Filter))
 
 
-def _is_language(value: str) -> ColumnElement[bool]:
-    language, _, version = value.rpartition(" ")
-    of = sessions.c.language_version
-    if not language:
-        return sessions.c.language == version
-    return and_(
-        sessions.c.language == language,
-        or_(of == version, of.startswith(f"{version}.", autoescape=True)),
-    )
-
-
 def is_language(named: ColumnElement[str], value: str) -> ColumnElement[bool]:
     """Whether a name like `python 3.11` is that language, or a version of it."""
     more = f"{value}." if " " in value else f"{value} "
     return or_(named == value, named.startswith(more, autoescape=True))
-
-
-def _is_user(value: str) -> ColumnElement[bool]:
-    if value not in USER_TYPES:
-        return false()
-    return sessions.c.user_id.in_(select(users.c.user_id).where(users.c.user_type == value))
 
 
 def _has_error(value: str) -> ColumnElement[bool]:
@@ -174,11 +159,6 @@ def error_number(name: str) -> int | None:
 
 _CONDITIONS: Mapping[str, Any] = {
     "version": lambda value: sessions.c.version == value,
-    "platform": lambda value: sessions.c.platform == value,
-    "container": lambda value: sessions.c.container == value,
-    "language": _is_language,
-    "ci": lambda value: sessions.c.is_ci.is_(value == "yes") if value in ("yes", "no") else false(),
-    "user": _is_user,
     "outcome": lambda value: sessions.c.status == OUTCOMES.get(value, ""),
     "error": _has_error,
 }

@@ -50,7 +50,8 @@ class Ledger:
     ) -> None:
         """Bring sessions, and with them the counts, up to date with new breadcrumbs."""
         changes: list[tuple[Session | None, Session | None]] = []
-        waiting = parts
+        types = await self._types_of(connection, parts.values())
+        waiting = {key: _placed(part, types) for key, part in parts.items()}
         while waiting:
             new = await self._insert(connection, waiting)
             changes += [(None, waiting[key]) for key in new]
@@ -59,21 +60,40 @@ class Ledger:
             # Whatever was deleted between the two statements is inserted in another round.
             settled = new | {before.key for before, _ in known}
             waiting = {key: part for key, part in waiting.items() if key not in settled}
-        await self.settle(connection, changes)
+        await self.settle(connection, changes, types)
+
+    async def placed(
+        self, connection: AsyncConnection, some: Mapping[tuple[str, str], Session]
+    ) -> dict[tuple[str, str], Session]:
+        """Sessions, of users who are known, with the numbers of their profiles."""
+        types = await self._types_of(connection, some.values())
+        return {key: _placed(session, types) for key, session in some.items()}
+
+    async def _types_of(
+        self, connection: AsyncConnection, some: Iterable[Session]
+    ) -> dict[str | None, str]:
+        """The types of the users of some sessions, as they were first seen."""
+        people = sorted({(session.user_id,) for session in some if session.user_id is not None})
+        return await self._types(connection, people) if people else {}
 
     async def settle(
-        self, connection: AsyncConnection, changes: Sequence[tuple[Session | None, Session | None]]
+        self,
+        connection: AsyncConnection,
+        changes: Sequence[tuple[Session | None, Session | None]],
+        known: Mapping[str | None, str] | None = None,
     ) -> None:
         """Bring counts up to date with sessions.
 
         Args:
             connection: In the transaction that changed them.
             changes: Pairs of what a session was and what it is; None where there is none.
+            known: The types of users, as far as they have been asked for.
         """
+        known = known or {}
         every = [session for pair in changes for session in pair if session is not None]
-        people = sorted({(session.user_id,) for session in every if session.user_id is not None})
-        types = await self._types(connection, people) if people else {}
-        if people:
+        unknown = [session for session in every if session.user_id not in known]
+        types = {**known, **await self._types_of(connection, unknown)}
+        if any(session.user_id is not None for session in every):
             await self._last_days.settle(connection, changes, types)
         rows: Slices = {}
         for before, after in changes:
@@ -110,6 +130,10 @@ class Ledger:
                 _UPDATE_SESSION, [{f"new_{k}": v for k, v in s._asdict().items()} for s in changed]
             )
         return changes
+
+
+def _placed(session: Session, types: Mapping[str | None, str]) -> Session:
+    return session._replace(profile=profile_of(session, types).number)
 
 
 async def _insert_at_once(

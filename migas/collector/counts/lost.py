@@ -93,7 +93,7 @@ class Lost(Usage):
         anonymous = select(sessions.c.status, sessions.c.began, sessions.c.seen).where(
             sessions.c.session_id <= LAST_ANONYMOUS,
             sessions.c.project == project,
-            *only.conditions(),
+            *only.conditions(project),
         )
         no_runs = sum(
             row.status == "R" and first <= row.began < end and row.seen < silent_since

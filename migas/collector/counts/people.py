@@ -11,9 +11,8 @@ from sqlalchemy.types import NullType
 
 from migas.collector.counts.activity import Activity
 from migas.collector.counts.reading import ALL, DAY
-from migas.collector.counts.sessions import facets
 from migas.collector.counts.slices import NO_USER
-from migas.collector.counts.usage import RAN_ON, Facet, Usage
+from migas.collector.counts.usage import Facet, Usage
 from migas.collector.counts.visits import BLOCK_DAYS, SAMPLES, block_of
 from migas.collector.database.tables import (
     IS_SPECIAL,
@@ -155,19 +154,25 @@ class People(Usage):
             for days in reversed(blocks):
                 bits = bits << BLOCK_DAYS | (days or 0)
             found[profile][user] = bits >> (first - starts[0])
-        ran_on_of = await self._ran_on(project)
-        known = ((ran_on_of[of], days) for of, days in found.items() if of in ran_on_of)
-        return Activity(period, known)
+        return await self._activity(project, period, found)
 
     async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
         first = day_number(period.first)
-        columns = (DAY, *(sessions.c[name] for name in RAN_ON), _as_it_is(sessions.c.user_id))
+        columns = (DAY, sessions.c.profile, _as_it_is(sessions.c.user_id))
         those = (*only.within(project, period), sessions.c.user_id.isnot(None))
-        found: defaultdict[tuple[str, ...], dict[Any, int]] = defaultdict(dict)
-        for day, *ran_on, user in await self.scanned(select(*columns).where(*those).distinct()):
-            days = found[tuple(value for _, value in facets(*ran_on))]
+        found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
+        for day, profile, user in await self.scanned(select(*columns).where(*those).distinct()):
+            days = found[profile]
             days[user] = days.get(user, 0) | 1 << (day - first)
-        return Activity(period, found.items())
+        return await self._activity(project, period, found)
+
+    async def _activity(
+        self, project: str, period: Period, found: Mapping[int, Mapping[Any, int]]
+    ) -> Activity:
+        """The active days of users, which are known by profile."""
+        ran_on_of = await self._ran_on(project)
+        known = ((ran_on_of[of], days) for of, days in found.items() if of in ran_on_of)
+        return Activity(period, known)
 
     async def users_over_time(
         self, project: str, period: Period, only: Filter = ALL, activity: Activity | None = None

@@ -7,13 +7,18 @@ sorting and grouping every breadcrumb there is.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     Integer,
+    MetaData,
     Select,
+    Table,
     Uuid,
+    and_,
     bindparam,
     case,
     cast,
@@ -23,6 +28,7 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    null,
     select,
     text,
     update,
@@ -51,15 +57,16 @@ from migas.collector.database.tables import (
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Connection, Table
+    from sqlalchemy import ColumnElement, Connection
 
 _BATCH = 5000
 """So many breadcrumbs are in memory at a time."""
 
-_OWN = ("session_id", "began", "seen", "last_idx", "user_id", "ended", "duration")
+_OWN = ("session_id", "began", "seen", "last_idx", "user_id", "ended", "duration", "profile")
+_RAN_ON = ("platform", "container", "language", "language_version", "is_ci")
 _STATE = [name for name in Session._fields if name not in _OWN]
 _VISITED = [name for name in _STATE if name not in ("status", "error_type", "fingerprint")]
 
@@ -102,7 +109,9 @@ def rebuild(connection: Connection) -> Difference:
             )
         )
     errors, wrong_errors = _tell_errors_apart(connection)
-    wrong_sessions = _replace(connection, sessions, derived_sessions(connection.dialect.name))
+    with _numbered_profiles(connection) as numbered:
+        placed = _placed(derived_sessions(connection.dialect.name), numbered)
+        wrong_sessions = _replace(connection, sessions, placed)
     wrong_users = _replace(connection, project_users, derived_users())
     wrong_users += _replace(connection, error_users, derived_failures())
     seen = visits_among(connection.execute(derived_visits()))
@@ -133,6 +142,8 @@ def rebuild(connection: Connection) -> Difference:
 def derived_sessions(dialect: str, *conditions: ColumnElement[bool]) -> Select[Any]:
     """Sessions as their breadcrumbs have them, in the order of the table's columns.
 
+    Their profiles have no numbers, which no SQL can find.
+
     Args:
         dialect: `sqlite` or `postgresql`.
         conditions: Which breadcrumbs to look at; all of them without any.
@@ -156,6 +167,7 @@ def derived_sessions(dialect: str, *conditions: ColumnElement[bool]) -> Select[A
         "seen": crumbs.c.timestamp,
         "last_idx": last.c.last_idx,
         "error_type": case((crumbs.c.error_type.is_(None), None), else_=error),
+        "profile": cast(null(), BigInteger),
     }
     return select(
         *(
@@ -163,6 +175,45 @@ def derived_sessions(dialect: str, *conditions: ColumnElement[bool]) -> Select[A
             for column in sessions.columns
         )
     ).join_from(last, crumbs, crumbs.c.idx == last.c.last_idx)
+
+
+@contextmanager
+def _numbered_profiles(connection: Connection) -> Iterator[Table]:
+    """The numbers of the profiles of all breadcrumbs, in a table for the time of a block."""
+    ran_on = [crumbs.c[name] for name in _RAN_ON]
+    user_type = func.coalesce(users.c.user_type, NO_USER).label("user_type")
+    of_user = users.c.user_id == crumbs.c.user_id
+    every = select(*ran_on, user_type).join_from(crumbs, users, of_user, isouter=True).distinct()
+    columns = [Column(column.name, column.type) for column in (*ran_on, user_type)]
+    numbered = Table(
+        "numbered_profiles",
+        MetaData(),
+        *columns,
+        Column("profile", BigInteger),
+        prefixes=["TEMPORARY"],
+    )
+    numbered.create(connection)
+    rows = []
+    for *values, kind in connection.execute(every):
+        alike = _session(project="", version="", **dict(zip(_RAN_ON, values, strict=True)))
+        number = profile_of(alike, {None: kind}).number
+        rows.append(dict(zip(numbered.c.keys(), (*values, kind, number), strict=True)))
+    insert_in_batches(connection, numbered, rows)
+    yield numbered
+    numbered.drop(connection)
+
+
+def _placed(derived: Select[Any], numbered: Table) -> Select[Any]:
+    """Sessions with the numbers of their profiles."""
+    of = derived.subquery()
+    kind = func.coalesce(users.c.user_type, NO_USER)
+    alike = [of.c[name] == numbered.c[name] for name in _RAN_ON]
+    columns = {"profile": numbered.c.profile}
+    return (
+        select(*(columns.get(name, column).label(name) for name, column in of.c.items()))
+        .join_from(of, users, users.c.user_id == of.c.user_id, isouter=True)
+        .join(numbered, and_(*alike, numbered.c.user_type == kind))
+    )
 
 
 def derived_users(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -258,10 +309,13 @@ def _replace(connection: Connection, table: Table, derived: Select[Any]) -> int:
     connection.execute(insert(table).from_select(table.columns.keys(), derived))
     columns = [column.name for column in table.columns]
     kept: Any = select(*(literal_column(column) for column in columns)).select_from(text(name))
-    wrong = max(
-        int(connection.execute(select(func.count()).select_from(only.subquery())).scalar_one())
-        for only in (kept.except_(select(table)), select(table).except_(kept))
-    )
+    if connection.execute(kept.limit(1)).first() is None:
+        wrong = _size(connection, table)  # to compare millions of rows with none takes minutes
+    else:
+        wrong = max(
+            int(connection.execute(select(func.count()).select_from(only.subquery())).scalar_one())
+            for only in (kept.except_(select(table)), select(table).except_(kept))
+        )
     connection.execute(text(f"DROP TABLE {name}"))
     return wrong
 

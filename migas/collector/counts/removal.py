@@ -229,6 +229,7 @@ class Removal:
         for condition in _of_sessions(keys, dialect):
             left = await connection.execute(derived_sessions(dialect, condition))
             after |= {session.key: session for session in (Session(*row) for row in left)}
+        after = await self._ledger.placed(connection, after)
         await connection.execute(delete(sessions).where(among(SESSION_KEY, keys, dialect)))
         if after:
             insert = insert_rows(sessions, Session._fields, dialect)

@@ -53,6 +53,7 @@ class Session(NamedTuple):
     fingerprint: int | None = None
     ended: int | None = None
     duration: float | None = None
+    profile: int | None = None
 
     @property
     def day(self) -> int:

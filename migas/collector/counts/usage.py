@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from migas.collector.counts.outcomes import Outcomes, UsageCount, VersionOutcomes, outcomes_by
 from migas.collector.counts.reading import ALL, DAY, Reading
-from migas.collector.counts.sessions import OUTCOME, facets
+from migas.collector.counts.sessions import OUTCOME
 from migas.collector.counts.slices import STATUSES, cover
 from migas.collector.database.tables import OF_ERRORS, daily, profiles, sessions, slices
 from migas.collector.days import day_number, day_of
@@ -45,8 +45,6 @@ Facet = Literal["platform", "container", "language", "ci"]
 """Kinds of counts that divide all sessions."""
 
 FACETS: tuple[Facet, ...] = ("platform", "container", "language", "ci")
-RAN_ON = ("platform", "container", "language", "language_version", "is_ci")
-"""The columns of a session that `facets` reads."""
 
 
 class StatusCount(NamedTuple):
@@ -123,14 +121,14 @@ class Usage(Reading):
         """How many sessions have a value of what they ran on: `linux`, or CI (`yes`, `no`)."""
         shares: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
         if only.error:
-            by = [sessions.c[name] for name in RAN_ON]
-            query = select(*by, func.count()).where(*only.within(project, period)).group_by(*by)
-            for *ran_on, number in await self.scanned(query):
-                for facet, value in facets(*ran_on):
-                    shares[facet][value] += number
-            return shares
+            of = sessions.c.profile
+            query = select(of, func.count()).where(*only.within(project, period)).group_by(of)
+            rows = await self.scanned(query)
+        else:
+            by_status = await self._sliced(project, period, only, "profile")
+            rows = [(profile, number) for profile, _, number in by_status]
         named = await self._ran_on(project)
-        for profile, _, number in await self._sliced(project, period, only, "profile"):
+        for profile, number in rows:
             for facet, value in zip(FACETS, named.get(profile, ()), strict=False):
                 shares[facet][value] += number
         return shares

@@ -163,9 +163,13 @@ sessions = Table(
     Column("fingerprint", BigInteger),
     Column("ended", BigInteger),
     Column("duration", Double),
+    Column("profile", BigInteger),
     Index("ix_sessions_began", "began"),
 )
-"""Each session as its last breadcrumb, `last_idx`, has it; `began` is the first one's time."""
+"""Each session as its last breadcrumb, `last_idx`, has it; `began` is the first one's time.
+
+`profile` is the number of what it ran on, and for which type of user, in `profiles`.
+"""
 
 COUNTED_AT = func.coalesce(sessions.c.ended, sessions.c.began)
 """The second at which a session counts: that of its end, where its sender said so."""
@@ -177,25 +181,20 @@ _index_where(RUNNING, "ix_sessions_running", sessions.c.project, sessions.c.seen
 
 _HAS_ERROR = sessions.c.fingerprint.isnot(None)
 _NEWEST = (sessions.c.project, sessions.c.fingerprint, sessions.c.last_idx)
-_RAN_ON = [
-    sessions.c[n] for n in ("platform", "container", "language", "language_version", "is_ci")
-]
 _index_where(_HAS_ERROR, "ix_sessions_newest_failed", *_NEWEST)
 _index_where(
     _HAS_ERROR,
     "ix_sessions_failed",
-    *(sessions.c[name] for name in ("project", "fingerprint", "user_id")),
+    *(sessions.c[name] for name in ("project", "fingerprint", "profile", "user_id")),
     COUNTED_AT,
     *(sessions.c[name] for name in ("last_idx", "version")),
-    *_RAN_ON,
 )
 _index_where(
     _HAS_ERROR,
     "ix_sessions_failed_versions",
-    *(sessions.c[name] for name in ("project", "fingerprint", "version", "user_id")),
+    *(sessions.c[name] for name in ("project", "fingerprint", "version", "profile", "user_id")),
     COUNTED_AT,
     sessions.c.last_idx,
-    *_RAN_ON,
 )
 
 daily = Table(
