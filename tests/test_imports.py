@@ -105,6 +105,7 @@ HOUSE = """
     collector.counts.most_hit collector.counts.activity collector.counts.likelihood
     collector.counts.releases collector.counts.sums
     collector.counts.usage
+    collector.counts.error_counts
     collector.counts.reading collector.counts.removal
     collector.counts.adoption
     collector.migrations.migrate collector.counts.ledger
@@ -117,7 +118,8 @@ HOUSE = """
     collector.migrations.versions.step_0005_news
     collector.migrations.versions.step_0006_slices
     collector.migrations.versions.step_0007_visits
-    collector.migrations.versions.step_0008_daily collector.migrations
+    collector.migrations.versions.step_0008_daily
+    collector.migrations.versions.step_0009_profiles collector.migrations
     collector.counts.rebuild collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations collector.counts.visits
     collector.counts.outcomes collector.counts.slices collector.counts.rows

@@ -120,6 +120,11 @@ def day_number(day: dt.date) -> int:
     return (day - EPOCH).days
 
 
+def monday_of(number: int) -> int:
+    """The Monday of a day's week; both are since 1970, which began with a Thursday."""
+    return number - (number + 3) % 7
+
+
 def day_of(number: int) -> dt.date:
     """The day that `day_number` gave this number."""
     return EPOCH + dt.timedelta(days=number)

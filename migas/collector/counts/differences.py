@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import BigInteger, cast, distinct, func, select, union_all
 
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.failures import Failures, said
 from migas.collector.counts.fingerprint import node_of
-from migas.collector.counts.sessions import VERSIONS_LONG, error_name, first_long_day
-from migas.collector.database.tables import MAX_VALUE_CHARS, OF_ERRORS, daily, sessions
+from migas.collector.counts.sessions import ERROR, VERSIONS_LONG, error_name, first_long_day
+from migas.collector.counts.slices import cover
+from migas.collector.database.tables import MAX_VALUE_CHARS, OF_VERSIONS_WEEKLY, daily, sessions
 from migas.collector.days import day_number
 
 if TYPE_CHECKING:
@@ -124,16 +125,22 @@ class Differing(Failures):
             daily.c.value.in_(versions),
         )
         if not only:
-            by, total = (daily.c.value, daily.c.detail), func.sum(daily.c.sessions)
-            query = select(*by, total).where(
-                daily.c.project == project,
-                OF_ERRORS,
-                daily.c.value.in_(known),
-                daily.c.detail.in_(versions),
-                daily.c.day.between(day_number(period.first), last),
-            )
-            rows = await self.many(query.group_by(*by).having(total > 0))
-            return [(int(name, 16), version, int(number)) for name, version, number in rows]
+            total = cast(func.sum(daily.c.sessions), BigInteger)
+            by = (daily.c.value, daily.c.detail)
+            mine = daily.c.project == project, daily.c.detail.in_(versions)
+            counts = select(*by, total).where(*mine).group_by(*by).having(total > 0)
+            parts = [
+                counts.where(daily.c.kind == ERROR, daily.c.day.between(begin, end))
+                if span == 1
+                else counts.where(
+                    OF_VERSIONS_WEEKLY, daily.c.value.in_(known), daily.c.day.between(begin, end)
+                )
+                for span, begin, end in cover(period, charted=False)
+            ]
+            counted: Counter[tuple[int, str]] = Counter()
+            for name, version, number in await self.many(union_all(*parts)):
+                counted[int(name, 16), version] += number
+            return [(*key, number) for key, number in counted.items()]
         if only.outcome not in (None, "failed"):
             return []
         some = [int(name, 16) for (name,) in await self.many(known.distinct())]

@@ -6,18 +6,19 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, false, func, or_, select
 
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.frequency import frequent
-from migas.collector.counts.history import history
+from migas.collector.counts.history import Seen, history
 from migas.collector.counts.most_hit import MostHit
 from migas.collector.counts.reading import ALL, DAY
 from migas.collector.counts.sessions import error_name
+from migas.collector.counts.slices import cover
 from migas.collector.database.tables import (
     COUNTED_AT,
     MAX_VALUE_CHARS,
-    OF_ERRORS,
+    OF_VERSIONS_WEEKLY,
     crumbs,
     daily,
     sessions,
@@ -68,6 +69,17 @@ class Message(NamedTuple):
     text: str | None
 
 
+class Past(NamedTuple):
+    """An error's past: when and where it was seen, the first and the last time among it.
+
+    `failed` says how many sessions of each version failed with it, `versions` how many in a period.
+    """
+
+    seen: set[Seen]
+    failed: dict[str, int]
+    versions: dict[str, int]
+
+
 class Failures(MostHit):
     """The errors of a project."""
 
@@ -79,13 +91,13 @@ class Failures(MostHit):
         if not top:
             return []
         fingerprints = [hits.fingerprint for hits in top]
-        (past, counted), exposed, (versions, days, last_of) = await asyncio.gather(
+        past, exposed, (versions, days, last_of) = await asyncio.gather(
             self._past(project, period, fingerprints),
             self._exposed(project),
             self._spread(project, period, only, fingerprints),
         )
         if versions is None:
-            versions = counted
+            versions = {of: known.versions for of, known in past.items()}
             if only.version is not None:
                 versions = {of: {only.version: number} for of, _, number in top}
         messages = {row.idx: row for row in await self.rows(said(last_of.values()))}
@@ -99,7 +111,7 @@ class Failures(MostHit):
                 tuple(frequent(versions[of])),
                 days[of],
                 messages[last_of[of]].error_desc,
-                history(past[of], exposed),
+                history(past[of].seen, past[of].failed, exposed),
             )
             for of, users, number in top
             if last_of.get(of) in messages  # between two questions it may have been deleted
@@ -107,23 +119,35 @@ class Failures(MostHit):
 
     async def _past(
         self, project: str, period: Period, fingerprints: Sequence[int]
-    ) -> tuple[dict[int, list[tuple[date, str, int]]], dict[int, dict[str, int]]]:
-        """What `history` asks of some errors since anything was counted; of a period, by version.
-
-        Of a version its first day says how many sessions there were on all its days.
-        """
+    ) -> dict[int, Past]:
+        """What is known of some errors since anything was counted."""
         names = {error_name(of): of for of in fingerprints}
-        mine = (daily.c.project == project, OF_ERRORS, daily.c.value.in_(names))
-        seen = await self.many(_seen_by_row(mine, period))
-        if any(least < 0 for *_, least in seen):
-            seen = await self.many(_seen_by_day(mine, period))
-        rows: dict[int, list[tuple[date, str, int]]] = {of: [] for of in fingerprints}
-        versions: dict[int, dict[str, int]] = {of: {} for of in fingerprints}
-        for name, version, first, last, number, within, _ in seen:
-            rows[names[name]] += [(day_of(first), version, int(number)), (day_of(last), version, 0)]
+        mine = (daily.c.project == project, OF_VERSIONS_WEEKLY, daily.c.value.in_(names))
+        days = cover(period, charted=False)
+        weeks = [(first, last) for span, first, last in days if span != 1]
+        found = await self.many(_seen_by_row(mine, weeks))
+        if any(least < 0 for *_, least in found):
+            found = await self.many(_seen_by_week(mine, weeks))
+        past = {of: Past(set(), {}, {}) for of in fingerprints}
+        # The first and the last week of each error day by day, and what no whole week has.
+        asked = {(first, last): set(names) for span, first, last in days if span == 1}
+        for of in names:
+            mondays = [monday for row in found if row[0] == of for monday in row[2:4]]
+            for monday in {min(mondays), max(mondays)} if mondays else ():
+                asked.setdefault((monday, monday + 6), set()).add(of)
+        by_day = await self.failed_on(project, asked)
+        for name, version, _, _, number, within, _ in found:
+            past[names[name]].failed[version] = int(number)
             if within > 0:
-                versions[names[name]][version] = int(within)
-        return rows, versions
+                past[names[name]].versions[version] = int(within)
+        first, last = day_number(period.first), day_number(period.last)
+        in_weeks = {day for start, end in weeks for day in range(start, end + 7)}
+        for (day, name, version), number in by_day.items():
+            past[names[name]].seen.add(Seen(day_of(day), version))
+            if first <= day <= last and day not in in_weeks:
+                versions = past[names[name]].versions
+                versions[version] = versions.get(version, 0) + number
+        return past
 
     async def _exposed(self, project: str) -> dict[str, int]:
         """How many sessions each version has had since anything was counted."""
@@ -160,19 +184,12 @@ class Failures(MostHit):
                 newest[of] = max(last, newest.get(of, last))
             return dict(versions), days, newest
         names = {error_name(of): of for of in fingerprints}
-        by = (daily.c.value, self._bar_of(daily.c.day, period))
-        total = func.sum(daily.c.sessions)
-        # The sum keeps SQLite from reading all errors of these days.
-        those = [daily.c.value.in_(names), _is_in(daily.c.day + 0, period)]
-        if only.version is not None:
-            those.append(daily.c.detail == only.version)
-        query = select(*by, total).where(daily.c.project == project, OF_ERRORS, *those)
         counted, newest = await asyncio.gather(
-            self.many(query.group_by(*by).having(total > 0)),
+            self.failed(project, period, names, ("error", "day"), only.version),
             self._newest(project, period, only, fingerprints),
         )
-        for name, day, number in counted:
-            days[names[name]][day_of(day)] += int(number)
+        for (name, day), number in counted.items():
+            days[names[name]][day_of(day)] += number
         return None, days, newest
 
     def _bar_of(self, day: ColumnElement[int], period: Period) -> ColumnElement[int]:
@@ -220,44 +237,48 @@ class Failures(MostHit):
         ]
 
 
-def _seen_by_row(mine: Sequence[ColumnElement[bool]], period: Period) -> Select[Any]:
-    """By error and version: the first and the last day, the sessions in all and those of a period.
+def _seen_by_row(
+    mine: Sequence[ColumnElement[bool]], weeks: Sequence[tuple[int, int]]
+) -> Select[Any]:
+    """By error and version: the first and the last week, the sessions in all and those of some.
 
     It is one pass over the index. Behind them comes the least row of these: one below 0 takes back
-    what another shard's row has counted, so that there may be no session on the day of that one.
+    what another shard's row has counted, so that there may be no session in the week of that one.
     """
     has_any = daily.c.sessions > 0
+    by = (daily.c.value, daily.c.detail)
     columns = (
         func.min(daily.c.day).filter(has_any),
         func.max(daily.c.day).filter(has_any),
-        func.sum(daily.c.sessions),
-        func.sum(case((_is_in(daily.c.day, period), daily.c.sessions), else_=0)),
-        func.min(daily.c.sessions),
+        *_sums(daily.c.day, daily.c.sessions, weeks),
     )
-    by = (daily.c.value, daily.c.detail)
     query = select(*by, *columns).where(*mine).group_by(*by)
     return query.having(func.sum(daily.c.sessions) > 0)
 
 
-def _seen_by_day(mine: Sequence[ColumnElement[bool]], period: Period) -> Select[Any]:
-    """The same from the sums of days, which takes several times as long."""
+def _seen_by_week(
+    mine: Sequence[ColumnElement[bool]], weeks: Sequence[tuple[int, int]]
+) -> Select[Any]:
+    """The same from the sums of weeks, which takes several times as long."""
     total = func.sum(daily.c.sessions)
     by = (daily.c.value, daily.c.detail)
-    by_day = select(*by, daily.c.day, total.label("number")).where(*mine)
-    each = by_day.group_by(*by, daily.c.day).having(total > 0).subquery()
+    by_week = select(*by, daily.c.day, total.label("number")).where(*mine)
+    each = by_week.group_by(*by, daily.c.day).having(total > 0).subquery()
     columns = (
         func.min(each.c.day),
         func.max(each.c.day),
-        func.sum(each.c.number),
-        func.sum(case((_is_in(each.c.day, period), each.c.number), else_=0)),
-        func.min(each.c.number),
+        *_sums(each.c.day, each.c.number, weeks),
     )
     by_version = each.c.value, each.c.detail
     return select(*by_version, *columns).group_by(*by_version)
 
 
-def _is_in(day: ColumnElement[int], period: Period) -> ColumnElement[bool]:
-    return day.between(day_number(period.first), day_number(period.last))
+def _sums(
+    monday: ColumnElement[int], number: ColumnElement[int], weeks: Sequence[tuple[int, int]]
+) -> tuple[ColumnElement[int], ...]:
+    """The sum of all weeks, that of some, and the least number."""
+    is_one = or_(false(), *(monday.between(first, last) for first, last in weeks))
+    return func.sum(number), func.sum(case((is_one, number), else_=0)), func.min(number)
 
 
 def said(indices: Iterable[int]) -> Select[Any]:

@@ -10,7 +10,7 @@ from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 
 class Seen(NamedTuple):
@@ -34,22 +34,21 @@ class History(NamedTuple):
     since: str
 
 
-def history(rows: Iterable[tuple[dt.date, str, int]], exposed: Mapping[str, int]) -> History:
+def history(
+    seen: Collection[Seen], failed: Mapping[str, int], exposed: Mapping[str, int]
+) -> History:
     """An error's past.
 
     Args:
-        rows: The day, the version, and how many sessions failed with it.
-        exposed: How many sessions each version had, ended in whichever way.
+        seen: When and where it was seen, the first and the last time among it.
+        failed: How many sessions of each version failed with it.
+        exposed: How many each version had, ended in whichever way.
     """
-    known = sorted(rows)
-    if not known:
+    if not seen:
         return History(None, None, "", "")
-    failed: dict[str, int] = {}
-    for _, version, number in known:
-        failed[version] = failed.get(version, 0) + number
     versions = _ordered(frozenset({*exposed, *failed}))
     mark, since = _mark([(name, failed.get(name, 0), exposed.get(name, 0)) for name in versions])
-    return History(Seen(*known[0][:2]), Seen(*known[-1][:2]), mark, since)
+    return History(min(seen), max(seen), mark, since)
 
 
 @lru_cache(16)  # All errors of a page have the same.

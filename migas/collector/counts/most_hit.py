@@ -6,9 +6,10 @@ counted. So users are counted from the most frequent error on, until no other on
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 
 from migas.collector.counts.filters import error_number
 from migas.collector.counts.sessions import (
@@ -18,7 +19,7 @@ from migas.collector.counts.sessions import (
     first_long_day,
 )
 from migas.collector.counts.usage import Usage
-from migas.collector.database.tables import OF_ERRORS, daily, error_users, sessions
+from migas.collector.database.tables import daily, error_users, sessions
 from migas.collector.days import day_number
 
 if TYPE_CHECKING:
@@ -105,10 +106,6 @@ class MostHit(Usage):
             rows = await self.scanned(select(*columns).group_by(each.c.fingerprint))
             return [Hits(row[0], row[1], int(row[2])) for row in rows]
         names = {error_name(fingerprint): fingerprint for fingerprint in some}
-        days = (daily.c.day + 0).between(day_number(period.first), day_number(period.last))
-        total = func.sum(daily.c.sessions)
-        mine = and_(daily.c.project == project, OF_ERRORS, daily.c.value.in_(names))
-        counted = select(daily.c.value, total).where(mine, days).group_by(daily.c.value)
         hit = (
             select(error_users.c.fingerprint, func.count())
             .where(
@@ -118,6 +115,11 @@ class MostHit(Usage):
             )
             .group_by(error_users.c.fingerprint)
         )
-        users = {row[0]: row[1] for row in await self.many(hit)}
-        rows = await self.many(counted.having(total > 0))
-        return [Hits(names[row[0]], users.get(names[row[0]], 0), int(row[1])) for row in rows]
+        rows, counted = await asyncio.gather(
+            self.many(hit), self.failed(project, period, names, ("error",))
+        )
+        users = dict(rows)
+        return [
+            Hits(names[name], users.get(names[name], 0), number)
+            for (name,), number in counted.items()
+        ]

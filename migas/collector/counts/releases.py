@@ -7,8 +7,6 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import union_all
-
 from migas.collector.counts.chance import RARELY, was_missing
 from migas.collector.counts.slices import cover
 from migas.collector.counts.usage import Usage
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.outcomes import Outcomes, VersionSum
-    from migas.collector.counts.slices import Span
     from migas.collector.days import Period
 
 MAX_ARRIVALS = 12
@@ -87,27 +84,23 @@ class Releases(Usage):
         self, project: str, only: Filter, seen: Seen, versions: Sequence[str]
     ) -> Seen:
         """The same, but for the days of those weeks in which some versions were first seen."""
-
-        def days_of(monday: dt.date) -> tuple[Span, int, int]:
-            return 1, day_number(monday), day_number(monday) + 6
-
-        weeks = sorted({seen.first[version] for version in versions})
-        of_days = self.summed_slices(project, only, ("day",), map(days_of, weeks), [slices.c.day])
-        of_versions = self.summed_slices(
+        weeks = {seen.first[version] for version in versions}
+        days = [day_number(monday) + of for monday in weeks for of in range(7)]
+        (of_days,) = self.summed_slices(project, only, ("day",), [(1, days)], [slices.c.day])
+        (of_versions,) = self.summed_slices(
             project,
             only,
             ("day", "version"),
-            (days_of(seen.first[version]) for version in versions),
+            [(1, days)],
             [slices.c.version, slices.c.day],
-            where=(slices.c.version == version for version in versions),
+            where=[slices.c.version.in_(versions)],
         )
-        sums, firsts = await asyncio.gather(
-            self.many(union_all(*of_days)), self.many(union_all(*of_versions))
-        )
+        sums, firsts = await asyncio.gather(self.many(of_days), self.many(of_versions))
         first: dict[str, dt.date] = {}
-        for version, day, *numbers in firsts:
-            if any(numbers):
-                first[version] = min(day_of(day), first.get(version, day_of(day)))
+        for version, number, *numbers in firsts:
+            day = day_of(number)
+            if any(numbers) and day >= seen.first[version]:
+                first[version] = min(day, first.get(version, day))
         by_day = {day: number for day, number in seen.by_day.items() if day not in weeks}
         by_day |= {day_of(day): sum(numbers) for day, *numbers in sums}
         return Seen({**seen.first, **first}, seen.numbers, by_day)

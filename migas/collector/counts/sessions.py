@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from migas.collector.database.tables import MAX_VALUE_CHARS
-from migas.collector.days import SECONDS_A_DAY
+from migas.collector.days import SECONDS_A_DAY, monday_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,11 +24,14 @@ NO_SESSION = "00000000-0000-0000-0000-"
 
 OUTCOME = "outcome"
 ERROR = "fingerprint"
+ERRORS_WEEKLY = "weekly errors"
+VERSIONS_WEEKLY = "weekly versions"
 ERRORS_LONG = "fingerprints"
 VERSIONS_LONG = "version errors"
 """Kinds of counts. An outcome's value is a version and its detail a status; an error's value is
-the error's name and its detail a version. The last two are of `LONG_DAYS` from their day on: of an
-error's name without a detail, and of a version whose detail is the name."""
+the error's name and its detail a version. So it is in the week from its day on, once without a
+detail and once with it. The last two are of `LONG_DAYS` from their day on: of an error's name
+without a detail, and of a version whose detail is the name."""
 
 LONG_DAYS = 91
 
@@ -110,9 +113,11 @@ def counted(session: Session) -> tuple[Count, ...]:
     project, day, version = session.project, session.day, session.version
     counts: tuple[Count, ...] = (Count(project, OUTCOME, day, version, session.status),)
     if session.fingerprint is not None:
-        name, start = error_name(session.fingerprint), first_long_day(day)
+        name, start, monday = error_name(session.fingerprint), first_long_day(day), monday_of(day)
         counts += (
             Count(project, ERROR, day, name, version),
+            Count(project, ERRORS_WEEKLY, monday, name, ""),
+            Count(project, VERSIONS_WEEKLY, monday, name, version),
             Count(project, ERRORS_LONG, start, name, ""),
             Count(project, VERSIONS_LONG, start, version, name),
         )

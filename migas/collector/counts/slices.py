@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from migas.collector.counts.sessions import facets
-from migas.collector.days import day_number
+from migas.collector.days import day_number, monday_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -115,7 +115,7 @@ def _keys(project: str, day: int, profile: int, version: str) -> tuple[Key, ...]
 
 def first_day(day: int, span: Span) -> int:
     """The first of the days that are counted together with a day; all are since 1970."""
-    return day - (day + 3) % 7 if span == 7 else day  # 1970 began with a Thursday
+    return monday_of(day) if span == 7 else day
 
 
 def cover(period: Period, *, charted: bool) -> list[tuple[Span, int, int]]:
@@ -142,6 +142,13 @@ def cover(period: Period, *, charted: bool) -> list[tuple[Span, int, int]]:
         found.append((1, begin, end - 1))
         begin = end
     return _joined(found)
+
+
+def starts_in(period: Period, *, charted: bool) -> list[tuple[Span, range]]:
+    """The same, as spans and the days on which their slices begin."""
+    return [
+        (span, range(first, last + 1, span)) for span, first, last in cover(period, charted=charted)
+    ]
 
 
 def _joined(ranges: Iterable[tuple[Span, int, int]]) -> list[tuple[Span, int, int]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import union_all
 
 from migas.collector.counts.outcomes import Outcomes, VersionSum, total, totals
-from migas.collector.counts.slices import cover
+from migas.collector.counts.slices import starts_in
 from migas.collector.counts.usage import Usage, first_and_least
 from migas.collector.database.tables import slices
 from migas.collector.days import day_number, day_of
@@ -45,7 +45,7 @@ class Sums(Usage):
         today = self.clock.today()
         if only.statuses and not only.error:
             by = slices.c.version, (slices.c.day >= day_number(today)).label("todays")
-            days, others = cover(period, charted=True), first_and_least(only)
+            days, others = starts_in(period, charted=True), first_and_least(only)
             parts = self.summed_slices(project, only, ("day", "version"), days, by, *others)
             rows = await self.many(union_all(*parts))
             if all(row[-1] is None or row[-1] >= 0 for row in rows):
@@ -68,7 +68,7 @@ class Sums(Usage):
                     found[day, version] = outcomes.total
         elif only.statuses and versions:
             by = slices.c.day, slices.c.version
-            days = cover(period, charted=True)
+            days = starts_in(period, charted=True)
             named = repeat(slices.c.version.in_(versions))
             parts = self.summed_slices(project, only, ("day", "version"), days, by, where=named)
             for day, version, *numbers in await self.many(union_all(*parts)):

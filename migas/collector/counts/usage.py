@@ -23,11 +23,12 @@ from sqlalchemy import (
     union_all,
 )
 
+from migas.collector.counts.error_counts import ErrorCounts
 from migas.collector.counts.outcomes import Outcomes, UsageCount, VersionOutcomes, outcomes_by
-from migas.collector.counts.reading import ALL, DAY, Reading
+from migas.collector.counts.reading import ALL, DAY
 from migas.collector.counts.sessions import OUTCOME
-from migas.collector.counts.slices import STATUSES, cover
-from migas.collector.database.tables import OF_ERRORS, daily, profiles, sessions, slices
+from migas.collector.counts.slices import STATUSES, starts_in
+from migas.collector.database.tables import daily, profiles, sessions, slices
 from migas.collector.days import day_number, day_of
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class StatusCount(NamedTuple):
     sessions: int
 
 
-class Usage(Reading):
+class Usage(ErrorCounts):
     """How sessions divide."""
 
     async def by_project(
@@ -90,22 +91,16 @@ class Usage(Reading):
 
     async def _of_error(
         self, project: str, period: Period, only: Filter
-    ) -> Sequence[tuple[int, str, int]]:
+    ) -> Sequence[tuple[Any, ...]]:
         """How many sessions failed with an error, by day and version."""
-        if only.outcome not in (None, "failed"):
+        if only.outcome not in (None, "failed") or only.error is None:
             return []
         if only.values.keys() - {"version", "error", "outcome"}:
             by = (DAY, sessions.c.version)
             query = select(*by, func.count()).where(*only.within(project, period)).group_by(*by)
             return await self.scanned(query)
-        total = cast(func.sum(daily.c.sessions), BigInteger)
-        first, last = day_number(period.first), day_number(period.last)
-        those = [daily.c.project == project, OF_ERRORS, daily.c.value == only.error]
-        if only.version is not None:
-            those.append(daily.c.detail == only.version)
-        by_day = (daily.c.day, daily.c.detail)
-        counts = select(*by_day, total).where(*those, (daily.c.day + 0).between(first, last))
-        return await self.many(counts.group_by(*by_day).having(total > 0))
+        found = await self.failed(project, period, [only.error], ("day", "version"), only.version)
+        return [(*key, number) for key, number in found.items()]
 
     async def usage(self, project: str, period: Period, only: Filter = ALL) -> list[UsageCount]:
         """Sessions by the day they began, and by their version and status."""
@@ -193,7 +188,7 @@ class Usage(Reading):
         if not only.statuses:
             return {}
         by = [slices.c[column] for column in columns]
-        days = cover(period, charted="day" in columns)
+        days = starts_in(period, charted="day" in columns)
         query = union_all(*self.summed_slices(project, only, columns, days, by))
         total: dict[tuple[Any, ...], list[int]] = {}
         for row in await self.many(query):
@@ -208,7 +203,7 @@ class Usage(Reading):
         project: str,
         only: Filter,
         columns: Collection[str],
-        days: Iterable[tuple[Span, int, int]],
+        days: Iterable[tuple[Span, Collection[int]]],
         by: Sequence[ColumnElement[Any]],
         *others: ColumnElement[Any],
         where: Iterable[ColumnElement[bool]] = repeat(true()),
@@ -219,7 +214,7 @@ class Usage(Reading):
             project: `owner/repo`.
             only: Which sessions; some outcome must be left.
             columns: What they are told apart by, as `Filter.slice_conditions` has it.
-            days: Which slices, as `cover` has them.
+            days: Which slices: spans, and on which days since 1970 these begin.
             by: The expressions that are grouped by. Behind them come the numbers of `STATUSES`,
                 0 where the filter leaves none.
             others: What else is asked of each group.
@@ -239,10 +234,8 @@ class Usage(Reading):
         counts = select(*by, *sums, *others).where(slices.c.project == project, *which)
         counts = counts.group_by(*by)
         return [
-            counts.where(
-                slices.c.span == sign * span, slices.c.day.in_(range(first, last + 1, span)), more
-            )
-            for (span, first, last), more in zip(days, where, strict=False)
+            counts.where(slices.c.span == sign * span, slices.c.day.in_(starts), more)
+            for (span, starts), more in zip(days, where, strict=False)
         ]
 
 

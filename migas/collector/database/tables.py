@@ -216,11 +216,11 @@ A count is the sum over its shards: processes that commit at the same time add t
 so that hardly one waits for another. `example` is the newest breadcrumb that was counted here.
 """
 
-OF_ERRORS = daily.c.kind == literal_column("'fingerprint'", String)
-"""A count is one of an error. A question in these words uses the index below."""
+OF_VERSIONS_WEEKLY = daily.c.kind == literal_column("'weekly versions'", String)
+"""A count is one of an error in a week and a version. A question in these words uses the index."""
 
 _COUNTS = [daily.c[name] for name in ("project", "value", "detail", "day", "sessions")]
-_index_where(OF_ERRORS, "ix_daily_errors", *_COUNTS)
+_index_where(OF_VERSIONS_WEEKLY, "ix_daily_errors", *_COUNTS)
 
 profiles = Table(
     "profiles",

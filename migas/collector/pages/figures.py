@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.adoption import adoption, most_used
 from migas.collector.counts.chance import compared
-from migas.collector.counts.comparison import ENOUGH, Comparison, newest_two
+from migas.collector.counts.comparison import ENOUGH, Comparison, newest_two, version_before
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, total, totals
 from migas.collector.counts.tables import Tables, timed_versions
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 MAX_TIMED = 10
 """So many versions are told apart by how long their runs take."""
-
-MAX_BEFORE = 3
-"""Among so many older ones of which enough completed, the one is looked for that they follow."""
 
 HEADINGS = {
     "version": "Versions",
@@ -296,10 +293,9 @@ async def _lasting(
     frequent_ones = {version for version, _ in frequent(completed)[:MAX_VERSIONS]}
     shown = [version for version in ordered if version in frequent_ones]
     shown, others = shown[:MAX_TIMED], len(shown[MAX_TIMED:])
-    wanted = set(shown)
-    for version in shown:
-        older = [one for one in ordered[ordered.index(version) + 1 :] if completed[one] >= ENOUGH]
-        wanted.update(older[:MAX_BEFORE])
+    enough = [version for version in ordered if completed[version] >= ENOUGH]
+    before = {version_before(version, enough) for version in shown}
+    wanted = {version for version in (*shown, *before) if version is not None}
     found = await collector.reports.durations(name, period, only, wanted)
     if found is None:
         return None

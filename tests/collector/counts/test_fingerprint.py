@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migas.collector.counts.fingerprint import MAX_FOLDED_CHARS, fingerprint, folded, node_of
-from migas.collector.counts.history import history
+from migas.collector.counts.history import Seen, history
 
 TRACEBACK = (
     "Traceback (most recent call last): File <path>, line {line}, in run_node result = node.run() "
@@ -84,14 +84,14 @@ def test_no_text_takes_long_to_fold(text: str) -> None:
 
 
 def test_of_what_was_never_seen_there_is_no_history() -> None:
-    assert history([], {"1.0": 5}) == (None, None, "", "")
+    assert history([], {}, {"1.0": 5}) == (None, None, "", "")
 
 
 def test_one_failure_of_few_sessions_may_be_chance_and_some_are_not() -> None:
     """It is a tenth of all sessions that could have had the error since."""
     exposed = {"1.0": 450, "1.1": 50}
-    day = dt.date(2026, 11, 1)
-    assert history([(day, "1.1", 1)], exposed).mark == ""
-    assert history([(day, "1.1", 2)], exposed)[2:] == ("new", "1.1")
-    assert history([(day, "0.9", 3), (day, "1.1", 1)], exposed).mark == ""
-    assert history([(day, "0.9", 3), (day, "1.1", 2)], exposed)[2:] == ("back", "1.1")
+    seen = [Seen(dt.date(2026, 11, 1), "1.1")]
+    assert history(seen, {"1.1": 1}, exposed).mark == ""
+    assert history(seen, {"1.1": 2}, exposed)[2:] == ("new", "1.1")
+    assert history(seen, {"0.9": 3, "1.1": 1}, exposed).mark == ""
+    assert history(seen, {"0.9": 3, "1.1": 2}, exposed)[2:] == ("back", "1.1")

@@ -1,7 +1,8 @@
-"""Sessions say which profile they have, so that errors can be looked for in one alone.
+"""Sessions say which profile they have, and errors are counted by the week, too.
 
-The column is empty until everything is counted anew, which follows the last step; that of what an
-older collector writes afterwards, until `migas db rebuild`.
+So errors can be looked for in one profile alone, and those of a year are added up from weeks.
+Counting everything anew, which follows the last step, fills both; of what an older collector writes
+afterwards, `migas db rebuild`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Add the column, and have it in the place of what it stands for in the indexes."""
+    """Add the column, have it in the place of what it stands for, and index the new counts."""
     op.add_column("sessions", sa.Column("profile", sa.BigInteger))
     failed = sa.text("fingerprint IS NOT NULL")
     counted = sa.text("coalesce(ended, began)")
@@ -25,3 +26,12 @@ def upgrade() -> None:
         op.drop_index(name, "sessions")
         indexed: list[str | sa.TextClause] = ["project", "fingerprint", *columns]
         op.create_index(name, "sessions", indexed, sqlite_where=failed, postgresql_where=failed)
+    op.drop_index("ix_daily_errors", "daily")
+    weekly = sa.text("kind = 'weekly versions'")
+    op.create_index(
+        "ix_daily_errors",
+        "daily",
+        ["project", "value", "detail", "day", "sessions"],
+        sqlite_where=weekly,
+        postgresql_where=weekly,
+    )
