@@ -51,7 +51,7 @@ def newest_two(
     newest = max(candidates, key=version_order, default=None)
     if newest is None:
         return None
-    before = version_before(newest, enough)
+    before = versions_before([newest], enough)[newest]
     if before is None:
         return None
     one, other = by_version[newest], by_version[before]
@@ -59,19 +59,24 @@ def newest_two(
     return Comparison(newest, one, before, other, verdict)
 
 
-def version_before(version: str, others: Iterable[str]) -> str | None:
-    """The newest of some versions that is older than one; a pre-release is none before a release.
+def versions_before(versions: Iterable[str], others: Iterable[str]) -> dict[str, str | None]:
+    """Of each version the newest older one; a pre-release is none before a release.
 
     Args:
-        version: As PEP 440 has them.
-        others: The others are left out.
+        versions: As PEP 440 has them.
+        others: Among which it is looked for; what is no version of PEP 440 is left out.
     """
-    order = version_order(version)
-    older = [
-        name
-        for name in others
-        if version_order(name)[0]
-        and version_order(name)[1] < order[1]
-        and (order[1].is_prerelease or not version_order(name)[1].is_prerelease)
-    ]
-    return max(older, key=version_order, default=None)
+    orders = sorted(map(version_order, others), reverse=True)
+    older = [(order, name) for is_version, order, name in orders if is_version]
+    found: dict[str, str | None] = {}
+    for version in versions:
+        _, own, _ = version_order(version)
+        found[version] = next(
+            (
+                name
+                for order, name in older
+                if order < own and (own.is_prerelease or not order.is_prerelease)
+            ),
+            None,
+        )
+    return found

@@ -125,29 +125,34 @@ class Failures(MostHit):
         mine = (daily.c.project == project, OF_VERSIONS_WEEKLY, daily.c.value.in_(names))
         days = cover(period, charted=False)
         weeks = [(first, last) for span, first, last in days if span != 1]
-        found = await self.many(_seen_by_row(mine, weeks))
-        if any(least < 0 for *_, least in found):
-            found = await self.many(_seen_by_week(mine, weeks))
+        found = await self.many(self._by_error(_seen_by_row(mine, weeks)))
+        if any(least < 0 for _, _, _, least, *_ in found):
+            found = await self.many(self._by_error(_seen_by_week(mine, weeks)))
         past = {of: Past(set(), {}, {}) for of in fingerprints}
         # The first and the last week of each error day by day, and what no whole week has.
         asked = {(first, last): set(names) for span, first, last in days if span == 1}
-        for of in names:
-            mondays = [monday for row in found if row[0] == of for monday in row[2:4]]
-            for monday in {min(mondays), max(mondays)} if mondays else ():
-                asked.setdefault((monday, monday + 6), set()).add(of)
+        for name, first_week, last_week, _, versions, numbers, within in found:
+            for monday in (first_week, last_week):
+                asked.setdefault((monday, monday + 6), set()).add(name)
+            past[names[name]].failed.update(zip(versions, map(int, numbers), strict=True))
+            in_weeks = zip(versions, map(int, within), strict=True)
+            past[names[name]].versions.update((of, number) for of, number in in_weeks if number > 0)
         by_day = await self.failed_on(project, asked)
-        for name, version, _, _, number, within, _ in found:
-            past[names[name]].failed[version] = int(number)
-            if within > 0:
-                past[names[name]].versions[version] = int(within)
         first, last = day_number(period.first), day_number(period.last)
-        in_weeks = {day for start, end in weeks for day in range(start, end + 7)}
+        counted = {day for start, end in weeks for day in range(start, end + 7)}
         for (day, name, version), number in by_day.items():
             past[names[name]].seen.add(Seen(day_of(day), version))
-            if first <= day <= last and day not in in_weeks:
-                versions = past[names[name]].versions
-                versions[version] = versions.get(version, 0) + number
+            if first <= day <= last and day not in counted:
+                known = past[names[name]].versions
+                known[version] = known.get(version, 0) + number
         return past
+
+    def _by_error(self, seen: Select[Any]) -> Select[Any]:
+        """Of each error the first and the last week, the least row, and lists by version."""
+        each = seen.subquery()
+        ends = (func.min(each.c.first), func.max(each.c.last), func.min(each.c.least))
+        lists = (self.listed(each.c[name]) for name in ("detail", "number", "within"))
+        return select(each.c.value, *ends, *lists).group_by(each.c.value)
 
     async def _exposed(self, project: str) -> dict[str, int]:
         """How many sessions each version has had since anything was counted."""
@@ -248,8 +253,8 @@ def _seen_by_row(
     has_any = daily.c.sessions > 0
     by = (daily.c.value, daily.c.detail)
     columns = (
-        func.min(daily.c.day).filter(has_any),
-        func.max(daily.c.day).filter(has_any),
+        func.min(daily.c.day).filter(has_any).label("first"),
+        func.max(daily.c.day).filter(has_any).label("last"),
         *_sums(daily.c.day, daily.c.sessions, weeks),
     )
     query = select(*by, *columns).where(*mine).group_by(*by)
@@ -265,8 +270,8 @@ def _seen_by_week(
     by_week = select(*by, daily.c.day, total.label("number")).where(*mine)
     each = by_week.group_by(*by, daily.c.day).having(total > 0).subquery()
     columns = (
-        func.min(each.c.day),
-        func.max(each.c.day),
+        func.min(each.c.day).label("first"),
+        func.max(each.c.day).label("last"),
         *_sums(each.c.day, each.c.number, weeks),
     )
     by_version = each.c.value, each.c.detail
@@ -278,7 +283,11 @@ def _sums(
 ) -> tuple[ColumnElement[int], ...]:
     """The sum of all weeks, that of some, and the least number."""
     is_one = or_(false(), *(monday.between(first, last) for first, last in weeks))
-    return func.sum(number), func.sum(case((is_one, number), else_=0)), func.min(number)
+    return (
+        func.sum(number).label("number"),
+        func.sum(case((is_one, number), else_=0)).label("within"),
+        func.min(number).label("least"),
+    )
 
 
 def said(indices: Iterable[int]) -> Select[Any]:

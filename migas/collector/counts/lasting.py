@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,16 +65,15 @@ class Lasting(Usage):
         of = durations.c.version
         mine = [] if only.version is None else [of == only.version]
         sign = -1 if only.version is None else 1
-        rows = await self._buckets(project, period, durations.c.day, sign, mine)
-        starts = {day: period.bucket(day_of(day)) for day in {row[0] for row in rows}}
-        for day, number, runs in rows:
-            counts = found.by_time[starts[day]]
-            counts[number] = counts.get(number, 0) + runs
-        if versions is not None:
-            mine.append(of.in_(versions))
-        for name, number, runs in await self._buckets(project, period, of, 1, mine):
-            counts = found.by_version[name]
-            counts[number] = counts.get(number, 0) + runs
+        by_version = mine if versions is None else [*mine, of.in_(versions)]
+        of_days, of_versions = await asyncio.gather(
+            self._buckets(project, period, durations.c.day, sign, mine),
+            self._buckets(project, period, of, 1, by_version),
+        )
+        for day, *counts in of_days:
+            found.by_time[period.bucket(day_of(day))].update(dict(zip(*counts, strict=True)))
+        for name, *counts in of_versions:
+            found.by_version[name].update(dict(zip(*counts, strict=True)))
         return found
 
     async def _buckets(
@@ -83,11 +83,11 @@ class Lasting(Usage):
         column: ColumnElement[Any],
         sign: int,
         those: Sequence[ColumnElement[bool]],
-    ) -> Sequence[tuple[Any, int, int]]:
-        """Counts of durations by a column and their bucket; one may come in several rows."""
+    ) -> Sequence[tuple[Any, Sequence[int], Sequence[int]]]:
+        """Buckets of durations and their counts by a column; a value of it may come in several."""
         total = cast(func.sum(durations.c.sessions), BigInteger)
-        by = (column, durations.c.bucket)
-        counts = select(*by, total).where(durations.c.project == project, *those)
+        by = (column.label("value"), durations.c.bucket)
+        counts = select(*by, total.label("runs")).where(durations.c.project == project, *those)
         # Days that are named lead straight to the rows of a version.
         parts = [
             counts.where(
@@ -95,9 +95,16 @@ class Lasting(Usage):
             )
             .group_by(*by)
             .having(total > 0)
+            .subquery()
             for span, first, last in cover(period, charted=column is durations.c.day)
         ]
-        return await self.many(union_all(*parts))
+        lists = [
+            select(part.c.value, self.listed(part.c.bucket), self.listed(part.c.runs)).group_by(
+                part.c.value
+            )
+            for part in parts
+        ]
+        return await self.many(union_all(*lists))
 
     async def _durations_one_by_one(self, project: str, period: Period, only: Filter) -> Durations:
         found = Durations(defaultdict(Counter), defaultdict(Counter))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import JSON, func
+
 from migas.collector.counts.filters import Filter
 from migas.collector.database.tables import COUNTED_AT
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement
 
     from migas.collector.clock import Clock
     from migas.collector.database.connections import Connections
@@ -41,6 +45,15 @@ class Reading:
         self.clock = clock
         self._asked = asyncio.Semaphore(MAX_ASKED)
         self._counting = asyncio.Semaphore(MAX_COUNTING)
+
+    def listed(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """All values of a column in a group, as a list, for `many` and `scanned`.
+
+        Where each row of a group has the next value of several columns, so have their lists.
+        """
+        if self.connections.dialect == "postgresql":
+            return func.array_agg(column)
+        return func.json_group_array(column, type_=JSON)
 
     async def rows(self, query: Any) -> Sequence[Any]:
         """The answer to a question of few rows."""

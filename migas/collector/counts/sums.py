@@ -7,22 +7,26 @@ ways takes a database less time than to hand them over.
 from __future__ import annotations
 
 from itertools import repeat
-from typing import TYPE_CHECKING
+from operator import add
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import union_all
 
-from migas.collector.counts.outcomes import Outcomes, VersionSum, total, totals
-from migas.collector.counts.slices import starts_in
+from migas.collector.counts.outcomes import Outcomes, VersionSum, totals
+from migas.collector.counts.slices import STATUSES, starts_in
 from migas.collector.counts.usage import Usage, first_and_least
 from migas.collector.database.tables import slices
 from migas.collector.days import day_number, day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from datetime import date
 
     from migas.collector.counts.filters import Filter
     from migas.collector.days import Period
+
+
+_NOTHING = (0,) * len(STATUSES)
 
 
 class Sums(Usage):
@@ -41,7 +45,6 @@ class Sums(Usage):
 
     async def by_version(self, project: str, period: Period, only: Filter) -> dict[str, VersionSum]:
         """How the sessions of each version ended, those versions with any."""
-        found: dict[str, VersionSum] = {}
         today = self.clock.today()
         if only.statuses and not only.error:
             by = slices.c.version, (slices.c.day >= day_number(today)).label("todays")
@@ -49,13 +52,12 @@ class Sums(Usage):
             parts = self.summed_slices(project, only, ("day", "version"), days, by, *others)
             rows = await self.many(union_all(*parts))
             if all(row[-1] is None or row[-1] >= 0 for row in rows):
-                for version, is_todays, *numbers, day, _ in rows:
-                    if any(numbers) and day is not None:
-                        _add(found, version, is_todays, Outcomes(*numbers), day_of(day))
-                return found
-        for day, version, outcomes in await self.timeline(project, period, only):
-            _add(found, version, day >= today, outcomes, day)
-        return found
+                return _summed(row[:-1] for row in rows if row[-2] is not None)
+        timeline = await self.timeline(project, period, only)
+        return _summed(
+            (version, day >= today, *outcomes, day_number(day))
+            for day, version, outcomes in timeline
+        )
 
     async def of_versions(
         self, project: str, period: Period, only: Filter, versions: Collection[str]
@@ -77,13 +79,15 @@ class Sums(Usage):
         return found
 
 
-def _add(
-    found: dict[str, VersionSum], version: str, is_todays: bool, outcomes: Outcomes, day: date
-) -> None:
-    """Count some sessions of a version."""
-    before, todays, first = found.get(version) or VersionSum(Outcomes(), Outcomes(), day)
-    if is_todays:
-        todays = total((todays, outcomes))
-    else:
-        before = total((before, outcomes))
-    found[version] = VersionSum(before, todays, min(first, day))
+def _summed(rows: Iterable[tuple[Any, ...]]) -> dict[str, VersionSum]:
+    """Sums by version of rows of a version, whether they are of today, four numbers, and a day."""
+    found: dict[str, list[Any]] = {}
+    for version, is_todays, *numbers, day in rows:
+        if any(numbers):
+            sums = found.setdefault(version, [_NOTHING, _NOTHING, day])
+            sums[is_todays] = list(map(add, sums[is_todays], numbers))
+            sums[2] = min(sums[2], day)
+    return {
+        version: VersionSum(Outcomes(*before), Outcomes(*todays), day_of(day))
+        for version, (before, todays, day) in found.items()
+    }

@@ -7,7 +7,7 @@ from inspect import getdoc
 from typing import TYPE_CHECKING
 
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
-from migas.collector.counts.comparison import ENOUGH, version_before
+from migas.collector.counts.comparison import ENOUGH, versions_before
 from migas.collector.counts.durations import longer, quantile
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.likelihood import by_kind
@@ -257,9 +257,10 @@ def timed_versions(found: Durations) -> list[VersionDurationRow]:
     """The rows of some durations by version."""
     rows = []
     enough = [name for name, of in found.by_version.items() if sum(of.values()) >= ENOUGH]
+    befores = versions_before(enough, enough)
     for version in sorted(found.by_version, key=version_order, reverse=True):
         counts = found.by_version[version]
-        before = version_before(version, enough) if version in enough else None
+        before = befores.get(version)
         verdict = longer(counts, found.by_version[before]) if before else 0
         change = ("", "slower", "faster")[verdict]
         rows.append(VersionDurationRow(version, *_took(counts), before, change))

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event, func, select
+from sqlalchemy import JSON, event, func, select
 
 from migas.collector.database.engine import POOL_OVERFLOW, POOL_SIZE, create_sqlite_reader
 
@@ -49,12 +49,14 @@ class SqliteReader:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._rows, query)
 
     async def many(self, query: Any) -> Sequence[Any]:
-        """The answer to a question of many rows, as tuples of texts, integers and None.
+        """The answer to a question of many rows, as tuples of texts, integers, None and lists.
 
-        Other numbers have the 15 digits that SQLite writes.
+        Other numbers have the 15 digits that SQLite writes. Lists are columns of the type `JSON`.
         """
         inner = query.subquery()
-        as_text = select(func.json_group_array(func.json_array(*inner.c)))
+        # Without a word SQLite takes a list that comes out of a UNION for a text.
+        values = (func.json(of) if isinstance(of.type, JSON) else of for of in inner.c)
+        as_text = select(func.json_group_array(func.json_array(*values)))
         ((text,),) = await self.rows(as_text)
         return list(map(tuple, json.loads(text)))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.adoption import adoption, most_used
 from migas.collector.counts.chance import compared
-from migas.collector.counts.comparison import ENOUGH, Comparison, newest_two, version_before
+from migas.collector.counts.comparison import ENOUGH, Comparison, newest_two, versions_before
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, total, totals
 from migas.collector.counts.tables import Tables, timed_versions
@@ -294,7 +294,7 @@ async def _lasting(
     shown = [version for version in ordered if version in frequent_ones]
     shown, others = shown[:MAX_TIMED], len(shown[MAX_TIMED:])
     enough = [version for version in ordered if completed[version] >= ENOUGH]
-    before = {version_before(version, enough) for version in shown}
+    before = versions_before(shown, enough).values()
     wanted = {version for version in (*shown, *before) if version is not None}
     found = await collector.reports.durations(name, period, only, wanted)
     if found is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, delete, or_, select, update
 
@@ -14,12 +14,15 @@ from migas.collector.projects.names import is_project_name
 from migas.collector.projects.versions import UNKNOWN, Release, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from migas.collector.clock import Clock
     from migas.collector.database.connections import Connections
+
+    Ask = Callable[[Any], Awaitable[Iterable[Any]]]
+    """Answers a question with rows."""
 
 MEMORY_SECONDS = 1.0
 """For so long a process may not know what another one has changed about a project."""
@@ -63,8 +66,7 @@ class Projects:
         """Whether breadcrumbs of this project are taken."""
         if not is_project_name(project):
             return False
-        async with self._connections.reading() as connection:
-            return project in await _registered(connection, {project})
+        return project in await _registered(self._connections.rows, {project})
 
     async def release(self, project: str) -> Release:
         """What is known about a project's versions; the project need not be registered."""
@@ -75,9 +77,9 @@ class Projects:
     async def releases(self, names: Iterable[str]) -> dict[str, Release]:
         """What is known about the versions of each of these projects."""
         wanted = set(names)
-        async with self._connections.reading() as connection:
-            today = {name: name for name in wanted} | await _named(connection, wanted)
-            found = await _releases(connection, set(today.values()))
+        ask = self._connections.rows
+        today = {name: name for name in wanted} | await _named(ask, wanted)
+        found = await _releases(ask, set(today.values()))
         return {name: found[project] for name, project in today.items()}
 
     async def set_release(self, project: str, latest: str, flagged: Iterable[str] = ()) -> None:
@@ -129,14 +131,14 @@ class Projects:
         found: dict[str, Known] = {}
         asked = [name for name in names if name not in remembered]
         if asked:
-            named = await _named(connection, set(asked))
+            named = await _named(connection.execute, set(asked))
             newcomers: list[str] = []
             if self.open_registration:
                 # In the order of arrival, which is the order of `names()`.
                 newcomers = [n for n in asked if n not in named and is_project_name(n)]
                 await self._register(connection, newcomers)
             today = named | {name: name for name in newcomers}
-            releases = await _releases(connection, set(today.values()))
+            releases = await _releases(connection.execute, set(today.values()))
             found = {name: Known(project, releases[project]) for name, project in today.items()}
             # What this transaction registers may still be rolled back with it.
             remembered.update((name, found[name]) for name in named)
@@ -150,25 +152,25 @@ class Projects:
             await connection.execute(delete(aliases).where(aliases.c.alias.in_(names)))
 
 
-async def _registered(connection: AsyncConnection, names: set[str]) -> set[str]:
+async def _registered(ask: Ask, names: set[str]) -> set[str]:
     query = select(projects.c.project).where(projects.c.project.in_(names))
-    return set(await connection.scalars(query))
+    return {row.project for row in await ask(query)}
 
 
-async def _named(connection: AsyncConnection, names: set[str]) -> dict[str, str]:
+async def _named(ask: Ask, names: set[str]) -> dict[str, str]:
     """What registered projects are called that have, or had, some names."""
-    found = {name: name for name in await _registered(connection, names)}
+    found = {name: name for name in await _registered(ask, names)}
     if len(found) < len(names):
         had = (
             select(aliases.c.alias, projects.c.project)
             .join(projects, projects.c.project == aliases.c.project)
             .where(aliases.c.alias.in_(names - found.keys()))
         )
-        found.update((row.alias, row.project) for row in await connection.execute(had))
+        found.update((row.alias, row.project) for row in await ask(had))
     return found
 
 
-async def _releases(connection: AsyncConnection, names: set[str]) -> dict[str, Release]:
+async def _releases(ask: Ask, names: set[str]) -> dict[str, Release]:
     """What is known about the versions of each of these projects."""
     latest_query = select(releases.c.project, releases.c.latest).where(
         releases.c.project.in_(names)
@@ -176,9 +178,9 @@ async def _releases(connection: AsyncConnection, names: set[str]) -> dict[str, R
     flagged_query = select(flagged_versions.c.project, flagged_versions.c.version).where(
         flagged_versions.c.project.in_(names)
     )
-    latest = {row.project: row.latest for row in await connection.execute(latest_query)}
+    latest = {row.project: row.latest for row in await ask(latest_query)}
     flagged: dict[str, set[str]] = {}
-    for row in await connection.execute(flagged_query):
+    for row in await ask(flagged_query):
         flagged.setdefault(row.project, set()).add(row.version)
     return {
         name: Release(latest.get(name, UNKNOWN), in_order(flagged.get(name, set())))
