@@ -134,7 +134,10 @@ def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> No
         ("fingerprints", 0, error, "", 1),
         ("outcome", 1, "1.0", "F", 1),
         ("version errors", 0, "1.0", error, 1),
+        ("weekly errors", -3, error, "", 1),
+        ("weekly versions", -3, error, "1.0", 1),
     ]
+    assert empty_database.value("SELECT profile FROM sessions") == PROFILE
     last = "SELECT DISTINCT user_id, last_day FROM error_users"
     assert empty_database.rows(last) == [{"user_id": USER, "last_day": 1}]
     seen = "SELECT DISTINCT user_id, start, days FROM visits"
@@ -274,12 +277,38 @@ def test_daily_counts_are_the_same_in_the_order_of_their_key(empty_database: Dat
             number - 20,
         )
     before = empty_database.rows(counts)
-    make_tables(empty_database.url)
+    make_step(empty_database, "0008")
     assert len(before) == 50
     assert empty_database.rows(counts) == before
     if not empty_database.is_postgresql:
         with pytest.raises(Exception, match="no such column: rowid"):
             empty_database.rows("SELECT rowid FROM daily")
+
+
+def test_sessions_get_their_profiles_and_errors_their_weeks(empty_database: Database) -> None:
+    """Also those that a collector of the step before has written since, with the next rebuild."""
+    make_step(empty_database, "0008")
+    empty_database.execute("INSERT INTO projects (project, registered) VALUES ('a/b', 5)")
+    empty_database.execute("INSERT INTO users VALUES (?, 'general', 'linux', 'docker')", USER)
+    write_as_before(empty_database, RUN, 7)
+    empty_database.execute("UPDATE crumbs SET status = 'F', error_type = 'ValueError'")
+    make_tables(empty_database.url)
+
+    profiles = "SELECT session_id, profile FROM sessions"
+    assert empty_database.rows(profiles) == [{"session_id": RUN, "profile": PROFILE}]
+    error = error_name(fingerprint("F", "ValueError", None, None) or 0)
+    weeks = "SELECT kind, day, value, detail, sessions FROM daily WHERE kind LIKE 'weekly%'"
+    assert sorted(tuple(row.values()) for row in empty_database.rows(weeks)) == [
+        ("weekly errors", first_day(7, 7), error, "", 1),
+        ("weekly versions", first_day(7, 7), error, "1.0", 1),
+    ]
+
+    write_as_before(empty_database, OTHER_RUN, 8)
+    found = {row["session_id"]: row["profile"] for row in empty_database.rows(profiles)}
+    assert found == {RUN: PROFILE, OTHER_RUN: None}
+    assert recounted(empty_database).wrong_sessions == 1
+    found = {row["session_id"]: row["profile"] for row in empty_database.rows(profiles)}
+    assert found == {RUN: PROFILE, OTHER_RUN: PROFILE}
 
 
 def make_tables_at_once(url: str) -> None:
