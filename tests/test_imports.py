@@ -120,7 +120,8 @@ HOUSE = """
     collector.migrations.versions.step_0007_visits
     collector.migrations.versions.step_0008_daily
     collector.migrations.versions.step_0009_profiles collector.migrations
-    collector.counts.rebuild collector.counts.filters collector.counts.history
+    collector.counts.rebuild
+    collector.counts.profile_numbers collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations collector.counts.visits
     collector.counts.outcomes collector.counts.slices collector.counts.rows
     collector.counts.chance collector.counts.fingerprint collector.counts.frequency

@@ -7,18 +7,13 @@ sorting and grouping every breadcrumb there is.
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
-    Column,
     Integer,
-    MetaData,
     Select,
-    Table,
     Uuid,
-    and_,
     bindparam,
     case,
     cast,
@@ -36,6 +31,7 @@ from sqlalchemy import (
 
 from migas.collector.counts.durations import DurationCount, timed
 from migas.collector.counts.fingerprint import fingerprint
+from migas.collector.counts.profile_numbers import numbered_profiles, with_profiles
 from migas.collector.counts.sessions import Count, Session, counted
 from migas.collector.counts.slices import NO_USER, Slices, add_to, profile_of
 from migas.collector.counts.visits import BLOCK_DAYS, Key, visit
@@ -57,16 +53,15 @@ from migas.collector.database.tables import (
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection, Table
 
 _BATCH = 5000
 """So many breadcrumbs are in memory at a time."""
 
 _OWN = ("session_id", "began", "seen", "last_idx", "user_id", "ended", "duration", "profile")
-_RAN_ON = ("platform", "container", "language", "language_version", "is_ci")
 _STATE = [name for name in Session._fields if name not in _OWN]
 _VISITED = [name for name in _STATE if name not in ("status", "error_type", "fingerprint")]
 
@@ -109,8 +104,8 @@ def rebuild(connection: Connection) -> Difference:
             )
         )
     errors, wrong_errors = _tell_errors_apart(connection)
-    with _numbered_profiles(connection) as numbered:
-        placed = _placed(derived_sessions(connection.dialect.name), numbered)
+    with numbered_profiles(connection) as numbered:
+        placed = with_profiles(derived_sessions(connection.dialect.name), numbered)
         wrong_sessions = _replace(connection, sessions, placed)
     wrong_users = _replace(connection, project_users, derived_users())
     wrong_users += _replace(connection, error_users, derived_failures())
@@ -175,45 +170,6 @@ def derived_sessions(dialect: str, *conditions: ColumnElement[bool]) -> Select[A
             for column in sessions.columns
         )
     ).join_from(last, crumbs, crumbs.c.idx == last.c.last_idx)
-
-
-@contextmanager
-def _numbered_profiles(connection: Connection) -> Iterator[Table]:
-    """The numbers of the profiles of all breadcrumbs, in a table for the time of a block."""
-    ran_on = [crumbs.c[name] for name in _RAN_ON]
-    user_type = func.coalesce(users.c.user_type, NO_USER).label("user_type")
-    of_user = users.c.user_id == crumbs.c.user_id
-    every = select(*ran_on, user_type).join_from(crumbs, users, of_user, isouter=True).distinct()
-    columns = [Column(column.name, column.type) for column in (*ran_on, user_type)]
-    numbered = Table(
-        "numbered_profiles",
-        MetaData(),
-        *columns,
-        Column("profile", BigInteger),
-        prefixes=["TEMPORARY"],
-    )
-    numbered.create(connection)
-    rows = []
-    for *values, kind in connection.execute(every):
-        alike = _session(project="", version="", **dict(zip(_RAN_ON, values, strict=True)))
-        number = profile_of(alike, {None: kind}).number
-        rows.append(dict(zip(numbered.c.keys(), (*values, kind, number), strict=True)))
-    insert_in_batches(connection, numbered, rows)
-    yield numbered
-    numbered.drop(connection)
-
-
-def _placed(derived: Select[Any], numbered: Table) -> Select[Any]:
-    """Sessions with the numbers of their profiles."""
-    of = derived.subquery()
-    kind = func.coalesce(users.c.user_type, NO_USER)
-    alike = [of.c[name] == numbered.c[name] for name in _RAN_ON]
-    columns = {"profile": numbered.c.profile}
-    return (
-        select(*(columns.get(name, column).label(name) for name, column in of.c.items()))
-        .join_from(of, users, users.c.user_id == of.c.user_id, isouter=True)
-        .join(numbered, and_(*alike, numbered.c.user_type == kind))
-    )
 
 
 def derived_users(*conditions: ColumnElement[bool]) -> Select[Any]:

@@ -87,6 +87,11 @@ def _profile(*ran_on_and_type: Any) -> Profile:
     return Profile(int.from_bytes(digest) >> 1, *values)
 
 
+def number_of(*ran_on_and_type: Any) -> int:
+    """The number of the profile of a platform, container, language, its version, CI, user type."""
+    return _profile(*ran_on_and_type).number
+
+
 def add_to(rows: Slices, session: Session, types: Mapping[str | None, str], number: int) -> None:
     """Count sessions that are alike in their slices.
 
