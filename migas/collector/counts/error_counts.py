@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from migas.collector.counts.slices import Span
     from migas.collector.days import Period
 
+MAX_RANGES = 100
+"""So many ranges of days are asked for in one question; SQLite joins no more than 500 SELECTs."""
+
 By = Literal["day", "error", "version"]
 
 _COLUMNS = {"day": daily.c.day, "error": daily.c.value, "version": daily.c.detail}
@@ -59,7 +62,7 @@ class ErrorCounts(Reading):
 
     async def failed_on(
         self, project: str, asked: Mapping[tuple[int, int], Collection[str]]
-    ) -> dict[tuple[int, str, str], int]:
+    ) -> dict[tuple[Any, ...], int]:
         """How many sessions failed on each day, by that, the error and the version.
 
         Args:
@@ -72,9 +75,11 @@ class ErrorCounts(Reading):
             for days, names in asked.items()
             for query in _failed(project, [(1, *days)], names, by, None)
         ]
-        rows = await self.many(union_all(*queries)) if queries else []
-        # A day may be asked for twice.
-        return {tuple(key): number for *key, number in rows}
+        found: dict[tuple[Any, ...], int] = {}
+        for start in range(0, len(queries), MAX_RANGES):
+            rows = await self.many(union_all(*queries[start : start + MAX_RANGES]))
+            found.update((tuple(key), number) for *key, number in rows)  # some were asked for twice
+        return found
 
 
 def _failed(

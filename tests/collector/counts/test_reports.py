@@ -20,7 +20,7 @@ from migas.collector.counts.reading import ALL
 from migas.collector.counts.sessions import anonymous_session
 from migas.collector.counts.usage import Facet, StatusCount
 from migas.collector.database.tables import RUNNING
-from migas.collector.days import Period
+from migas.collector.days import Period, day_number
 from migas.collector.tokens import Access
 from tests.collector.counts.test_sessions import Clock
 from tests.collector.test_collector import a_crumb
@@ -137,6 +137,57 @@ def test_errors_come_with_their_versions_days_and_newest_message(database: Datab
         ("OSError", None),
         ("ValueError", "something else"),
     }
+
+
+def test_a_year_of_an_error_is_added_up_from_weeks_and_days(database: Database) -> None:
+    """The same whether its first and last week are whole or not, and by whichever step."""
+    sent = [
+        failed(number, "ValueError", None, days_ago=days)
+        for number, days in enumerate(range(0, 400, 9))
+    ]
+    periods = [
+        Period(WEDNESDAY - first * DAY, WEDNESDAY - last * DAY, by)
+        for first, last in ((364, 0), (200, 3), (11, 4), (10, 0), (5, 5), (399, 1))
+        for by in ("day", "week", "month")
+    ]
+
+    async def question(reports: Reports) -> list[tuple[int, int, int]]:
+        found = []
+        for period in periods:
+            errors = await reports.errors("a/b", period)
+            timeline = (
+                await reports.timeline("a/b", period, Filter(error=errors[0].name))
+                if errors
+                else []
+            )
+            (numbers,) = [
+                (e.sessions, sum(e.days.values()), sum(dict(e.versions).values())) for e in errors
+            ] or [(0, 0, 0)]
+            assert numbers[0] == sum(row.outcomes.total for row in timeline)
+            found.append(numbers)
+        return found
+
+    expected = [
+        (number,) * 3
+        for period in periods
+        for number in [
+            sum(period.first <= WEDNESDAY - days * DAY <= period.last for days in range(0, 400, 9))
+        ]
+    ]
+    assert asked(database, reversed(sent), question) == expected
+
+
+def test_days_of_errors_may_be_asked_for_in_any_number_of_ranges(database: Database) -> None:
+    async def question(reports: Reports) -> dict[Any, int]:
+        (error,) = await reports.errors("a/b", WHOLE)
+        last = day_number(WEDNESDAY)
+        weeks = {(last - 7 * of - 6, last - 7 * of): {error.name} for of in range(700)}
+        return await reports.failed_on("a/b", weeks | {(last - 1, last): {error.name}})
+
+    found = asked(database, [failed(1, "ValueError", None)], question)
+    assert [(day, version, number) for (day, _, version), number in found.items()] == [
+        (day_number(WEDNESDAY), "1.0", 1)
+    ]
 
 
 def test_what_hits_most_users_comes_first(database: Database) -> None:
