@@ -499,14 +499,19 @@ def test_two_versions_stand_side_by_side(
     ):
         site = Site(running)
         (link,) = {link for link in links(site.text(PAGE)) if "/compare?" in link}
-        text = readable(site.text(link))
+        page = site.text(link)
+        text = readable(page)
         chosen = site.text(f"{PAGE}/compare?first=0.9.0&second=1.1.0&container=docker")
         unknown = readable(site.text(f"{PAGE}/compare?first=7&second=1.0.0"))
         oldest = readable(site.text(f"{PAGE}/compare?first=0.9.0"))
         nothing = readable(site.text(f"{PAGE}/compare?platform=none"))
     assert "1.1.0 beside 1.0.0" in text
-    assert "1.1.0 completes as often as 1.0.0 : 57.0% against 70.0%, a difference that" in text
+    said = "1.1.0 completes 57.0% of the 100 runs that ended, and 1.0.0 70.0% of 100"
+    assert f"{said}: a difference that chance may explain." in text
     told = r"NewError more than chance 30 \(30\.0%\) RareError may be chance 1 "
+    assert {
+        "version=1.0.0" in to or "version=1.1.0" in to for to in links(page) if "/errors/" in to
+    } == {True}
     alone = rf"Fails in 1\.1\.0 only .* {told}"
     assert re.search(alone, text)
     assert re.search(r"Fails in 1\.0\.0 only .* OldError more than chance 20 \(20\.0%\)", text)
