@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import false, or_, select
@@ -15,7 +15,7 @@ from migas.collector.days import SECONDS_A_DAY, day_number
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select
 
     from migas.collector.days import Period
 
@@ -38,6 +38,8 @@ class Filter:
         user: The type of the user.
         outcome: A name in `OUTCOMES`.
         error: The fingerprint with which they failed, in hexadecimal digits.
+        profiles: The numbers of the profiles that it leaves, where somebody has looked them up:
+            with them a database goes straight to what it looks for.
     """
 
     version: str | None = None
@@ -48,6 +50,7 @@ class Filter:
     user: str | None = None
     outcome: str | None = None
     error: str | None = None
+    profiles: tuple[int, ...] | None = field(default=None, compare=False)
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Self:
@@ -56,13 +59,12 @@ class Filter:
         What no session can have, a fourth outcome say, is kept: no session has it then.
         """
         # No database holds a NUL or a lone surrogate, nor can it be asked for one.
-        return cls(
-            **{
-                name: query[name].replace("\0", "").encode("utf-8", "replace").decode()[:MAX_CHARS]
-                for name in NAMES
-                if query.get(name)
-            }
-        )
+        values = {
+            name: query[name].replace("\0", "").encode("utf-8", "replace").decode()[:MAX_CHARS]
+            for name in NAMES
+            if query.get(name)
+        }
+        return cls().with_(**values)
 
     def __bool__(self) -> bool:
         """Whether it leaves any session out."""
@@ -76,7 +78,8 @@ class Filter:
 
     def with_(self, **values: str | None) -> Self:
         """The same filter but for some values."""
-        return replace(self, **values)
+        known = None if values.keys() & _PROFILE_CONDITIONS.keys() else self.profiles
+        return replace(self, profiles=known, **values)
 
     def conditions(self, project: str) -> list[ColumnElement[bool]]:
         """What the rows of `sessions` have to meet that are of a project."""
@@ -124,17 +127,23 @@ class Filter:
         self, project: str, profile: ColumnElement[int]
     ) -> list[ColumnElement[bool]]:
         """What a profile has to meet; nothing where no filter asks for what a profile has."""
+        if self.profiles is not None:
+            return [profile.in_(self.profiles)]
+        alike = self.profiles_alike(project)
+        return [] if alike is None else [profile.in_(alike)]
+
+    def profiles_alike(self, project: str) -> Select[Any] | None:
+        """The numbers of the profiles that it leaves; None where it leaves all."""
         values = {name: value for name, value in self.values.items() if name in _PROFILE_CONDITIONS}
         if not values:
-            return []
-        alike = select(profiles.c.profile).where(
+            return None
+        return select(profiles.c.profile).where(
             profiles.c.project == project,
             *(_PROFILE_CONDITIONS[name](value) for name, value in values.items()),
         )
-        return [profile.in_(alike)]
 
 
-NAMES = tuple(field.name for field in fields(Filter))
+NAMES = tuple(field.name for field in fields(Filter) if field.name != "profiles")
 
 
 def is_language(named: ColumnElement[str], value: str) -> ColumnElement[bool]:

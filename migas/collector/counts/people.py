@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, func, select, type_coerce
 from sqlalchemy.types import NullType
 
 from migas.collector.counts.activity import Activity
-from migas.collector.counts.reading import ALL, DAY
+from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
 from migas.collector.counts.slices import NO_USER
 from migas.collector.counts.usage import Facet, Usage
 from migas.collector.counts.visits import BLOCK_DAYS, SAMPLES, block_of
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 GENERAL = "general"
 """The type of nearly all users."""
-
-MAX_NAMED = 1000
-"""So many profiles are named to the database one by one, which leads it straight to their rows."""
 
 MAX_MARGIN = 2.0
 ENOUGH = 10_500

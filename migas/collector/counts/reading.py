@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, func
@@ -24,6 +25,9 @@ ALL = Filter()
 """No filter: every session."""
 DAY = COUNTED_AT // SECONDS_A_DAY
 """The day on which a session counts, since 1970."""
+
+MAX_NAMED = 1000
+"""So many profiles are named to the database one by one."""
 
 MAX_ASKED = 2
 """So many questions of many rows are asked at a time: more would only share the processors."""
@@ -54,6 +58,20 @@ class Reading:
         if self.connections.dialect == "postgresql":
             return func.array_agg(column)
         return func.json_group_array(column, type_=JSON)
+
+    async def resolved(self, project: str, only: Filter) -> Filter:
+        """The same filter with the numbers of its profiles, unless these are very many.
+
+        Whoever asks several questions with it looks them up once. PostgreSQL, if it were to look
+        them up for each, would read all profiles' counts and throw most of them away.
+        """
+        alike = only.profiles_alike(project)
+        if alike is None or only.profiles is not None:
+            return only
+        numbers = [row.profile for row in await self.rows(alike.limit(MAX_NAMED + 1))]
+        if len(numbers) > MAX_NAMED:
+            return only
+        return replace(only, profiles=tuple(sorted(numbers)))
 
     async def rows(self, query: Any) -> Sequence[Any]:
         """The answer to a question of few rows."""

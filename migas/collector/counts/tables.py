@@ -59,6 +59,8 @@ class Tables:
 
     async def read(self, name: str) -> Sequence[Row]:
         """The rows of the table of that name, one of `ROWS`."""
+        project, period, only = self._asked
+        self._asked = project, period, await self._reports.resolved(project, only)
         rows: Sequence[Row] = await getattr(self, _method(name))()
         return rows
 

@@ -49,6 +49,7 @@ async def error(
 ) -> ErrorPage:
     """Everything that an error's page shows of a period, and of the sessions of a filter."""
     ask = collector.reports
+    only = await ask.resolved(name, only)
     its_own = only.with_(error=fingerprint)
     (found, hit, messages, release), by_version, by_day, shares, all_shares = await asyncio.gather(
         asyncio.gather(

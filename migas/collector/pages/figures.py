@@ -205,7 +205,9 @@ async def summaries(collector: Collector, access: Access | None, period: Period)
 
 async def project(collector: Collector, name: str, period: Period, only: Filter) -> Project:
     """Everything that a project's page shows of a period, and of the sessions of a filter."""
-    ask, asked = collector.reports, (name, period, only)
+    ask = collector.reports
+    only = await ask.resolved(name, only)
+    asked = (name, period, only)
     failures, users, shares, lost, (before, year_ago), over_time = await asyncio.gather(
         ask.errors(*asked, MAX_FAILURES),
         ask.users(*asked),

@@ -53,6 +53,7 @@ class UsersPage(NamedTuple):
 async def users(collector: Collector, name: str, period: Period, only: Filter) -> UsersPage:
     """Everything that a page about a project's users shows of a period."""
     ask, today = collector.reports, collector.clock.today()
+    only = await ask.resolved(name, only)
     activity, by_version, by_day = await asyncio.gather(
         ask.activity(name, period, only),
         ask.by_version(name, period, only),

@@ -57,6 +57,7 @@ async def versions(
             or the one before the first.
     """
     ask = collector.reports
+    only = await ask.resolved(name, only)
     release, found = await asyncio.gather(
         collector.projects.release(name), ask.by_version(name, period, only)
     )
