@@ -66,12 +66,14 @@ class MostHit(Usage):
         looked_at, number = 0, 3 * limit
         known = await self._at_most(project, period, only, FREQUENT * limit)
         while looked_at < len(known):
-            if len(found) >= limit and known[looked_at][1] < found[limit - 1].users:
+            least = found[limit - 1].users if len(found) >= limit else 0
+            batch = known[looked_at : looked_at + number]
+            some = [fingerprint for fingerprint, most in batch if most >= least]
+            if not some:
                 break
-            some = [fingerprint for fingerprint, _ in known[looked_at : looked_at + number]]
             found += await self._hits(project, period, only, some)
             found.sort(key=lambda hits: (-hits.users, -hits.sessions, hits.fingerprint))
-            looked_at, number = looked_at + len(some), min(2 * number, MAX_NAMED)
+            looked_at, number = looked_at + len(batch), min(2 * number, MAX_NAMED)
             if looked_at == len(known) == FREQUENT * limit:
                 known = await self._at_most(project, period, only)
         return found[:limit]
