@@ -20,11 +20,10 @@ Older versions share a home with newer ones, so no name here may change its mean
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
-from migas import log
+from migas import log, message
 from migas.host import files
 
 TYPE_CHECKING = False
@@ -60,7 +59,7 @@ _MAX_JSON_BYTES = 64 * 1024
 def read(root: str, name: str) -> dict[str, Any]:
     """What one of the JSON files holds, empty when there is none or it makes no sense."""
     try:
-        content = json.loads(files.read(os.path.join(root, name), _MAX_JSON_BYTES))
+        content = message.decode(files.read(os.path.join(root, name), _MAX_JSON_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -68,6 +67,8 @@ def read(root: str, name: str) -> dict[str, Any]:
 
 def write(root: str, name: str, content: Mapping[str, object], limit: int) -> None:
     """Replace one of the JSON files, which keeps the newest `limit` of what it holds, if it can."""
+    import json  # who writes them has it loaded, for the network; a run does not
+
     newest = dict(list(content.items())[-limit:])
     try:
         files.replace(os.path.join(root, name), json.dumps(newest).encode())

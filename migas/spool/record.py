@@ -7,7 +7,6 @@ one alone stands in the name: when, how large, whose, which process, which machi
 from __future__ import annotations
 
 import binascii
-import json
 import os
 import time
 
@@ -157,7 +156,7 @@ def parse(text: bytes) -> Record:
         InvalidRecordError: It holds none.
     """
     try:
-        found = json.loads(text)
+        found = message.decode(text)
         record: Record = {
             "endpoint": _endpoint(found["endpoint"]),
             "breadcrumb": message.compose(dict(found["breadcrumb"])),

@@ -149,3 +149,38 @@ def test_a_class_of_str_is_taken_by_its_characters() -> None:
 
 def test_an_exception_given_as_error_type_means_its_class() -> None:
     assert message.compose({"error_type": KeyError("secret")}) == {"error_type": "KeyError"}
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=9,
+)
+
+
+@given(VALUES, st.booleans(), st.sampled_from([None, 2]))
+@settings(max_examples=150, deadline=None)
+def test_a_text_says_what_json_reads_in_it(value: Any, is_ascii: bool, indent: int | None) -> None:
+    text = f" {json.dumps(value, ensure_ascii=is_ascii, indent=indent)}\n"
+    assert message.decode(text.encode()) == value
+
+
+@given(VALUES)
+@settings(max_examples=150, deadline=None)
+def test_a_text_is_written_as_json_writes_it_without_padding(value: Any) -> None:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    assert message.encode(value) == text.encode()
+
+
+def test_what_json_has_nothing_for_is_not_written() -> None:
+    with pytest.raises(TypeError):
+        message.encode({"project": object()})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b" ", b"{", b"[1,]", b"1 2", b"nul", b'{"a":1}x', b'"\n"', b"'a'", b'"\xff"', b"{1:2}"],
+)
+def test_what_is_no_json_is_not_read(text: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  of whatever kind
+        message.decode(text)
