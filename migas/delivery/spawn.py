@@ -7,8 +7,8 @@ since a program that waits for its children must not meet one it does not know.
 
 from __future__ import annotations
 
+import _signal
 import os
-import signal
 import sys
 import time
 
@@ -220,7 +220,7 @@ class DispatchedCourier:
         number = None if self._input is None else self._input.number
         if number is None or self.wait(0.0) or self._environment != _environment():
             return False
-        if signal.getsignal(signal.SIGPIPE) != signal.SIG_IGN:
+        if _signal.getsignal(_signal.SIGPIPE) != _signal.SIG_IGN:
             return False
         word = " ".join(_moment(attended_for, at_exit=at_exit)).encode()
         try:
@@ -235,7 +235,7 @@ class DispatchedCourier:
             self._child.wait()
         elif self._pid > 1 and not self.wait(0.0):
             try:
-                posix.kill(self._pid, signal.SIGKILL)
+                posix.kill(self._pid, _signal.SIGKILL)
             except OSError as error:
                 log.debug("a courier could not be killed: %s", error)
         self.forget()
@@ -290,7 +290,7 @@ def dispatch(
         *([f"--library={way.library}"] if way.library != os.path.dirname(_PACKAGE) else ()),
     ]
     try:
-        with children.unnoticed() as may_have_one:
+        with children.Unnoticed() as may_have_one:
             if not may_have_one:
                 log.debug("no courier was started: the program would have noticed a child")
                 return None
@@ -379,7 +379,7 @@ def _left_behind(launcher: int, output: OwnDescriptor, deadline: float) -> int:
             line += text
     finally:
         if not children.reap(launcher, deadline):
-            posix.killpg(launcher, signal.SIGKILL)
+            posix.killpg(launcher, _signal.SIGKILL)
             children.reap(launcher, time.monotonic() + _KILL_SECONDS)
     return int(line)
 

@@ -7,11 +7,10 @@ It must not meet the shell that starts our courier. Nor must we meet what the pr
 
 from __future__ import annotations
 
+import _signal
 import os
-import signal
 import sys
 import time
-from contextlib import contextmanager
 
 from migas import host
 from migas.host import process
@@ -19,7 +18,7 @@ from migas.host.files import out_of_the_way
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 try:
@@ -79,33 +78,42 @@ def reap(pid: int, deadline: float) -> bool:
     return True
 
 
-@contextmanager
-def unnoticed() -> Iterator[bool]:
-    """Have a child that ends within the block; its SIGCHLD does not arrive.
+class Unnoticed:
+    """A block in which a child ends; its SIGCHLD does not arrive.
 
-    Yields:
-        Whether the program would not notice. If it would, there must be none.
+    Entered, it says whether the program would not notice. If it would, there must be none.
     """
-    if not hasattr(signal, "sigtimedwait") or not hasattr(os, "waitid"):
-        yield not _is_told()
-        return
-    if process.is_waiting_for_any_child() or (_is_told() and _others_take_signals()):
-        yield False
-        return
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    was_pending = signal.SIGCHLD in signal.sigpending()
-    try:
-        yield True
-    finally:
-        if not was_pending and signal.sigtimedwait({signal.SIGCHLD}, 0) and _has_ended_child():
+
+    def __init__(self) -> None:
+        self._mask: set[int] | None = None
+        self._was_pending = False
+
+    def __enter__(self) -> bool:
+        if not hasattr(_signal, "sigtimedwait") or not hasattr(os, "waitid"):
+            return not _is_told()
+        if process.is_waiting_for_any_child() or (_is_told() and _others_take_signals()):
+            return False
+        self._mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, {_signal.SIGCHLD})
+        self._was_pending = _signal.SIGCHLD in _signal.sigpending()
+        return True
+
+    def __exit__(self, *_error: object) -> None:
+        if self._mask is None:
+            return
+        is_told = not self._was_pending and _signal.sigtimedwait({_signal.SIGCHLD}, 0)
+        if is_told and _has_ended_child():
             # Two signals of a kind that wait are one: this one may have been for the program.
-            posix.kill(posix.getpid(), signal.SIGCHLD)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            posix.kill(posix.getpid(), _signal.SIGCHLD)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self._mask)
 
 
 def _is_told() -> bool:
     """Whether a handler of the program's runs when a child ends."""
-    return hasattr(signal, "SIGCHLD") and callable(signal.getsignal(signal.SIGCHLD))
+    if not hasattr(_signal, "SIGCHLD"):
+        return False
+    # Where gevent waits for children, it alone knows what handler the program has set.
+    ask = getattr(sys.modules.get("signal"), "getsignal", _signal.getsignal)
+    return callable(ask(_signal.SIGCHLD))
 
 
 def _others_take_signals() -> bool:
@@ -113,7 +121,7 @@ def _others_take_signals() -> bool:
     here = host.own.get_native_id()
     masks = process.blocked_signals()
     return not masks or any(
-        signal.SIGCHLD not in mask for thread, mask in masks.items() if thread != here
+        _signal.SIGCHLD not in mask for thread, mask in masks.items() if thread != here
     )
 
 

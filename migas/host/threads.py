@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _signal  # `signal` makes enumerations of the names in it, which takes 5 ms
 import os
-import signal
 import sys
 import threading  # also so that no thread of ours is the first to: it would be taken for the main
 import time
@@ -217,14 +217,14 @@ def _without_signals(start: Callable[[], object]) -> None:
     A signal must reach the thread that the program expects: one that blocks SIGTERM and waits for
     it with `sigwait` would die if a thread of ours took it.
     """
-    if not hasattr(signal, "pthread_sigmask"):
+    if not hasattr(_signal, "pthread_sigmask"):
         start()
         return
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     try:
         start()
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
 def _wait_for_kernel(native_id: int | None) -> None:

@@ -8,8 +8,8 @@ beginning, so that the size tells which one it was.
 
 from __future__ import annotations
 
+import _signal
 import os
-import signal
 import threading
 
 from migas.host import files, process
@@ -106,7 +106,7 @@ class Marks:
         """Hold signals back until a child has let go of the mark that is its parent's."""
         if self._descriptors:
             here = threading.get_ident()
-            self._masks[here] = signal.pthread_sigmask(signal.SIG_BLOCK, _registered)
+            self._masks[here] = _signal.pthread_sigmask(_signal.SIG_BLOCK, _registered)
 
     def after_fork(self, *, in_child: bool) -> None:
         """Go on as before; in a child, whose signals must not mark its parent, write nowhere."""
@@ -120,7 +120,7 @@ class Marks:
         finally:
             mask = self._masks.pop(threading.get_ident(), None)
             if mask is not None:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
     def _open(self, distance: int) -> int:
         flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
@@ -171,10 +171,10 @@ def _markable() -> list[tuple[int, int]]:
     names = SIGNALS if caught is not None else SIGNALS[:4]
     found = []
     for index, name in enumerate(names, 1):
-        number = getattr(signal, name, None)
-        if number is None or signal.getsignal(number) != signal.SIG_DFL:
+        number = getattr(_signal, name, None)
+        if number is None or _signal.getsignal(number) != _signal.SIG_DFL:
             continue
         if number in (caught or ()) and number not in _registered:
             continue
-        found.append((index * _STRIDE, int(number)))
+        found.append((index * _STRIDE, number))
     return found
