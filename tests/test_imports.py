@@ -279,6 +279,13 @@ def test_a_tracked_run_loads_no_network(form: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_a_tracked_run_loads_no_expressions_and_no_enumerations(form: str, tmp_path: Path) -> None:
+    """They, and what imports them, would be a third of what it takes."""
+    loaded = _loaded_by_run(form, tmp_path / "state", "detached")
+    assert not {"re", "json", "enum", "signal", "contextlib", "ci_info"} & loaded
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_who_is_opted_out_loads_nothing_that_only_runs_need(form: str, tmp_path: Path) -> None:
     loaded = _loaded_by_run(form, tmp_path / "state", "detached", MIGAS_OPTOUT="1")
     settings = {"settings", "settings.permission", "settings.setup", "settings.values"}

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _thread import RLock as RLock
     from collections.abc import Callable
+    from importlib.machinery import ModuleSpec
     from typing import Any
 
 
@@ -35,6 +36,19 @@ def copy_of(name: str) -> Any:
     except Exception:  # noqa: BLE001  interpreters differ in what they raise
         return module
     return copy
+
+
+def spec_of(name: str) -> ModuleSpec:
+    """Where a module is, found as an import finds it; nothing of it runs.
+
+    Raises:
+        ImportError: No finder knows.
+    """
+    for finder in sys.meta_path:
+        spec = finder.find_spec(name, None, None)
+        if spec is not None:
+            return spec
+    raise ImportError(f"No module named {name!r}")
 
 
 own = copy_of("_thread")

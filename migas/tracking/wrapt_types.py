@@ -63,7 +63,7 @@ def load() -> tuple[Any, Any]:
     if _NAME not in sys.modules and not os.environ.get("WRAPT_DISABLE_EXTENSIONS"):
         try:
             with host.forks_held_off():
-                _defer(_spec())
+                _defer(host.spec_of(_NAME))
                 import wrapt._wrappers as types  # type: ignore[import-untyped]
             return types.FunctionWrapper, types.BoundFunctionWrapper
         except Exception as error:  # noqa: BLE001  whatever is unusual here, wrapt itself may know
@@ -73,19 +73,6 @@ def load() -> tuple[Any, Any]:
     import wrapt
 
     return wrapt.FunctionWrapper, wrapt.BoundFunctionWrapper
-
-
-def _spec() -> ModuleSpec:
-    """Where wrapt is, found as an import finds it.
-
-    Raises:
-        ImportError: No finder knows.
-    """
-    for finder in sys.meta_path:
-        spec = finder.find_spec(_NAME, None, None)
-        if spec is not None:
-            return spec
-    raise ImportError(f"No module named {_NAME!r}")
 
 
 def _defer(spec: ModuleSpec) -> None:

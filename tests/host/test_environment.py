@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import ci_info
 import platformdirs
 import pytest
 
@@ -97,6 +98,45 @@ def test_continuous_integration_is_known_by_its_variables(bare: pytest.MonkeyPat
     bare.delenv("CI")
     bare.setenv("GITHUB_ACTIONS", "true")
     assert environment.is_ci()
+
+
+def _said_by(service: dict[str, Any]) -> dict[str, str]:
+    """Variables that a service sets, as ci-info's list tells them."""
+    told = service["env"]
+    if isinstance(told, str):
+        return {told: "x"}
+    if isinstance(told, list):
+        return dict.fromkeys(told, "x")
+    if "includes" in told:
+        return {told["env"]: f"/{told['includes']}/"}
+    return {told["any"][-1]: "x"} if "any" in told else told
+
+
+def _without_services(bare: pytest.MonkeyPatch) -> None:
+    for service in ci_info.vendors:
+        told = service["env"]
+        more = told.get("any", ()) if isinstance(told, dict) else ()
+        for name in {"CI", *more, *_said_by(service)}:
+            bare.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("service", ci_info.vendors, ids=lambda service: service["constant"])
+def test_every_service_on_the_list_is_known_by_its_variables(
+    bare: pytest.MonkeyPatch, service: dict[str, Any]
+) -> None:
+    _without_services(bare)
+    assert environment.is_ci() is False
+    for name, value in _said_by(service).items():
+        bare.setenv(name, value)
+    assert environment.is_ci() is True
+
+
+def test_a_variable_that_a_service_sets_to_something_else_tells_no_service(
+    bare: pytest.MonkeyPatch,
+) -> None:
+    _without_services(bare)
+    bare.setenv("CI_NAME", "my own")
+    assert environment.is_ci() is False
 
 
 def test_a_run_is_reported_where_a_fact_cannot_be_found_out(offline: Desk) -> None:
