@@ -72,6 +72,7 @@ class Client:
         self._making = threading.Lock()
         self._worker = worker
         self._guard: Guard | None = None
+        self._may_guard = False
 
     def add_project(self, breadcrumb: Breadcrumb, timeout: float) -> dict[str, Any]:
         """Store a breadcrumb and learn the project's newest version.
@@ -145,6 +146,7 @@ class Client:
             server.close()  # `clear` leaves that to a finalizer, and late in an exit none is called
         if pool is not None:
             pool.clear()
+        self._may_guard = False
         if self._guard is not None:
             self._guard.end()
             self._guard = None
@@ -159,8 +161,9 @@ class Client:
                 self._servers.asked(self.endpoint, self.accepts)
 
     def _in_time(self, exchange: Callable[[], Answer], timeout: float) -> Answer:
-        if self._guard is not None:
-            return self._guarded(self._guard, exchange, timeout)
+        guard = self._guard or self._new_guard()
+        if guard is not None:
+            return self._guarded(guard, exchange, timeout)
         worker = self._worker
         if worker is None or worker.is_abandoned:
             worker = _new_worker()
@@ -173,8 +176,21 @@ class Client:
             raise outcome
         if self._keeps_thread:
             # The name is resolved and a connection stands: from now on nothing hangs unbreakably.
-            self._guard = Guard()
+            self._may_guard = True
         return outcome
+
+    def _new_guard(self) -> Guard | None:
+        """One for this request and those that follow, where a connection stands.
+
+        It is not made before it is needed: most couriers send one breadcrumb, and somebody may wait
+        for their end.
+        """
+        if self._may_guard:
+            try:
+                self._guard = Guard()
+            except RuntimeError as error:  # the system has no thread left, for a worker neither
+                log.debug("no thread can be started: %s", error)
+        return self._guard
 
     def _guarded(self, guard: Guard, exchange: Callable[[], Answer], timeout: float) -> Answer:
         guard.begin(timeout)
@@ -182,7 +198,7 @@ class Client:
             return exchange()
         except NoAnswerError:
             # Whatever went wrong, the next request begins anew, with a resolution that may hang.
-            self._guard = None
+            self._guard, self._may_guard = None, False
             if guard.has_broken_off:
                 raise NoAnswerError(f"No answer within {timeout:g} s", "timeout") from None
             raise

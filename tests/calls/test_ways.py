@@ -12,6 +12,7 @@ import pytest
 
 import migas
 from migas.transport import connections
+from migas.transport.client import Client
 from tests.support.fault_server import FaultServer
 
 if TYPE_CHECKING:
@@ -182,3 +183,14 @@ def test_a_bundle_that_does_not_exist_is_a_message(
     answer = migas.add_project("lab/tool", "1.0.0")
     assert answer["success"] is False
     assert answer["message"]
+
+
+def test_a_thread_is_kept_for_further_requests_when_there_is_a_second(server: FaultServer) -> None:
+    client = Client(server.url, keeps_thread=True)
+    kept = []
+    for _ in range(3):
+        assert client.ask("GET", "/", b"", 5.0).status
+        kept.append(sum(one.name == "migas-transport" for one in threading.enumerate()))
+    client.close()
+    assert kept == [0, 1, 1]
+    assert "migas-transport" not in {one.name for one in threading.enumerate()}
