@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from migas.spool.record import Record
+    from migas.transport.deadlines import Worker
 
 STALL_SECONDS = 60.0
 LIFE_SECONDS = 20 * 60.0
@@ -61,7 +62,11 @@ class Life:
 
 
 def main(
-    arguments: Sequence[str], *, stall: float = STALL_SECONDS, life: float = LIFE_SECONDS
+    arguments: Sequence[str],
+    *,
+    stall: float = STALL_SECONDS,
+    life: float = LIFE_SECONDS,
+    worker: Worker | None = None,
 ) -> int:
     """Be a courier.
 
@@ -71,6 +76,7 @@ def main(
             `--patience=SECONDS` (that the program waits at its end) and `--at-exit` (it waits now).
         stall: Seconds without progress after which this process dies.
         life: Seconds after which it dies in any case.
+        worker: A thread that was started ahead, for the first request.
 
     Returns:
         Always 0: nobody looks.
@@ -83,7 +89,7 @@ def main(
     by_hand, is_at_exit = "--now" in arguments, "--at-exit" in arguments
     if not is_at_exit and not by_hand and hasattr(os, "nice"):
         os.nice(_NICENESS)  # the program works, and comes first
-    sender = Sender(ANSWER_SECONDS, until, _learn, servers=of_this_user())
+    sender = Sender(ANSWER_SECONDS, until, _learn, worker, of_this_user())
     if environment.is_array_task() and not by_hand:
         time.sleep(spread(None if until is None else until - time.monotonic()))
     try:

@@ -37,7 +37,8 @@ class Sender:
             None when nobody waits.
         learn: Gets a project and the server's answer, when that names another newest version.
         servers: What earlier couriers learned about servers, and later ones will.
-        worker: The thread to make requests in, where none can be started for them.
+        worker: A thread to make requests in, rather than to start one.
+        keeps_thread: Whether there may be another one besides, as for `Client`.
 
     Attributes:
         until: The moment, which may come nearer.
@@ -50,12 +51,15 @@ class Sender:
         learn: Callable[[str, dict[str, Any]], None] | None = None,
         worker: Worker | None = None,
         servers: Backoff | None = None,
+        *,
+        keeps_thread: bool = True,
     ) -> None:
         self._timeout = timeout
         self._learn = learn
         self._learned: dict[str, object] = {}
         self.until = until
         self._worker = worker
+        self._keeps_thread = keeps_thread
         self._servers = servers
         self._clients: dict[str, Client] = {}
 
@@ -91,7 +95,7 @@ class Sender:
             self._clients[endpoint] = Client(
                 endpoint,
                 self._servers,
-                keeps_thread=self._worker is None,
+                keeps_thread=self._keeps_thread,
                 worker=self._worker,
             )
         return self._clients[endpoint]

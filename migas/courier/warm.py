@@ -20,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from migas.transport.deadlines import Worker
+
 _STEPS = (
     "migas.courier.main",
     "email.parser",
@@ -50,8 +52,9 @@ def main(arguments: Sequence[str], warm_seconds: float) -> int:
         Always 0: nobody looks.
     """
     deadline = time.monotonic() + warm_seconds
-    word = _word_while_importing()
+    word, worker = _word_while_importing(), None
     if word is None:
+        worker = _rehearse()
         word = _word(deadline - time.monotonic())
     if word == "":
         return 0
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str], warm_seconds: float) -> int:
         os.dup2(os.open(os.devnull, os.O_RDWR), _STDOUT)
     from migas.courier import main as courier
 
-    return courier.main([*arguments, *(word or "").split()])
+    return courier.main([*arguments, *(word or "").split()], worker=worker)
 
 
 def _word_while_importing() -> str | None:
@@ -74,10 +77,26 @@ def _word_while_importing() -> str | None:
         began = time.process_time()
         import_module(step)
         pause = (time.process_time() - began) * share
+    return None
+
+
+def _rehearse() -> Worker | None:
+    """Do once what sending takes, as far as that needs neither a breadcrumb nor a server.
+
+    Returns:
+        The thread that will ask the server: beside a program that keeps all processors busy a new
+        one may have to wait for milliseconds.
+    """
+    from migas.settings import permission
     from migas.transport import connections
+    from migas.transport.deadlines import Worker
 
     connections.rehearse()
-    return None
+    permission.refusal_by_user()  # it is asked again when it matters, and found out sooner then
+    try:
+        return Worker()
+    except RuntimeError:
+        return None  # the system has no thread left now, but maybe then
 
 
 def _word(seconds: float) -> str | None:

@@ -200,7 +200,11 @@ class Errand:
 
     def _run(self, worker: Worker) -> None:
         sender = self._sender = Sender(
-            courier.ANSWER_SECONDS, self._until, worker=worker, servers=of_this_user()
+            courier.ANSWER_SECONDS,
+            self._until,
+            worker=worker,
+            servers=of_this_user(),
+            keeps_thread=False,
         )
         try:
             if environment.is_array_task():
