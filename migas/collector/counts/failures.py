@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import case, false, func, or_, select
@@ -12,7 +13,7 @@ from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.history import Seen, history
 from migas.collector.counts.most_hit import MostHit
-from migas.collector.counts.reading import ALL, DAY
+from migas.collector.counts.reading import ALL
 from migas.collector.counts.sessions import error_name
 from migas.collector.counts.slices import cover
 from migas.collector.database.tables import (
@@ -180,13 +181,21 @@ class Failures(MostHit):
             versions: dict[int, Counter[str]] = {of: Counter() for of in fingerprints}
             newest: dict[int, int] = {}
             which = sessions.c.fingerprint.in_(fingerprints)
-            keys = (sessions.c.fingerprint, sessions.c.version, self._bar_of(DAY, period))
-            query = select(*keys, func.count(), func.max(sessions.c.last_idx))
-            query = query.where(*only.within(project, period), which).group_by(*keys)
-            for of, version, day, number, last in await self.scanned(query):
-                versions[of][version] += number
-                days[of][day_of(day)] += number
-                newest[of] = max(last, newest.get(of, last))
+            those = (*only.within(project, period), which)
+            by_version = (sessions.c.fingerprint, sessions.c.version)
+            last = func.max(sessions.c.last_idx)
+            # To tell both apart at once would make as many groups as there are pairs.
+            of_versions, of_days = await asyncio.gather(
+                self.scanned(
+                    select(*by_version, func.count(), last).where(*those).group_by(*by_version)
+                ),
+                self.by_day([sessions.c.fingerprint], those, partial(self._bar_of, period)),
+            )
+            for of, version, number, newest_of in of_versions:
+                versions[of][version] = number
+                newest[of] = max(newest_of, newest.get(of, newest_of))
+            for of, day, number in of_days:
+                days[of][day_of(day)] = number
             return dict(versions), days, newest
         names = {error_name(of): of for of in fingerprints}
         counted, newest = await asyncio.gather(
@@ -197,7 +206,7 @@ class Failures(MostHit):
             days[names[name]][day_of(day)] += number
         return None, days, newest
 
-    def _bar_of(self, day: ColumnElement[int], period: Period) -> ColumnElement[int]:
+    def _bar_of(self, period: Period, day: ColumnElement[int]) -> ColumnElement[int]:
         """The day that stands for one in a chart by the week, whose last day is not over; or it."""
         if period.by != "week":
             return day

@@ -7,9 +7,9 @@ counted. So users are counted from the most frequent error on, until no other on
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import distinct, func, select
 
 from migas.collector.counts.filters import error_number
 from migas.collector.counts.sessions import (
@@ -63,7 +63,7 @@ class MostHit(Usage):
             asked = error_number(only.error)
             return [] if asked is None else await self._hits(project, period, only, [asked])
         found: list[Hits] = []
-        looked_at, number = 0, 3 * limit
+        looked_at, number = 0, 2 * limit
         known = await self._at_most(project, period, only, FREQUENT * limit)
         while looked_at < len(known):
             least = found[limit - 1].users if len(found) >= limit else 0
@@ -100,13 +100,10 @@ class MostHit(Usage):
         """How many users and sessions some errors met; those that met none are left out."""
         if only.with_(error=None) or period.last < self.clock.today():
             which = sessions.c.fingerprint.in_(some)
-            by = (sessions.c.fingerprint, sessions.c.user_id)
-            each: Any = select(*by, func.count().label("sessions"))
-            each = each.where(*only.with_(error=None).within(project, period), which)
-            each = each.group_by(*by).subquery()
-            columns = each.c.fingerprint, func.count(each.c.user_id), func.sum(each.c.sessions)
-            rows = await self.scanned(select(*columns).group_by(each.c.fingerprint))
-            return [Hits(row[0], row[1], int(row[2])) for row in rows]
+            those = (*only.with_(error=None).within(project, period), which)
+            columns = sessions.c.fingerprint, func.count(distinct(sessions.c.user_id)), func.count()
+            each = select(*columns).where(*those).group_by(sessions.c.fingerprint)
+            return [Hits(*row) for row in await self.scanned(each)]
         names = {error_name(fingerprint): fingerprint for fingerprint in some}
         hit = (
             select(error_users.c.fingerprint, func.count())

@@ -93,12 +93,10 @@ class People(Usage):
             project_users.c.last_day >= day_number(period.first),
         )
         ((most,),) = await self.rows(everybody)
-        of_profiles = await self._sliced(project, period, only, "profile")
-        most = min(most, sum(row[-1] for row in of_profiles))
+        most = min(most, (await self.outcomes(project, period, only)).total)
         those = [*_visited(project, only), _during(period)]
-        named = {row[0] for row in of_profiles}
-        if len(named) < MAX_NAMED:
-            those.append(visits.c.profile.in_(named))
+        if not only.profiles and len(named := await self._ran_on(project)) <= MAX_NAMED:
+            those.append(visits.c.profile.in_(list(named)))
         part, found, found_new = 0, 0, 0
         by_kind: Counter[str] = Counter()
         while part < SAMPLES and (not part or _margin(found, part) > MAX_MARGIN):
@@ -206,9 +204,7 @@ class People(Usage):
         found: Counter[date] = Counter()
         if only.error:
             those = (*only.within(project, period), sessions.c.user_id.isnot(None))
-            for day, number in await self.scanned(
-                select(DAY, func.count()).where(*those).group_by(DAY)
-            ):
+            for day, number in await self.by_day([], those, lambda day: day):
                 found[period.bucket(day_of(day))] += number
             return found
         for day, _, number in await self._sliced(project, period, only, "day"):

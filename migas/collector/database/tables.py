@@ -177,11 +177,20 @@ COUNTED_AT = func.coalesce(sessions.c.ended, sessions.c.began)
 RUNNING = sessions.c.status == literal_column("'R'", String)
 """A session has not ended. A question in these words, without a parameter, uses the index below."""
 
-_index_where(RUNNING, "ix_sessions_running", sessions.c.project, sessions.c.seen)
+_index_where(
+    RUNNING,
+    "ix_sessions_running",
+    *(sessions.c[name] for name in ("project", "seen", "profile", "version")),
+    COUNTED_AT,
+)
 
 _HAS_ERROR = sessions.c.fingerprint.isnot(None)
-_NEWEST = (sessions.c.project, sessions.c.fingerprint, sessions.c.last_idx)
-_index_where(_HAS_ERROR, "ix_sessions_newest_failed", *_NEWEST)
+_index_where(
+    _HAS_ERROR,
+    "ix_sessions_newest_failed",
+    *(sessions.c[name] for name in ("project", "fingerprint", "last_idx", "profile", "version")),
+    COUNTED_AT,
+)
 _index_where(
     _HAS_ERROR,
     "ix_sessions_failed",

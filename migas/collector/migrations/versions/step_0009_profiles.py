@@ -20,12 +20,22 @@ def upgrade() -> None:
     failed = sa.text("fingerprint IS NOT NULL")
     counted = sa.text("coalesce(ended, began)")
     for name, columns in (
+        ("ix_sessions_newest_failed", ("last_idx", "profile", "version", counted)),
         ("ix_sessions_failed", ("profile", "user_id", counted, "last_idx", "version")),
         ("ix_sessions_failed_versions", ("version", "profile", "user_id", counted, "last_idx")),
     ):
         op.drop_index(name, "sessions")
         indexed: list[str | sa.TextClause] = ["project", "fingerprint", *columns]
         op.create_index(name, "sessions", indexed, sqlite_where=failed, postgresql_where=failed)
+    op.drop_index("ix_sessions_running", "sessions")
+    running = sa.text("status = 'R'")
+    op.create_index(
+        "ix_sessions_running",
+        "sessions",
+        ["project", "seen", "profile", "version", counted],
+        sqlite_where=running,
+        postgresql_where=running,
+    )
     op.drop_index("ix_daily_errors", "daily")
     weekly = sa.text("kind = 'weekly versions'")
     op.create_index(
