@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, cast, func, select, union_all
 
 from migas.collector.counts.reading import Reading
 from migas.collector.counts.sessions import ERROR, ERRORS_WEEKLY, VERSIONS_WEEKLY
-from migas.collector.counts.slices import cover
+from migas.collector.counts.slices import starts_in
 from migas.collector.database.tables import daily
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ErrorCounts(Reading):
                 of the period's chart.
             version: The only one that is asked for; by default all are.
         """
-        days = cover(period, charted="day" in by)
+        days = starts_in(period, charted="day" in by)
         rows = await self.many(union_all(*_failed(project, days, names, by, version)))
         total: Counter[tuple[Any, ...]] = Counter()
         for *key, number in rows:
@@ -73,7 +73,7 @@ class ErrorCounts(Reading):
         queries = [
             query
             for days, names in asked.items()
-            for query in _failed(project, [(1, *days)], names, by, None)
+            for query in _failed(project, [(1, range(days[0], days[1] + 1))], names, by, None)
         ]
         found: dict[tuple[Any, ...], int] = {}
         for start in range(0, len(queries), MAX_RANGES):
@@ -84,7 +84,7 @@ class ErrorCounts(Reading):
 
 def _failed(
     project: str,
-    days: Iterable[tuple[Span, int, int]],
+    days: Iterable[tuple[Span, Collection[int]]],
     names: Collection[str],
     by: Sequence[By],
     version: str | None,
@@ -101,9 +101,9 @@ def _failed(
         .where(
             *mine,
             daily.c.kind == (ERROR if span == 1 else weekly),
-            daily.c.day.in_(range(first, last + 1, span)),
+            daily.c.day.in_(starts),
         )
         .group_by(*columns)
         .having(total > 0)
-        for span, first, last in days
+        for span, starts in days
     ]

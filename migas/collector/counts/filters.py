@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import false, or_, select
+from sqlalchemy import false, func, or_, select
 
 from migas.collector.counts.sessions import error_name
 from migas.collector.counts.slices import EVERY
@@ -149,7 +149,8 @@ NAMES = tuple(field.name for field in fields(Filter) if field.name != "profiles"
 def is_language(named: ColumnElement[str], value: str) -> ColumnElement[bool]:
     """Whether a name like `python 3.11` is that language, or a version of it."""
     more = f"{value}." if " " in value else f"{value} "
-    return or_(named == value, named.startswith(more, autoescape=True))
+    # Not by LIKE, for which SQLite takes small and capital letters for the same.
+    return or_(named == value, func.substr(named, 1, len(more)) == more)
 
 
 def _has_error(value: str) -> ColumnElement[bool]:

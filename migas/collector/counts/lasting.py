@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, cast, func, select, union_all
 
 from migas.collector.counts.durations import bucket
 from migas.collector.counts.reading import ALL, DAY
-from migas.collector.counts.slices import cover
+from migas.collector.counts.slices import starts_in
 from migas.collector.counts.usage import Usage
 from migas.collector.database.tables import durations, sessions
 from migas.collector.days import day_of
@@ -90,13 +90,11 @@ class Lasting(Usage):
         counts = select(*by, total.label("runs")).where(durations.c.project == project, *those)
         # Days that are named lead straight to the rows of a version.
         parts = [
-            counts.where(
-                durations.c.span == sign * span, durations.c.day.in_(range(first, last + 1, span))
-            )
+            counts.where(durations.c.span == sign * span, durations.c.day.in_(starts))
             .group_by(*by)
             .having(total > 0)
             .subquery()
-            for span, first, last in cover(period, charted=column is durations.c.day)
+            for span, starts in starts_in(period, charted=column is durations.c.day)
         ]
         lists = [
             select(part.c.value, self.listed(part.c.bucket), self.listed(part.c.runs)).group_by(

@@ -30,7 +30,8 @@ def numbered_profiles(connection: Connection) -> Iterator[Table]:
     user_type = func.coalesce(users.c.user_type, NO_USER).label("user_type")
     of_user = users.c.user_id == crumbs.c.user_id
     every = select(*ran_on, user_type).join_from(crumbs, users, of_user, isouter=True).distinct()
-    columns = [Column(column.name, column.type) for column in (*ran_on, user_type)]
+    # By this key each session is led to its own; without it SQLite would read all for each.
+    columns = [Column(of.name, of.type, primary_key=True) for of in (*ran_on, user_type)]
     numbered = Table(
         "numbered_profiles",
         MetaData(),

@@ -304,7 +304,7 @@ def _counts(
 def _session(began: int = 0, **values: Any) -> Session:
     """A session like some that have these values in common."""
     nothing = {"status": "", "error_type": None, "session_id": "", "seen": 0, "last_idx": 0}
-    return Session(began=began, **nothing | values)
+    return Session(began=began, profile=0, **nothing | values)
 
 
 def _durations(connection: Connection) -> Counter[DurationCount]:

@@ -116,11 +116,14 @@ def counted(session: Session) -> tuple[Count, ...]:
         name, start, monday = error_name(session.fingerprint), first_long_day(day), monday_of(day)
         counts += (
             Count(project, ERROR, day, name, version),
-            Count(project, ERRORS_WEEKLY, monday, name, ""),
-            Count(project, VERSIONS_WEEKLY, monday, name, version),
             Count(project, ERRORS_LONG, start, name, ""),
             Count(project, VERSIONS_LONG, start, version, name),
         )
+        if session.profile is not None:  # else a collector has counted it that knew of no weeks
+            counts += (
+                Count(project, ERRORS_WEEKLY, monday, name, ""),
+                Count(project, VERSIONS_WEEKLY, monday, name, version),
+            )
     return counts
 
 

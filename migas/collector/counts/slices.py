@@ -149,11 +149,12 @@ def cover(period: Period, *, charted: bool) -> list[tuple[Span, int, int]]:
     return _joined(found)
 
 
-def starts_in(period: Period, *, charted: bool) -> list[tuple[Span, range]]:
+def starts_in(period: Period, *, charted: bool) -> list[tuple[Span, list[int]]]:
     """The same, as spans and the days on which their slices begin."""
-    return [
-        (span, range(first, last + 1, span)) for span, first, last in cover(period, charted=charted)
-    ]
+    found: dict[Span, list[int]] = {}
+    for span, first, last in cover(period, charted=charted):
+        found.setdefault(span, []).extend(range(first, last + 1, span))
+    return list(found.items())
 
 
 def _joined(ranges: Iterable[tuple[Span, int, int]]) -> list[tuple[Span, int, int]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.adoption import adoption, most_used
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 MAX_TIMED = 10
 """So many versions are told apart by how long their runs take."""
+
+MAX_OLDER = 3
+"""So many older versions are tried where the one before tells no durations."""
 
 HEADINGS = {
     "version": "Versions",
@@ -296,11 +301,16 @@ async def _lasting(
     shown = [version for version in ordered if version in frequent_ones]
     shown, others = shown[:MAX_TIMED], len(shown[MAX_TIMED:])
     enough = [version for version in ordered if completed[version] >= ENOUGH]
-    before = versions_before(shown, enough).values()
-    wanted = {version for version in (*shown, *before) if version is not None}
-    found = await collector.reports.durations(name, period, only, wanted)
+    before = {version for version in versions_before(shown, enough).values() if version}
+    durations = partial(collector.reports.durations, name, period, only)
+    found = await durations({*shown, *before})
     if found is None:
         return None
+    # Old programs may tell no durations; then a version is compared with an older one that does.
+    untimed = {of for of in before if found.by_version.get(of, Counter()).total() < ENOUGH}
+    older = {one for of in untimed for one in enough[enough.index(of) + 1 :][:MAX_OLDER]}
+    if older and (more := await durations(older)):
+        found.by_version.update(more.by_version)
     tables = Tables(collector.reports, name, period, only, collector.clock.today())
     known = {row.version: row for row in timed_versions(found)}
     return Lasting(

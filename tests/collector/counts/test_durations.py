@@ -18,6 +18,7 @@ from migas.collector.counts.filters import Filter
 from migas.collector.counts.tables import Tables
 from migas.collector.days import Period, day_of
 from migas.collector.ingestion.timing import MAX_SECONDS, Timing
+from migas.collector.pages import figures
 from tests.collector.counts.test_sessions import Clock, record, recounted
 from tests.collector.test_collector import a_crumb
 
@@ -109,6 +110,29 @@ def asked(database: Database, only: Filter = Filter(), period: Period = PERIOD) 
             return await tables.durations(), await tables.version_durations()
 
     return asyncio.run(run())
+
+
+def test_a_version_is_compared_with_an_older_one_that_tells_durations(database: Database) -> None:
+    """Where those between the two have runs enough, and tell none; the page and the table agree."""
+    seconds_of = {"1.0": 10.0, "1.1": None, "1.2": None, "2.0": 20.0}
+    crumbs = []
+    for number, version in enumerate(list(seconds_of) * 60):
+        seconds = seconds_of[version]
+        fields = {"project_version": version, "status": "C"}
+        crumb = a_crumb(session_id=str(UUID(int=number, version=4)), **fields)
+        took = None if seconds is None else seconds * (1 + number % 7 / 10)
+        crumbs.append(crumb.timed(Timing(86400.0, took)))
+    record(database, *crumbs)
+
+    async def run() -> Any:
+        async with Collector.open(database.url, clock=Clock()) as collector:
+            return await figures.project(collector, "a/b", PERIOD, Filter())
+
+    _, rows = asked(database)
+    lasting = asyncio.run(run()).durations
+    told = [(row.version, row.before, row.change) for row in rows]
+    assert told == [("2.0", "1.0", "slower"), ("1.0", None, "")]
+    assert [(row.version, row.before, row.change) for row in lasting.versions] == told
 
 
 def test_durations_by_day_and_version_are_kept_up_to_date(database: Database) -> None:

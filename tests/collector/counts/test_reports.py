@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Engine, event
 
 from migas.collector.collector import Collector
 from migas.collector.counts.filters import Filter
@@ -220,6 +222,48 @@ def test_an_error_is_known_after_its_newest_sender_was_forgotten(database: Datab
         1,
         "one",
     )
+
+
+def test_a_thousand_errors_are_told_by_the_month_however_few_values_sqlite_takes(
+    database: Database,
+) -> None:
+    """Its own limit of values in a question is eight times as low as that of some packages."""
+
+    def limit(connection: Any, _record: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
+
+    async def question(reports: Reports) -> dict[Any, int]:
+        (error,) = await reports.errors("a/b", WHOLE)
+        names = {error.name, *(f"{number:016x}" for number in range(4_999))}
+        years = Period(WEDNESDAY - 3650 * DAY, WEDNESDAY, "month")
+        return dict(await reports.failed("a/b", years, names, ("error", "day")))
+
+    event.listen(Engine, "connect", limit)
+    try:
+        found = asked(database, [failed(1, "ValueError", None)], question)
+    finally:
+        event.remove(Engine, "connect", limit)
+    assert [(day, number) for (_, day), number in found.items()] == [(day_number(WEDNESDAY), 1)]
+
+
+def test_a_language_is_told_from_one_in_capital_letters(database: Database) -> None:
+    fields: list[dict[str, Any]] = [
+        {"language": language, "language_version": "3.11.1", "status": "F", "error_type": "E"}
+        for language in ("python", "Python", "Python")
+    ]
+
+    async def question(reports: Reports) -> list[int]:
+        (error,) = await reports.errors("a/b", WHOLE)
+        filters = [
+            Filter(language=language, error=of)
+            for language in ("python", "Python", "python 3.11", "PYTHON")
+            for of in (None, error.name)
+        ]
+        return [(await reports.outcomes("a/b", WHOLE, only)).failed for only in filters]
+
+    sent = [run(number, **of) for number, of in enumerate(fields)]
+    assert asked(database, sent, question) == [1, 1, 2, 2, 1, 1, 0, 0]
 
 
 def test_users_seen_and_users_new(database: Database) -> None:

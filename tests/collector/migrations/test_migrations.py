@@ -15,6 +15,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from migas.collector.counts.fingerprint import fingerprint
+from migas.collector.counts.profile_numbers import numbered_profiles, with_profiles
+from migas.collector.counts.rebuild import derived_sessions
 from migas.collector.counts.sessions import Session, error_name
 from migas.collector.counts.slices import first_day, profile_of
 from migas.collector.counts.visits import block_of
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 USER = "35ecdd23-f0b6-593a-8d5b-108982c1126d"
 RUN = "0c9f5a5e-5a68-4b53-9d3c-3f6dfd8a3f10"
 OTHER_RUN = "e0fb8b6c-9b0f-4a3f-8f7e-6d0f0c2f9a11"
+ANOTHER_RUN = "5a1f7a1e-2f43-4d0b-8a77-9b5a5d0c1e22"
 PROFILE = profile_of(
     Session(
         "", "a/b", 0, 0, 0, "1.0", "C", "python", "3.11.7", "linux", "docker", False, None, USER
@@ -306,9 +309,37 @@ def test_sessions_get_their_profiles_and_errors_their_weeks(empty_database: Data
     write_as_before(empty_database, OTHER_RUN, 8)
     found = {row["session_id"]: row["profile"] for row in empty_database.rows(profiles)}
     assert found == {RUN: PROFILE, OTHER_RUN: None}
+    # What was never counted in weeks is not taken back from them.
+    empty_database.execute(
+        "UPDATE sessions SET status = 'F', error_type = 'ValueError', fingerprint = 7"
+        " WHERE session_id = ?",
+        OTHER_RUN,
+    )
+    end = a_crumb(session_id=OTHER_RUN, status="S", user_id=USER)
+    record(empty_database, end, clock=lambda: 8 * 86400 + 5)
+    below = "SELECT DISTINCT kind FROM daily WHERE sessions < 0 AND kind LIKE 'weekly%'"
+    assert empty_database.rows(below) == []
+    write_as_before(empty_database, ANOTHER_RUN, 9)
     assert recounted(empty_database).wrong_sessions == 1
     found = {row["session_id"]: row["profile"] for row in empty_database.rows(profiles)}
-    assert found == {RUN: PROFILE, OTHER_RUN: PROFILE}
+    assert found[RUN] == found[ANOTHER_RUN] == PROFILE
+    assert None not in found.values()
+
+
+def test_a_rebuild_finds_the_number_of_a_profile_by_its_key(databases: Databases) -> None:
+    """Strangers name platforms: to read all that there are for each session would take hours."""
+
+    def plan(connection: Connection) -> list[str]:
+        with numbered_profiles(connection) as numbered:
+            query = with_profiles(derived_sessions("sqlite"), numbered)
+            compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
+            return [row.detail for row in rows]
+
+    with databases.fresh("sqlite") as database:
+        steps = [step for step in on_connection(database, plan) if "numbered_profiles" in step]
+    assert len(steps) == 1
+    assert steps[0].startswith("SEARCH numbered_profiles USING ")
 
 
 def make_tables_at_once(url: str) -> None:
