@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from migas.collector.counts.usage import FACETS, Facet
+from migas.collector.counts.visits import SAMPLES
 from migas.collector.days import Period, day_number
 
 if TYPE_CHECKING:
@@ -29,14 +31,31 @@ class Activity:
         period: Which days.
         days: By what their sessions ran on and by user, days as bits from the period's first on;
             others are left out.
+        part: Of how many of `SAMPLES` equal parts of all users these are. All numbers below are of
+            these users; `whole` tells what they stand for.
     """
 
-    def __init__(self, period: Period, days: Iterable[tuple[RanOn, Mapping[Any, int]]]) -> None:
+    def __init__(
+        self,
+        period: Period,
+        days: Iterable[tuple[RanOn, Mapping[Any, int]]],
+        part: int = SAMPLES,
+    ) -> None:
+        self.part = part
         self._period = period
         self._by_profile = list(days)
         self._days: dict[Any, int] = {}
         for _, of_users in self._by_profile:
             _join(self._days, of_users)
+
+    def whole(self, number: int) -> int:
+        """How many of all users there are for so many of these."""
+        return round(number * SAMPLES / self.part)
+
+    @property
+    def margin(self) -> float:
+        """By how many percent of all users a number may be off, in 95 of 100 cases."""
+        return margin(self.users(self._period), self.part)
 
     def users(self, period: Period) -> int:
         """How many users were active in a part of the period."""
@@ -91,6 +110,11 @@ class Activity:
         of_first = max(0, day_number(first) - begin)
         after = max(of_first, min(day_number(last), day_number(self._period.last)) + 1 - begin)
         return (1 << after) - (1 << of_first)
+
+
+def margin(found: int, part: int) -> float:
+    """By how many percent a number may be off that so many users of so many parts stand for."""
+    return 196 * sqrt((1 - part / SAMPLES) / max(found, 1))
 
 
 def _join(known: dict[Any, int], more: Mapping[Any, int]) -> None:

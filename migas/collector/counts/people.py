@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from math import ceil, sqrt
+from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, func, select, type_coerce
 from sqlalchemy.types import NullType
 
-from migas.collector.counts.activity import Activity
+from migas.collector.counts.activity import Activity, margin
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
 from migas.collector.counts.slices import NO_USER
 from migas.collector.counts.usage import Facet, Usage
@@ -88,29 +88,19 @@ class People(Usage):
         self, project: str, period: Period, only: Filter, is_new: ColumnElement[int]
     ) -> UserCounts:
         """Users by what they were seen with; of very many it looks at a part."""
-        everybody = select(func.count()).where(
-            project_users.c.project == project,
-            project_users.c.last_day >= day_number(period.first),
-        )
-        ((most,),) = await self.rows(everybody)
-        most = min(most, (await self.outcomes(project, period, only)).total)
-        those = [*_visited(project, only), _during(period)]
-        if not only.profiles and len(named := await self._ran_on(project)) <= MAX_NAMED:
-            those.append(visits.c.profile.in_(list(named)))
+        most = await self._most(project, period, only)
         part, found, found_new = 0, 0, 0
         by_kind: Counter[str] = Counter()
-        while part < SAMPLES and (not part or _margin(found, part) > MAX_MARGIN):
-            share = 1.0 if most < FEW else ENOUGH / (ENOUGH + most)
-            before, part = part, min(SAMPLES, max(2 * part, ceil(SAMPLES * share)))
-            # Nobody is in two parts: those that are known are not looked for again.
-            theirs = [*those, visits.c.sample >= before, visits.c.sample < part]
+        while part < SAMPLES and (not part or margin(found, part) > MAX_MARGIN):
+            before, part = part, _larger(part, most)
+            theirs = [*await self._in_part(project, only, (before, part)), _during(period)]
             for kind, number, new in await self.scanned(_visitors_by_type(project, theirs, is_new)):
                 by_kind[kind or GENERAL] += number
                 found += number
                 found_new += new
             most = round(found * SAMPLES / part)
         kinds = {kind: round(number * SAMPLES / part) for kind, number in by_kind.items()}
-        return UserCounts(most, round(found_new * SAMPLES / part), kinds, _margin(found, part))
+        return UserCounts(most, round(found_new * SAMPLES / part), kinds, margin(found, part))
 
     async def _users_one_by_one(
         self, project: str, period: Period, only: Filter, is_new: ColumnElement[int]
@@ -129,27 +119,78 @@ class People(Usage):
         kinds = {row[0]: row[1] for row in rows}
         return UserCounts(sum(kinds.values()), sum(row[2] for row in rows), kinds)
 
-    async def activity(self, project: str, period: Period, only: Filter = ALL) -> Activity:
+    async def activity(
+        self, project: str, period: Period, only: Filter = ALL, *, may_estimate: bool = False
+    ) -> Activity:
         """On which days of a period each user was active, and what their sessions ran on.
 
         Those of an error or an outcome are looked for among its sessions.
+
+        Args:
+            project: `owner/repo`.
+            period: Which days.
+            only: Which sessions.
+            may_estimate: Whether of very many users a part is enough, which tells how many all are
+                within 2 %.
         """
         if only.error or only.outcome:
             return await self._activity_one_by_one(project, period, only)
+        if not may_estimate:
+            return await self._activity(project, period, await self._active(project, period, only))
+        most = await self._most(project, period, only)
+        found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
+        part = 0
+        while part < SAMPLES:
+            users_of = {user for users_of_profile in found.values() for user in users_of_profile}
+            if part and margin(len(users_of), part) <= MAX_MARGIN:
+                break
+            before, part = part, _larger(part, most)
+            some = await self._active(project, period, only, (before, part))
+            for profile, days in some.items():
+                found[profile].update(days)
+        return await self._activity(project, period, found, part)
+
+    async def _active(
+        self, project: str, period: Period, only: Filter, part: tuple[int, int] = (0, SAMPLES)
+    ) -> Mapping[int, Mapping[Any, int]]:
+        """Of each profile the active days of the users in a part, as bits from the first day on."""
         first, last = day_number(period.first), day_number(period.last)
         starts = range(block_of(first), last + 1, BLOCK_DAYS)
         by = (visits.c.profile, visits.c.sample, visits.c.user_id)
         # One row for all days of a user: drivers take longer for each row than databases do.
         columns = [func.max(visits.c.days).filter(visits.c.start == start) for start in starts]
-        those = (*_visited(project, only), visits.c.start.between(starts[0], last))
-        query = select(by[0], _as_it_is(by[2]), *columns).where(*those).group_by(*by)
+        those = await self._in_part(project, only, part)
+        query = select(by[0], _as_it_is(by[2]), *columns)
+        query = query.where(*those, visits.c.start.between(starts[0], last)).group_by(*by)
         found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
         for profile, user, *blocks in await self.scanned(query):
             bits = 0
             for days in reversed(blocks):
                 bits = bits << BLOCK_DAYS | (days or 0)
             found[profile][user] = bits >> (first - starts[0])
-        return await self._activity(project, period, found)
+        return found
+
+    async def _in_part(
+        self, project: str, only: Filter, part: tuple[int, int]
+    ) -> list[ColumnElement[bool]]:
+        """The conditions of visits of the users in a part, from one of `SAMPLES` to another."""
+        those = _visited(project, only)
+        if part == (0, SAMPLES):
+            return those
+        # Nobody is in two parts: those that are known are not looked for again.
+        those += [visits.c.sample >= part[0], visits.c.sample < part[1]]
+        if only.profiles is None and len(named := await self._ran_on(project)) <= MAX_NAMED:
+            those.append(visits.c.profile.in_(list(named)))
+        return those
+
+    async def _most(self, project: str, period: Period, only: Filter) -> int:
+        """How many users there are at most."""
+        everybody = select(func.count()).where(
+            project_users.c.project == project,
+            project_users.c.last_day >= day_number(period.first),
+        )
+        ((most,),) = await self.rows(everybody)
+        return min(int(most), (await self.outcomes(project, period, only)).total)
 
     async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
         first = day_number(period.first)
@@ -162,12 +203,16 @@ class People(Usage):
         return await self._activity(project, period, found)
 
     async def _activity(
-        self, project: str, period: Period, found: Mapping[int, Mapping[Any, int]]
+        self,
+        project: str,
+        period: Period,
+        found: Mapping[int, Mapping[Any, int]],
+        part: int = SAMPLES,
     ) -> Activity:
         """The active days of users, which are known by profile."""
         ran_on_of = await self._ran_on(project)
         known = ((ran_on_of[of], days) for of, days in found.items() if of in ran_on_of)
-        return Activity(period, known)
+        return Activity(period, known, part)
 
     async def users_over_time(
         self, project: str, period: Period, only: Filter = ALL, activity: Activity | None = None
@@ -175,7 +220,7 @@ class People(Usage):
         """Users, those first seen then, and sessions of users, by the day, week or month.
 
         Sessions without a user are not in it. `activity` is that of the same period and filter,
-        if it is known.
+        if it is known; where it is of a part, users are what that part stands for.
         """
         first, last = day_number(period.first), day_number(period.last)
         joined = (
@@ -187,17 +232,23 @@ class People(Usage):
             activity = await self.activity(project, period, only)
         if only:
             query = select(_as_it_is(project_users.c.user_id), project_users.c.first_day)
+            if activity.part < SAMPLES:
+                theirs = await self._in_part(project, only, (0, activity.part))
+                query = query.where(
+                    project_users.c.user_id.in_(select(visits.c.user_id).where(*theirs))
+                )
             came = await self.many(query.where(*joined))
-            new = activity.new_over_time((user, day_of(day)) for user, day in came)
+            of_part = activity.new_over_time((user, day_of(day)) for user, day in came)
+            new.update({start: activity.whole(number) for start, number in of_part.items()})
         else:
             of_days = select(project_users.c.first_day, func.count()).where(*joined)
             for day, number in await self.rows(of_days.group_by(project_users.c.first_day)):
                 new[period.bucket(day_of(day))] += number
-        theirs = await self._sessions_of_users(project, period, only)
-        return {
-            start: (number, new[start], theirs[start])
-            for start, number in activity.over_time().items()
-        }
+        number_of = await self._sessions_of_users(project, period, only)
+        seen = {start: activity.whole(number) for start, number in activity.over_time().items()}
+        if activity.part < SAMPLES:  # an estimate must not be less than what is known
+            seen = {start: max(number, new[start]) for start, number in seen.items()}
+        return {start: (number, new[start], number_of[start]) for start, number in seen.items()}
 
     async def _sessions_of_users(self, project: str, period: Period, only: Filter) -> Counter[date]:
         """How many sessions with a user there are, by the day, week or month."""
@@ -221,6 +272,12 @@ class People(Usage):
         """How many users sessions have, and by what those ran on; a user may be in several."""
         activity = await self.activity(project, period, only)
         return activity.users(period), activity.by_facet(period)
+
+
+def _larger(part: int, most: int) -> int:
+    """How many of `SAMPLES` to look at after so many, where there are so many users at most."""
+    share = 1.0 if most < FEW else ENOUGH / (ENOUGH + most)
+    return min(SAMPLES, max(2 * part, ceil(SAMPLES * share)))
 
 
 def _visited(project: str, only: Filter) -> list[ColumnElement[bool]]:
@@ -265,8 +322,3 @@ def _visitors_by_type(
         .select_from(seen.join(project_users, known).join(profiles, of))
         .group_by(profiles.c.user_type)
     )
-
-
-def _margin(found: int, part: int) -> float:
-    """By how many percent a number may be off that so many users of so many parts stand for."""
-    return 196 * sqrt((1 - part / SAMPLES) / max(found, 1))

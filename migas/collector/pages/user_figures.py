@@ -37,6 +37,8 @@ class UsersOf(NamedTuple):
 class UsersPage(NamedTuple):
     """The users of a period: how many, and in each of its halves.
 
+    `margin` says by how many percent of all users their numbers may be off, in 95 of 100 cases; 0
+    where each of them was counted.
     `rows` has them by the day, week or month, `tables` by kind what their sessions ran on, `came`
     the releases of the period.
     """
@@ -44,6 +46,7 @@ class UsersPage(NamedTuple):
     number: int
     earlier: int
     later: int
+    margin: float
     sessions: int
     rows: Sequence[UsersRow]
     tables: Mapping[str, Sequence[UsersOf]]
@@ -55,13 +58,14 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
     ask, today = collector.reports, collector.clock.today()
     only = await ask.resolved(name, only)
     activity, by_version, by_day = await asyncio.gather(
-        ask.activity(name, period, only),
+        ask.activity(name, period, only, may_estimate=True),
         ask.by_version(name, period, only),
         ask.by_bar(name, period, only),
     )
     first_half, second_half = period.halves
     earlier, later = activity.users(first_half), activity.users(second_half)
     in_all, then, now = (activity.by_facet(of) for of in (period, first_half, second_half))
+    whole = activity.whole
     found, came = await asyncio.gather(
         ask.users_over_time(name, period, only, activity),
         ask.arrivals(name, period, only, by_version, by_day),
@@ -71,9 +75,10 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
         facet: [
             UsersOf(
                 value,
-                users_of,
-                then[facet][value],
-                now[facet][value],
+                whole(users_of),
+                whole(then[facet][value]),
+                whole(now[facet][value]),
+                # Chance has to be told of the users who were counted.
                 trend_of((then[facet][value], now[facet][value]), (earlier, later)),
             )
             for value, users_of in frequent(in_all[facet])[:MAX_VALUES]
@@ -81,4 +86,13 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
         for facet in ("language", "platform", "container")
     }
     sessions = sum(row.sessions for row in rows)
-    return UsersPage(activity.users(period), earlier, later, sessions, rows, tables, came)
+    return UsersPage(
+        whole(activity.users(period)),
+        whole(earlier),
+        whole(later),
+        activity.margin,
+        sessions,
+        rows,
+        tables,
+        came,
+    )

@@ -14,6 +14,7 @@ from migas.collector.collector import Collector
 from migas.collector.counts import last_days, people
 from migas.collector.counts.filters import OUTCOMES, Filter
 from migas.collector.counts.sessions import error_name, facets
+from migas.collector.counts.visits import SAMPLES
 from migas.collector.days import SECONDS_A_DAY, Period, day_number, day_of, moment
 from migas.collector.ingestion.timing import Timing
 from tests.collector.counts.test_sessions import Clock, record, recounted, some_crumbs
@@ -304,3 +305,21 @@ def test_of_very_many_users_a_part_says_how_many_there_are(
     assert abs(few.active - 2000) <= 2000 * 2 * few.margin / 100
     assert few.new == few.active == sum(few.types.values())
     assert asked(database, "users", period, Filter(container="podman")) == (0, 0, {}, 0)
+
+    for only, number in ((Filter(), 3000), (Filter(container="docker"), 2000)):
+        activity = asked(database, "activity", period, only, may_estimate=True)
+        assert activity.part < SAMPLES
+        assert 0 < activity.margin <= 10
+        most = number * 2 * activity.margin / 100
+        assert abs(activity.whole(activity.users(period)) - number) <= most
+        dockers = activity.by_facet(period)["container"]["docker"]
+        assert abs(activity.whole(dockers) - 2000) <= most
+        over_time = asked(database, "users_over_time", period, only, activity)
+        ((users, new, of_users),) = over_time.values()
+        assert abs(users - number) <= most
+        assert users >= new >= number - most
+        assert of_users == number
+        exact = asked(database, "activity", period, only)
+        assert (exact.part, exact.margin, exact.users(period)) == (SAMPLES, 0, number)
+    nobody = asked(database, "activity", period, Filter(container="podman"), may_estimate=True)
+    assert (nobody.users(period), nobody.margin) == (0, 0)
