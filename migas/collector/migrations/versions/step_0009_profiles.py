@@ -18,24 +18,22 @@ def upgrade() -> None:
     """Add the column, have it in the place of what it stands for, and index the new counts."""
     op.add_column("sessions", sa.Column("profile", sa.BigInteger))
     failed = sa.text("fingerprint IS NOT NULL")
-    counted = sa.text("coalesce(ended, began)")
-    for name, columns in (
-        ("ix_sessions_newest_failed", ("last_idx", "profile", "version", counted)),
-        ("ix_sessions_failed", ("profile", "user_id", counted, "last_idx", "version")),
-        ("ix_sessions_failed_versions", ("version", "profile", "user_id", counted, "last_idx")),
-    ):
-        op.drop_index(name, "sessions")
-        indexed: list[str | sa.TextClause] = ["project", "fingerprint", *columns]
-        op.create_index(name, "sessions", indexed, sqlite_where=failed, postgresql_where=failed)
-    op.drop_index("ix_sessions_running", "sessions")
     running = sa.text("status = 'R'")
-    op.create_index(
-        "ix_sessions_running",
-        "sessions",
-        ["project", "seen", "profile", "version", counted],
-        sqlite_where=running,
-        postgresql_where=running,
-    )
+    for name, which, columns in (
+        ("running", running, "project seen profile version ended began"),
+        ("newest_failed", failed, "project fingerprint last_idx profile version ended began"),
+        ("failed", failed, "project fingerprint profile user_id ended began last_idx version"),
+        (
+            "failed_versions",
+            failed,
+            "project fingerprint version profile user_id ended began last_idx",
+        ),
+    ):
+        index = f"ix_sessions_{name}"
+        op.drop_index(index, "sessions")
+        op.create_index(
+            index, "sessions", columns.split(), sqlite_where=which, postgresql_where=which
+        )
     op.drop_index("ix_daily_errors", "daily")
     weekly = sa.text("kind = 'weekly versions'")
     op.create_index(
