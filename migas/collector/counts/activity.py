@@ -33,6 +33,7 @@ class Activity:
             others are left out.
         part: Of how many of `SAMPLES` equal parts of all users these are. All numbers below are of
             these users; `whole` tells what they stand for.
+        total: How many users the period has, where that is known.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Activity:
         period: Period,
         days: Iterable[tuple[RanOn, Mapping[Any, int]]],
         part: int = SAMPLES,
+        total: int | None = None,
     ) -> None:
         self.part = part
         self._period = period
@@ -47,15 +49,17 @@ class Activity:
         self._days: dict[Any, int] = {}
         for _, of_users in self._by_profile:
             _join(self._days, of_users)
+        self._number = self.users(period)
+        self._total = round(self._number * SAMPLES / part) if total is None else total
 
     def whole(self, number: int) -> int:
         """How many of all users there are for so many of these."""
-        return round(number * SAMPLES / self.part)
+        return round(number * self._total / self._number) if number else 0
 
     @property
     def margin(self) -> float:
         """By how many percent of all users a number may be off, in 95 of 100 cases."""
-        return margin(self.users(self._period), self.part)
+        return margin(self._number, self.part)
 
     def users(self, period: Period) -> int:
         """How many users were active in a part of the period."""

@@ -88,7 +88,7 @@ class People(Usage):
         self, project: str, period: Period, only: Filter, is_new: ColumnElement[int]
     ) -> UserCounts:
         """Users by what they were seen with; of very many it looks at a part."""
-        most = await self._most(project, period, only)
+        most, _ = await self._most(project, period, only)
         part, found, found_new = 0, 0, 0
         by_kind: Counter[str] = Counter()
         while part < SAMPLES and (not part or margin(found, part) > MAX_MARGIN):
@@ -137,7 +137,8 @@ class People(Usage):
             return await self._activity_one_by_one(project, period, only)
         if not may_estimate:
             return await self._activity(project, period, await self._active(project, period, only))
-        most = await self._most(project, period, only)
+        most, seen = await self._most(project, period, only)
+        is_known = not only and not await self._has_users_after(project, day_number(period.last))
         found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
         part = 0
         while part < SAMPLES:
@@ -148,7 +149,8 @@ class People(Usage):
             some = await self._active(project, period, only, (before, part))
             for profile, days in some.items():
                 found[profile].update(days)
-        return await self._activity(project, period, found, part)
+        total = seen if is_known and part < SAMPLES else None
+        return await self._activity(project, period, found, part, total)
 
     async def _active(
         self, project: str, period: Period, only: Filter, part: tuple[int, int] = (0, SAMPLES)
@@ -183,14 +185,14 @@ class People(Usage):
             those.append(visits.c.profile.in_(list(named)))
         return those
 
-    async def _most(self, project: str, period: Period, only: Filter) -> int:
-        """How many users there are at most."""
+    async def _most(self, project: str, period: Period, only: Filter) -> tuple[int, int]:
+        """How many users there are at most, and how many were seen since a period began."""
         everybody = select(func.count()).where(
             project_users.c.project == project,
             project_users.c.last_day >= day_number(period.first),
         )
-        ((most,),) = await self.rows(everybody)
-        return min(int(most), (await self.outcomes(project, period, only)).total)
+        ((seen,),) = await self.rows(everybody)
+        return min(seen, (await self.outcomes(project, period, only)).total), seen
 
     async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
         first = day_number(period.first)
@@ -208,11 +210,12 @@ class People(Usage):
         period: Period,
         found: Mapping[int, Mapping[Any, int]],
         part: int = SAMPLES,
+        total: int | None = None,
     ) -> Activity:
         """The active days of users, which are known by profile."""
         ran_on_of = await self._ran_on(project)
         known = ((ran_on_of[of], days) for of, days in found.items() if of in ran_on_of)
-        return Activity(period, known, part)
+        return Activity(period, known, part, total)
 
     async def users_over_time(
         self, project: str, period: Period, only: Filter = ALL, activity: Activity | None = None
