@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.collector.databases import with_collector
 from tests.collector.live import PROJECT, LiveCollector
 from tests.support.collector import COMMAND, CollectorProcess, plain_environment
+from tests.support.desk import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,8 +84,12 @@ def test_requests_and_breadcrumbs_are_counted_by_what_became_of_them(
 def test_refusals_of_the_rate_limit_are_counted(sqlite: Database, live_server: LiveServer) -> None:
     with live_server.collector(sqlite, limit=2) as collector:
         assert [collector.rest().status for _ in range(3)][-1] == 429
-        counted = live_server.metrics.text(None)[0]
-    assert numbers(counted)["migas_requests_total 429 /api/breadcrumb"] == 1
+
+        def is_counted() -> bool:
+            found = numbers(live_server.metrics.text(None)[0])
+            return found.get("migas_requests_total 429 /api/breadcrumb") == 1
+
+        wait_until(is_counted)  # which an answer is when it has left
 
 
 def test_what_a_database_does_not_take_is_counted(collector: LiveCollector) -> None:
