@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import case, false, func, or_, select
@@ -13,7 +12,7 @@ from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.history import Seen, history
 from migas.collector.counts.most_hit import MostHit
-from migas.collector.counts.reading import ALL
+from migas.collector.counts.reading import ALL, DAY
 from migas.collector.counts.sessions import error_name
 from migas.collector.counts.slices import cover
 from migas.collector.database.tables import (
@@ -183,13 +182,14 @@ class Failures(MostHit):
             which = sessions.c.fingerprint.in_(fingerprints)
             those = (*only.within(project, period), which)
             by_version = (sessions.c.fingerprint, sessions.c.version)
+            by_day = (sessions.c.fingerprint, self._bar_of(DAY, period))
             last = func.max(sessions.c.last_idx)
             # To tell both apart at once would make as many groups as there are pairs.
             of_versions, of_days = await asyncio.gather(
                 self.scanned(
                     select(*by_version, func.count(), last).where(*those).group_by(*by_version)
                 ),
-                self.by_day([sessions.c.fingerprint], those, partial(self._bar_of, period)),
+                self.scanned(select(*by_day, func.count()).where(*those).group_by(*by_day)),
             )
             for of, version, number, newest_of in of_versions:
                 versions[of][version] = number
@@ -206,7 +206,7 @@ class Failures(MostHit):
             days[names[name]][day_of(day)] += number
         return None, days, newest
 
-    def _bar_of(self, period: Period, day: ColumnElement[int]) -> ColumnElement[int]:
+    def _bar_of(self, day: ColumnElement[int], period: Period) -> ColumnElement[int]:
         """The day that stands for one in a chart by the week, whose last day is not over; or it."""
         if period.by != "week":
             return day

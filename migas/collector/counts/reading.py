@@ -6,21 +6,19 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, func, select
+from sqlalchemy import JSON, func
 
 from migas.collector.counts.filters import Filter
 from migas.collector.database.tables import COUNTED_AT
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import ColumnElement
 
     from migas.collector.clock import Clock
     from migas.collector.database.connections import Connections
-
-    Bar = Callable[[ColumnElement[int]], ColumnElement[int]]
 
 
 ALL = Filter()
@@ -74,22 +72,6 @@ class Reading:
         if len(numbers) > MAX_NAMED:
             return only
         return replace(only, profiles=tuple(sorted(numbers)))
-
-    async def by_day(
-        self, columns: Sequence[ColumnElement[Any]], those: Sequence[ColumnElement[bool]], bar: Bar
-    ) -> Sequence[Any]:
-        """How many sessions there are by some of their columns and by the day on which they count.
-
-        Args:
-            columns: Which.
-            those: What the sessions have to meet.
-            bar: Of a day, which stands for it.
-        """
-        # SQLite would look up each row of the table to group by an expression that its index has,
-        # unless the value comes out of an inner query that may not be taken apart.
-        each = select(DAY.label("day"), *columns).where(*those).offset(0).subquery()
-        by = (*list(each.c)[1:], bar(each.c.day))
-        return await self.scanned(select(*by, func.count()).group_by(*by))
 
     async def rows(self, query: Any) -> Sequence[Any]:
         """The answer to a question of few rows."""

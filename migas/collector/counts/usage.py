@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from migas.collector.counts.error_counts import ErrorCounts
 from migas.collector.counts.outcomes import Outcomes, UsageCount, VersionOutcomes, outcomes_by
-from migas.collector.counts.reading import ALL
+from migas.collector.counts.reading import ALL, DAY
 from migas.collector.counts.sessions import OUTCOME
 from migas.collector.counts.slices import STATUSES, starts_in
 from migas.collector.database.tables import daily, profiles, sessions, slices
@@ -96,9 +96,9 @@ class Usage(ErrorCounts):
         if only.outcome not in (None, "failed") or only.error is None:
             return []
         if only.values.keys() - {"version", "error", "outcome"}:
-            those = only.within(project, period)
-            rows = await self.by_day([sessions.c.version], those, lambda day: day)
-            return [(day, version, number) for version, day, number in rows]
+            by = (DAY, sessions.c.version)
+            query = select(*by, func.count()).where(*only.within(project, period)).group_by(*by)
+            return await self.scanned(query)
         found = await self.failed(project, period, [only.error], ("day", "version"), only.version)
         return [(*key, number) for key, number in found.items()]
 
