@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 class Activity:
     """The active days of users in a period.
 
+    Attributes:
+        part: As given.
+        is_estimate: Whether nobody knows how many users the period has.
+
     Args:
         period: Which days.
         days: By what their sessions ran on and by user, days as bits from the period's first on;
@@ -44,6 +48,7 @@ class Activity:
         total: int | None = None,
     ) -> None:
         self.part = part
+        self.is_estimate = part < SAMPLES and total is None
         self._period = period
         self._by_profile = list(days)
         self._days: dict[Any, int] = {}

@@ -67,7 +67,7 @@ class People(Usage):
         """
         first, last = day_number(period.first), day_number(period.last)
         is_new = func.count().filter(project_users.c.first_day.between(first, last))
-        if only.error or only.outcome:
+        if only.error or only.outcome or only.version == "":  # which stands for any in `visits`
             return await self._users_one_by_one(project, period, only, is_new)
         if only or await self._has_users_after(project, last):
             return await self._visitors(project, period, only, is_new)
@@ -133,7 +133,7 @@ class People(Usage):
             may_estimate: Whether of very many users a part is enough, which tells how many all are
                 within 2 %.
         """
-        if only.error or only.outcome:
+        if only.error or only.outcome or only.version == "":
             return await self._activity_one_by_one(project, period, only)
         if not may_estimate:
             return await self._activity(project, period, await self._active(project, period, only))
@@ -142,13 +142,14 @@ class People(Usage):
         found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
         part = 0
         while part < SAMPLES:
-            users_of = {user for users_of_profile in found.values() for user in users_of_profile}
-            if part and margin(len(users_of), part) <= MAX_MARGIN:
-                break
             before, part = part, _larger(part, most)
             some = await self._active(project, period, only, (before, part))
             for profile, days in some.items():
                 found[profile].update(days)
+            number = len({user for days in found.values() for user in days})
+            if margin(number, part) <= MAX_MARGIN:
+                break
+            most = round(number * SAMPLES / part)
         total = seen if is_known and part < SAMPLES else None
         return await self._activity(project, period, found, part, total)
 
@@ -157,6 +158,7 @@ class People(Usage):
     ) -> Mapping[int, Mapping[Any, int]]:
         """Of each profile the active days of the users in a part, as bits from the first day on."""
         first, last = day_number(period.first), day_number(period.last)
+        these = (1 << period.days) - 1
         starts = range(block_of(first), last + 1, BLOCK_DAYS)
         by = (visits.c.profile, visits.c.sample, visits.c.user_id)
         # One row for all days of a user: drivers take longer for each row than databases do.
@@ -169,7 +171,9 @@ class People(Usage):
             bits = 0
             for days in reversed(blocks):
                 bits = bits << BLOCK_DAYS | (days or 0)
-            found[profile][user] = bits >> (first - starts[0])
+            bits = bits >> (first - starts[0]) & these
+            if bits:  # else the user was seen in a block alone of which the period has a part
+                found[profile][user] = bits
         return found
 
     async def _in_part(

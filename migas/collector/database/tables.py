@@ -186,17 +186,17 @@ def _index_sessions(which: ColumnElement[bool], name: str, columns: str) -> None
 
 
 # PostgreSQL answers from no index that has `COUNTED_AT` rather than what that is made of.
-_index_sessions(RUNNING, "running", "project seen profile version ended began")
+_index_sessions(RUNNING, "running", "project seen profile version ended began status")
 _index_sessions(
-    _HAS_ERROR, "newest_failed", "project fingerprint last_idx profile version ended began"
+    _HAS_ERROR, "newest_failed", "project fingerprint last_idx profile version ended began status"
 )
 _index_sessions(
-    _HAS_ERROR, "failed", "project fingerprint profile user_id ended began last_idx version"
+    _HAS_ERROR, "failed", "project fingerprint profile user_id ended began last_idx version status"
 )
 _index_sessions(
     _HAS_ERROR,
     "failed_versions",
-    "project fingerprint version profile user_id ended began last_idx",
+    "project fingerprint version profile user_id ended began last_idx status",
 )
 
 daily = Table(

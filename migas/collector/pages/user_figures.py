@@ -38,7 +38,7 @@ class UsersPage(NamedTuple):
     """The users of a period: how many, and in each of its halves.
 
     `margin` says by how many percent of all users their numbers may be off, in 95 of 100 cases; 0
-    where each of them was counted.
+    where each of them was counted; `is_estimate` whether that is so of their number in all.
     `rows` has them by the day, week or month, `tables` by kind what their sessions ran on, `came`
     the releases of the period.
     """
@@ -47,6 +47,7 @@ class UsersPage(NamedTuple):
     earlier: int
     later: int
     margin: float
+    is_estimate: bool
     sessions: int
     rows: Sequence[UsersRow]
     tables: Mapping[str, Sequence[UsersOf]]
@@ -91,6 +92,7 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
         whole(earlier),
         whole(later),
         activity.margin,
+        activity.is_estimate,
         sessions,
         rows,
         tables,

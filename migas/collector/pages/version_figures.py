@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from migas.collector.counts.chance import compared
 from migas.collector.counts.comparison import ENOUGH, newest_two
 from migas.collector.counts.outcomes import Outcomes
+from migas.collector.counts.people import UserCounts
 from migas.collector.pages.shown import MAX_FAILURES, most_frequent
 from migas.collector.projects.versions import version_order
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from migas.collector.counts.comparison import Comparison
     from migas.collector.counts.differences import Difference, Where
     from migas.collector.counts.filters import Filter
-    from migas.collector.counts.people import UserCounts
     from migas.collector.days import Period
 
 
@@ -69,9 +69,15 @@ async def versions(
     pair = first, second = _chosen(*asked, two, by_version, shown)
     outcomes = (finished.get(first, Outcomes()), finished.get(second, Outcomes()))
     whole = (by_version.get(first, Outcomes()).total, by_version.get(second, Outcomes()).total)
+
+    async def users_of(version: str) -> UserCounts:
+        if version not in by_version:
+            return UserCounts(0, 0, {})
+        return await ask.users(name, period, only.with_(version=version))
+
     first_users, second_users, (errors, numbers) = await asyncio.gather(
-        ask.users(name, period, only.with_(version=first)),
-        ask.users(name, period, only.with_(version=second)),
+        users_of(first),
+        users_of(second),
         ask.differences(
             name,
             period,

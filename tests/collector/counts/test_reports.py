@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, func, select
+from sqlalchemy.dialects.sqlite import dialect
 
 from migas.collector.collector import Collector
 from migas.collector.counts.filters import Filter
@@ -21,7 +22,7 @@ from migas.collector.counts.people import UserCounts
 from migas.collector.counts.reading import ALL
 from migas.collector.counts.sessions import anonymous_session
 from migas.collector.counts.usage import Facet, StatusCount
-from migas.collector.database.tables import RUNNING
+from migas.collector.database.tables import RUNNING, sessions
 from migas.collector.days import Period, day_number
 from migas.collector.tokens import Access
 from tests.collector.counts.test_sessions import Clock
@@ -368,6 +369,20 @@ def test_runs_not_ended_are_asked_for_in_the_words_of_their_index() -> None:
     """With a parameter for the status a database reads each row instead: ten times slower."""
     asked_for = RUNNING.compile()
     assert (str(asked_for), asked_for.params) == ("sessions.status = 'R'", {})
+
+
+def test_questions_for_some_sessions_are_answered_by_an_index_alone(sqlite: Database) -> None:
+    """No row of the table is looked up: that would take as long as there are sessions."""
+    failed_too = Filter(platform="linux", outcome="failed", error=f"{7:016x}")
+    running = (*Filter(platform="linux").within("a/b", WHOLE), RUNNING, sessions.c.seen >= 5)
+    questions = [
+        (select(func.count()).where(*failed_too.within("a/b", WHOLE)), "ix_sessions_"),
+        (select(func.count()).where(*running), "ix_sessions_running "),
+    ]
+    for question, index in questions:
+        told = question.compile(dialect=dialect(), compile_kwargs={"literal_binds": True})
+        plan = [row["detail"] for row in sqlite.rows(f"EXPLAIN QUERY PLAN {told}")]
+        assert any(f"sessions USING COVERING INDEX {index}" in step for step in plan), plan
 
 
 def test_a_period_of_weeks_ends_today() -> None:

@@ -14,7 +14,7 @@ from migas.collector.collector import Collector
 from migas.collector.counts import last_days, people
 from migas.collector.counts.filters import OUTCOMES, Filter
 from migas.collector.counts.sessions import error_name, facets
-from migas.collector.counts.visits import SAMPLES
+from migas.collector.counts.visits import SAMPLES, block_of
 from migas.collector.days import SECONDS_A_DAY, Period, day_number, day_of, moment
 from migas.collector.ingestion.timing import Timing
 from tests.collector.counts.test_sessions import Clock, record, recounted, some_crumbs
@@ -279,6 +279,33 @@ def test_users_are_right_after_sessions_changed_and_went(seed: int, database: Da
     with_collector(database.url, remove)
     assert database.value("SELECT count(*) FROM visits") > 0
     assert recounted(database).none
+
+
+def test_a_part_is_as_large_as_the_users_of_the_period_need(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others of the same block of days say nothing of how near an estimate is."""
+    day = block_of(TODAY) + 20
+    sent = [
+        a_session(
+            moment((day + (number % 8 > 0)) * SECONDS_A_DAY + 9),
+            "a/b",
+            user_id=str(UUID(int=number)),
+        )
+        for number in range(4000)
+    ]
+    with_collector(database.url, putting(sent))
+    monkeypatch.setattr(people, "ENOUGH", 100)
+    monkeypatch.setattr(people, "FEW", 0)
+    monkeypatch.setattr(people, "MAX_MARGIN", 15.0)
+    period, only = Period.ending(day_of(day), 1), Filter(platform="linux")
+    for of in (Filter(), only):
+        activity = asked(database, "activity", period, of, may_estimate=True)
+        counted = asked(database, "users", period, of)
+        assert 0 < activity.margin <= 15
+        assert activity.is_estimate
+        assert activity.whole(activity.users(period)) == counted.active
+        assert abs(counted.active - 500) <= 500 * 2 * activity.margin / 100
 
 
 def test_of_very_many_users_a_part_says_how_many_there_are(

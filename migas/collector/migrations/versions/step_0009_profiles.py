@@ -20,13 +20,21 @@ def upgrade() -> None:
     failed = sa.text("fingerprint IS NOT NULL")
     running = sa.text("status = 'R'")
     for name, which, columns in (
-        ("running", running, "project seen profile version ended began"),
-        ("newest_failed", failed, "project fingerprint last_idx profile version ended began"),
-        ("failed", failed, "project fingerprint profile user_id ended began last_idx version"),
+        ("running", running, "project seen profile version ended began status"),
+        (
+            "newest_failed",
+            failed,
+            "project fingerprint last_idx profile version ended began status",
+        ),
+        (
+            "failed",
+            failed,
+            "project fingerprint profile user_id ended began last_idx version status",
+        ),
         (
             "failed_versions",
             failed,
-            "project fingerprint version profile user_id ended began last_idx",
+            "project fingerprint version profile user_id ended began last_idx status",
         ),
     ):
         index = f"ix_sessions_{name}"
