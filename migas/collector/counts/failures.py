@@ -239,12 +239,18 @@ class Failures(MostHit):
         self, project: str, period: Period, only: Filter, limit: int = 10
     ) -> list[Message]:
         """The messages of sessions that failed, those that came last first."""
-        query = (
-            select(COUNTED_AT, sessions.c.version, crumbs.c.error_desc)
-            .join(crumbs, crumbs.c.idx == sessions.c.last_idx)
+        # Few are chosen before what they say is looked up, else PostgreSQL looks up all of them.
+        newest = (
+            select(COUNTED_AT.label("counted"), sessions.c.version, sessions.c.last_idx)
             .where(*only.within(project, period), _FAILED)
             .order_by(sessions.c.last_idx.desc())
             .limit(limit)
+            .subquery()
+        )
+        query = (
+            select(newest.c.counted, newest.c.version, crumbs.c.error_desc)
+            .join(crumbs, crumbs.c.idx == newest.c.last_idx)
+            .order_by(newest.c.last_idx.desc())
         )
         return [
             Message(moment(began), version, text) for began, version, text in await self.rows(query)
