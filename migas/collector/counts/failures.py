@@ -131,6 +131,7 @@ class Failures(MostHit):
         past = {of: Past(set(), {}, {}) for of in fingerprints}
         # The first and the last week of each error day by day, and what no whole week has.
         asked = {(first, last): set(names) for span, first, last in days if span == 1}
+        single = {day for first, last in asked for day in range(first, last + 1)}
         for name, first_week, last_week, _, versions, numbers, within in found:
             for monday in (first_week, last_week):
                 asked.setdefault((monday, monday + 6), set()).add(name)
@@ -138,11 +139,9 @@ class Failures(MostHit):
             in_weeks = zip(versions, map(int, within), strict=True)
             past[names[name]].versions.update((of, number) for of, number in in_weeks if number > 0)
         by_day = await self.failed_on(project, asked)
-        first, last = day_number(period.first), day_number(period.last)
-        counted = {day for start, end in weeks for day in range(start, end + 7)}
         for (day, name, version), number in by_day.items():
             past[names[name]].seen.add(Seen(day_of(day), version))
-            if first <= day <= last and day not in counted:
+            if day in single:
                 known = past[names[name]].versions
                 known[version] = known.get(version, 0) + number
         return past

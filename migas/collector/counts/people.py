@@ -67,7 +67,7 @@ class People(Usage):
         """
         first, last = day_number(period.first), day_number(period.last)
         is_new = func.count().filter(project_users.c.first_day.between(first, last))
-        if only.error or only.outcome or only.version == "":  # which stands for any in `visits`
+        if not _is_told_by_visits(only):
             return await self._users_one_by_one(project, period, only, is_new)
         if only or await self._has_users_after(project, last):
             return await self._visitors(project, period, only, is_new)
@@ -133,7 +133,7 @@ class People(Usage):
             may_estimate: Whether of very many users a part is enough, which tells how many all are
                 within 2 %.
         """
-        if only.error or only.outcome or only.version == "":
+        if not _is_told_by_visits(only):
             return await self._activity_one_by_one(project, period, only)
         if not may_estimate:
             return await self._activity(project, period, await self._active(project, period, only))
@@ -286,6 +286,11 @@ def _larger(part: int, most: int) -> int:
     """How many of `SAMPLES` to look at after so many, where there are so many users at most."""
     share = 1.0 if most < FEW else ENOUGH / (ENOUGH + most)
     return min(SAMPLES, max(2 * part, ceil(SAMPLES * share)))
+
+
+def _is_told_by_visits(only: Filter) -> bool:
+    """Whether visits tell users of a filter: an empty version stands for any there."""
+    return not (only.error or only.outcome or only.version == "")
 
 
 def _visited(project: str, only: Filter) -> list[ColumnElement[bool]]:

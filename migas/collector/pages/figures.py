@@ -308,12 +308,13 @@ async def _lasting(
         return None
     # Old programs may tell no durations; then a version is compared with an older one that does.
     untimed = {of for of in before if found.by_version.get(of, Counter()).total() < ENOUGH}
-    older: set[str] = set()
-    for _ in range(MAX_OLDER):
-        untimed = {of for of in versions_before(untimed, enough).values() if of}
-        older |= untimed
-    if older and (more := await durations(older)):
-        found.by_version.update(more.by_version)
+    if untimed:
+        older: set[str] = set()
+        for _ in range(MAX_OLDER):
+            untimed = {of for of in versions_before(untimed, enough).values() if of}
+            older |= untimed
+        if older and (more := await durations(older)):
+            found.by_version.update(more.by_version)
     tables = Tables(collector.reports, name, period, only, collector.clock.today())
     known = {row.version: row for row in timed_versions(found)}
     return Lasting(
