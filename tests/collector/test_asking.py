@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+import pytest
 from sqlalchemy import func, select, text
 
 from migas.collector.collector import Collector
+from migas.collector.database.idle import TRUSTED_SECONDS
 from migas.collector.database.tables import crumbs, projects
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.collector.databases import Database
+    from tests.collector.databases import Database, Databases
+    from tests.support.postgres import Postgres
 
 TEXTS = ('say "no"', "a\nb\tc\\d", "ünïcode \U0001f98a", "\u2028 \x7f", "[1, null]", "")
 
@@ -85,6 +90,38 @@ def test_who_gives_up_waiting_for_an_answer_may_close_the_collector(tmp_path: Pa
                 task.cancel()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("notices", [True, False], ids=["told", "untold"])
+def test_connections_that_were_closed_are_replaced_unseen(
+    databases: Databases, postgres: Postgres, notices: bool
+) -> None:
+    async def scenario(url: str) -> None:
+        async with Collector.open(url) as collector:
+            ask = collector.connections.rows
+            await asyncio.gather(*(ask(select(projects)) for _ in range(6)))
+            _close_all(postgres, url)
+            if notices:
+                await asyncio.sleep(0.1)
+            else:  # the loop reads from no socket in the meantime, as where a network was cut off
+                time.sleep(TRUSTED_SECONDS)  # noqa: ASYNC251  it is to hold up the loop
+            answers = await asyncio.gather(*(ask(select(projects)) for _ in range(6)))
+            assert answers == [[]] * 6
+            _close_all(postgres, url)
+            await asyncio.sleep(0.1)
+            await collector.projects.register(["a/b"])
+            assert len(await ask(select(projects))) == 1
+
+    with databases.fresh("postgresql") as database:
+        asyncio.run(scenario(database.url))
+
+
+def _close_all(postgres: Postgres, url: str) -> None:
+    name = urlsplit(url).path[1:]
+    closed = postgres.execute(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    )
+    assert closed
 
 
 def _crumb(**values: object) -> dict[str, object]:

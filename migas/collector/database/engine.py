@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from migas.collector.database.idle import replace_closed
 from migas.collector.errors import CollectorError
 
 if TYPE_CHECKING:
@@ -131,8 +132,6 @@ def create_engine(url: URL) -> AsyncEngine:
             poolclass=AsyncAdaptedQueuePool,
             pool_size=POOL_SIZE,
             max_overflow=POOL_OVERFLOW,
-            # A connection that the server has closed since, in a restart say, is replaced unseen.
-            pool_pre_ping=not is_sqlite,
             # The log is no place for people's ids and texts.
             hide_parameters=True,
         )
@@ -142,6 +141,8 @@ def create_engine(url: URL) -> AsyncEngine:
         raise unusable(url, error) from error
     if is_sqlite:
         _configure_all(engine.sync_engine)
+    else:
+        replace_closed(engine)
     return engine
 
 
