@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Step = Literal["day", "week", "month"]
 
@@ -13,6 +13,9 @@ EPOCH = dt.date(1970, 1, 1)
 
 DEFAULT_DAYS = 30
 """How long a period is where nobody says so."""
+
+BLOCK_DAYS: Final = 56
+"""So many days, eight weeks from Monday on, are counted together, and are bits of one number."""
 
 MAX_DAYS = 3653
 """Ten years; more than that is a mistake, and would make a page of thousands of bars."""
@@ -123,6 +126,11 @@ def day_number(day: dt.date) -> int:
 def monday_of(number: int) -> int:
     """The Monday of a day's week; both are since 1970, which began with a Thursday."""
     return number - (number + 3) % 7
+
+
+def block_of(number: int) -> int:
+    """The first day of a day's block of `BLOCK_DAYS`; both are since 1970."""
+    return number - (number + 3) % BLOCK_DAYS
 
 
 def day_of(number: int) -> dt.date:

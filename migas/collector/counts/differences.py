@@ -11,7 +11,7 @@ from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.failures import Failures, said
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.sessions import ERROR, VERSIONS_LONG, error_name, first_long_day
-from migas.collector.counts.slices import cover
+from migas.collector.counts.slices import WEEKS, cover
 from migas.collector.database.tables import MAX_VALUE_CHARS, OF_VERSIONS_WEEKLY, daily, sessions
 from migas.collector.days import day_number
 
@@ -135,7 +135,7 @@ class Differing(Failures):
                 else counts.where(
                     OF_VERSIONS_WEEKLY, daily.c.value.in_(known), daily.c.day.between(begin, end)
                 )
-                for span, begin, end in cover(period, charted=False)
+                for span, begin, end in cover(period, charted=False, spans=WEEKS)
             ]
             counted: Counter[tuple[int, str]] = Counter()
             for name, version, number in await self.many(union_all(*parts)):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.chance import CONFIDENT
 from migas.collector.counts.slices import SPANS, first_day
+from migas.collector.days import BLOCK_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +67,7 @@ def _timed(project: str, day: int, version: str, number: int) -> tuple[DurationC
         DurationCount(project, sign * span, first_day(day, span), of, number)
         for span in SPANS
         for sign, of in ((1, version), (-1, ""))
+        if sign * span != -BLOCK_DAYS  # no bar of a chart is as long
     )
 
 

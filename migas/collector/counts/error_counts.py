@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, cast, func, select, union_all
 
 from migas.collector.counts.reading import Reading
 from migas.collector.counts.sessions import ERROR, ERRORS_WEEKLY, VERSIONS_WEEKLY
-from migas.collector.counts.slices import starts_in
+from migas.collector.counts.slices import WEEKS, starts_in
 from migas.collector.database.tables import daily
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ErrorCounts(Reading):
                 of the period's chart.
             version: The only one that is asked for; by default all are.
         """
-        days = starts_in(period, charted="day" in by)
+        days = starts_in(period, charted="day" in by, spans=WEEKS)
         rows = await self.many(union_all(*_failed(project, days, names, by, version)))
         total: Counter[tuple[Any, ...]] = Counter()
         for *key, number in rows:

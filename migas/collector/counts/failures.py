@@ -14,7 +14,7 @@ from migas.collector.counts.history import Seen, history
 from migas.collector.counts.most_hit import MostHit
 from migas.collector.counts.reading import ALL, DAY
 from migas.collector.counts.sessions import error_name
-from migas.collector.counts.slices import cover
+from migas.collector.counts.slices import WEEKS, cover
 from migas.collector.database.tables import (
     COUNTED_AT,
     MAX_VALUE_CHARS,
@@ -123,7 +123,7 @@ class Failures(MostHit):
         """What is known of some errors since anything was counted."""
         names = {error_name(of): of for of in fingerprints}
         mine = (daily.c.project == project, OF_VERSIONS_WEEKLY, daily.c.value.in_(names))
-        days = cover(period, charted=False)
+        days = cover(period, charted=False, spans=WEEKS)
         weeks = [(first, last) for span, first, last in days if span != 1]
         found = await self.many(self._by_error(_seen_by_row(mine, weeks)))
         if any(least < 0 for _, _, _, least, *_ in found):

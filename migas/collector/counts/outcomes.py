@@ -75,14 +75,10 @@ class Outcomes(NamedTuple):
 
 
 class VersionSum(NamedTuple):
-    """How the sessions of a version ended: before today, and those of today, which is not over.
-
-    `first` is the first day that has any, or that of the first bar of a chart.
-    """
+    """How the sessions of a version ended: before today, and those of today, which is not over."""
 
     before_today: Outcomes
     todays: Outcomes
-    first: date
 
     @property
     def outcomes(self) -> Outcomes:

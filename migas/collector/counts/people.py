@@ -13,7 +13,7 @@ from migas.collector.counts.activity import Activity, margin
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
 from migas.collector.counts.slices import NO_USER
 from migas.collector.counts.usage import Facet, Usage
-from migas.collector.counts.visits import BLOCK_DAYS, SAMPLES, block_of
+from migas.collector.counts.visits import SAMPLES
 from migas.collector.database.tables import (
     IS_SPECIAL,
     profiles,
@@ -22,7 +22,7 @@ from migas.collector.database.tables import (
     users,
     visits,
 )
-from migas.collector.days import day_number, day_of
+from migas.collector.days import BLOCK_DAYS, block_of, day_number, day_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

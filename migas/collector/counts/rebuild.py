@@ -34,7 +34,7 @@ from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.profile_numbers import numbered_profiles, with_profiles
 from migas.collector.counts.sessions import Count, Session, counted
 from migas.collector.counts.slices import NO_USER, Slices, add_to, profile_of
-from migas.collector.counts.visits import BLOCK_DAYS, Key, visit
+from migas.collector.counts.visits import Key, visit
 from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import (
     COUNTED_AT,
@@ -50,7 +50,7 @@ from migas.collector.database.tables import (
     users,
     visits,
 )
-from migas.collector.days import SECONDS_A_DAY
+from migas.collector.days import BLOCK_DAYS, SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,14 +1,17 @@
-"""On which day a version came: the same one, whatever is counted together in a chart."""
+"""On which day a version came: the same one, whatever sessions and bars a chart is made of."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter, defaultdict
+from itertools import pairwise, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import func, true, union_all
 
 from migas.collector.counts.chance import RARELY, was_missing
-from migas.collector.counts.slices import cover
+from migas.collector.counts.reading import ALL
+from migas.collector.counts.slices import WEEKS, starts_in
 from migas.collector.counts.usage import Usage
 from migas.collector.database.tables import slices
 from migas.collector.days import day_number, day_of
@@ -16,10 +19,11 @@ from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from migas.collector.counts.filters import Filter
-    from migas.collector.counts.outcomes import Outcomes, VersionSum
+    from sqlalchemy import ColumnElement
+
+    from migas.collector.counts.slices import Span
     from migas.collector.days import Period
 
 MAX_ARRIVALS = 12
@@ -45,65 +49,95 @@ class Seen(NamedTuple):
     by_day: Mapping[dt.date, int]
 
 
+_NUMBER = slices.c.completed + slices.c.failed + slices.c.suspended + slices.c.running
+_FIRST_AND_LEAST = (
+    func.min(slices.c.day).filter(_NUMBER > 0).label("first"),
+    func.min(_NUMBER).label("least"),
+)
+"""Of some slices the first day that has a session, and how many the least row has."""
+
+
 class Releases(Usage):
     """When the versions of a project came."""
 
-    async def arrivals(
-        self,
-        project: str,
-        period: Period,
-        only: Filter,
-        by_version: Mapping[str, VersionSum],
-        by_day: Mapping[dt.date, Outcomes],
-    ) -> dict[dt.date, list[Arrival]]:
+    async def arrivals(self, project: str, period: Period) -> dict[dt.date, list[Arrival]]:
         """The versions that came within a period, by the day, week or month of its chart.
 
-        Args:
-            project: `owner/repo`.
-            period: Which days.
-            only: Which sessions.
-            by_version: How those of each version ended, and in which bar it was first seen.
-            by_day: How all of them ended, by the day that stands for a bar.
+        All sessions tell, whatever filter others are asked for with: a release is one for all.
         """
-        seen = Seen(
-            {version: of.first for version, of in by_version.items()},
-            {version: of.outcomes.total for version, of in by_version.items()},
-            {day: outcomes.total for day, outcomes in by_day.items()},
-        )
+        days = starts_in(period, charted=False, spans=WEEKS)
+        seen = await self._by_week(project, days)
         in_question = versions_in_question(seen)
-        weeks = _weeks(period, only)
-        rough = [version for version in in_question if seen.first[version] in weeks]
+        mondays = {day_of(monday) for span, starts in days if span == 7 for monday in starts}
+        rough = [version for version in in_question if seen.first[version] in mondays]
         if rough:
-            seen = await self._by_day(project, only, seen, rough)
+            seen = await self._by_day(project, seen, rough)
         found: defaultdict[dt.date, list[Arrival]] = defaultdict(list)
         for arrival in arrivals(seen, in_question):
             found[period.bucket(arrival.day)].append(arrival)
         return dict(found)
 
-    async def _by_day(
-        self, project: str, only: Filter, seen: Seen, versions: Sequence[str]
-    ) -> Seen:
-        """The same, but for the days of those weeks in which some versions were first seen."""
-        weeks = {seen.first[version] for version in versions}
-        days = [day_number(monday) + of for monday in weeks for of in range(7)]
-        (of_days,) = self.summed_slices(project, only, ("day",), [(1, days)], [slices.c.day])
-        (of_versions,) = self.summed_slices(
-            project,
-            only,
-            ("day", "version"),
-            [(1, days)],
-            [slices.c.version, slices.c.day],
-            where=[slices.c.version.in_(versions)],
+    async def _by_week(self, project: str, days: Iterable[tuple[Span, Collection[int]]]) -> Seen:
+        """What was seen, where a Monday stands for each whole week."""
+        version, day = slices.c.version, slices.c.day
+        of_versions, of_days = await asyncio.gather(
+            self._sums(project, days, [version], *_FIRST_AND_LEAST),
+            self._sums(project, days, [day]),
         )
-        sums, firsts = await asyncio.gather(self.many(of_days), self.many(of_versions))
+        if any(least < 0 for *_, least in of_versions):
+            # One below 0 takes back what another shard's row has counted: that day may have none.
+            pairs = await self._sums(project, days, [version, day])
+            of_versions = [(of, *numbers, on, 0) for of, on, *numbers in pairs if any(numbers)]
+        first: dict[str, int] = {}
+        total: Counter[str] = Counter()
+        for of, *numbers, on, _ in of_versions:
+            if any(numbers):
+                first[of] = min(on, first.get(of, on))
+                total[of] += sum(numbers)
+        by_day = {day_of(on): sum(numbers) for on, *numbers in of_days if any(numbers)}
+        return Seen({of: day_of(on) for of, on in first.items()}, total, by_day)
+
+    async def _by_day(self, project: str, seen: Seen, versions: Sequence[str]) -> Seen:
+        """The same, but for the days of those weeks in which some versions were first seen."""
+        version, day = slices.c.version, slices.c.day
+        weeks = {seen.first[of] for of in versions}
+        days: list[tuple[Span, Collection[int]]] = [
+            (1, [day_number(monday) + number for monday in weeks for number in range(7)])
+        ]
+        of_days, of_versions = await asyncio.gather(
+            self._sums(project, days, [day]),
+            self._sums(project, days, [version, day], where=version.in_(versions)),
+        )
         first: dict[str, dt.date] = {}
-        for version, number, *numbers in firsts:
-            day = day_of(number)
-            if any(numbers) and day >= seen.first[version]:
-                first[version] = min(day, first.get(version, day))
-        by_day = {day: number for day, number in seen.by_day.items() if day not in weeks}
-        by_day |= {day_of(day): sum(numbers) for day, *numbers in sums}
+        for of, number, *numbers in of_versions:
+            on = day_of(number)
+            if any(numbers) and on >= seen.first[of]:
+                first[of] = min(on, first.get(of, on))
+        by_day = {on: number for on, number in seen.by_day.items() if on not in weeks}
+        by_day |= {day_of(on): sum(numbers) for on, *numbers in of_days}
         return Seen({**seen.first, **first}, seen.numbers, by_day)
+
+    async def _sums(
+        self,
+        project: str,
+        days: Iterable[tuple[Span, Collection[int]]],
+        by: Sequence[ColumnElement[Any]],
+        *others: ColumnElement[Any],
+        where: ColumnElement[bool] | None = None,
+    ) -> Sequence[tuple[Any, ...]]:
+        """Sums of all sessions of some slices; the arguments are those of `summed_slices`."""
+        which = repeat(true() if where is None else where)
+        columns = ("day", "version")
+        parts = self.summed_slices(project, ALL, columns, days, by, *others, where=which)
+        return await self.many(union_all(*parts))
+
+
+def among(
+    came: Mapping[dt.date, Sequence[Arrival]], versions: Collection[str]
+) -> dict[dt.date, list[Arrival]]:
+    """The arrivals of some versions alone, where others would be marks on a chart without them."""
+    some = {bar: [one for one in of_bar if one.version in versions] for bar, of_bar in came.items()}
+    return {bar: of_bar for bar, of_bar in some.items() if of_bar}
 
 
 def arrivals(seen: Seen, versions: Collection[str]) -> list[Arrival]:
@@ -161,15 +195,3 @@ def _has_come(version: str, number: int, since: int, everything: int) -> bool:
         and number >= RARE * since
         and was_missing(number, since, everything - since, RARELY)
     )
-
-
-def _weeks(period: Period, only: Filter) -> set[dt.date]:
-    """The days of a timeline that stand for a week, of which they are the Mondays."""
-    if only.error:  # then sessions are read one by one
-        return set()
-    return {
-        day_of(monday)
-        for span, first, last in cover(period, charted=True)
-        if span == 7
-        for monday in range(first, last + 1, span)
-    }

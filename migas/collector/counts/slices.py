@@ -1,8 +1,8 @@
-"""Slices: the sessions of a day, or of a week, that are alike in everything that is filtered by.
+"""Slices: sessions of a day, a week or eight that are alike in everything that is filtered by.
 
 From their counts every figure about some sessions is a sum, however many filters there are, over
-far fewer rows than there are sessions. What a year is asked for is added up from whole weeks, and
-from days only where a week is not whole.
+far fewer rows than there are sessions. What a year is asked for is added up from blocks of eight
+weeks, from weeks where a block is not whole, and from days where a week is not.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from migas.collector.counts.sessions import facets
-from migas.collector.days import day_number, monday_of
+from migas.collector.days import BLOCK_DAYS, block_of, day_number, monday_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from migas.collector.counts.sessions import Session
     from migas.collector.days import Period
 
-Span = Literal[1, 7]
-"""How many days a slice has; weeks begin on Monday."""
+Span = Literal[1, 7, 56]
+"""How many days a slice has; weeks begin on Monday, and blocks of them as `block_of` has it."""
 
-SPANS: tuple[Span, ...] = (1, 7)
+SPANS: tuple[Span, ...] = (1, 7, BLOCK_DAYS)
+
+WEEKS: tuple[Span, ...] = (1, 7)
+"""Those of counts that have no longer ones."""
 
 STATUSES = {"C": "completed", "F": "failed", "S": "suspended", "R": "running"}
 """The column of a table of slices that counts a status."""
@@ -120,39 +123,52 @@ def _keys(project: str, day: int, profile: int, version: str) -> tuple[Key, ...]
 
 def first_day(day: int, span: Span) -> int:
     """The first of the days that are counted together with a day; all are since 1970."""
-    return monday_of(day) if span == 7 else day
+    return {1: day, 7: monday_of(day), BLOCK_DAYS: block_of(day)}[span]
 
 
-def cover(period: Period, *, charted: bool) -> list[tuple[Span, int, int]]:
+def cover(
+    period: Period, *, charted: bool, spans: Sequence[Span] = SPANS
+) -> list[tuple[Span, int, int]]:
     """The slices that make up a period, each day once, as few as can be.
 
     Args:
         period: Which days.
-        charted: Whether no week may stand for days of several bars of the period's chart.
+        charted: Whether none may stand for days of several bars of the period's chart.
+        spans: Those that there are, the shortest first.
 
     Returns:
         Spans, and from which first day to which, both included, their slices are meant. The last
-        day is in no week, for it may not be over, and then no rate counts it.
+        day has a slice of its own, for it may not be over, and then no rate counts it.
     """
     begin, last = day_number(period.first), day_number(period.last)
     if charted and period.by == "day":
         return [(1, begin, last)]
     bars = [day_number(day) for day in period.buckets()[1:]] if charted else []
     found: list[tuple[Span, int, int]] = []
-    for end in (*bars, last + 1):
-        monday, after = first_day(begin + 6, 7), first_day(min(end, last), 7)
-        if monday < after:
-            found += [(1, begin, monday - 1), (7, monday, after - 7)]
-            begin = after
-        found.append((1, begin, end - 1))
+    for end in (*bars, last):
+        found += _filled(begin, end, spans)
         begin = end
-    return _joined(found)
+    return _joined([*found, (1, last, last)])
 
 
-def starts_in(period: Period, *, charted: bool) -> list[tuple[Span, list[int]]]:
+def _filled(begin: int, end: int, spans: Sequence[Span]) -> list[tuple[Span, int, int]]:
+    """The slices of the days from one on and before another."""
+    *shorter, span = spans
+    start, after = first_day(begin + span - 1, span), first_day(end, span)
+    if not shorter or begin >= end:
+        return [(1, begin, end - 1)]
+    if start >= after:
+        return _filled(begin, end, shorter)
+    whole = [(span, start, after - span)]
+    return _filled(begin, start, shorter) + whole + _filled(after, end, shorter)
+
+
+def starts_in(
+    period: Period, *, charted: bool, spans: Sequence[Span] = SPANS
+) -> list[tuple[Span, list[int]]]:
     """The same, as spans and the days on which their slices begin."""
     found: dict[Span, list[int]] = {}
-    for span, first, last in cover(period, charted=charted):
+    for span, first, last in cover(period, charted=charted, spans=spans):
         found.setdefault(span, []).extend(range(first, last + 1, span))
     return list(found.items())
 

@@ -14,7 +14,7 @@ from sqlalchemy import union_all
 
 from migas.collector.counts.outcomes import Outcomes, VersionSum, totals
 from migas.collector.counts.slices import STATUSES, starts_in
-from migas.collector.counts.usage import Usage, first_and_least
+from migas.collector.counts.usage import Usage
 from migas.collector.database.tables import slices
 from migas.collector.days import day_number, day_of
 
@@ -48,16 +48,11 @@ class Sums(Usage):
         today = self.clock.today()
         if only.statuses and not only.error:
             by = slices.c.version, (slices.c.day >= day_number(today)).label("todays")
-            days, others = starts_in(period, charted=True), first_and_least(only)
-            parts = self.summed_slices(project, only, ("day", "version"), days, by, *others)
-            rows = await self.many(union_all(*parts))
-            if all(row[-1] is None or row[-1] >= 0 for row in rows):
-                return _summed(row[:-1] for row in rows if row[-2] is not None)
+            days = starts_in(period, charted=False)
+            parts = self.summed_slices(project, only, ("day", "version"), days, by)
+            return _summed(await self.many(union_all(*parts)))
         timeline = await self.timeline(project, period, only)
-        return _summed(
-            (version, day >= today, *outcomes, day_number(day))
-            for day, version, outcomes in timeline
-        )
+        return _summed((version, day >= today, *of) for day, version, of in timeline)
 
     async def of_versions(
         self, project: str, period: Period, only: Filter, versions: Collection[str]
@@ -80,14 +75,13 @@ class Sums(Usage):
 
 
 def _summed(rows: Iterable[tuple[Any, ...]]) -> dict[str, VersionSum]:
-    """Sums by version of rows of a version, whether they are of today, four numbers, and a day."""
+    """Sums by version of rows of a version, whether they are of today, and four numbers."""
     found: dict[str, list[Any]] = {}
-    for version, is_todays, *numbers, day in rows:
-        if any(numbers):
-            sums = found.setdefault(version, [_NOTHING, _NOTHING, day])
-            sums[is_todays] = list(map(add, sums[is_todays], numbers))
-            sums[2] = min(sums[2], day)
+    for version, is_todays, *numbers in rows:
+        sums = found.setdefault(version, [_NOTHING, _NOTHING])
+        sums[is_todays] = list(map(add, sums[is_todays], numbers))
     return {
-        version: VersionSum(Outcomes(*before), Outcomes(*todays), day_of(day))
-        for version, (before, todays, day) in found.items()
+        version: VersionSum(Outcomes(*before), Outcomes(*todays))
+        for version, (before, todays) in found.items()
+        if any(before) or any(todays)
     }

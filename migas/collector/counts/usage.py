@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Integer,
     cast,
     func,
     literal_column,
@@ -237,18 +236,6 @@ class Usage(ErrorCounts):
             counts.where(slices.c.span == sign * span, slices.c.day.in_(starts), more)
             for (span, starts), more in zip(days, where, strict=False)
         ]
-
-
-def first_and_least(only: Filter) -> tuple[ColumnElement[int | None], ColumnElement[int]]:
-    """Of some slices the first day that has a session with an outcome of a filter; the least row.
-
-    A row below 0 takes back what another shard's row has counted: then that day may have none.
-    """
-    number: ColumnElement[int] = literal_column("0", Integer)
-    for letter in only.statuses:
-        number = number + slices.c[STATUSES[letter]]
-    first = func.min(slices.c.day).filter(number > 0)
-    return first.label("first"), func.min(number).label("least")
 
 
 def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migas.collector.counts.slices import profile_of
+from migas.collector.days import block_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 SAMPLES = 256
 """In so many equal parts are users."""
-
-BLOCK_DAYS = 56
-"""The days of so many, eight weeks from Monday on, are bits of one number, which has 63 of them."""
 
 Key = tuple[Any, ...]
 """What a row of `visits` or `error_users` is about: all but its days."""
@@ -39,11 +37,6 @@ class Moves(NamedTuple):
 def sample_of(user_id: str) -> int:
     """The part a user is in, from 0 to `SAMPLES` - 1."""
     return hashlib.blake2b(user_id.encode(), digest_size=1).digest()[0]
-
-
-def block_of(day: int) -> int:
-    """The first day of the block that a day is in; both are since 1970."""
-    return day - (day + 3) % BLOCK_DAYS  # 1970 began with a Thursday
 
 
 def visit(session: Session, types: Mapping[str | None, str]) -> tuple[Key, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from migas.collector.counts.comparison import newest_two
 from migas.collector.counts.likelihood import by_kind
 from migas.collector.counts.outcomes import total
+from migas.collector.counts.releases import among
 from migas.collector.pages.shown import MAX_SHARES, bars
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ async def error(
     ask = collector.reports
     only = await ask.resolved(name, only)
     its_own = only.with_(error=fingerprint)
-    (found, hit, messages, release), by_version, by_day, shares, all_shares = await asyncio.gather(
+    (found, hit, messages, release), by_version, came, shares, all_shares = await asyncio.gather(
         asyncio.gather(
             ask.errors(name, period, its_own, 1),
             ask.timeline(name, period, its_own),
@@ -59,11 +60,10 @@ async def error(
             collector.projects.release(name),
         ),
         ask.by_version(name, period, only),
-        ask.by_bar(name, period, only),
+        ask.arrivals(name, period),
         ask.shares(name, period, its_own),
         ask.shares(name, period, only),
     )
-    came = await ask.arrivals(name, period, only, by_version, by_day)
     outcomes = {version: of.outcomes for version, of in by_version.items()}
     met = by_kind(hit, outcomes, shares, all_shares)
     tables = {kind: rows[:MAX_SHARES] for kind, rows in met.items()}
@@ -76,5 +76,5 @@ async def error(
         sorted(remarkable, key=lambda pair: -pair[1].times)[:MAX_REMARKABLE],
         messages,
         newest_two(outcomes, release.named),
-        came,
+        among(came, by_version),
     )

@@ -13,6 +13,7 @@ from migas.collector.counts.chance import compared
 from migas.collector.counts.comparison import ENOUGH, Comparison, newest_two, versions_before
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.outcomes import Outcomes, outcomes_by, total, totals
+from migas.collector.counts.releases import among
 from migas.collector.counts.tables import Tables, timed_versions
 from migas.collector.pages.shown import (
     MAX_FAILURES,
@@ -255,14 +256,16 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
 async def _over_time(collector: Collector, name: str, period: Period, only: Filter) -> _OverTime:
     """How a project's sessions ended over time and by version, and how long these took."""
     ask, asked = collector.reports, (name, period, only)
-    release, by_version, by_day = await asyncio.gather(
-        collector.projects.release(name), ask.by_version(*asked), ask.by_bar(*asked)
+    release, by_version, by_day, came = await asyncio.gather(
+        collector.projects.release(name),
+        ask.by_version(*asked),
+        ask.by_bar(*asked),
+        ask.arrivals(name, period),
     )
     outcomes = {version: of.outcomes for version, of in by_version.items()}
     versions = most_used({version: of.total for version, of in outcomes.items()}, release.named)
-    used, came, durations = await asyncio.gather(
+    used, durations = await asyncio.gather(
         ask.of_versions(*asked, versions),
-        ask.arrivals(*asked, by_version, by_day),
         _lasting(collector, *asked, outcomes),
     )
     today = collector.clock.today()
@@ -276,7 +279,7 @@ async def _over_time(collector: Collector, name: str, period: Period, only: Filt
         outcomes,
         rated if finished else outcomes,
         adoption(versions, len(outcomes) - len(versions), used, by_day, period),
-        came,
+        among(came, by_version),
         durations,
     )
 

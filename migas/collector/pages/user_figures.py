@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.frequency import frequent
+from migas.collector.counts.releases import among
 from migas.collector.counts.tables import Tables, trend_of
 
 if TYPE_CHECKING:
@@ -58,19 +59,16 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
     """Everything that a page about a project's users shows of a period."""
     ask, today = collector.reports, collector.clock.today()
     only = await ask.resolved(name, only)
-    activity, by_version, by_day = await asyncio.gather(
+    activity, by_version, came = await asyncio.gather(
         ask.activity(name, period, only, may_estimate=True),
         ask.by_version(name, period, only),
-        ask.by_bar(name, period, only),
+        ask.arrivals(name, period),
     )
     first_half, second_half = period.halves
     earlier, later = activity.users(first_half), activity.users(second_half)
     in_all, then, now = (activity.by_facet(of) for of in (period, first_half, second_half))
     whole = activity.whole
-    found, came = await asyncio.gather(
-        ask.users_over_time(name, period, only, activity),
-        ask.arrivals(name, period, only, by_version, by_day),
-    )
+    found = await ask.users_over_time(name, period, only, activity)
     rows = Tables(ask, name, period, only, today).of_users(found)
     tables = {
         facet: [
@@ -96,5 +94,5 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
         sessions,
         rows,
         tables,
-        came,
+        among(came, by_version),
     )

@@ -13,6 +13,7 @@ from migas.collector.counts.releases import (
     MAX_ARRIVALS,
     Arrival,
     Seen,
+    among,
     arrivals,
     versions_in_question,
 )
@@ -108,8 +109,7 @@ def test_a_version_came_on_the_same_day_whatever_the_bars(database: Database) ->
                 begin = start.date() + dt.timedelta(days=first)
                 period = Period(begin, start.date() + dt.timedelta(days=129), step)
                 by_version = await collector.reports.by_version("a/b", period, only)
-                by_day = await collector.reports.by_bar("a/b", period, only)
-                found = await collector.reports.arrivals("a/b", period, only, by_version, by_day)
+                found = among(await collector.reports.arrivals("a/b", period), by_version)
                 assert all(period.bucket(one.day) == bar for bar in found for one in found[bar])
                 told.append([arrival for bar in sorted(found) for arrival in found[bar]])
             asked.append((only, first, told))
@@ -147,7 +147,7 @@ def test_a_day_of_which_another_process_has_taken_all_back_is_no_first_day(
             period = Period(start.date() - dt.timedelta(days=60), last, by)
             by_version = await collector.reports.by_version("a/b", period, only)
             by_day = await collector.reports.by_bar("a/b", period, only)
-            came = await collector.reports.arrivals("a/b", period, only, by_version, by_day)
+            came = await collector.reports.arrivals("a/b", period)
             asked.append((by_version, by_day, came))
 
     with_collector(database.url, putting(sent))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.collector.databases import Database
 
 TODAY = day_of(20_040)
-PERIOD = Period(TODAY - timedelta(days=33), TODAY)
+PERIOD = Period(TODAY - timedelta(days=140), TODAY)
 STEPS = cast("tuple[Step, ...]", ("day", "week", "month"))
 
 
@@ -48,6 +48,8 @@ def test_a_year_is_few_slices() -> None:
     year = Period(TODAY - timedelta(days=364), TODAY, "week")
     days = [(end - begin) // span + 1 for span, begin, end in cover(year, charted=True)]
     assert sum(days) <= 52 + 2 * 6
+    days = [(end - begin) // span + 1 for span, begin, end in cover(year, charted=False)]
+    assert sum(days) <= 6 + 2 * 7 + 2 * 6
 
 
 FILTERS = [
@@ -68,7 +70,7 @@ FILTERS = [
 
 def test_filtered_figures_are_those_of_the_sessions(database: Database) -> None:
     for number in range(6):
-        record(database, *some_crumbs(number, 30), clock=Clock((20_010 + 6 * number) * 86400))
+        record(database, *some_crumbs(number, 30), clock=Clock((19_905 + 27 * number) * 86400))
     assert recounted(database).none
     rows = database.rows(
         "SELECT s.*, u.user_type FROM sessions s LEFT JOIN users u ON u.user_id = s.user_id"
@@ -88,6 +90,11 @@ def test_filtered_figures_are_those_of_the_sessions(database: Database) -> None:
                         bars[period.bucket(bar.day), bar.version, bar.status] += bar.sessions
                     assert bars == usage, (only, by)
                     assert await collector.reports.shares("a/b", period, only) == shares, only
+                versions = await collector.reports.by_version("a/b", PERIOD, only)
+                of_versions: Counter[str] = Counter()
+                for (_, version, _), number in usage.items():
+                    of_versions[version] += number
+                assert {of: sums.outcomes.total for of, sums in versions.items()} == of_versions
                 sums = await collector.reports.outcomes("a/b", PERIOD, only)
                 assert sums.total == sum(usage.values())
                 statuses = ((None, status, number) for (*_, status), number in usage.items())

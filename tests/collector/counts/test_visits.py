@@ -14,8 +14,8 @@ from migas.collector.collector import Collector
 from migas.collector.counts import last_days, people
 from migas.collector.counts.filters import OUTCOMES, Filter
 from migas.collector.counts.sessions import error_name, facets
-from migas.collector.counts.visits import SAMPLES, block_of
-from migas.collector.days import SECONDS_A_DAY, Period, day_number, day_of, moment
+from migas.collector.counts.visits import SAMPLES
+from migas.collector.days import SECONDS_A_DAY, Period, block_of, day_number, day_of, moment
 from migas.collector.ingestion.timing import Timing
 from tests.collector.counts.test_sessions import Clock, record, recounted, some_crumbs
 from tests.collector.databases import a_session, putting, with_collector

@@ -19,9 +19,9 @@ from migas.collector.counts.profile_numbers import numbered_profiles, with_profi
 from migas.collector.counts.rebuild import derived_sessions
 from migas.collector.counts.sessions import Session, error_name
 from migas.collector.counts.slices import first_day, profile_of
-from migas.collector.counts.visits import block_of
 from migas.collector.database.engine import engine_url
 from migas.collector.database.tables import metadata
+from migas.collector.days import block_of
 from migas.collector.errors import CollectorError
 from migas.collector.ingestion.timing import Timing
 from migas.collector.migrations import migrate
@@ -245,7 +245,8 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
 
     assert empty_database.rows(counts) == [row for row in before if row["kind"] == "outcome"]
     filled = "SELECT sum(completed) FROM slices WHERE span = "
-    assert [int(empty_database.value(f"{filled}{n}")) for n in (1, 7, -1, -7)] == [2, 2, 1, 1]
+    sums = [int(empty_database.value(f"{filled}{n}")) for n in (1, 7, 56, -1, -7, -56)]
+    assert sums == [2, 2, 2, 1, 1, 1]
     assert empty_database.value("SELECT DISTINCT days FROM visits") == 1 << (7 - block_of(7))
     assert empty_database.rows("SELECT platform, language, ci, user_type FROM profiles") == [
         {"platform": "linux", "language": "python 3.11", "ci": "no", "user_type": "general"}
@@ -257,10 +258,11 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     days = "SELECT day, detail, sum(sessions) AS n FROM daily WHERE kind = 'outcome'"
     found = empty_database.rows(f"{days} GROUP BY day, detail HAVING sum(sessions) > 0 ORDER BY 1")
     assert [tuple(map(str, row.values())) for row in found] == [("7", "C", "1"), ("11", "F", "1")]
-    # What it did not know of and never added was taken from slices of a day and a week: from
-    # those of all versions, and those of all profiles. And it counts four kinds that are no more.
+    # What it did not know of and never added was taken from slices of a day and a week, those of
+    # all versions and those of all profiles, and from all of a block. And it counts four kinds that
+    # are no more.
     wrong = recounted(empty_database)
-    assert (wrong.wrong_sessions, wrong.wrong_users, wrong.wrong_counts) == (0, 0, 4 + 4)
+    assert (wrong.wrong_sessions, wrong.wrong_users, wrong.wrong_counts) == (0, 0, 4 + 3 + 4)
     assert recounted(empty_database).none
 
 
