@@ -7,9 +7,10 @@ asked for where that is enough, and those of whole weeks where no single day is 
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import BigInteger, cast, func, select, union_all
+from sqlalchemy import BigInteger, bindparam, cast, func, select, union_all
 
 from migas.collector.counts.reading import Reading
 from migas.collector.counts.sessions import ERROR, ERRORS_WEEKLY, VERSIONS_WEEKLY
@@ -17,15 +18,18 @@ from migas.collector.counts.slices import WEEKS, starts_in
 from migas.collector.database.tables import daily
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from sqlalchemy import Select
+    from sqlalchemy import CompoundSelect
 
     from migas.collector.counts.slices import Span
     from migas.collector.days import Period
 
 MAX_RANGES = 100
 """So many ranges of days are asked for in one question; SQLite joins no more than 500 SELECTs."""
+
+MAX_KEPT = 256
+"""So many statements are kept."""
 
 By = Literal["day", "error", "version"]
 
@@ -54,7 +58,8 @@ class ErrorCounts(Reading):
             version: The only one that is asked for; by default all are.
         """
         days = starts_in(period, charted="day" in by, spans=WEEKS)
-        rows = await self.many(union_all(*_failed(project, days, names, by, version)))
+        asked = [(span, starts, names) for span, starts in days]
+        rows = await self._counted(project, asked, by, version)
         total: Counter[tuple[Any, ...]] = Counter()
         for *key, number in rows:
             total[tuple(key)] += number
@@ -70,40 +75,50 @@ class ErrorCounts(Reading):
             asked: The first and the last of some days, and of which errors they are asked for.
         """
         by: tuple[By, ...] = ("day", "error", "version")
-        queries = [
-            query
-            for days, names in asked.items()
-            for query in _failed(project, [(1, range(days[0], days[1] + 1))], names, by, None)
+        ranges: list[tuple[Span, Collection[int], Collection[str]]] = [
+            (1, range(first, last + 1), names) for (first, last), names in asked.items()
         ]
         found: dict[tuple[Any, ...], int] = {}
-        for start in range(0, len(queries), MAX_RANGES):
-            rows = await self.many(union_all(*queries[start : start + MAX_RANGES]))
+        for start in range(0, len(ranges), MAX_RANGES):
+            rows = await self._counted(project, ranges[start : start + MAX_RANGES], by, None)
             found.update((tuple(key), number) for *key, number in rows)  # some were asked for twice
         return found
 
+    async def _counted(
+        self,
+        project: str,
+        asked: Sequence[tuple[Span, Collection[int], Collection[str]]],
+        by: Sequence[By],
+        version: str | None,
+    ) -> Sequence[tuple[Any, ...]]:
+        """Counts of some spans, which begin on some days, and of some errors."""
+        values: dict[str, Any] = {"project": project}
+        if version is not None:
+            values["version"] = version
+        for number, (_, starts, names) in enumerate(asked):
+            values |= {f"days_{number}": list(starts), f"names_{number}": list(names)}
+        spans = tuple(span for span, _, _ in asked)
+        return await self.many(_failed(tuple(by), spans, version is not None), values)
 
-def _failed(
-    project: str,
-    days: Iterable[tuple[Span, Collection[int]]],
-    names: Collection[str],
-    by: Sequence[By],
-    version: str | None,
-) -> list[Select[Any]]:
-    weekly = VERSIONS_WEEKLY if "version" in by or version is not None else ERRORS_WEEKLY
+
+@lru_cache(MAX_KEPT)
+def _failed(by: tuple[By, ...], spans: tuple[Span, ...], of_version: bool) -> CompoundSelect[Any]:
+    weekly = VERSIONS_WEEKLY if "version" in by or of_version else ERRORS_WEEKLY
     total = cast(func.sum(daily.c.sessions), BigInteger)
     columns = [_COLUMNS[name] for name in by]
-    mine = [daily.c.project == project, daily.c.value.in_(names)]
-    if version is not None:
-        mine.append(daily.c.detail == version)
-    return [
-        # Days that are named lead straight to the counts of an error.
-        select(*columns, total)
-        .where(
-            *mine,
-            daily.c.kind == (ERROR if span == 1 else weekly),
-            daily.c.day.in_(starts),
+    counts = select(*columns, total).where(daily.c.project == bindparam("project"))
+    if of_version:
+        counts = counts.where(daily.c.detail == bindparam("version"))
+    return union_all(
+        *(
+            # Days that are named lead straight to the counts of an error.
+            counts.where(
+                daily.c.value.in_(bindparam(f"names_{number}", expanding=True)),
+                daily.c.kind == (ERROR if span == 1 else weekly),
+                daily.c.day.in_(bindparam(f"days_{number}", expanding=True)),
+            )
+            .group_by(*columns)
+            .having(total > 0)
+            for number, span in enumerate(spans)
         )
-        .group_by(*columns)
-        .having(total > 0)
-        for span, starts in days
-    ]
+    )

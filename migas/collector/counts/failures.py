@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import case, false, func, or_, select
+from sqlalchemy import bindparam, case, false, func, or_, select
 
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.history import Seen, history
 from migas.collector.counts.most_hit import MostHit
-from migas.collector.counts.reading import ALL, DAY
+from migas.collector.counts.reading import ALL, DAY, listed
 from migas.collector.counts.sessions import error_name
 from migas.collector.counts.slices import WEEKS, cover
 from migas.collector.database.tables import (
@@ -22,19 +23,22 @@ from migas.collector.database.tables import (
     crumbs,
     daily,
     sessions,
-    slices,
 )
-from migas.collector.days import Period, day_number, day_of, moment
+from migas.collector.days import BLOCK_DAYS, block_of, day_number, day_of, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Select
 
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.history import History
+    from migas.collector.days import Period
 
+
+MAX_KEPT = 16
+"""So many statements are kept."""
 
 _FAILED = sessions.c.fingerprint.isnot(None)
 _AT_ONCE = 50
@@ -80,6 +84,13 @@ class Past(NamedTuple):
     versions: dict[str, int]
 
 
+_NAMED = (
+    daily.c.project == bindparam("project"),
+    OF_VERSIONS_WEEKLY,
+    daily.c.value.in_(bindparam("names", expanding=True)),
+)
+
+
 class Failures(MostHit):
     """The errors of a project."""
 
@@ -122,12 +133,15 @@ class Failures(MostHit):
     ) -> dict[int, Past]:
         """What is known of some errors since anything was counted."""
         names = {error_name(of): of for of in fingerprints}
-        mine = (daily.c.project == project, OF_VERSIONS_WEEKLY, daily.c.value.in_(names))
         days = cover(period, charted=False, spans=WEEKS)
         weeks = [(first, last) for span, first, last in days if span != 1]
-        found = await self.many(self._by_error(_seen_by_row(mine, weeks)))
+        values: dict[str, Any] = {"project": project, "names": list(names)}
+        for number, (first, last) in enumerate(weeks):
+            values |= {f"first_{number}": first, f"last_{number}": last}
+        dialect = self.connections.dialect
+        found = await self.many(_by_error(dialect, _seen_by_row, len(weeks)), values)
         if any(least < 0 for _, _, _, least, *_ in found):
-            found = await self.many(self._by_error(_seen_by_week(mine, weeks)))
+            found = await self.many(_by_error(dialect, _seen_by_week, len(weeks)), values)
         past = {of: Past(set(), {}, {}) for of in fingerprints}
         # The first and the last week of each error day by day, and what no whole week has.
         asked = {(first, last): set(names) for span, first, last in days if span == 1}
@@ -146,26 +160,11 @@ class Failures(MostHit):
                 known[version] = known.get(version, 0) + number
         return past
 
-    def _by_error(self, seen: Select[Any]) -> Select[Any]:
-        """Of each error the first and the last week, the least row, and lists by version."""
-        each = seen.subquery()
-        ends = (func.min(each.c.first), func.max(each.c.last), func.min(each.c.least))
-        lists = (self.listed(each.c[name]) for name in ("detail", "number", "within"))
-        return select(each.c.value, *ends, *lists).group_by(each.c.value)
-
     async def _exposed(self, project: str) -> dict[str, int]:
         """How many sessions each version has had since anything was counted."""
-        first = select(func.min(slices.c.day)).where(
-            slices.c.project == project, slices.c.span == 7
-        )
-        ((day,),) = await self.rows(first)
-        if day is None:
-            return {}
-        number: Counter[str] = Counter()
-        everything = Period(day_of(day), self.clock.today())
-        for version, _, sessions_then in await self._sliced(project, everything, ALL, "version"):
-            number[version] += sessions_then
-        return number
+        blocks = range(block_of(0), day_number(self.clock.today()) + 1, BLOCK_DAYS)
+        rows = await self.sums_on(project, [(BLOCK_DAYS, blocks)], ALL, ["version"])
+        return {version: sum(numbers) for version, *numbers in rows if any(numbers)}
 
     async def _spread(
         self, project: str, period: Period, only: Filter, fingerprints: Sequence[int]
@@ -256,9 +255,16 @@ class Failures(MostHit):
         ]
 
 
-def _seen_by_row(
-    mine: Sequence[ColumnElement[bool]], weeks: Sequence[tuple[int, int]]
-) -> Select[Any]:
+@lru_cache(MAX_KEPT)
+def _by_error(dialect: str, seen: Callable[[int], Select[Any]], weeks: int) -> Select[Any]:
+    """Of each error the first and the last week, the least row, and lists by version."""
+    each = seen(weeks).subquery()
+    ends = (func.min(each.c.first), func.max(each.c.last), func.min(each.c.least))
+    lists = (listed(each.c[name], dialect) for name in ("detail", "number", "within"))
+    return select(each.c.value, *ends, *lists).group_by(each.c.value)
+
+
+def _seen_by_row(weeks: int) -> Select[Any]:
     """By error and version: the first and the last week, the sessions in all and those of some.
 
     It is one pass over the index. Behind them comes the least row of these: one below 0 takes back
@@ -269,37 +275,37 @@ def _seen_by_row(
     columns = (
         func.min(daily.c.day).filter(has_any).label("first"),
         func.max(daily.c.day).filter(has_any).label("last"),
-        *_sums(daily.c.day, daily.c.sessions, weeks),
+        *_totals(daily.c.day, daily.c.sessions, weeks),
     )
-    query = select(*by, *columns).where(*mine).group_by(*by)
+    query = select(*by, *columns).where(*_NAMED).group_by(*by)
     return query.having(func.sum(daily.c.sessions) > 0)
 
 
-def _seen_by_week(
-    mine: Sequence[ColumnElement[bool]], weeks: Sequence[tuple[int, int]]
-) -> Select[Any]:
+def _seen_by_week(weeks: int) -> Select[Any]:
     """The same from the sums of weeks, which takes several times as long."""
     total = func.sum(daily.c.sessions)
     by = (daily.c.value, daily.c.detail)
-    by_week = select(*by, daily.c.day, total.label("number")).where(*mine)
+    by_week = select(*by, daily.c.day, total.label("number")).where(*_NAMED)
     each = by_week.group_by(*by, daily.c.day).having(total > 0).subquery()
     columns = (
         func.min(each.c.day).label("first"),
         func.max(each.c.day).label("last"),
-        *_sums(each.c.day, each.c.number, weeks),
+        *_totals(each.c.day, each.c.number, weeks),
     )
     by_version = each.c.value, each.c.detail
     return select(*by_version, *columns).group_by(*by_version)
 
 
-def _sums(
-    monday: ColumnElement[int], number: ColumnElement[int], weeks: Sequence[tuple[int, int]]
+def _totals(
+    monday: ColumnElement[int], number: ColumnElement[int], weeks: int
 ) -> tuple[ColumnElement[int], ...]:
-    """The sum of all weeks, that of some, and the least number."""
-    is_one = or_(false(), *(monday.between(first, last) for first, last in weeks))
+    """The sum of all weeks, that of those in some ranges of them, and the least number."""
+    ranges = (
+        monday.between(bindparam(f"first_{of}"), bindparam(f"last_{of}")) for of in range(weeks)
+    )
     return (
         func.sum(number).label("number"),
-        func.sum(case((is_one, number), else_=0)).label("within"),
+        func.sum(case((or_(false(), *ranges), number), else_=0)).label("within"),
         func.min(number).label("least"),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import false, func, or_, select
+from sqlalchemy import bindparam, false, func, or_, select
 
 from migas.collector.counts.sessions import error_name
 from migas.collector.counts.slices import EVERY
@@ -102,10 +102,11 @@ class Filter:
 
     def slice_conditions(
         self, project: str, columns: Collection[str]
-    ) -> tuple[int, list[ColumnElement[bool]]]:
+    ) -> tuple[int, tuple[ColumnElement[bool], ...]]:
         """Which rows of `slices` of a project say how many sessions meet it; none know of errors.
 
-        Outcomes are columns there: see `statuses`.
+        Outcomes are columns there: see `statuses`. The same conditions serve other filters of the
+        same kind, for they are given the `slice_values` of one.
 
         Args:
             project: `owner/repo`.
@@ -114,14 +115,24 @@ class Filter:
         Returns:
             The sign of the rows' `span`, and the conditions they have to meet.
         """
-        ran_on = self.profile_conditions(project, slices.c.profile)
-        mine = [] if self.version is None else [slices.c.version == self.version]
+        alike = None if self.profiles is not None else self.profiles_alike(project)
+        ran_on: tuple[ColumnElement[bool], ...] = ()
+        if self.profiles is not None:
+            ran_on = (_SLICES_OF_PROFILES,)
+        elif alike is not None:
+            ran_on = (slices.c.profile.in_(alike),)
+        mine = () if self.version is None else (_SLICES_OF_VERSION,)
         if not mine and "version" not in columns and (ran_on or "profile" in columns):
             return -1, ran_on
         if not ran_on:
-            which = slices.c.profile
-            mine.append(which > EVERY if "profile" in columns else which == EVERY)
+            ran_on = (_SLICES_OF_EACH if "profile" in columns else _SLICES_OF_ALL,)
         return 1, mine + ran_on
+
+    @property
+    def slice_values(self) -> dict[str, Any]:
+        """The values of the parameters that its `slice_conditions` have."""
+        values: dict[str, Any] = {} if self.version is None else {"version": self.version}
+        return values if self.profiles is None else values | {"profiles": self.profiles}
 
     def profile_conditions(
         self, project: str, profile: ColumnElement[int]
@@ -142,6 +153,11 @@ class Filter:
             *(_PROFILE_CONDITIONS[name](value) for name, value in values.items()),
         )
 
+
+_SLICES_OF_VERSION = slices.c.version == bindparam("version")
+_SLICES_OF_PROFILES = slices.c.profile.in_(bindparam("profiles", expanding=True))
+_SLICES_OF_EACH = slices.c.profile > EVERY
+_SLICES_OF_ALL = slices.c.profile == EVERY
 
 NAMES = tuple(field.name for field in fields(Filter) if field.name != "profiles")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, cast, func, select, union_all
+from sqlalchemy import BigInteger, bindparam, cast, func, select, union_all
 
 from migas.collector.counts.durations import bucket
-from migas.collector.counts.reading import ALL, DAY
+from migas.collector.counts.reading import ALL, DAY, listed
 from migas.collector.counts.slices import starts_in
 from migas.collector.counts.usage import Usage
 from migas.collector.database.tables import durations, sessions
@@ -19,9 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import date
 
+    from sqlalchemy import CompoundSelect
+
     from migas.collector.counts.filters import Filter
     from migas.collector.days import Period
 
+
+MAX_KEPT = 64
+"""So many statements are kept."""
+
+_ASKED = {
+    "version": durations.c.version == bindparam("version"),
+    "versions": durations.c.version.in_(bindparam("versions", expanding=True)),
+}
 
 MAX_TIMED = 50_000
 """Of no more sessions is each one's duration read where no count has the answer."""
@@ -62,13 +73,11 @@ class Lasting(Usage):
         if asked.keys() - {"version"}:
             few = (await self.outcomes(project, period)).total <= MAX_TIMED
             return await self._durations_one_by_one(project, period, only) if few else None
-        of = durations.c.version
-        mine = [] if only.version is None else [of == only.version]
-        sign = -1 if only.version is None else 1
-        by_version = mine if versions is None else [*mine, of.in_(versions)]
+        of = {} if only.version is None else {"version": only.version}
+        named = of if versions is None else {**of, "versions": list(versions)}
         of_days, of_versions = await asyncio.gather(
-            self._buckets(project, period, durations.c.day, sign, mine),
-            self._buckets(project, period, of, 1, by_version),
+            self._buckets(project, period, "day", of),
+            self._buckets(project, period, "version", named),
         )
         for day, *counts in of_days:
             found.by_time[period.bucket(day_of(day))].update(dict(zip(*counts, strict=True)))
@@ -77,32 +86,19 @@ class Lasting(Usage):
         return found
 
     async def _buckets(
-        self,
-        project: str,
-        period: Period,
-        column: ColumnElement[Any],
-        sign: int,
-        those: Sequence[ColumnElement[bool]],
+        self, project: str, period: Period, by: Literal["day", "version"], values: dict[str, Any]
     ) -> Sequence[tuple[Any, Sequence[int], Sequence[int]]]:
-        """Buckets of durations and their counts by a column; a value of it may come in several."""
-        total = cast(func.sum(durations.c.sessions), BigInteger)
-        by = (column.label("value"), durations.c.bucket)
-        counts = select(*by, total.label("runs")).where(durations.c.project == project, *those)
-        # Days that are named lead straight to the rows of a version.
-        parts = [
-            counts.where(durations.c.span == sign * span, durations.c.day.in_(starts))
-            .group_by(*by)
-            .having(total > 0)
-            .subquery()
-            for span, starts in starts_in(period, charted=column is durations.c.day)
-        ]
-        lists = [
-            select(part.c.value, self.listed(part.c.bucket), self.listed(part.c.runs)).group_by(
-                part.c.value
-            )
-            for part in parts
-        ]
-        return await self.many(union_all(*lists))
+        """Buckets of durations and their counts, by day or version, a value of it in several rows.
+
+        The values are those of one `version`, or of some `versions`, or of both.
+        """
+        days = starts_in(period, charted=by == "day")
+        # Only who asks for a version needs counts of each.
+        sign = 1 if by == "version" or values else -1
+        spans = tuple(sign * span for span, _ in days)
+        starts = {f"days_{number}": starts for number, (_, starts) in enumerate(days)}
+        query = _listed(self.connections.dialect, by, spans, tuple(values))
+        return await self.many(query, {"project": project, **starts, **values})
 
     async def _durations_one_by_one(self, project: str, period: Period, only: Filter) -> Durations:
         found = Durations(defaultdict(Counter), defaultdict(Counter))
@@ -115,3 +111,33 @@ class Lasting(Usage):
             found.by_time[period.bucket(day_of(day))][number] += 1
             found.by_version[version][number] += 1
         return found
+
+
+@lru_cache(MAX_KEPT)
+def _listed(
+    dialect: str, by: Literal["day", "version"], spans: tuple[int, ...], asked: tuple[str, ...]
+) -> CompoundSelect[Any]:
+    total = cast(func.sum(durations.c.sessions), BigInteger)
+    columns = (durations.c[by].label("value"), durations.c.bucket)
+    counts = select(*columns, total.label("runs")).where(
+        durations.c.project == bindparam("project"), *(_ASKED[name] for name in asked)
+    )
+    # Days that are named lead straight to the rows of a version.
+    parts = [
+        counts.where(
+            durations.c.span == span,
+            durations.c.day.in_(bindparam(f"days_{number}", expanding=True)),
+        )
+        .group_by(*columns)
+        .having(total > 0)
+        .subquery()
+        for number, span in enumerate(spans)
+    ]
+    return union_all(
+        *(
+            select(
+                part.c.value, listed(part.c.bucket, dialect), listed(part.c.runs, dialect)
+            ).group_by(part.c.value)
+            for part in parts
+        )
+    )

@@ -63,7 +63,7 @@ class MostHit(Usage):
             asked = error_number(only.error)
             return [] if asked is None else await self._hits(project, period, only, [asked])
         found: list[Hits] = []
-        looked_at, number = 0, 2 * limit
+        looked_at, number = 0, limit
         known = await self._at_most(project, period, only, FREQUENT * limit)
         while looked_at < len(known):
             least = found[limit - 1].users if len(found) >= limit else 0

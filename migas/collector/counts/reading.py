@@ -13,7 +13,7 @@ from migas.collector.database.tables import COUNTED_AT
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement
 
@@ -50,15 +50,6 @@ class Reading:
         self._asked = asyncio.Semaphore(MAX_ASKED)
         self._counting = asyncio.Semaphore(MAX_COUNTING)
 
-    def listed(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """All values of a column in a group, as a list, for `many` and `scanned`.
-
-        Where each row of a group has the next value of several columns, so have their lists.
-        """
-        if self.connections.dialect == "postgresql":
-            return func.array_agg(column)
-        return func.json_group_array(column, type_=JSON)
-
     async def resolved(self, project: str, only: Filter) -> Filter:
         """The same filter with the numbers of its profiles, unless these are very many.
 
@@ -77,12 +68,31 @@ class Reading:
         """The answer to a question of few rows."""
         return await self.connections.rows(query)
 
-    async def many(self, query: Any) -> Sequence[Any]:
-        """The answer to a question of many rows, of numbers and texts; the values have no names."""
+    async def many(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """The answer to a question of many rows, of numbers and texts; the values have no names.
+
+        Args:
+            query: A SELECT.
+            values: Those of its parameters, by their names.
+        """
         async with self._asked:
-            return await self.connections.many(query)
+            return await self.connections.many(query, values)
 
     async def scanned(self, query: Any) -> Sequence[Any]:
         """The same for one that looks at breadcrumbs or sessions one by one."""
         async with self._counting:
             return await self.connections.many(query)
+
+
+def listed(column: ColumnElement[Any], dialect: str) -> ColumnElement[Any]:
+    """All values of a column in a group, as a list, for `Reading.many` and `Reading.scanned`.
+
+    Where each row of a group has the next value of several columns, so have their lists.
+
+    Args:
+        column: The values.
+        dialect: `sqlite` or `postgresql`.
+    """
+    if dialect == "postgresql":
+        return func.array_agg(column)
+    return func.json_group_array(column, type_=JSON)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from itertools import pairwise, repeat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import func, true, union_all
+from sqlalchemy import func
 
 from migas.collector.counts.chance import RARELY, was_missing
 from migas.collector.counts.reading import ALL
@@ -20,8 +20,6 @@ from migas.collector.projects.versions import version_order
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from sqlalchemy import ColumnElement
 
     from migas.collector.counts.slices import Span
     from migas.collector.days import Period
@@ -79,14 +77,13 @@ class Releases(Usage):
 
     async def _by_week(self, project: str, days: Iterable[tuple[Span, Collection[int]]]) -> Seen:
         """What was seen, where a Monday stands for each whole week."""
-        version, day = slices.c.version, slices.c.day
         of_versions, of_days = await asyncio.gather(
-            self._sums(project, days, [version], *_FIRST_AND_LEAST),
-            self._sums(project, days, [day]),
+            self.sums_on(project, days, ALL, ["version"], *_FIRST_AND_LEAST),
+            self.sums_on(project, days, ALL, ["day"]),
         )
         if any(least < 0 for *_, least in of_versions):
             # One below 0 takes back what another shard's row has counted: that day may have none.
-            pairs = await self._sums(project, days, [version, day])
+            pairs = await self.sums_on(project, days, ALL, ["version", "day"])
             of_versions = [(of, *numbers, on, 0) for of, on, *numbers in pairs if any(numbers)]
         first: dict[str, int] = {}
         total: Counter[str] = Counter()
@@ -99,14 +96,13 @@ class Releases(Usage):
 
     async def _by_day(self, project: str, seen: Seen, versions: Sequence[str]) -> Seen:
         """The same, but for the days of those weeks in which some versions were first seen."""
-        version, day = slices.c.version, slices.c.day
         weeks = {seen.first[of] for of in versions}
         days: list[tuple[Span, Collection[int]]] = [
             (1, [day_number(monday) + number for monday in weeks for number in range(7)])
         ]
         of_days, of_versions = await asyncio.gather(
-            self._sums(project, days, [day]),
-            self._sums(project, days, [version, day], where=version.in_(versions)),
+            self.sums_on(project, days, ALL, ["day"]),
+            self.sums_on(project, days, ALL, ["version", "day"], versions=versions),
         )
         first: dict[str, dt.date] = {}
         for of, number, *numbers in of_versions:
@@ -116,20 +112,6 @@ class Releases(Usage):
         by_day = {on: number for on, number in seen.by_day.items() if on not in weeks}
         by_day |= {day_of(on): sum(numbers) for on, *numbers in of_days}
         return Seen({**seen.first, **first}, seen.numbers, by_day)
-
-    async def _sums(
-        self,
-        project: str,
-        days: Iterable[tuple[Span, Collection[int]]],
-        by: Sequence[ColumnElement[Any]],
-        *others: ColumnElement[Any],
-        where: ColumnElement[bool] | None = None,
-    ) -> Sequence[tuple[Any, ...]]:
-        """Sums of all sessions of some slices; the arguments are those of `summed_slices`."""
-        which = repeat(true() if where is None else where)
-        columns = ("day", "version")
-        parts = self.summed_slices(project, ALL, columns, days, by, *others, where=which)
-        return await self.many(union_all(*parts))
 
 
 def among(

@@ -6,17 +6,13 @@ ways takes a database less time than to hand them over.
 
 from __future__ import annotations
 
-from itertools import repeat
 from operator import add
 from typing import TYPE_CHECKING, Any
-
-from sqlalchemy import union_all
 
 from migas.collector.counts.outcomes import Outcomes, VersionSum, totals
 from migas.collector.counts.slices import STATUSES, starts_in
 from migas.collector.counts.usage import Usage
-from migas.collector.database.tables import slices
-from migas.collector.days import day_number, day_of
+from migas.collector.days import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -40,17 +36,15 @@ class Sums(Usage):
         if only.error:
             timeline = await self.timeline(project, period, only)
             return totals((row.day, row.outcomes) for row in timeline)
-        found = await self._slices(project, period, only, "day")
+        found = await self.slice_sums(project, period, only, "day")
         return {day_of(day): Outcomes(*of) for (day,), of in sorted(found.items()) if any(of)}
 
     async def by_version(self, project: str, period: Period, only: Filter) -> dict[str, VersionSum]:
         """How the sessions of each version ended, those versions with any."""
-        today = self.clock.today()
-        if only.statuses and not only.error:
-            by = slices.c.version, (slices.c.day >= day_number(today)).label("todays")
+        if not only.error:
             days = starts_in(period, charted=False)
-            parts = self.summed_slices(project, only, ("day", "version"), days, by)
-            return _summed(await self.many(union_all(*parts)))
+            return _summed(await self.sums_on(project, days, only, ("version", "is_todays")))
+        today = self.clock.today()
         timeline = await self.timeline(project, period, only)
         return _summed((version, day >= today, *of) for day, version, of in timeline)
 
@@ -63,12 +57,10 @@ class Sums(Usage):
             for day, version, outcomes in await self.timeline(project, period, only):
                 if version in versions:
                     found[day, version] = outcomes.total
-        elif only.statuses and versions:
-            by = slices.c.day, slices.c.version
+        elif versions:
             days = starts_in(period, charted=True)
-            named = repeat(slices.c.version.in_(versions))
-            parts = self.summed_slices(project, only, ("day", "version"), days, by, where=named)
-            for day, version, *numbers in await self.many(union_all(*parts)):
+            rows = await self.sums_on(project, days, only, ("day", "version"), versions=versions)
+            for day, version, *numbers in rows:
                 key = day_of(day), version
                 found[key] = found.get(key, 0) + sum(numbers)
         return found

@@ -7,37 +7,28 @@ time over ten million breadcrumbs as over ten; only those of one error are read 
 from __future__ import annotations
 
 from collections import Counter
-from itertools import repeat
-from operator import add
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
-    cast,
     func,
-    literal_column,
     select,
-    true,
-    union_all,
 )
 
-from migas.collector.counts.error_counts import ErrorCounts
 from migas.collector.counts.outcomes import Outcomes, UsageCount, VersionOutcomes, outcomes_by
 from migas.collector.counts.reading import ALL, DAY
 from migas.collector.counts.sessions import OUTCOME
-from migas.collector.counts.slices import STATUSES, starts_in
-from migas.collector.database.tables import daily, profiles, sessions, slices
+from migas.collector.counts.slice_sums import SliceSums
+from migas.collector.counts.slices import STATUSES
+from migas.collector.database.tables import daily, profiles, sessions
 from migas.collector.days import day_number, day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import date
 
-    from sqlalchemy import Select
-
     from migas.collector.counts.filters import Filter
-    from migas.collector.counts.slices import Span
+    from migas.collector.counts.slice_sums import Division
     from migas.collector.days import Period
 
 
@@ -58,7 +49,7 @@ class StatusCount(NamedTuple):
     sessions: int
 
 
-class Usage(ErrorCounts):
+class Usage(SliceSums):
     """How sessions divide."""
 
     async def by_project(
@@ -80,7 +71,7 @@ class Usage(ErrorCounts):
             rows = await self._of_error(project, period, only)
             found = {(day, version): [0, number, 0, 0] for day, version, number in rows}
         else:
-            found = await self._slices(project, period, only, "day", "version")
+            found = await self.slice_sums(project, period, only, "day", "version")
         days = {day: day_of(day) for day in {day for day, _ in found}}
         return [
             VersionOutcomes(days[key[0]], key[1], Outcomes(*numbers))
@@ -166,76 +157,19 @@ class Usage(ErrorCounts):
         return sorted(found)
 
     async def _sliced(
-        self, project: str, period: Period, only: Filter, *columns: str
+        self, project: str, period: Period, only: Filter, *columns: Division
     ) -> list[tuple[Any, ...]]:
         """Sums of the slices of a filter, by some of their columns and by status.
 
         With `day` in them a day stands for all that are in its bar of the period's chart.
         """
-        found = await self._slices(project, period, only, *columns)
+        found = await self.slice_sums(project, period, only, *columns)
         return sorted(
             (*key, letter, number)
             for key, numbers in found.items()
             for letter, number in zip(STATUSES, numbers, strict=True)
             if number > 0
         )
-
-    async def _slices(
-        self, project: str, period: Period, only: Filter, *columns: str
-    ) -> dict[tuple[Any, ...], list[int]]:
-        """The same, by the columns: numbers in the order of `STATUSES`, 0 where it is filtered."""
-        if not only.statuses:
-            return {}
-        by = [slices.c[column] for column in columns]
-        days = starts_in(period, charted="day" in columns)
-        query = union_all(*self.summed_slices(project, only, columns, days, by))
-        total: dict[tuple[Any, ...], list[int]] = {}
-        for row in await self.many(query):
-            key, numbers = row[: len(by)], row[len(by) :]
-            if None not in numbers:  # as where nothing is found
-                known = total.get(key)
-                total[key] = list(map(add, known, numbers)) if known else list(numbers)
-        return total
-
-    def summed_slices(
-        self,
-        project: str,
-        only: Filter,
-        columns: Collection[str],
-        days: Iterable[tuple[Span, Collection[int]]],
-        by: Sequence[ColumnElement[Any]],
-        *others: ColumnElement[Any],
-        where: Iterable[ColumnElement[bool]] = repeat(true()),
-    ) -> list[Select[Any]]:
-        """Questions for sums of the slices of a filter: one for each of some ranges of days.
-
-        Args:
-            project: `owner/repo`.
-            only: Which sessions; some outcome must be left.
-            columns: What they are told apart by, as `Filter.slice_conditions` has it.
-            days: Which slices: spans, and on which days since 1970 these begin.
-            by: The expressions that are grouped by. Behind them come the numbers of `STATUSES`,
-                0 where the filter leaves none.
-            others: What else is asked of each group.
-            where: What else the slices of each range have to meet.
-        """
-        letters = only.statuses
-        sums = [
-            (
-                # PostgreSQL would answer with a number of another, slower type.
-                cast(func.sum(slices.c[name]), BigInteger)
-                if letter in letters
-                else literal_column("0")
-            ).label(name)
-            for letter, name in STATUSES.items()
-        ]
-        sign, which = only.slice_conditions(project, columns)
-        counts = select(*by, *sums, *others).where(slices.c.project == project, *which)
-        counts = counts.group_by(*by)
-        return [
-            counts.where(slices.c.span == sign * span, slices.c.day.in_(starts), more)
-            for (span, starts), more in zip(days, where, strict=False)
-        ]
 
 
 def _are(names: Sequence[str], kind: str, period: Period) -> tuple[ColumnElement[bool], ...]:

@@ -19,7 +19,7 @@ from migas.collector.database.sqlite_writer import SqliteWriter
 from migas.collector.database.tables import projects
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -64,16 +64,22 @@ class Connections:
         async with self.reading() as connection:
             await connection.execute(select(projects.c.idx).limit(1))
 
-    async def rows(self, query: Any) -> Sequence[Any]:
-        """The answer to one question, which needs no transaction."""
-        if self._reader:
-            return await self._reader.rows(query)
-        async with self._asking.connect() as connection:
-            return (await connection.execute(query)).all()
+    async def rows(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """The answer to one question, which needs no transaction.
 
-    async def many(self, query: Any) -> Sequence[Any]:
+        Args:
+            query: A SELECT.
+            values: Those of its parameters, by their names.
+        """
+        if self._reader:
+            return await self._reader.rows(query, values)
+        async with self._asking.connect() as connection:
+            return (await connection.execute(query, values)).all()
+
+    async def many(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """The same for an answer of many rows, of whole numbers and texts, which have no names."""
-        return await (self._reader.many(query) if self._reader else self.rows(query))
+        ask = self._reader.many if self._reader else self.rows
+        return await ask(query, values)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:

@@ -16,6 +16,7 @@ import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, event, func, select
@@ -23,12 +24,15 @@ from sqlalchemy import JSON, event, func, select
 from migas.collector.database.engine import POOL_OVERFLOW, POOL_SIZE, create_sqlite_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import URL
+    from sqlalchemy import URL, Select
 
 
 _INTERRUPTING_SECONDS = 0.02
+
+MAX_KEPT = 256
+"""So many questions are kept as they are put to SQLite."""
 
 
 class SqliteReader:
@@ -44,20 +48,17 @@ class SqliteReader:
         event.listen(self._engine, "connect", self._note)
         self._threads = ThreadPoolExecutor(POOL_SIZE + POOL_OVERFLOW, "sqlite-reader")
 
-    async def rows(self, query: Any) -> Sequence[Any]:
-        """The answer to one question."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._rows, query)
+    async def rows(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """The answer to one question; the arguments are those of `Connections.rows`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._rows, query, values)
 
-    async def many(self, query: Any) -> Sequence[Any]:
+    async def many(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """The answer to a question of many rows, as tuples of texts, integers, None and lists.
 
         Other numbers have the 15 digits that SQLite writes. Lists are columns of the type `JSON`.
         """
-        inner = query.subquery()
-        # Without a word SQLite takes a list that comes out of a UNION for a text.
-        values = (func.json(of) if isinstance(of.type, JSON) else of for of in inner.c)
-        as_text = select(func.json_group_array(func.json_array(*values)))
-        ((text,),) = await self.rows(as_text)
+        ((text,),) = await self.rows(_as_text(query), values)
         return list(map(tuple, json.loads(text)))
 
     async def close(self) -> None:
@@ -74,6 +75,15 @@ class SqliteReader:
     def _note(self, connection: sqlite3.Connection, _record: object) -> None:
         self._connections.append(connection)
 
-    def _rows(self, query: Any) -> Sequence[Any]:
+    def _rows(self, query: Any, values: Mapping[str, Any] | None) -> Sequence[Any]:
         with self._engine.connect() as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, values).all()
+
+
+@lru_cache(MAX_KEPT)  # Many questions are the same but for their values.
+def _as_text(query: Any) -> Select[Any]:
+    """The question whose answer is all rows of another one's as one text."""
+    inner = query.subquery()
+    # Without a word SQLite takes a list that comes out of a UNION for a text.
+    columns = (func.json(of) if isinstance(of.type, JSON) else of for of in inner.c)
+    return select(func.json_group_array(func.json_array(*columns)))

@@ -1,0 +1,134 @@
+"""Sums of slices: the statement for each kind of question is built once, and then given values.
+
+A page asks a dozen of these questions. To build a statement anew, with its conditions and the sums
+of each of its ranges of days, takes longer than SQLite takes to answer most of them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from operator import add
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import BigInteger, bindparam, cast, func, literal_column, select, union_all
+
+from migas.collector.counts.error_counts import ErrorCounts
+from migas.collector.counts.slices import STATUSES, starts_in
+from migas.collector.database.tables import slices
+from migas.collector.days import day_number
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from sqlalchemy import ColumnElement, CompoundSelect
+
+    from migas.collector.counts.filters import Filter
+    from migas.collector.counts.slices import Span
+    from migas.collector.days import Period
+
+MAX_KEPT = 256
+"""So many statements are kept; those with a filter that leaves very many profiles are not alike."""
+
+Division = Literal["day", "version", "profile", "is_todays"]
+"""What sums are told apart by."""
+
+_DIVISIONS: dict[Division, ColumnElement[Any]] = {
+    "day": slices.c.day,
+    "version": slices.c.version,
+    "profile": slices.c.profile,
+    "is_todays": (slices.c.day >= bindparam("today")).label("is_todays"),
+}
+_SOME_VERSIONS = slices.c.version.in_(bindparam("versions", expanding=True))
+
+
+class SliceSums(ErrorCounts):
+    """Sums of slices."""
+
+    async def slice_sums(
+        self, project: str, period: Period, only: Filter, *by: Division
+    ) -> dict[tuple[Any, ...], list[int]]:
+        """Sums of the slices of a filter.
+
+        Args:
+            project: `owner/repo`.
+            period: Which days.
+            only: Which sessions.
+            by: What they are told apart by. With `day` among it a day stands for all that are in
+                its bar of the period's chart.
+
+        Returns:
+            By values of these, numbers in the order of `STATUSES`, 0 where the filter leaves none.
+        """
+        total: dict[tuple[Any, ...], list[int]] = {}
+        for row in await self.sums_on(project, starts_in(period, charted="day" in by), only, by):
+            key, numbers = row[: len(by)], row[len(by) :]
+            if None not in numbers:  # as where nothing is found
+                known = total.get(key)
+                total[key] = list(map(add, known, numbers)) if known else list(numbers)
+        return total
+
+    async def sums_on(
+        self,
+        project: str,
+        days: Iterable[tuple[Span, Collection[int]]],
+        only: Filter,
+        by: Sequence[Division],
+        *others: ColumnElement[Any],
+        versions: Collection[str] | None = None,
+    ) -> Sequence[tuple[Any, ...]]:
+        """The same for each of some spans by itself, as rows.
+
+        Args:
+            project: `owner/repo`.
+            days: Which slices: spans, each once, and on which days since 1970 these begin.
+            only: Which sessions.
+            by: What they are told apart by; its values come first in each row, then the numbers.
+            others: What else is asked of each group, behind the numbers. Whoever asks again asks
+                with the same ones.
+            versions: Only those that are named here.
+        """
+        if not only.statuses:
+            return []
+        days = list(days)
+        sign, where = only.slice_conditions(project, by)
+        values: dict[str, Any] = {"project": project, **only.slice_values}
+        if versions is not None:
+            where = (*where, _SOME_VERSIONS)
+            values["versions"] = list(versions)
+        if "is_todays" in by:
+            values["today"] = day_number(self.clock.today())
+        spans = tuple(sign * span for span, _ in days)
+        values |= {f"days_{number}": starts for number, (_, starts) in enumerate(days)}
+        return await self.many(_sums(tuple(by), others, only.statuses, where, spans), values)
+
+
+@lru_cache(MAX_KEPT)
+def _sums(
+    by: tuple[Division, ...],
+    others: tuple[ColumnElement[Any], ...],
+    statuses: tuple[str, ...],
+    where: tuple[ColumnElement[bool], ...],
+    spans: tuple[int, ...],
+) -> CompoundSelect[Any]:
+    columns = [_DIVISIONS[name] for name in by]
+    sums = [
+        (
+            # PostgreSQL would answer with a number of another, slower type.
+            cast(func.sum(slices.c[name]), BigInteger)
+            if letter in statuses
+            else literal_column("0")
+        ).label(name)
+        for letter, name in STATUSES.items()
+    ]
+    counts = select(*columns, *sums, *others).group_by(*columns)
+    counts = counts.where(slices.c.project == bindparam("project"), *where)
+    # Days that are named lead straight to the rows of what else is asked for.
+    return union_all(
+        *(
+            counts.where(
+                slices.c.span == span,
+                slices.c.day.in_(bindparam(f"days_{number}", expanding=True)),
+            )
+            for number, span in enumerate(spans)
+        )
+    )
