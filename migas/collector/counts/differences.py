@@ -138,12 +138,12 @@ class Differing(Failures):
                 for span, begin, end in cover(period, charted=False, spans=WEEKS)
             ]
             counted: Counter[tuple[int, str]] = Counter()
-            for name, version, number in await self.many(union_all(*parts)):
+            for name, version, number in await self.chained(union_all(*parts)):
                 counted[int(name, 16), version] += number
             return [(*key, number) for key, number in counted.items()]
         if only.outcome not in (None, "failed"):
             return []
-        some = [int(name, 16) for (name,) in await self.many(known.distinct())]
+        some = [int(name, 16) for (name,) in await self.chained(known.distinct())]
         if only.error is not None:
             some = [of for of in some if error_name(of) == only.error]
         keys = (sessions.c.fingerprint, sessions.c.version)

@@ -98,7 +98,7 @@ class ErrorCounts(Reading):
         for number, (_, starts, names) in enumerate(asked):
             values |= {f"days_{number}": list(starts), f"names_{number}": list(names)}
         spans = tuple(span for span, _, _ in asked)
-        return await self.many(_failed(tuple(by), spans, version is not None), values)
+        return await self.chained(_failed(tuple(by), spans, version is not None), values)
 
 
 @lru_cache(MAX_KEPT)

@@ -98,13 +98,14 @@ class Failures(MostHit):
         self, project: str, period: Period, only: Filter = ALL, limit: int = 10
     ) -> list[ErrorSummary]:
         """The errors with which sessions failed, those that hit most users first."""
-        top = await self.most_hit(project, period, only, limit)
+        top, exposed = await asyncio.gather(
+            self.most_hit(project, period, only, limit), self._exposed(project)
+        )
         if not top:
             return []
         fingerprints = [hits.fingerprint for hits in top]
-        past, exposed, (versions, days, last_of) = await asyncio.gather(
+        past, (versions, days, last_of) = await asyncio.gather(
             self._past(project, period, fingerprints),
-            self._exposed(project),
             self._spread(project, period, only, fingerprints),
         )
         if versions is None:
@@ -139,9 +140,9 @@ class Failures(MostHit):
         for number, (first, last) in enumerate(weeks):
             values |= {f"first_{number}": first, f"last_{number}": last}
         dialect = self.connections.dialect
-        found = await self.many(_by_error(dialect, _seen_by_row, len(weeks)), values)
+        found = await self.chained(_by_error(dialect, _seen_by_row, len(weeks)), values)
         if any(least < 0 for _, _, _, least, *_ in found):
-            found = await self.many(_by_error(dialect, _seen_by_week, len(weeks)), values)
+            found = await self.chained(_by_error(dialect, _seen_by_week, len(weeks)), values)
         past = {of: Past(set(), {}, {}) for of in fingerprints}
         # The first and the last week of each error day by day, and what no whole week has.
         asked = {(first, last): set(names) for span, first, last in days if span == 1}

@@ -63,7 +63,8 @@ class MostHit(Usage):
             asked = error_number(only.error)
             return [] if asked is None else await self._hits(project, period, only, [asked])
         found: list[Hits] = []
-        looked_at, number = 0, limit
+        # Few of the next ones hit more users than the last one of those that are asked for.
+        looked_at, number = 0, limit + limit // 2
         known = await self._at_most(project, period, only, FREQUENT * limit)
         while looked_at < len(known):
             least = found[limit - 1].users if len(found) >= limit else 0
@@ -91,7 +92,7 @@ class MostHit(Usage):
         days = daily.c.day.between(first, last)
         query = select(name, total).where(daily.c.project == project, *mine, days).group_by(name)
         ordered = query.having(total > 0).order_by(total.desc(), name)
-        rows = await self.many(ordered.limit(limit))
+        rows = await self.chained(ordered.limit(limit))
         return [(int(row[0], 16), int(row[1])) for row in rows]
 
     async def _hits(
@@ -115,7 +116,7 @@ class MostHit(Usage):
             .group_by(error_users.c.fingerprint)
         )
         rows, counted = await asyncio.gather(
-            self.many(hit), self.failed(project, period, names, ("error",))
+            self.chained(hit), self.failed(project, period, names, ("error",))
         )
         users = dict(rows)
         return [

@@ -29,8 +29,9 @@ DAY = COUNTED_AT // SECONDS_A_DAY
 MAX_NAMED = 1000
 """So many profiles are named to the database one by one."""
 
-MAX_ASKED = 2
-"""So many questions of many rows are asked at a time: more would only share the processors."""
+MAX_ASKED = 1
+"""So many questions of many rows are asked at a time, and so many that are part of a chain: more
+would only share the processors, and keep those waiting that have to come first."""
 
 MAX_COUNTING = 2
 """So many questions that look at breadcrumbs or sessions one by one are answered at a time."""
@@ -48,6 +49,7 @@ class Reading:
         self.connections = connections
         self.clock = clock
         self._asked = asyncio.Semaphore(MAX_ASKED)
+        self._chained = asyncio.Semaphore(MAX_ASKED)
         self._counting = asyncio.Semaphore(MAX_COUNTING)
 
     async def resolved(self, project: str, only: Filter) -> Filter:
@@ -76,6 +78,14 @@ class Reading:
             values: Those of its parameters, by their names.
         """
         async with self._asked:
+            return await self.connections.many(query, values)
+
+    async def chained(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """The same for one of several that ask with what the one before has found.
+
+        The longest chain is how long a page takes: those that stand alone do not go before it.
+        """
+        async with self._chained:
             return await self.connections.many(query, values)
 
     async def scanned(self, query: Any) -> Sequence[Any]:

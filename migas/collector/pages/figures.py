@@ -214,16 +214,16 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
     ask = collector.reports
     only = await ask.resolved(name, only)
     asked = (name, period, only)
-    failures, users, shares, lost, (before, year_ago), over_time = await asyncio.gather(
+    # First what takes longest: errors, whose questions wait for each other's answers.
+    failures, over_time, users, shares, lost, earlier = await asyncio.gather(
         ask.errors(*asked, MAX_FAILURES),
+        _over_time(collector, *asked),
         ask.users(*asked),
         ask.shares(*asked),
         ask.lost_runs(*asked),
-        asyncio.gather(
-            ask.outcomes(name, period.before, only), ask.outcomes(name, period.year_ago, only)
-        ),
-        _over_time(collector, *asked),
+        _earlier(collector, *asked),
     )
+    before, year_ago = earlier
     release, by_version, rated = over_time.release, over_time.by_version, over_time.rated_by_version
     shown, others = most_frequent(by_version, release.latest)
     return Project(
@@ -250,6 +250,16 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
         shares={facet: frequent(found)[:MAX_SHARES] for facet, found in shares.items()},
         lost=lost,
         durations=over_time.durations,
+    )
+
+
+async def _earlier(
+    collector: Collector, name: str, period: Period, only: Filter
+) -> tuple[Outcomes, Outcomes]:
+    """How the sessions of the period before ended, and those of the same weeks of last year."""
+    ask = collector.reports
+    return await asyncio.gather(
+        ask.outcomes(name, period.before, only), ask.outcomes(name, period.year_ago, only)
     )
 
 
