@@ -105,6 +105,7 @@ HOUSE = """
     collector.counts.most_hit collector.counts.activity collector.counts.likelihood
     collector.counts.releases collector.counts.sums
     collector.counts.usage
+    collector.counts.slice_sums
     collector.counts.error_counts
     collector.counts.reading collector.counts.removal
     collector.counts.adoption
@@ -119,7 +120,8 @@ HOUSE = """
     collector.migrations.versions.step_0006_slices
     collector.migrations.versions.step_0007_visits
     collector.migrations.versions.step_0008_daily
-    collector.migrations.versions.step_0009_profiles collector.migrations
+    collector.migrations.versions.step_0009_profiles
+    collector.migrations.versions.step_0010_blocks collector.migrations
     collector.counts.rebuild
     collector.counts.profile_numbers collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations collector.counts.visits
@@ -131,7 +133,8 @@ HOUSE = """
     collector.database.request_counts collector.database.claims
     collector.database.connections collector.database.breaker collector.database.size
     collector.database.sqlite_writer collector.database.sqlite_reader
-    collector.database.engine collector.database.json_rows collector.database.outage
+    collector.database.engine collector.database.json_rows
+    collector.database.idle collector.database.outage
     collector.database.prompt collector.database.statements collector.database.tables
     collector.database
     collector.clock

@@ -10,9 +10,15 @@ from sqlalchemy import BigInteger, cast, distinct, func, select, union_all
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.failures import Failures, said
 from migas.collector.counts.fingerprint import node_of
-from migas.collector.counts.sessions import ERROR, VERSIONS_LONG, error_name, first_long_day
-from migas.collector.counts.slices import WEEKS, cover
-from migas.collector.database.tables import MAX_VALUE_CHARS, OF_VERSIONS_WEEKLY, daily, sessions
+from migas.collector.counts.sessions import (
+    ERROR,
+    VERSIONS_LONG,
+    VERSIONS_WEEKLY,
+    error_name,
+    first_long_day,
+)
+from migas.collector.counts.slices import WEEKS, starts_in
+from migas.collector.database.tables import MAX_VALUE_CHARS, daily, sessions
 from migas.collector.days import day_number
 
 if TYPE_CHECKING:
@@ -117,6 +123,22 @@ class Differing(Failures):
         self, project: str, period: Period, only: Filter, versions: Collection[str]
     ) -> list[tuple[int, str, int]]:
         """Errors, versions that have them, and in how many sessions."""
+        if not only:
+            total = cast(func.sum(daily.c.sessions), BigInteger)
+            parts = []
+            for span, starts in starts_in(period, charted=False, spans=WEEKS):
+                kind, *by = ERROR, daily.c.value, daily.c.detail
+                if span != 1:
+                    kind, *by = VERSIONS_WEEKLY, daily.c.detail, daily.c.value
+                counts = select(*by, total).group_by(*by).having(total > 0)
+                these = daily.c.kind == kind, daily.c.day.in_(starts), by[1].in_(versions)
+                parts.append(counts.where(daily.c.project == project, *these))
+            counted: Counter[tuple[int, str]] = Counter()
+            for name, version, number in await self.chained(union_all(*parts)):
+                counted[int(name, 16), version] += number
+            return [(*key, number) for key, number in counted.items()]
+        if only.outcome not in (None, "failed"):
+            return []
         start, last = first_long_day(day_number(period.first)), day_number(period.last)
         known = select(daily.c.detail).where(
             daily.c.project == project,
@@ -124,25 +146,6 @@ class Differing(Failures):
             daily.c.day.between(start, last),
             daily.c.value.in_(versions),
         )
-        if not only:
-            total = cast(func.sum(daily.c.sessions), BigInteger)
-            by = (daily.c.value, daily.c.detail)
-            mine = daily.c.project == project, daily.c.detail.in_(versions)
-            counts = select(*by, total).where(*mine).group_by(*by).having(total > 0)
-            parts = [
-                counts.where(daily.c.kind == ERROR, daily.c.day.between(begin, end))
-                if span == 1
-                else counts.where(
-                    OF_VERSIONS_WEEKLY, daily.c.value.in_(known), daily.c.day.between(begin, end)
-                )
-                for span, begin, end in cover(period, charted=False, spans=WEEKS)
-            ]
-            counted: Counter[tuple[int, str]] = Counter()
-            for name, version, number in await self.chained(union_all(*parts)):
-                counted[int(name, 16), version] += number
-            return [(*key, number) for key, number in counted.items()]
-        if only.outcome not in (None, "failed"):
-            return []
         some = [int(name, 16) for (name,) in await self.chained(known.distinct())]
         if only.error is not None:
             some = [of for of in some if error_name(of) == only.error]

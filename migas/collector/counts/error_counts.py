@@ -15,12 +15,12 @@ from sqlalchemy import BigInteger, bindparam, cast, func, select, union_all
 from migas.collector.counts.reading import Reading
 from migas.collector.counts.sessions import ERROR, ERRORS_WEEKLY, VERSIONS_WEEKLY
 from migas.collector.counts.slices import WEEKS, starts_in
-from migas.collector.database.tables import daily
+from migas.collector.database.tables import OF_VERSIONS_WEEKLY, daily
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sqlalchemy import CompoundSelect
+    from sqlalchemy import ColumnElement, CompoundSelect, Select
 
     from migas.collector.counts.slices import Span
     from migas.collector.days import Period
@@ -32,8 +32,6 @@ MAX_KEPT = 256
 """So many statements are kept."""
 
 By = Literal["day", "error", "version"]
-
-_COLUMNS = {"day": daily.c.day, "error": daily.c.value, "version": daily.c.detail}
 
 
 class ErrorCounts(Reading):
@@ -103,22 +101,30 @@ class ErrorCounts(Reading):
 
 @lru_cache(MAX_KEPT)
 def _failed(by: tuple[By, ...], spans: tuple[Span, ...], of_version: bool) -> CompoundSelect[Any]:
-    weekly = VERSIONS_WEEKLY if "version" in by or of_version else ERRORS_WEEKLY
+    return union_all(*(_on(number, span, by, of_version) for number, span in enumerate(spans)))
+
+
+def _on(number: int, span: Span, by: Sequence[By], of_version: bool) -> Select[Any]:
+    """Counts of one span; the parameters of its days and errors have its number."""
+    kind, error, version = daily.c.kind == ERROR, daily.c.value, daily.c.detail
+    day: ColumnElement[int] = daily.c.day
+    if span != 1 and of_version:
+        kind, error, version = daily.c.kind == VERSIONS_WEEKLY, daily.c.detail, daily.c.value
+    elif span != 1 and "version" in by:
+        kind, error, version = OF_VERSIONS_WEEKLY, daily.c.detail, daily.c.value
+        # The index leads to all weeks of an error. By its key SQLite would go to all of a week.
+        day = daily.c.day + 0
+    elif span != 1:
+        kind = daily.c.kind == ERRORS_WEEKLY
+    columns = {"day": daily.c.day, "error": error, "version": version}
+    asked = [columns[name] for name in by]
     total = cast(func.sum(daily.c.sessions), BigInteger)
-    columns = [_COLUMNS[name] for name in by]
-    counts = select(*columns, total).where(daily.c.project == bindparam("project"))
-    if of_version:
-        counts = counts.where(daily.c.detail == bindparam("version"))
-    return union_all(
-        *(
-            # Days that are named lead straight to the counts of an error.
-            counts.where(
-                daily.c.value.in_(bindparam(f"names_{number}", expanding=True)),
-                daily.c.kind == (ERROR if span == 1 else weekly),
-                daily.c.day.in_(bindparam(f"days_{number}", expanding=True)),
-            )
-            .group_by(*columns)
-            .having(total > 0)
-            for number, span in enumerate(spans)
-        )
+    counts = select(*asked, total).where(
+        daily.c.project == bindparam("project"),
+        kind,
+        error.in_(bindparam(f"names_{number}", expanding=True)),
+        day.in_(bindparam(f"days_{number}", expanding=True)),
     )
+    if of_version:
+        counts = counts.where(version == bindparam("version"))
+    return counts.group_by(*asked).having(total > 0)

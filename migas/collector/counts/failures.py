@@ -87,8 +87,9 @@ class Past(NamedTuple):
 _NAMED = (
     daily.c.project == bindparam("project"),
     OF_VERSIONS_WEEKLY,
-    daily.c.value.in_(bindparam("names", expanding=True)),
+    daily.c.detail.in_(bindparam("names", expanding=True)),
 )
+_NAMES = (daily.c.detail.label("error"), daily.c.value.label("version"))
 
 
 class Failures(MostHit):
@@ -261,8 +262,8 @@ def _by_error(dialect: str, seen: Callable[[int], Select[Any]], weeks: int) -> S
     """Of each error the first and the last week, the least row, and lists by version."""
     each = seen(weeks).subquery()
     ends = (func.min(each.c.first), func.max(each.c.last), func.min(each.c.least))
-    lists = (listed(each.c[name], dialect) for name in ("detail", "number", "within"))
-    return select(each.c.value, *ends, *lists).group_by(each.c.value)
+    lists = (listed(each.c[name], dialect) for name in ("version", "number", "within"))
+    return select(each.c.error, *ends, *lists).group_by(each.c.error)
 
 
 def _seen_by_row(weeks: int) -> Select[Any]:
@@ -272,28 +273,26 @@ def _seen_by_row(weeks: int) -> Select[Any]:
     what another shard's row has counted, so that there may be no session in the week of that one.
     """
     has_any = daily.c.sessions > 0
-    by = (daily.c.value, daily.c.detail)
     columns = (
         func.min(daily.c.day).filter(has_any).label("first"),
         func.max(daily.c.day).filter(has_any).label("last"),
         *_totals(daily.c.day, daily.c.sessions, weeks),
     )
-    query = select(*by, *columns).where(*_NAMED).group_by(*by)
+    query = select(*_NAMES, *columns).where(*_NAMED).group_by(*_NAMES)
     return query.having(func.sum(daily.c.sessions) > 0)
 
 
 def _seen_by_week(weeks: int) -> Select[Any]:
     """The same from the sums of weeks, which takes several times as long."""
     total = func.sum(daily.c.sessions)
-    by = (daily.c.value, daily.c.detail)
-    by_week = select(*by, daily.c.day, total.label("number")).where(*_NAMED)
-    each = by_week.group_by(*by, daily.c.day).having(total > 0).subquery()
+    by_week = select(*_NAMES, daily.c.day, total.label("number")).where(*_NAMED)
+    each = by_week.group_by(*_NAMES, daily.c.day).having(total > 0).subquery()
     columns = (
         func.min(each.c.day).label("first"),
         func.max(each.c.day).label("last"),
         *_totals(each.c.day, each.c.number, weeks),
     )
-    by_version = each.c.value, each.c.detail
+    by_version = each.c.error, each.c.version
     return select(*by_version, *columns).group_by(*by_version)
 
 

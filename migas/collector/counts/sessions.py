@@ -29,9 +29,8 @@ VERSIONS_WEEKLY = "weekly versions"
 ERRORS_LONG = "fingerprints"
 VERSIONS_LONG = "version errors"
 """Kinds of counts. An outcome's value is a version and its detail a status; an error's value is
-the error's name and its detail a version. So it is in the week from its day on, once without a
-detail and once with it. The last two are of `LONG_DAYS` from their day on: of an error's name
-without a detail, and of a version whose detail is the name."""
+the error's name and its detail a version. The others are of the week, or of `LONG_DAYS`, from their
+day on: of an error's name without a detail, and of a version whose detail is the name."""
 
 LONG_DAYS = 91
 
@@ -122,7 +121,7 @@ def counted(session: Session) -> tuple[Count, ...]:
         if session.profile is not None:  # else a collector has counted it that knew of no weeks
             counts += (
                 Count(project, ERRORS_WEEKLY, monday, name, ""),
-                Count(project, VERSIONS_WEEKLY, monday, name, version),
+                Count(project, VERSIONS_WEEKLY, monday, version, name),
             )
     return counts
 

@@ -221,7 +221,7 @@ so that hardly one waits for another. `example` is the newest breadcrumb that wa
 OF_VERSIONS_WEEKLY = daily.c.kind == literal_column("'weekly versions'", String)
 """A count is one of an error in a week and a version. A question in these words uses the index."""
 
-_COUNTS = [daily.c[name] for name in ("project", "value", "detail", "day", "sessions")]
+_COUNTS = [daily.c[name] for name in ("project", "detail", "value", "day", "sessions")]
 _index_where(OF_VERSIONS_WEEKLY, "ix_daily_errors", *_COUNTS)
 
 profiles = Table(

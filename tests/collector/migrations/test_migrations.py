@@ -136,7 +136,7 @@ def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> No
         ("outcome", 1, "1.0", "F", 1),
         ("version errors", 0, "1.0", error, 1),
         ("weekly errors", -3, error, "", 1),
-        ("weekly versions", -3, error, "1.0", 1),
+        ("weekly versions", -3, "1.0", error, 1),
     ]
     assert empty_database.value("SELECT profile FROM sessions") == PROFILE
     last = "SELECT DISTINCT user_id, last_day FROM error_users"
@@ -303,7 +303,7 @@ def test_sessions_get_their_profiles_and_errors_their_weeks(empty_database: Data
     weeks = "SELECT kind, day, value, detail, sessions FROM daily WHERE kind LIKE 'weekly%'"
     assert sorted(tuple(row.values()) for row in empty_database.rows(weeks)) == [
         ("weekly errors", first_day(7, 7), error, "", 1),
-        ("weekly versions", first_day(7, 7), error, "1.0", 1),
+        ("weekly versions", first_day(7, 7), "1.0", error, 1),
     ]
 
     write_as_before(empty_database, OTHER_RUN, 8)

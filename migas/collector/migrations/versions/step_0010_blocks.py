@@ -1,12 +1,28 @@
-"""Sessions and durations are counted by blocks of eight weeks, too.
+"""Sessions and durations are counted by blocks of eight weeks, too, errors of a week by version.
 
-So a sum over a year has fewer rows. The tables are the same: counting everything anew, which
-follows the last step, fills them; of what an older collector writes afterwards, `migas db rebuild`.
+So a sum over a year has fewer rows, and what fails in a version is found without reading what fails
+in others. Counting everything anew, which follows the last step, fills all of it; of what an older
+collector writes afterwards, `migas db rebuild`.
 """
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0010"
 down_revision = "0009"
 
 
 def upgrade() -> None:
-    """Leave the tables as they are."""
+    """Index errors of a week where their names stand from now on."""
+    weekly = sa.text("kind = 'weekly versions'")
+    op.drop_index("ix_daily_errors", "daily")
+    op.execute("DELETE FROM daily WHERE kind = 'weekly versions'")
+    op.create_index(
+        "ix_daily_errors",
+        "daily",
+        ["project", "detail", "value", "day", "sessions"],
+        sqlite_where=weekly,
+        postgresql_where=weekly,
+    )
