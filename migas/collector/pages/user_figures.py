@@ -36,12 +36,16 @@ class UsersOf(NamedTuple):
 
 
 class UsersPage(NamedTuple):
-    """The users of a period: how many, and in each of its halves.
+    """The users of a period: how many, and in each of its halves; and the versions to choose from.
 
     `margin` says by how many percent of all users their numbers may be off, in 95 of 100 cases; 0
     where each of them was counted; `is_estimate` whether that is so of their number in all.
     `rows` has them by the day, week or month, `tables` by kind what their sessions ran on, `came`
     the releases of the period.
+
+    `versions` are the most frequent versions and the numbers of their sessions, with those that
+    have no user id; `other_versions` says how many other versions there are, and how many
+    sessions these have.
     """
 
     number: int
@@ -53,6 +57,13 @@ class UsersPage(NamedTuple):
     rows: Sequence[UsersRow]
     tables: Mapping[str, Sequence[UsersOf]]
     came: Mapping[dt.date, Sequence[Arrival]]
+    versions: Sequence[tuple[str, int]]
+    other_versions: tuple[int, int]
+
+    @property
+    def sessions_by_version(self) -> int:
+        """How many sessions all versions have."""
+        return sum(sessions for _, sessions in self.versions) + self.other_versions[1]
 
 
 async def users(collector: Collector, name: str, period: Period, only: Filter) -> UsersPage:
@@ -85,6 +96,10 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
         for facet in ("language", "platform", "container")
     }
     sessions = sum(row.sessions for row in rows)
+    # Of sessions, not of users: no count tells the users of each version, and to find them takes
+    # too long where there are millions of sessions.
+    versions = frequent({version: of.outcomes.total for version, of in by_version.items()})
+    other_versions = versions[MAX_VALUES:]
     return UsersPage(
         whole(activity.users(period)),
         whole(earlier),
@@ -95,4 +110,6 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
         rows,
         tables,
         among(came, by_version),
+        versions[:MAX_VALUES],
+        (len(other_versions), sum(number for _, number in other_versions)),
     )

@@ -612,6 +612,33 @@ def test_the_page_of_users_is_narrowed_to_an_outcome(
     assert "Only users of sessions that" not in text
 
 
+def test_the_page_of_users_is_narrowed_to_a_version(asked: Site) -> None:
+    """By a row of a table that counts sessions and says so, also beside other filters."""
+    html = asked.text(f"{PAGE}/users?platform=linux")
+    assert "Version Share as a bar Sessions Share 1.0.0 80 50.0% 1.1.0 80 50.0%" in readable(html)
+    assert "These are sessions" in readable(html)
+    (link,) = {link for link in links(html) if "version=1.1.0" in link}
+    assert link == "?period=30d&version=1.1.0&platform=linux"
+    narrowed = asked.text(f"{PAGE}/users{link}")
+    text = readable(narrowed)
+    assert f"version 1.1.0 {CROSS} , remove this filter" in text
+    assert "?period=30d&platform=linux" in links(narrowed)
+    assert "Share as a bar Sessions Share 1.1.0 80 100% These" in text
+    assert "Users 16 Sessions of each, on average 5.0" in text
+
+
+def test_sessions_without_a_user_count_for_their_version(open_site: Site) -> None:
+    """And strangers, who name their versions, do not decide how long the table is."""
+    open_site.collector.rest(wait=True, project_version="9.0", ctx={"user_id": PEOPLE[0]})
+    for number in range(17):
+        session = {"session_id": PEOPLE[number]}
+        open_site.collector.rest(wait=True, project_version=f"1.{number % 16}", ctx=session)
+    text = readable(open_site.text(f"{PAGE}/users"))
+    assert "Users 1 " in text
+    assert "Sessions Share 1.0 2 11.1%" in text
+    assert "2 others 2 11.1% These" in text
+
+
 def test_a_report_has_users_by_month_in_two_clicks(asked: Site) -> None:
     html = asked.text(f"{PAGE}/users?platform=linux")
     (link,) = {link for link in links(html) if "by=month" in link and "from=" in link}

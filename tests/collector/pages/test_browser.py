@@ -177,6 +177,7 @@ PAGES = [
     PIPELINE,
     f"{PIPELINE}?period=1y&container=docker",
     f"{PIPELINE}/users?period=1y&by=month",
+    f"{PIPELINE}/users?period=90d&version=2.2.1",
     f"{PIPELINE}/compare",
     f"{PIPELINE}/compare?period=7d&platform=none",
     f"{PIPELINE}/api",
@@ -365,6 +366,28 @@ def test_the_questions_are_answered_by_clicks(
         assert page.evaluate(found) == []
     page.evaluate(UNFOLD)
     assert not has_horizontal_scroll(page)
+
+
+def test_users_of_a_version_are_a_key_away(demo: Site, scriptless: Browsing) -> None:
+    page = scriptless.open(f"{demo.url}{PIPELINE}/users")
+    users = page.locator(".facts dd").first
+    total = users.inner_text()
+    table = page.get_by_role("table", name="Sessions, not users, of each of the versions")
+    version = table.get_by_role("link", name="2.2.1")
+    page.get_by_role("region", name="Containers").get_by_role("link").last.focus()
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if focused(page)["name"] == "2.2.1":
+            break
+    assert focused(page) == {"name": "2.2.1", "seen": True}
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.url.endswith("/users?period=30d&version=2.2.1")
+    assert users.inner_text() != total
+    assert table.locator("tbody tr").count() == 1
+    assert version.is_visible()
+    follow(page.get_by_role("link", name="version 2.2.1"))
+    assert users.inner_text() == total
 
 
 def test_a_table_is_sorted_by_the_head_of_a_column(demo: Site, browsing: Browsing) -> None:

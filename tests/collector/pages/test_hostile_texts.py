@@ -41,6 +41,7 @@ TEXTS = [
     "👩‍🔬🧠 مرحبا שלום",
     "line\nbreak\ttab",
 ]
+SOMEBODY = "00000000-0000-4000-8000-00000000abcd"
 
 
 def fail_with(
@@ -51,12 +52,17 @@ def fail_with(
     platform: str = "linux",
     number: int = 1,
     version: str = "1.0.0",
+    user: str | None = None,
 ) -> None:
     reply = site.collector.rest(
         wait=True,
         project_version=version,
         language=language,
-        ctx={"session_id": f"00000000-0000-4000-8000-{number:012}", "platform": platform},
+        ctx={
+            "session_id": f"00000000-0000-4000-8000-{number:012}",
+            "user_id": user,
+            "platform": platform,
+        },
         proc={"status": "F", "status_desc": text, "error_type": text, "error_desc": text},
     )
     assert reply.status == 200, reply
@@ -131,9 +137,10 @@ def test_a_versions_name_adds_nothing_to_a_page(open_site: Site, text: str) -> N
     pages = []
     for version in ("harmless", text[:MAX_VERSION_CHARS]):
         empty(open_site)
-        fail_with(open_site, "one", version=version)
+        fail_with(open_site, "one", version=version, user=SOMEBODY)
         fail_with(open_site, "other", version="1.0", number=2)
-        pages.append([open_site.text(f"/p/{PROJECT}{path}") for path in ("", "/compare")])
+        pages.append([open_site.text(f"/p/{PROJECT}{path}") for path in ("", "/compare", "/users")])
+    assert "Versions, by sessions" in pages[0][2]
     for harmless, html in zip(*pages, strict=True):
         assert tags(html) == tags(harmless)
         assert "<script>alert" not in html
