@@ -90,7 +90,7 @@ def lasting(seconds: float | None) -> str:
     if seconds is None:
         return EN_DASH
     if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+        return _with_unit(f"{seconds:.1f}" if seconds < 9.95 else f"{seconds:.0f}", "s")
     seconds = round(seconds)
     if seconds < 3600:
         return _two(seconds, 60, "min", "s")
@@ -102,7 +102,13 @@ def lasting(seconds: float | None) -> str:
 
 def _two(number: int, each: int, larger: str, smaller: str) -> str:
     whole, rest = divmod(number, each)
-    return f"{whole} {larger} {rest} {smaller}" if rest else f"{whole} {larger}"
+    first = _with_unit(whole, larger)
+    return f"{first} {_with_unit(rest, smaller)}" if rest else first
+
+
+def _with_unit(number: float | str, unit: str) -> str:
+    """A number that no narrow column parts from its unit."""
+    return f"{number}\N{NO-BREAK SPACE}{unit}"
 
 
 def day(date: dt.date) -> str:

@@ -31,20 +31,21 @@ def test_only_nothing_is_0_percent_and_only_everything_is_100(
     ("seconds", "written"),
     [
         (None, "\N{EN DASH}"),
-        (0.0, "0.0 s"),
-        (0.42, "0.4 s"),
-        (9.96, "10 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (200, "3 min 20 s"),
-        (3599.7, "1 h"),
-        (5 * 3600 + 700, "5 h 12 min"),
-        (86_399, "1 d"),
-        (52 * 3600, "2 d 4 h"),
+        (0.0, "0.0~s"),
+        (0.42, "0.4~s"),
+        (9.96, "10~s"),
+        (59.4, "59~s"),
+        (59.6, "1~min"),
+        (200, "3~min 20~s"),
+        (3599.7, "1~h"),
+        (5 * 3600 + 700, "5~h 12~min"),
+        (86_399, "1~d"),
+        (52 * 3600, "2~d 4~h"),
     ],
 )
 def test_how_long_something_took(seconds: float | None, written: str) -> None:
-    assert words.lasting(seconds) == written
+    # What is a tilde above is a space at which no line ends: no number is parted from its unit.
+    assert words.lasting(seconds) == written.replace("~", "\N{NO-BREAK SPACE}")
 
 
 def test_durations_are_lines_over_a_scale_in_their_unit() -> None:
