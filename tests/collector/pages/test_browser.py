@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -263,6 +264,21 @@ def test_a_chart_keeps_to_a_window_that_changes(demo: Site, browsing: Browsing) 
     page.set_viewport_size({"width": PHONE, "height": 700})
     page.wait_for_function("document.querySelector('.plot').getBoundingClientRect().width < 360")
     assert not has_horizontal_scroll(page)
+
+
+def test_no_two_days_under_a_chart_overlap(demo: Site, browsing: Browsing) -> None:
+    page = browsing.open(demo.url + PIPELINE, width=PHONE)
+    for query in ("", "?period=7d", "?period=90d", "?period=1y", "?period=1y&by=month"):
+        page.goto(f"{demo.url}{PIPELINE}{query}")
+        for chart in page.locator(".chart").all():
+            boxes = [
+                box
+                for label in chart.locator(".plot > text:not(.release)").all()
+                if (box := label.bounding_box()) and box["width"]
+            ]
+            assert len(boxes) > 2
+            for one, other in pairwise(boxes):
+                assert one["x"] + one["width"] + 4 < other["x"], query
 
 
 def test_the_picker_changes_the_period(demo: Site, browsing: Browsing) -> None:
