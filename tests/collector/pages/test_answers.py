@@ -139,7 +139,9 @@ def test_an_errors_page_says_where_it_happens(asked: Site) -> None:
     html = asked.text(link)
     text = readable(html)
     assert "Users hit 6 Sessions 26 Of all sessions 13.0%" in text
-    assert "3.8 times as often in apptainer (50.0% of its sessions)" in text
+    assert (
+        "3.8 times as often in apptainer as overall (50.0% of its sessions, 13.0% of all)" in text
+    )
     assert "darwin 19.2% 20.0% 0.96" in text
     assert "[Errno 30] Read-only: <path>" in text
     assert text.count("Read-only") == 11  # the newest, and the last ten
@@ -435,12 +437,14 @@ def test_what_a_spreadsheet_would_run_is_defused(open_site: Site) -> None:
 def test_users_are_told_over_time_and_by_what_they_run_it_on(asked: Site) -> None:
     (link,) = {link for link in links(asked.text(PAGE)) if re.match(f"{PAGE}/users[?][^#]*$", link)}
     text = readable(asked.text(link))
-    assert "Users 40 Sessions of each, on average 5.0" in text
+    assert "Users 40 New users 40 Sessions of each, on average 5.0" in text
     assert "18 Nov 2026 40 " in text
     assert "python 3.11 40 100%" in text
     assert "darwin 8 20.0%" in text
     narrowed = readable(asked.text(f"{PAGE}/users?by=month&version=1.0.0"))
     assert "Nov 2026 not over 20 20 0 5.0" in narrowed
+    # Under a filter those who are new in a bar are not all who are new in the period.
+    assert "New users" not in narrowed
     assert "No user with these filters" in readable(asked.text(f"{PAGE}/users?version=7"))
 
 
@@ -468,6 +472,10 @@ def test_a_period_is_compared_with_the_one_before_and_with_a_year_ago(
                 ("100", "95.0%", "fewer"),
                 ("100", "71.0%", "within"),
             ]
+            named = re.findall(
+                r"(the 7 days before|a year \(52 weeks\) before) 100", readable(table)
+            )
+            assert named == ["the 7 days before", "a year (52 weeks) before"]
 
 
 def test_two_versions_stand_side_by_side(

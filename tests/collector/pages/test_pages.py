@@ -83,7 +83,7 @@ def test_errors_are_listed_with_their_newest_message_and_versions(open_site: Sit
     seen = "First seen on 20 Nov 2026 in 1.0.0 , last on 20 Nov 2026 in 1.1.0 ."
     assert (
         "KeyError 2 users · 2 sessions · 66.7% of failures 'new' "
-        f"{seen} In 1.0.0 (1), 1.1.0 (1)." in text
+        f"{seen} In this period in 1.0.0 (1 session), 1.1.0 (1)." in text
     )
     assert "OSError 1 user · 1 session · 33.3% of failures No message was sent." in text
 
@@ -158,7 +158,9 @@ def test_a_release_that_completes_less_often_is_named(
 def test_today_is_drawn_as_not_over_and_is_no_part_of_a_rate(
     live_server: LiveServer, databases: Databases
 ) -> None:
-    sent = [a_session(YESTERDAY) for _ in range(3)] + [a_session(NOON, status="F")]
+    sent = [a_session(YESTERDAY, user_id=f"{NOBODY}{1:012}") for _ in range(3)] + [
+        a_session(NOON, status="F")
+    ]
     with (
         databases.fresh("sqlite") as database,
         live_server.collector(database, prepare=putting(sent), clock=NOON.timestamp) as running,
@@ -166,13 +168,15 @@ def test_today_is_drawn_as_not_over_and_is_no_part_of_a_rate(
         site = Site(running)
         html = site.text(f"/p/{PROJECT}?period=7d", site.cookie())
         past = site.text(f"/p/{PROJECT}?from=2026-11-01&to=2026-11-19", site.cookie())
+        users = readable(site.text(f"/p/{PROJECT}/users", site.cookie()))
     chart = chart_of(html)
     assert (chart["failed"][-1], chart["rate"][-2:]) == (1, [100.0, None])
     assert 'class="pale"' in html
     text = readable(html)
     assert "Completion rate 100% 3 of 3 sessions that ended, without today" in text
     assert "Sessions 4 Users" in text
-    assert "Today is not over" in text
+    assert "Today is not over: it is drawn pale, and no rate counts today." in text
+    assert "Today is not over: it is drawn pale." in users  # where there is no rate
     assert 'class="pale"' not in past
     assert "Today is not over" not in past
 
@@ -210,6 +214,16 @@ def test_the_figures_are_the_same_on_either_database(open_collector: LiveCollect
     assert "Completion rate 50.0% 1 of 2 sessions that ended" in text
     assert "KeyError 1 user · 1 session · 100% of failures 'bold' First seen" in text
     assert f"{PROJECT} no version named as the newest 2 sessions 50.0%" in readable(site.text("/"))
+
+
+def test_news_are_a_link_away(demo: Site) -> None:
+    """From where somebody reads of errors to where it is said how to be told of them."""
+    html = demo.text(f"{PIPELINE}?platform=linux")
+    assert "A feed or a webhook can tell you when an error is new" in readable(html)
+    (link,) = re.findall(r'href="([^"]*#news)"', html)
+    page = demo.text(link)
+    assert 'id="news"' in page
+    assert "a webhook, or makes the token for an Atom feed" in readable(page)
 
 
 def test_platforms_containers_languages_and_ci_are_shared_out(demo: Site) -> None:
@@ -320,7 +334,7 @@ def test_sessions_of_one_outcome_have_no_rate(demo: Site) -> None:
 def test_users_of_a_past_period_are_the_same_on_each_page(demo: Site, only: str) -> None:
     days = f"?from=2026-03-02&to=2026-03-29{only}"
     overview, users = (readable(demo.text(PIPELINE + page + days)) for page in ("", "/users"))
-    (number,) = re.findall(r"Users (\d+) Sessions of each", users)
+    (number,) = re.findall(r"Users (\d+) (?:New users \d+ )?Sessions of each", users)
     assert int(number) > 0
     assert f"Users {number} New users" in overview
 
