@@ -111,7 +111,7 @@ class Project:
         flagged: Versions with known faults.
         bars: How the sessions of each day or week ended; no day of the period is left out.
         rated: The same without today, which is not over: what rates are shares of. Only where
-            there is nothing else, today is in it.
+            there is nothing else, today is in it. Nothing of sessions of one outcome.
         before: How those of the period before it ended.
         year_ago: How those of the same weeks of the year before ended.
         users: Those that were seen in the period.
@@ -225,13 +225,18 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
     )
     before, year_ago = earlier
     release, by_version, rated = over_time.release, over_time.by_version, over_time.rated_by_version
+    comparison = newest_two(rated, release.named)
+    rated_bars = over_time.rated_bars
+    if only.outcome:
+        # Of sessions that all ended in one way no share completed, or every one: that is no rate.
+        rated, rated_bars = {}, dict.fromkeys(rated_bars, Outcomes())
     shown, others = most_frequent(by_version, release.latest)
     return Project(
         name,
         release.named,
         release.flagged,
         bars=over_time.bars,
-        rated=over_time.rated_bars,
+        rated=rated_bars,
         before=before,
         year_ago=year_ago,
         users=users,
@@ -243,7 +248,7 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
             total(rated.get(version, Outcomes()) for version in others),
         ),
         other_versions_number=len(others),
-        comparison=newest_two(rated, release.named),
+        comparison=comparison,
         adoption=over_time.adoption,
         came=over_time.came,
         failures=failures,

@@ -27,9 +27,9 @@ class VersionsPage(NamedTuple):
 
     `versions` are all that have sessions, the newest first. `first` and `second` are names of
     them, empty where there are no two. `outcomes` are how the sessions of both ended before
-    today, `sessions` how many there are with today's, `verdict` is 1 where more of the first
-    version complete, -1 where fewer do. `errors` are in one or both of them, `numbers` how many
-    errors there are.
+    today, and empty for those of one outcome; `sessions` how many there are with today's,
+    `verdict` is 1 where more of the first version complete, -1 where fewer do. `errors` are in
+    one or both of them, `numbers` how many errors there are.
     """
 
     versions: Sequence[str]
@@ -67,7 +67,9 @@ async def versions(
     shown, _ = most_frequent(by_version, release.named)
     two = newest_two(finished, release.named)
     pair = first, second = _chosen(*asked, two, by_version, shown)
-    outcomes = (finished.get(first, Outcomes()), finished.get(second, Outcomes()))
+    # Sessions of one outcome have no rate that could be compared.
+    rated = {} if only.outcome else finished
+    outcomes = (rated.get(first, Outcomes()), rated.get(second, Outcomes()))
     whole = (by_version.get(first, Outcomes()).total, by_version.get(second, Outcomes()).total)
 
     async def users_of(version: str) -> UserCounts:

@@ -326,8 +326,23 @@ def test_a_difference_that_chance_may_explain_is_none(demo: Site) -> None:
 def test_sessions_of_one_outcome_have_no_rate(demo: Site) -> None:
     text = readable(demo.text(f"{PIPELINE}?outcome=failed"))
     assert "Completion rate \N{EN DASH} Sessions of one outcome have none" in text
-    for judgement in ("completes", "Compared", "points on", "Never heard of again"):
+    for judgement in ("completes", "Compared", "points on", "Never heard of again", "no rate"):
         assert judgement not in text
+    html = demo.text(f"{PIPELINE}?outcome=failed")
+    assert set(chart_of(html)["rate"]) == {None}
+    assert "Completion rate per day" not in html
+    assert not re.search(r"2\.3\.0 newest 0%", text)
+    beside = readable(demo.text(f"{PIPELINE}/compare?outcome=failed"))
+    assert "Sessions of one outcome have no completion rate." in beside
+    assert "completes" not in beside
+
+
+def test_why_no_version_is_judged_is_said(demo: Site) -> None:
+    """Nothing would leave it open whether nothing was found or nobody looked."""
+    said = "Whether the newest version completes less often can be told only beside a release"
+    few = "?from=2026-11-19&to=2026-11-19&container=unknown"
+    assert said in readable(demo.text(PIPELINE + few))
+    assert said not in readable(demo.text(PIPELINE))
 
 
 @pytest.mark.parametrize("only", ["", "&container=docker"])
