@@ -406,6 +406,18 @@ def test_users_of_a_version_are_a_key_away(demo: Site, scriptless: Browsing) -> 
     assert users.inner_text() == total
 
 
+def test_what_a_share_is_of_can_be_seen(demo: Site, browsing: Browsing) -> None:
+    page = browsing.open(demo.url + PIPELINE)
+    for part, head in (("Platforms", "Sessions"), ("Kinds of users", "Users")):
+        columns = page.get_by_role("region", name=part).locator("thead")
+        box = columns.get_by_text(head, exact=True).bounding_box()
+        assert box is not None
+        # As far to the right as the numbers are; what screen readers alone read is elsewhere.
+        number = page.get_by_role("region", name=part).locator("td:last-child").first
+        assert (beside := number.bounding_box()) is not None
+        assert abs(box["x"] + box["width"] - beside["x"] - beside["width"]) < 2
+
+
 def test_a_table_is_sorted_by_the_head_of_a_column(demo: Site, browsing: Browsing) -> None:
     page = browsing.open(f"{demo.url}{PIPELINE}?period=1y")
     table = page.get_by_role("table", name="Completion rate by version, the newest first")
