@@ -121,8 +121,10 @@ HOUSE = """
     collector.migrations.versions.step_0007_visits
     collector.migrations.versions.step_0008_daily
     collector.migrations.versions.step_0009_profiles
-    collector.migrations.versions.step_0010_blocks collector.migrations
+    collector.migrations.versions.step_0010_blocks
+    collector.migrations.versions.step_0011_appearances collector.migrations
     collector.counts.rebuild
+    collector.counts.appearances
     collector.counts.profile_numbers collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations collector.counts.visits
     collector.counts.outcomes collector.counts.slices collector.counts.rows

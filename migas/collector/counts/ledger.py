@@ -1,4 +1,4 @@
-"""The ledger: sessions and the counts of them, kept up to date by differences."""
+"""The ledger: sessions and the counts of them and of users, kept up to date by differences."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, update
 
+from migas.collector.counts.appearances import counted_users, types_of
 from migas.collector.counts.durations import timed
 from migas.collector.counts.last_days import SESSION_KEY, LastDays
 from migas.collector.counts.sessions import Session, counted, differences, joined
 from migas.collector.counts.slices import STATUSES, Slices, add_to, profile_of
 from migas.collector.database.json_rows import RowByRow, Writing, among, insert_rows, packed
-from migas.collector.database.prompt import as_text, prompt
 from migas.collector.database.statements import adding
-from migas.collector.database.tables import daily, durations, profiles, sessions, slices, users
+from migas.collector.database.tables import daily, durations, profiles, sessions, slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from migas.collector.counts.appearances import Noted
 
 _SESSION_COLUMNS = [sessions.c[name] for name in Session._fields]
 
@@ -34,9 +36,7 @@ class Ledger:
 
     def __init__(self, dialect: str, shard: int = 0) -> None:
         self._shard = shard
-        at_once = dialect == "postgresql"
-        self._insert = _insert_at_once if at_once else _insert_one_by_one
-        self._types = _types_at_once if at_once else _types_one_by_one
+        self._insert = _insert_at_once if dialect == "postgresql" else _insert_one_by_one
         self._profiles = Writing(profiles, dialect, lambda insert: insert.on_conflict_do_nothing())
         add_sessions = partial(adding, columns=["sessions"])
         add_outcomes = partial(adding, columns=list(STATUSES.values()))
@@ -46,11 +46,20 @@ class Ledger:
         self._last_days = LastDays(dialect)
 
     async def count(
-        self, connection: AsyncConnection, parts: dict[tuple[str, str], Session]
+        self,
+        connection: AsyncConnection,
+        parts: dict[tuple[str, str], Session],
+        noted: Noted,
     ) -> None:
-        """Bring sessions, and with them the counts, up to date with new breadcrumbs."""
+        """Bring sessions, and with them the counts, up to date with new breadcrumbs.
+
+        Args:
+            connection: In the transaction that stored them.
+            parts: By session, what the new breadcrumbs say of it.
+            noted: What became of the appearances of their users.
+        """
         changes: list[tuple[Session | None, Session | None]] = []
-        types = await self._types_of(connection, parts.values())
+        types = noted.types
         waiting = {key: _placed(part, types) for key, part in parts.items()}
         while waiting:
             new = await self._insert(connection, waiting)
@@ -60,39 +69,32 @@ class Ledger:
             # Whatever was deleted between the two statements is inserted in another round.
             settled = new | {before.key for before, _ in known}
             waiting = {key: part for key, part in waiting.items() if key not in settled}
-        await self.settle(connection, changes, types)
+        await self.settle(connection, changes, noted)
 
     async def placed(
         self, connection: AsyncConnection, some: Mapping[tuple[str, str], Session]
     ) -> dict[tuple[str, str], Session]:
         """Sessions, of users who are known, with the numbers of their profiles."""
-        types = await self._types_of(connection, some.values())
+        types = await types_of(connection, {session.user_id for session in some.values()})
         return {key: _placed(session, types) for key, session in some.items()}
-
-    async def _types_of(
-        self, connection: AsyncConnection, some: Iterable[Session]
-    ) -> dict[str | None, str]:
-        """The types of the users of some sessions, as they were first seen."""
-        people = sorted({(session.user_id,) for session in some if session.user_id is not None})
-        return await self._types(connection, people) if people else {}
 
     async def settle(
         self,
         connection: AsyncConnection,
         changes: Sequence[tuple[Session | None, Session | None]],
-        known: Mapping[str | None, str] | None = None,
+        noted: Noted,
     ) -> None:
-        """Bring counts up to date with sessions.
+        """Bring counts up to date with sessions, and with appearances of users.
 
         Args:
             connection: In the transaction that changed them.
             changes: Pairs of what a session was and what it is; None where there is none.
-            known: The types of users, as far as they have been asked for.
+            noted: What became of appearances, and the types of users as far as they were asked for.
         """
-        known = known or {}
         every = [session for pair in changes for session in pair if session is not None]
-        unknown = [session for session in every if session.user_id not in known]
-        types = {**known, **await self._types_of(connection, unknown)}
+        people = {session.user_id for session in every}
+        people.update(of.user_id for pair in noted.changes for of in pair if of is not None)
+        types = {**noted.types, **await types_of(connection, people - noted.types.keys())}
         if any(session.user_id is not None for session in every):
             await self._last_days.settle(connection, changes, types)
         rows: Slices = {}
@@ -111,6 +113,7 @@ class Ledger:
             by_bucket = [(*key, self._shard, number) for key, number in sorted(took.items())]
             await self._durations.write(connection, by_bucket)
         counts = differences(changes, counted)
+        counts.update(counted_users(noted.changes, types))
         if counts:
             by_count = [(*key, self._shard, number, 0) for key, number in sorted(counts.items())]
             await self._daily.write(connection, by_count)
@@ -152,33 +155,12 @@ async def _insert_one_by_one(
     return {key for key, number in zip(parts, numbers, strict=True) if number is not None}
 
 
-async def _types_at_once(
-    connection: AsyncConnection, people: Sequence[tuple[str]]
-) -> dict[str | None, str]:
-    """The types of users as they were first seen, where PostgreSQL knows these."""
-    return {row[0]: row[1] for row in await connection.execute(_TYPES, packed(people))}
-
-
-async def _types_one_by_one(
-    connection: AsyncConnection, people: Sequence[tuple[str]]
-) -> dict[str | None, str]:
-    """The same of SQLite."""
-    return dict(prompt(connection).find(_TYPE, people))
-
-
 _INSERT = (
     insert_rows(sessions, Session._fields, "postgresql")
     .on_conflict_do_nothing()
     .returning(*SESSION_KEY)
 )
 _ONE_BY_ONE = RowByRow(sessions, lambda insert: insert.on_conflict_do_nothing(), Session._fields)
-_TYPES = select(users.c.user_id, users.c.user_type).where(
-    among([users.c.user_id], None, "postgresql")
-)
-_TYPE = as_text(
-    select(users.c.user_id, users.c.user_type).where(users.c.user_id == bindparam("of"))
-)
-
 _UPDATE_SESSION = (
     update(sessions)
     .where(

@@ -29,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 
+from migas.collector.counts.appearances import derived_user_counts
 from migas.collector.counts.durations import DurationCount, timed
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.profile_numbers import numbered_profiles, with_profiles
@@ -99,8 +100,8 @@ def rebuild(connection: Connection) -> Difference:
         connection.execute(text("LOCK TABLE crumbs IN SHARE MODE"))
         connection.execute(
             text(
-                "LOCK TABLE sessions, visits, error_users, profiles, slices, durations, daily,"
-                " project_users IN EXCLUSIVE MODE"
+                "LOCK TABLE project_users, sessions, visits, error_users, profiles, slices,"
+                " durations, daily IN EXCLUSIVE MODE"
             )
         )
     errors, wrong_errors = _tell_errors_apart(connection)
@@ -112,6 +113,7 @@ def rebuild(connection: Connection) -> Difference:
     seen = visits_among(connection.execute(derived_visits()))
     wrong_users += _count_anew(connection, visits, {key: (days,) for key, days in seen.items()})
     counts, of_slices, described = _counts(connection)
+    counts.update(derived_user_counts(connection))
     by_count = {tuple(count): (number,) for count, number in counts.items()}
     by_slice = {key: tuple(numbers) for key, numbers in of_slices.items()}
     wrong_counts = _count_anew(connection, daily, by_count, example=0)

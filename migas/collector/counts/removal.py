@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, delete, exists, func, select, text, union
 
+from migas.collector.counts.appearances import Appearance, Noted
 from migas.collector.counts.last_days import SESSION_KEY
 from migas.collector.counts.ledger import lock_sessions
 from migas.collector.counts.rebuild import derived_sessions, derived_users, session_id_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from migas.collector.counts.appearances import Change
     from migas.collector.counts.ledger import Ledger
     from migas.collector.database.connections import Connections
 
@@ -138,7 +140,10 @@ class Removal:
         await _hold_users(connection)
         if await connection.scalar(select(exists().where(theirs))):
             return 0, None
-        await connection.execute(delete(project_users).where(project_users.c.user_id == user_id))
+        left = delete(project_users).where(project_users.c.user_id == user_id)
+        rows = await connection.execute(left.returning(*project_users.columns))
+        changes = [(Appearance(*row), None) for row in rows]
+        await self._ledger.settle(connection, [], Noted(changes))
         gone = await connection.execute(delete(users).where(users.c.user_id == user_id))
         return 0, gone.rowcount
 
@@ -200,16 +205,16 @@ class Removal:
             parts.setdefault((session_id, project), []).append((idx, timestamp))
             if user_id is not None:
                 days.setdefault((user_id, project), set()).add(seen // SECONDS_A_DAY)
-        if days:
-            await _settle_users(connection, days)
+        seen = await _settle_users(connection, days) if days else []
         keys = sorted(parts) if rows else empty
-        return len(rows), await self._settle_sessions(connection, keys, parts)
+        return len(rows), await self._settle_sessions(connection, keys, parts, seen)
 
     async def _settle_sessions(
         self,
         connection: AsyncConnection,
         keys: Sequence[tuple[str, str]],
         parts: Mapping[tuple[str, str], Sequence[tuple[int, int]]],
+        seen: Sequence[Change],
     ) -> int:
         """Make sessions, and with them counts, what the breadcrumbs that are left say.
 
@@ -217,6 +222,7 @@ class Removal:
             connection: In the transaction that deleted them.
             keys: Which sessions.
             parts: By session, indices and times of what was deleted.
+            seen: What became of the appearances of its users.
 
         Returns:
             How many sessions are gone.
@@ -235,7 +241,7 @@ class Removal:
             insert = insert_rows(sessions, Session._fields, dialect)
             await connection.execute(insert, packed(after.values()))
         changes = [(before.get(key), after.get(key)) for key in keys]
-        await self._ledger.settle(connection, changes)
+        await self._ledger.settle(connection, changes, Noted(seen))
         return len(before) - len(after)
 
 
@@ -281,28 +287,36 @@ async def _hold_users(connection: AsyncConnection) -> None:
 
 async def _settle_users(
     connection: AsyncConnection, days: Mapping[tuple[str, str], set[int]]
-) -> None:
+) -> list[Change]:
     """Make rows of `project_users` what the breadcrumbs that are left say.
 
     Args:
         connection: In the transaction that deleted breadcrumbs.
         days: By user and project, the days of what was deleted.
+
+    Returns:
+        What the rows were and what they are.
     """
     dialect = connection.dialect.name
     people = sorted(days)
     if len(people) <= _FEW:
         people = [key for key in people if not await _is_still_seen(connection, key, days[key])]
     if not people:
-        return
+        return []
     theirs = among(_USER_KEY, people, dialect)
-    locked = select(*_USER_KEY).where(theirs).order_by(*_USER_KEY).with_for_update()
-    await connection.execute(locked)
+    locked = select(project_users).where(theirs).order_by(*_USER_KEY).with_for_update()
+    before = _by_key(await connection.execute(locked))
     await connection.execute(delete(project_users).where(theirs))
     left = derived_users(among(_CRUMB_USER, people, dialect))
-    rows = [tuple(row) for row in await connection.execute(left)]
-    if rows:
-        insert = insert_rows(project_users, project_users.columns.keys(), dialect)
-        await connection.execute(insert, packed(rows))
+    after = _by_key(await connection.execute(left))
+    if after:
+        insert = insert_rows(project_users, Appearance._fields, dialect)
+        await connection.execute(insert, packed(after.values()))
+    return [(before.get(key), after.get(key)) for key in people]
+
+
+def _by_key(rows: Iterable[Any]) -> dict[tuple[str, str], Appearance]:
+    return {of.key: of for of in (Appearance(*row) for row in rows)}
 
 
 async def _is_still_seen(connection: AsyncConnection, key: tuple[str, str], days: set[int]) -> bool:

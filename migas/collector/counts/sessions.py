@@ -17,6 +17,7 @@ from migas.collector.days import SECONDS_A_DAY, monday_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+_Changed = TypeVar("_Changed")
 _Counted = TypeVar("_Counted")
 
 NO_SESSION = "00000000-0000-0000-0000-"
@@ -156,14 +157,14 @@ def language_name(language: str, version: str) -> str:
 
 
 def differences(
-    changes: Sequence[tuple[Session | None, Session | None]],
-    counts_of: Callable[[Session], Iterable[_Counted]],
+    changes: Sequence[tuple[_Changed | None, _Changed | None]],
+    counts_of: Callable[[_Changed], Iterable[_Counted]],
 ) -> Counter[_Counted]:
-    """How counts change when sessions do.
+    """How counts change when sessions do, or whatever else is counted.
 
     Args:
-        changes: Pairs of what a session was and what it is; None where there is none.
-        counts_of: Where a session is counted, once in each.
+        changes: Pairs of what one was and what it is; None where there is none.
+        counts_of: Where one is counted, once in each.
 
     Returns:
         What to add to each count; those that stay as they are do not appear.

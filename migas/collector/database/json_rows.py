@@ -18,7 +18,7 @@ from migas.collector.database.prompt import prompt
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from sqlalchemy import BindParameter, ColumnElement, Table
+    from sqlalchemy import BindParameter, ColumnElement, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.types import TypeEngine
 
@@ -127,6 +127,19 @@ def among(
         text = bindparam(_ROWS, packed(rows)[_ROWS], type_=Text, unique=True)
     each, values = _unpacked(text, [column.type for column in columns], dialect)
     return tuple_(*columns).in_(select(*values).select_from(each))
+
+
+def given(columns: Sequence[ColumnElement[Any]], dialect: str) -> Select[Any]:
+    """A SELECT of the rows that `packed` makes when the statement is executed, as they are.
+
+    Args:
+        columns: What the values of each row are called, and of which types they are.
+        dialect: `sqlite` or `postgresql`.
+    """
+    text: BindParameter[str] = bindparam(_ROWS, type_=Text)
+    each, values = _unpacked(text, [column.type for column in columns], dialect)
+    named = zip(columns, values, strict=True)
+    return select(*(value.label(column.key) for column, value in named)).select_from(each)
 
 
 def packed(rows: Iterable[Sequence[object]]) -> dict[str, str]:

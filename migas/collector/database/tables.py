@@ -212,7 +212,8 @@ daily = Table(
     Column("example", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""How many sessions of a day (days since 1970) have a value; see `counted`.
+"""How many sessions of a day (days since 1970) have a value, and how many users were first or last
+seen on it; see `counted` and `counted_users`.
 
 A count is the sum over its shards: processes that commit at the same time add to different rows,
 so that hardly one waits for another. `example` is the newest breadcrumb that was counted here.

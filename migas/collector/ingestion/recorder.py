@@ -8,16 +8,14 @@ and seldom in a circle. Where they do, PostgreSQL ends one transaction, and that
 from __future__ import annotations
 
 import hashlib
-from functools import partial
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import func, or_
-
+from migas.collector.counts.appearances import Appearance, Noted, note
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import Session, anonymous_session, merged
 from migas.collector.database.json_rows import RowByRow, Writing, insert_rows, packed
-from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, project_users, users
+from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, users
 from migas.collector.days import SECONDS_A_DAY
 from migas.collector.ingestion.crumb import Crumb
 
@@ -69,7 +67,6 @@ class Recorder:
         self._ledger = ledger
         self._insert = _insert_at_once if dialect == "postgresql" else _insert_one_by_one
         self._users = Writing(users, dialect, lambda insert: insert.on_conflict_do_nothing())
-        self._project_users = Writing(project_users, dialect, partial(_seen, dialect))
 
     async def store(self, connection: AsyncConnection, batch: Sequence[Crumb], now: int) -> None:
         """Store breadcrumbs of registered projects, and count what is new among them.
@@ -86,8 +83,8 @@ class Recorder:
                 for crumb in batch
             ],
         )
-        await self._store_users(connection, batch, stored, now)
-        await self._ledger.count(connection, merged(_part(row, now) for row in stored))
+        noted = await self._store_users(connection, batch, stored, now)
+        await self._ledger.count(connection, merged(_part(row, now) for row in stored), noted)
 
     async def _store_users(
         self,
@@ -95,19 +92,20 @@ class Recorder:
         batch: Sequence[Crumb],
         stored: Sequence[Stored],
         now: int,
-    ) -> None:
+    ) -> Noted:
         """Note who sent what was stored; a repeated breadcrumb does not count as a visit."""
         visits: dict[tuple[str, str], set[int]] = {}
         for row in stored:
             if row.user_id:
                 ended = now if row.ended is None else row.ended
                 visits.setdefault((row.user_id, row.project), set()).add(ended // SECONDS_A_DAY)
-        if visits:
-            seen = [(*key, min(days), max(days)) for key, days in sorted(visits.items())]
-            described = {crumb.user_id: _USER(crumb) for crumb in reversed(batch)}
-            senders = [described[user] for user in sorted({user for user, _ in visits})]
-            await self._users.write(connection, senders)
-            await self._project_users.write(connection, seen)
+        if not visits:
+            return Noted()
+        seen = [Appearance(*key, min(days), max(days)) for key, days in sorted(visits.items())]
+        described = {crumb.user_id: _USER(crumb) for crumb in reversed(batch)}
+        senders = [described[user] for user in sorted({user for user, _ in visits})]
+        await self._users.write(connection, senders)
+        return await note(connection, seen)
 
 
 async def _insert_at_once(
@@ -136,22 +134,6 @@ _INSERT = (
     .returning(*(crumbs.c[name] for name in Stored._fields))
 )
 _ONE_BY_ONE = RowByRow(crumbs, lambda insert: insert.on_conflict_do_nothing(**_REPEATED), _COLUMNS)
-
-
-def _seen(dialect: str, seen: Any) -> Any:
-    """An INSERT that widens the span of days on which a user was seen."""
-    first, last = project_users.c.first_day, project_users.c.last_day
-    names = ("least", "greatest") if dialect == "postgresql" else ("min", "max")
-    least, greatest = (getattr(func, name) for name in names)
-    # Days may come in any order: clocks are set back, and two of them differ at midnight.
-    return seen.on_conflict_do_update(
-        index_elements=["user_id", "project"],
-        set_={
-            "first_day": least(first, seen.excluded.first_day),
-            "last_day": greatest(last, seen.excluded.last_day),
-        },
-        where=or_(first > seen.excluded.first_day, last < seen.excluded.last_day),
-    )
 
 
 def digest(crumb: Crumb) -> int | None:

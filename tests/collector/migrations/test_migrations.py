@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tests.collector.databases import Database, Databases
 
 USER = "35ecdd23-f0b6-593a-8d5b-108982c1126d"
+OTHER_USER = "7d0a4d3e-2b1c-4a5e-9d63-6b1f0f7f2c44"
 RUN = "0c9f5a5e-5a68-4b53-9d3c-3f6dfd8a3f10"
 OTHER_RUN = "e0fb8b6c-9b0f-4a3f-8f7e-6d0f0c2f9a11"
 ANOTHER_RUN = "5a1f7a1e-2f43-4d0b-8a77-9b5a5d0c1e22"
@@ -133,6 +134,8 @@ def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> No
     assert [tuple(row.values()) for row in empty_database.rows(counts)] == [
         ("fingerprint", 1, error, "1.0", 1),
         ("fingerprints", 0, error, "", 1),
+        ("first seen", 1, "general", "", 1),
+        ("last seen", 1, "general", "", 1),
         ("outcome", 1, "1.0", "F", 1),
         ("version errors", 0, "1.0", error, 1),
         ("weekly errors", -3, error, "", 1),
@@ -180,7 +183,7 @@ def make_previous(database: Database) -> None:
     write_as_before(database, RUN, 7)
 
 
-def write_as_before(database: Database, session: str, day: int) -> None:
+def write_as_before(database: Database, session: str, day: int, user: str = USER) -> None:
     """A breadcrumb, its session and its counts, in the statements of that step."""
     database.execute(
         "INSERT INTO crumbs (project, version, language, language_version, timestamp, session_id,"
@@ -188,7 +191,7 @@ def write_as_before(database: Database, session: str, day: int) -> None:
         " VALUES ('a/b', '1.0', 'python', '3.11.7', ?, ?, ?, 'C', false, 'linux', 'docker', 5)",
         day * 86400,
         session,
-        USER,
+        user,
     )
     database.execute(
         "INSERT INTO sessions (session_id, project, began, seen, last_idx, version, status,"
@@ -226,7 +229,7 @@ def write_as_before(database: Database, session: str, day: int) -> None:
     database.execute(
         "INSERT INTO project_users VALUES (?, 'a/b', ?, ?) ON CONFLICT (user_id, project)"
         " DO UPDATE SET last_day = excluded.last_day",
-        USER,
+        user,
         day,
         day,
     )
@@ -243,7 +246,8 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     before = empty_database.rows(counts)
     make_tables(empty_database.url)
 
-    assert empty_database.rows(counts) == [row for row in before if row["kind"] == "outcome"]
+    kept = [row for row in empty_database.rows(counts) if "seen" not in row["kind"]]
+    assert kept == [row for row in before if row["kind"] == "outcome"]
     filled = "SELECT sum(completed) FROM slices WHERE span = "
     sums = [int(empty_database.value(f"{filled}{n}")) for n in (1, 7, 56, -1, -7, -56)]
     assert sums == [2, 2, 2, 1, 1, 1]
@@ -259,10 +263,10 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     found = empty_database.rows(f"{days} GROUP BY day, detail HAVING sum(sessions) > 0 ORDER BY 1")
     assert [tuple(map(str, row.values())) for row in found] == [("7", "C", "1"), ("11", "F", "1")]
     # What it did not know of and never added was taken from slices of a day and a week, those of
-    # all versions and those of all profiles, and from all of a block. And it counts four kinds that
-    # are no more.
+    # all versions and those of all profiles, and from all of a block. It counts four kinds that are
+    # no more, and not on which of two days its user was last seen.
     wrong = recounted(empty_database)
-    assert (wrong.wrong_sessions, wrong.wrong_users, wrong.wrong_counts) == (0, 0, 4 + 3 + 4)
+    assert (wrong.wrong_sessions, wrong.wrong_users, wrong.wrong_counts) == (0, 0, 4 + 3 + 4 + 2)
     assert recounted(empty_database).none
 
 
@@ -324,6 +328,45 @@ def test_sessions_get_their_profiles_and_errors_their_weeks(empty_database: Data
     found = {row["session_id"]: row["profile"] for row in empty_database.rows(profiles)}
     assert found[RUN] == found[ANOTHER_RUN] == PROFILE
     assert None not in found.values()
+
+
+def test_users_are_counted_by_their_days_once_an_older_collector_is_gone(
+    empty_database: Database,
+) -> None:
+    """Those that it has noted since with the next rebuild."""
+    make_step(empty_database, "0009")
+    empty_database.execute("INSERT INTO projects (project, registered) VALUES ('a/b', 5)")
+    empty_database.execute("INSERT INTO users VALUES (?, 'dev', 'linux', 'docker')", USER)
+    write_as_before(empty_database, RUN, 7)
+    make_tables(empty_database.url)
+    counts = (
+        "SELECT kind, day, value, detail, sum(sessions) FROM daily WHERE kind LIKE '% seen'"
+        " GROUP BY kind, day, value, detail HAVING sum(sessions) <> 0 ORDER BY kind, day"
+    )
+
+    def counted() -> list[tuple[object, ...]]:
+        return [tuple(row.values()) for row in empty_database.rows(counts)]
+
+    assert counted() == [("first seen", 7, "dev", "", 1), ("last seen", 7, "dev", "", 1)]
+
+    empty_database.execute("INSERT INTO users VALUES (?, 'ci', 'linux', 'docker')", OTHER_USER)
+    write_as_before(empty_database, OTHER_RUN, 30, OTHER_USER)
+    late = a_crumb(session_id=ANOTHER_RUN, user_id=OTHER_USER, status="C")
+    record(empty_database, late.timed(Timing(5 * 86400, 1)), clock=lambda: 33 * 86400)
+    assert counted() == [
+        ("first seen", 7, "dev", "", 1),
+        ("first seen", 28, "ci", "", 1),
+        ("first seen", 30, "ci", "", -1),
+        ("last seen", 7, "dev", "", 1),
+    ]
+
+    recounted(empty_database)
+    assert counted() == [
+        ("first seen", 7, "dev", "", 1),
+        ("first seen", 28, "ci", "", 1),
+        ("last seen", 7, "dev", "", 1),
+        ("last seen", 30, "ci", "", 1),
+    ]
 
 
 def test_a_rebuild_finds_the_number_of_a_profile_by_its_key(databases: Databases) -> None:
