@@ -6,16 +6,17 @@ from collections import Counter, defaultdict
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, select, type_coerce
+from sqlalchemy import ColumnElement, Select, func, select, type_coerce, union_all
 from sqlalchemy.types import NullType
 
 from migas.collector.counts.activity import Activity, margin
+from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
 from migas.collector.counts.slices import NO_USER
 from migas.collector.counts.usage import Facet, Usage
 from migas.collector.counts.visits import SAMPLES
 from migas.collector.database.tables import (
-    IS_SPECIAL,
+    daily,
     profiles,
     project_users,
     sessions,
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
 
     from migas.collector.counts.filters import Filter
     from migas.collector.days import Period
-
-
-GENERAL = "general"
-"""The type of nearly all users."""
 
 MAX_MARGIN = 2.0
 ENOUGH = 10_500
@@ -71,14 +68,17 @@ class People(Usage):
             return await self._users_one_by_one(project, period, only, is_new)
         if only or await self._has_users_after(project, last):
             return await self._visitors(project, period, only, is_new)
-        seen = (project_users.c.project == project, project_users.c.last_day >= first)
-        ((active, new),) = await self.rows(select(func.count(), is_new).where(*seen))
-        of_user = users.c.user_id == project_users.c.user_id
-        special = select(users.c.user_type, func.count()).join(project_users, of_user)
-        special = special.where(*seen, IS_SPECIAL).group_by(users.c.user_type)
-        types = {row[0]: row[1] for row in await self.rows(special)}
-        general = active - sum(types.values())
-        return UserCounts(active, new, {GENERAL: general} | types if general > 0 else types)
+        seen = users_by(daily.c.value, project, LAST_SEEN, daily.c.day >= first)
+        came = users_by(daily.c.value, project, FIRST_SEEN, daily.c.day.between(first, last))
+        numbers = {
+            (kind, of): number for kind, of, number in await self.rows(union_all(seen, came))
+        }
+        # None is below 0 but where an older collector has written beside this one.
+        types = {of: number for (kind, of), number in numbers.items() if kind == LAST_SEEN}
+        types = {of: number for of, number in types.items() if number > 0}
+        active = sum(types.values())
+        new = sum(number for (kind, _), number in numbers.items() if kind == FIRST_SEEN)
+        return UserCounts(active, min(max(new, 0), active), types)
 
     async def _has_users_after(self, project: str, day: int) -> bool:
         later = (project_users.c.project == project, project_users.c.last_day > day)
@@ -191,11 +191,9 @@ class People(Usage):
 
     async def _most(self, project: str, period: Period, only: Filter) -> tuple[int, int]:
         """How many users there are at most, and how many were seen since a period began."""
-        everybody = select(func.count()).where(
-            project_users.c.project == project,
-            project_users.c.last_day >= day_number(period.first),
-        )
-        ((seen,),) = await self.rows(everybody)
+        since = daily.c.day >= day_number(period.first)
+        by_type = await self.rows(users_by(daily.c.value, project, LAST_SEEN, since))
+        seen = max(0, sum(number for _, _, number in by_type))
         return min(seen, (await self.outcomes(project, period, only)).total), seen
 
     async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
@@ -230,27 +228,27 @@ class People(Usage):
         if it is known; where it is of a part, users are what that part stands for.
         """
         first, last = day_number(period.first), day_number(period.last)
-        joined = (
-            project_users.c.project == project,
-            project_users.c.first_day.between(first, last),
-        )
         new: Counter[date] = Counter()
         if activity is None:
             activity = await self.activity(project, period, only)
         if only:
-            query = select(_as_it_is(project_users.c.user_id), project_users.c.first_day)
+            query = select(_as_it_is(project_users.c.user_id), project_users.c.first_day).where(
+                project_users.c.project == project,
+                project_users.c.first_day.between(first, last),
+            )
             if activity.part < SAMPLES:
                 theirs = await self._in_part(project, only, (0, activity.part))
                 query = query.where(
                     project_users.c.user_id.in_(select(visits.c.user_id).where(*theirs))
                 )
-            came = await self.many(query.where(*joined))
+            came = await self.many(query)
             of_part = activity.new_over_time((user, day_of(day)) for user, day in came)
             new.update({start: activity.whole(number) for start, number in of_part.items()})
         else:
-            of_days = select(project_users.c.first_day, func.count()).where(*joined)
-            for day, number in await self.rows(of_days.group_by(project_users.c.first_day)):
+            days = daily.c.day.between(first, last)
+            for _, day, number in await self.rows(users_by(daily.c.day, project, FIRST_SEEN, days)):
                 new[period.bucket(day_of(day))] += number
+            new = +new  # below 0 is none, as in `users`
         number_of = await self._sessions_of_users(project, period, only)
         seen = {start: activity.whole(number) for start, number in activity.over_time().items()}
         if activity.part < SAMPLES:  # an estimate must not be less than what is known

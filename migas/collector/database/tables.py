@@ -103,11 +103,6 @@ users = Table(
 )
 """Who sent breadcrumbs; a row is written once and keeps its first values."""
 
-IS_SPECIAL = users.c.user_type != literal_column("'general'", String)
-"""A user is of no ordinary type. A question in these words uses the index below."""
-
-_index_where(IS_SPECIAL, "ix_users_special", users.c.user_type, users.c.user_id)
-
 crumbs = Table(
     "crumbs",
     metadata,

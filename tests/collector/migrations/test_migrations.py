@@ -21,11 +21,12 @@ from migas.collector.counts.sessions import Session, error_name
 from migas.collector.counts.slices import first_day, profile_of
 from migas.collector.database.engine import engine_url
 from migas.collector.database.tables import metadata
-from migas.collector.days import block_of
+from migas.collector.days import Period, block_of, day_of
 from migas.collector.errors import CollectorError
 from migas.collector.ingestion.timing import Timing
 from migas.collector.migrations import migrate
 from tests.collector.counts.test_sessions import record, recounted
+from tests.collector.counts.test_visits import asked
 from tests.collector.databases import make_tables, with_collector
 from tests.collector.test_collector import a_crumb
 from tests.support.collector import plain_environment
@@ -333,7 +334,7 @@ def test_sessions_get_their_profiles_and_errors_their_weeks(empty_database: Data
 def test_users_are_counted_by_their_days_once_an_older_collector_is_gone(
     empty_database: Database,
 ) -> None:
-    """Those that it has noted since with the next rebuild."""
+    """Those that it has noted since with the next rebuild, and no figure is below 0 until then."""
     make_step(empty_database, "0009")
     empty_database.execute("INSERT INTO projects (project, registered) VALUES ('a/b', 5)")
     empty_database.execute("INSERT INTO users VALUES (?, 'dev', 'linux', 'docker')", USER)
@@ -359,6 +360,9 @@ def test_users_are_counted_by_their_days_once_an_older_collector_is_gone(
         ("first seen", 30, "ci", "", -1),
         ("last seen", 7, "dev", "", 1),
     ]
+    then = Period(day_of(30), day_of(31))
+    assert asked(empty_database, "users", then) == (0, 0, {}, 0)
+    assert {new for _, new, _ in asked(empty_database, "users_over_time", then).values()} == {0}
 
     recounted(empty_database)
     assert counted() == [
@@ -367,6 +371,7 @@ def test_users_are_counted_by_their_days_once_an_older_collector_is_gone(
         ("last seen", 7, "dev", "", 1),
         ("last seen", 30, "ci", "", 1),
     ]
+    assert asked(empty_database, "users", then) == (1, 0, {"ci": 1}, 0)
 
 
 def test_a_rebuild_finds_the_number_of_a_profile_by_its_key(databases: Databases) -> None:
