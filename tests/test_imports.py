@@ -103,6 +103,7 @@ HOUSE = """
     collector.counts.differences
     collector.counts.failures
     collector.counts.most_hit collector.counts.activity collector.counts.likelihood
+    collector.counts.active_days
     collector.counts.releases collector.counts.sums
     collector.counts.usage
     collector.counts.slice_sums

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
+from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, select, type_coerce, union_all
-from sqlalchemy.types import NullType
+from sqlalchemy import ColumnElement, Select, Text, cast, func, select, union_all
 
+from migas.collector.counts.active_days import active_days, days_by_user
 from migas.collector.counts.activity import Activity, margin
 from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
@@ -26,7 +28,7 @@ from migas.collector.database.tables import (
 from migas.collector.days import BLOCK_DAYS, block_of, day_number, day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from migas.collector.counts.filters import Filter
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 MAX_MARGIN = 2.0
 ENOUGH = 10_500
 """From so many of very many users their number is known within 2 %, in 95 of 100 cases."""
+
+MAX_AT_ONCE = 200_000
+"""The days of so many users, where each of them is counted, are asked for in one question."""
 
 FEW = 5_000
 """Fewer users are counted one by one."""
@@ -135,16 +140,19 @@ class People(Usage):
         """
         if not _is_told_by_visits(only):
             return await self._activity_one_by_one(project, period, only)
-        if not may_estimate:
-            return await self._activity(project, period, await self._active(project, period, only))
         most, seen = await self._most(project, period, only)
+        found: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        if not may_estimate:
+            for some in _parts(most):
+                for profile, days in (await self._active(project, period, only, some)).items():
+                    found[profile].update(days)
+            return await self._activity(project, period, found)
         is_known = not only and not await self._has_users_after(project, day_number(period.last))
-        found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
         part = 0
         while part < SAMPLES:
             before, part = part, _larger(part, most)
-            some = await self._active(project, period, only, (before, part))
-            for profile, days in some.items():
+            more = await self._active(project, period, only, (before, part))
+            for profile, days in more.items():
                 found[profile].update(days)
             number = len({user for days in found.values() for user in days})
             if margin(number, part) <= MAX_MARGIN:
@@ -154,27 +162,14 @@ class People(Usage):
         return await self._activity(project, period, found, part, total)
 
     async def _active(
-        self, project: str, period: Period, only: Filter, part: tuple[int, int] = (0, SAMPLES)
-    ) -> Mapping[int, Mapping[Any, int]]:
+        self, project: str, period: Period, only: Filter, part: tuple[int, int]
+    ) -> Mapping[int, Mapping[str, int]]:
         """Of each profile the active days of the users in a part, as bits from the first day on."""
         first, last = day_number(period.first), day_number(period.last)
-        these = (1 << period.days) - 1
         starts = range(block_of(first), last + 1, BLOCK_DAYS)
-        by = (visits.c.profile, visits.c.sample, visits.c.user_id)
-        # One row for all days of a user: drivers take longer for each row than databases do.
-        columns = [func.max(visits.c.days).filter(visits.c.start == start) for start in starts]
         those = await self._in_part(project, only, part)
-        query = select(by[0], _as_it_is(by[2]), *columns)
-        query = query.where(*those, visits.c.start.between(starts[0], last)).group_by(*by)
-        found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
-        for profile, user, *blocks in await self.scanned(query):
-            bits = 0
-            for days in reversed(blocks):
-                bits = bits << BLOCK_DAYS | (days or 0)
-            bits = bits >> (first - starts[0]) & these
-            if bits:  # else the user was seen in a block alone of which the period has a part
-                found[profile][user] = bits
-        return found
+        rows = await self.scanned(active_days(those, starts, self.connections.dialect))
+        return days_by_user(rows, first - starts[0], period.days)
 
     async def _in_part(
         self, project: str, only: Filter, part: tuple[int, int]
@@ -194,11 +189,12 @@ class People(Usage):
         since = daily.c.day >= day_number(period.first)
         by_type = await self.rows(users_by(daily.c.value, project, LAST_SEEN, since))
         seen = max(0, sum(number for _, _, number in by_type))
-        return min(seen, (await self.outcomes(project, period, only)).total), seen
+        most = (await self.outcomes(project, period, only)).total if only else seen
+        return min(seen, most), seen
 
     async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
         first = day_number(period.first)
-        columns = (DAY, sessions.c.profile, _as_it_is(sessions.c.user_id))
+        columns = (DAY, sessions.c.profile, cast(sessions.c.user_id, Text))
         those = (*only.within(project, period), sessions.c.user_id.isnot(None))
         found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
         for day, profile, user in await self.scanned(select(*columns).where(*those).distinct()):
@@ -231,8 +227,9 @@ class People(Usage):
         new: Counter[date] = Counter()
         if activity is None:
             activity = await self.activity(project, period, only)
+        number_of = await self._sessions_of_users(project, period, only)
         if only:
-            query = select(_as_it_is(project_users.c.user_id), project_users.c.first_day).where(
+            query = select(cast(project_users.c.user_id, Text), project_users.c.first_day).where(
                 project_users.c.project == project,
                 project_users.c.first_day.between(first, last),
             )
@@ -249,7 +246,6 @@ class People(Usage):
             for _, day, number in await self.rows(users_by(daily.c.day, project, FIRST_SEEN, days)):
                 new[period.bucket(day_of(day))] += number
             new = +new  # below 0 is none, as in `users`
-        number_of = await self._sessions_of_users(project, period, only)
         seen = {start: activity.whole(number) for start, number in activity.over_time().items()}
         if activity.part < SAMPLES:  # an estimate must not be less than what is known
             seen = {start: max(number, new[start]) for start, number in seen.items()}
@@ -264,12 +260,14 @@ class People(Usage):
             for day, number in await self.scanned(query):
                 found[period.bucket(day_of(day))] += number
             return found
-        for day, _, number in await self._sliced(project, period, only, "day"):
-            found[period.bucket(day_of(day))] += number
+        asked = [self._sliced(project, period, only, "day")]
         if only.user is None:
-            nobody = only.with_(user=NO_USER)
-            for day, _, number in await self._sliced(project, period, nobody, "day"):
-                found[period.bucket(day_of(day))] -= number
+            asked.append(self._sliced(project, period, only.with_(user=NO_USER), "day"))
+        every, *nobodys = await asyncio.gather(*asked)
+        for day, _, number in every:
+            found[period.bucket(day_of(day))] += number
+        for day, _, number in chain.from_iterable(nobodys):
+            found[period.bucket(day_of(day))] -= number
         return found
 
     async def users_by_facet(
@@ -278,6 +276,12 @@ class People(Usage):
         """How many users sessions have, and by what those ran on; a user may be in several."""
         activity = await self.activity(project, period, only)
         return activity.users(period), activity.by_facet(period)
+
+
+def _parts(most: int) -> Iterable[tuple[int, int]]:
+    """All parts of users, from one of `SAMPLES` to another: no text holds any number of them."""
+    step = max(1, SAMPLES * MAX_AT_ONCE // max(most, MAX_AT_ONCE))
+    return ((start, min(start + step, SAMPLES)) for start in range(0, SAMPLES, step))
 
 
 def _larger(part: int, most: int) -> int:
@@ -309,11 +313,6 @@ def _during(period: Period) -> ColumnElement[bool]:
     since = (start > block) | (days >= 1 << (first - block))
     until = (start < last_block) | (days.bitwise_and(of_last) != 0)
     return start.between(block, last_block) & since & until
-
-
-def _as_it_is(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A user's id as the driver has it: to make a text of each takes longer than to read it."""
-    return type_coerce(column, NullType())
 
 
 def _visitors_by_type(

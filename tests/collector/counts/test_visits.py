@@ -205,6 +205,17 @@ def test_users_over_time_and_by_what_they_run_on_are_those_of_the_sessions(
             assert over_time[start] == (len(set(users)), len(came_then), len(users)), (only, start)
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 10**9])
+def test_users_are_the_same_however_many_are_asked_for_at_once(
+    at_once: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_weeks(database)
+    whole = asked(database, "users_by_facet", SPANS[2])
+    assert whole[0] > 3
+    monkeypatch.setattr(people, "MAX_AT_ONCE", at_once)
+    assert asked(database, "users_by_facet", SPANS[2]) == whole
+
+
 @pytest.mark.parametrize("half", [0, 1])
 def test_activity_tells_a_part_of_its_period_as_if_it_were_asked_for_alone(
     half: int, database: Database
