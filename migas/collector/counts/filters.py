@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, false, func, or_, select
 
 from migas.collector.counts.sessions import error_name
 from migas.collector.counts.slices import EVERY
-from migas.collector.database.tables import COUNTED_AT, profiles, sessions, slices
+from migas.collector.database.tables import COUNTED_AT, RUNNING, profiles, sessions, slices
 from migas.collector.days import SECONDS_A_DAY, day_number
 
 if TYPE_CHECKING:
@@ -185,7 +185,10 @@ def error_number(name: str) -> int | None:
 
 _CONDITIONS: Mapping[str, Any] = {
     "version": lambda value: sessions.c.version == value,
-    "outcome": lambda value: sessions.c.status == OUTCOMES.get(value, ""),
+    # In these words it is answered from an index.
+    "outcome": lambda value: (
+        RUNNING if value == "running" else sessions.c.status == OUTCOMES.get(value, "")
+    ),
     "error": _has_error,
 }
 

@@ -49,6 +49,8 @@ class Lost(Usage):
 
         What stands for a day's breadcrumbs without a session is no run.
         """
+        if only.error or only.outcome not in (None, "running"):
+            return LostRuns(0, ())  # these have ended
         silent_since = self.clock.now() - SILENT_SECONDS
         first = day_number(period.first) * SECONDS_A_DAY
         lost = (
@@ -68,10 +70,7 @@ class Lost(Usage):
             LostRun(row.session_id, row.version, moment(row.began), moment(row.seen))
             for row in await self.rows(latest)
         )
-        if only.error:
-            number = 0  # it has ended
-        else:
-            number = await self._count_lost(project, period, only, silent_since)
+        number = await self._count_lost(project, period, only, silent_since)
         # Between two questions a run may have ended.
         return LostRuns(max(number, len(runs)), runs)
 
@@ -93,7 +92,7 @@ class Lost(Usage):
         anonymous = select(sessions.c.status, sessions.c.began, sessions.c.seen).where(
             sessions.c.session_id <= LAST_ANONYMOUS,
             sessions.c.project == project,
-            *only.conditions(project),
+            *only.with_(outcome=None).conditions(project),
         )
         no_runs = sum(
             row.status == "R" and first <= row.began < end and row.seen < silent_since

@@ -13,10 +13,11 @@ from sqlalchemy import ColumnElement, Select, Text, cast, func, select, union_al
 from migas.collector.counts.active_days import active_days, days_by_user
 from migas.collector.counts.activity import Activity, margin
 from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by
+from migas.collector.counts.filters import OUTCOMES
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
 from migas.collector.counts.slices import NO_USER
 from migas.collector.counts.usage import Facet, Usage
-from migas.collector.counts.visits import SAMPLES
+from migas.collector.counts.visits import SAMPLES, ended
 from migas.collector.database.tables import (
     daily,
     profiles,
@@ -64,8 +65,9 @@ class People(Usage):
     async def users(self, project: str, period: Period, only: Filter = ALL) -> UserCounts:
         """How many users a period has, and how many of them were first seen then.
 
-        Where nobody was seen after it, they are those last seen in it or later. Those of an error
-        or an outcome are looked for among its sessions, and all others by what they were seen with.
+        Where nobody was seen after it, they are those last seen in it or later. Those of an error,
+        and some of an outcome, are looked for among its sessions, and all others by what they were
+        seen with.
         """
         first, last = day_number(period.first), day_number(period.last)
         is_new = func.count().filter(project_users.c.first_day.between(first, last))
@@ -129,7 +131,7 @@ class People(Usage):
     ) -> Activity:
         """On which days of a period each user was active, and what their sessions ran on.
 
-        Those of an error or an outcome are looked for among its sessions.
+        Those of an error, and some of an outcome, are looked for among its sessions.
 
         Args:
             project: `owner/repo`.
@@ -291,13 +293,19 @@ def _larger(part: int, most: int) -> int:
 
 
 def _is_told_by_visits(only: Filter) -> bool:
-    """Whether visits tell users of a filter: an empty version stands for any there."""
-    return not (only.error or only.outcome or only.version == "")
+    """Whether visits tell users of a filter: those of a version, or of a way of ending.
+
+    An empty version stands for any there.
+    """
+    if only.error or only.version == "":
+        return False
+    return only.outcome is None or (only.outcome != "running" and only.version is None)
 
 
 def _visited(project: str, only: Filter) -> list[ColumnElement[bool]]:
-    """The conditions of visits by what is filtered, but for an outcome and an error."""
-    mine = [visits.c.project == project, visits.c.version == (only.version or "")]
+    """The conditions of visits by what is filtered, but for an error."""
+    of = ended(OUTCOMES.get(only.outcome, "")) if only.outcome else only.version or ""
+    mine = [visits.c.project == project, visits.c.version == of]
     return mine + only.profile_conditions(project, visits.c.profile)
 
 

@@ -64,7 +64,7 @@ _BATCH = 5000
 
 _OWN = ("session_id", "began", "seen", "last_idx", "user_id", "ended", "duration", "profile")
 _STATE = [name for name in Session._fields if name not in _OWN]
-_VISITED = [name for name in _STATE if name not in ("status", "error_type", "fingerprint")]
+_VISITED = [name for name in _STATE if name not in ("error_type", "fingerprint")]
 
 
 class Difference(NamedTuple):

@@ -39,8 +39,17 @@ def sample_of(user_id: str) -> int:
     return hashlib.blake2b(user_id.encode(), digest_size=1).digest()[0]
 
 
+def ended(status: str) -> str:
+    """What stands in the place of a version for all that ended in one way; no version has a colon.
+
+    Args:
+        status: The letter of its outcome.
+    """
+    return f":{status}"
+
+
 def visit(session: Session, types: Mapping[str | None, str]) -> tuple[Key, ...]:
-    """What a session is a visit to: a profile with its version, and without one.
+    """What a session is a visit to: a profile with its version, without one, and with its end.
 
     The arguments are those of `profile_of`.
     """
@@ -49,7 +58,9 @@ def visit(session: Session, types: Mapping[str | None, str]) -> tuple[Key, ...]:
         return ()
     profile = profile_of(session, types).number
     alike = (profile, sample_of(user), user, block_of(session.day))
-    return (project, session.version, *alike), (project, "", *alike)
+    keys: tuple[Key, ...] = (project, session.version, *alike), (project, "", *alike)
+    # Nearly every session ends: that it has run before would be taken back each time.
+    return keys if session.status == "R" else (*keys, (project, ended(session.status), *alike))
 
 
 def visit_moves(

@@ -181,7 +181,7 @@ def _index_sessions(which: ColumnElement[bool], name: str, columns: str) -> None
 
 
 # PostgreSQL answers from no index that has `COUNTED_AT` rather than what that is made of.
-_index_sessions(RUNNING, "running", "project seen profile version ended began status")
+_index_sessions(RUNNING, "running", "project seen profile version ended began status user_id")
 _index_sessions(
     _HAS_ERROR, "newest_failed", "project fingerprint last_idx profile version ended began status"
 )
@@ -307,7 +307,8 @@ visits = Table(
     Column("days", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""On which days sessions of a user count that have a profile and a version, or any version: ''.
+"""On which days sessions of a user count that have a profile and a version, or any version: '', or
+that ended in one way: see `counts.visits.ended`.
 
 Bit `n` of `days` stands for the day `start + n`. `sample` is a number that says nothing of a user
 but in which of equal parts of all they are: see `counts.visits`.

@@ -15,7 +15,17 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
-    """Index errors of a week where their names stand from now on."""
+    """Index errors of a week where their names stand from now on, and users of running sessions."""
+    running = sa.text("status = 'R'")
+    columns = ["project", "seen", "profile", "version", "ended", "began", "status", "user_id"]
+    op.drop_index("ix_sessions_running", "sessions")
+    op.create_index(
+        "ix_sessions_running",
+        "sessions",
+        columns,
+        sqlite_where=running,
+        postgresql_where=running,
+    )
     weekly = sa.text("kind = 'weekly versions'")
     op.drop_index("ix_daily_errors", "daily")
     op.execute("DELETE FROM daily WHERE kind = 'weekly versions'")
