@@ -37,6 +37,8 @@ PAGES = (
     ("container=docker", "", "container=docker", FILTERED_TARGET, 500_000),
     ("version=1.190.0", "", "version=1.190.0", FILTERED_TARGET, 200_000),
     ("user=dev", "", "user=dev", FILTERED_TARGET, 500_000),
+    ("outcome=completed", "", "outcome=completed", FILTERED_TARGET, 500_000),
+    ("outcome=running", "", "outcome=running", FILTERED_TARGET, 500_000),
     (
         "three filters",
         "",
