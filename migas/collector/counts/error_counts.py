@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 MAX_RANGES = 100
 """So many ranges of days are asked for in one question; SQLite joins no more than 500 SELECTs."""
 
-MAX_KEPT = 256
-"""So many statements are kept."""
+MAX_KEPT = 32
+"""So many statements are kept; each is as long as it has ranges of days."""
 
 By = Literal["day", "error", "version"]
 

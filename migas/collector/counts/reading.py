@@ -29,7 +29,7 @@ DAY = COUNTED_AT // SECONDS_A_DAY
 MAX_NAMED = 1000
 """So many profiles are named to the database one by one."""
 
-MAX_ASKED = 1
+MAX_ASKED = 2
 """So many questions of many rows are asked at a time, and so many that are part of a chain: more
 would only share the processors, and keep those waiting that have to come first."""
 

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from migas.collector.database.engine import for_asking, for_writing
+from migas.collector.database.idle import is_lost, trusting_connections
 from migas.collector.database.sqlite_reader import SqliteReader
 from migas.collector.database.sqlite_writer import SqliteWriter
 from migas.collector.database.tables import projects
@@ -73,13 +74,27 @@ class Connections:
         """
         if self._reader:
             return await self._reader.rows(query, values)
-        async with self._asking.connect() as connection:
-            return (await connection.execute(query, values)).all()
+        try:
+            with trusting_connections():
+                return await self._answer(query, values)
+        except DBAPIError as error:
+            if not is_lost(error):
+                raise
+        return await self._answer(query, values)
 
     async def many(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """The same for an answer of many rows, of whole numbers and texts, which have no names."""
         ask = self._reader.many if self._reader else self.rows
         return await ask(query, values)
+
+    async def _answer(self, query: Any, values: Mapping[str, Any] | None) -> Sequence[Any]:
+        async with self._asking.connect() as connection:
+            try:
+                return (await connection.execute(query, values)).all()
+            except DBAPIError as error:
+                if is_lost(error):
+                    await connection.invalidate()
+                raise
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:

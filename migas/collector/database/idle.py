@@ -1,11 +1,14 @@
-"""Connections that lay idle: one that the server has closed since is replaced before it is used.
+"""Connections that the server has closed since they were used: replaced before they are used again.
 
 SQLAlchemy's own way, `pool_pre_ping`, has PostgreSQL answer thrice before each question. A page
-asks thirty within a fifth of a second, and took a fourth of its time for that.
+asks thirty within a fifth of a second, and took a fourth of its time for that. So whoever can ask
+again trusts a connection that was used a moment ago; for all others each one is tried.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -14,12 +17,36 @@ from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 TRUSTED_SECONDS = 1.0
-"""A connection that was used so little a while ago is there, as far as its socket says so."""
+"""A connection that was used so little a while ago is probably there."""
+
+_OF_CONNECTIONS = ("08", "57P")
+"""PostgreSQL's errors of connections, and those of an operator who ends them."""
 
 _RETURNED = "migas_returned"
+_trusts: ContextVar[bool] = ContextVar("trusts", default=False)
+
+
+@contextmanager
+def trusting_connections() -> Iterator[None]:
+    """A block in which a connection is not tried that was used just now: who asks does so again."""
+    token = _trusts.set(True)
+    try:
+        yield
+    finally:
+        _trusts.reset(token)
+
+
+def is_lost(error: DBAPIError) -> bool:
+    """Whether an error tells of a connection rather than of what was asked on it."""
+    # What the driver itself complains of, in the middle of a connection's end say, has no state.
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or state is None or state.startswith(_OF_CONNECTIONS)
 
 
 def replace_closed(engine: AsyncEngine) -> None:
@@ -41,14 +68,11 @@ def _try(dialect: Any, connection: Any, record: Any, _fairy: object) -> None:
     returned = record.info.pop(_RETURNED, None)
     if returned is None:  # it has just been made
         return
-    # A restart closes the sockets, and the driver knows; a network that is gone closes none.
     if connection.driver_connection.is_closed():
         raise InvalidatePoolError
-    if monotonic() - returned < TRUSTED_SECONDS:
+    if _trusts.get() and monotonic() - returned < TRUSTED_SECONDS:
         return
     try:
         dialect.do_ping(connection)
     except dialect.loaded_dbapi.Error as error:
-        if not dialect.is_disconnect(error, connection, None):
-            raise
         raise InvalidatePoolError from error
