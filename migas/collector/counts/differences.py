@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, cast, distinct, func, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    String,
+    cast,
+    distinct,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
 from migas.collector.counts.failures import Failures, said
@@ -13,7 +22,6 @@ from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.sessions import (
     ERROR,
     VERSIONS_LONG,
-    VERSIONS_WEEKLY,
     error_name,
     first_long_day,
 )
@@ -29,6 +37,9 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 5000
 """So many errors are named to the database in one question."""
+
+# In other words SQLite would take the index, which leads to errors and has all of a project's.
+_IS_WEEKLY = daily.c.kind == literal_column("'weekly ' || 'versions'", String)
 
 Where = Literal["first", "second", "both"]
 
@@ -127,11 +138,11 @@ class Differing(Failures):
             total = cast(func.sum(daily.c.sessions), BigInteger)
             parts = []
             for span, starts in starts_in(period, charted=False, spans=WEEKS):
-                kind, *by = ERROR, daily.c.value, daily.c.detail
+                is_kind, *by = daily.c.kind == ERROR, daily.c.value, daily.c.detail
                 if span != 1:
-                    kind, *by = VERSIONS_WEEKLY, daily.c.detail, daily.c.value
+                    is_kind, *by = _IS_WEEKLY, daily.c.detail, daily.c.value
                 counts = select(*by, total).group_by(*by).having(total > 0)
-                these = daily.c.kind == kind, daily.c.day.in_(starts), by[1].in_(versions)
+                these = is_kind, daily.c.day.in_(starts), by[1].in_(versions)
                 parts.append(counts.where(daily.c.project == project, *these))
             counted: Counter[tuple[int, str]] = Counter()
             for name, version, number in await self.chained(union_all(*parts)):

@@ -94,6 +94,15 @@ def rated(usage: Sequence[_Row], today: date) -> Sequence[_Row]:
     return [row for row in usage if row.day < today] or usage
 
 
+def counted(numbers: Iterable[int]) -> Outcomes:
+    """Outcomes from sums of counts, in their order.
+
+    One may be below 0 where an older collector has written, which keeps fewer counts, until all are
+    counted anew: then it is none.
+    """
+    return Outcomes(*(max(0, number) for number in numbers))
+
+
 def totals(rows: Iterable[tuple[_Key, Outcomes]]) -> dict[_Key, Outcomes]:
     """The sums of outcomes by a key."""
     found: dict[_Key, Outcomes] = {}

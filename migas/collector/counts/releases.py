@@ -90,8 +90,8 @@ class Releases(Usage):
         for of, *numbers, on, _ in of_versions:
             if any(numbers):
                 first[of] = min(on, first.get(of, on))
-                total[of] += sum(numbers)
-        by_day = {day_of(on): sum(numbers) for on, *numbers in of_days if any(numbers)}
+                total[of] += max(0, sum(numbers))
+        by_day = {day_of(on): max(0, sum(numbers)) for on, *numbers in of_days if any(numbers)}
         return Seen({of: day_of(on) for of, on in first.items()}, total, by_day)
 
     async def _by_day(self, project: str, seen: Seen, versions: Sequence[str]) -> Seen:
@@ -110,7 +110,7 @@ class Releases(Usage):
             if any(numbers) and on >= seen.first[of]:
                 first[of] = min(on, first.get(of, on))
         by_day = {on: number for on, number in seen.by_day.items() if on not in weeks}
-        by_day |= {day_of(on): sum(numbers) for on, *numbers in of_days}
+        by_day |= {day_of(on): max(0, sum(numbers)) for on, *numbers in of_days}
         return Seen({**seen.first, **first}, seen.numbers, by_day)
 
 

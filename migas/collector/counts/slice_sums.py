@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import BigInteger, bindparam, cast, func, literal_column, select, union_all
 
-from migas.collector.counts.error_counts import ErrorCounts
+from migas.collector.counts.reading import Reading
 from migas.collector.counts.slices import STATUSES, starts_in
 from migas.collector.database.tables import slices
 from migas.collector.days import day_number
@@ -41,7 +41,7 @@ _DIVISIONS: dict[Division, ColumnElement[Any]] = {
 _SOME_VERSIONS = slices.c.version.in_(bindparam("versions", expanding=True))
 
 
-class SliceSums(ErrorCounts):
+class SliceSums(Reading):
     """Sums of slices."""
 
     async def slice_sums(

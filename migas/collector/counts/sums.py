@@ -1,7 +1,7 @@
 """What a page shows of sessions over time and by version, summed up where the counts are.
 
-A year of a project has some thousands of pairs of a week and a version. To add them up in three
-ways takes a database less time than to hand them over.
+A year of a project has some thousands of pairs of a week and a version. To add them up, by the one
+and by the other, takes a database less time than to hand them over.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from migas.collector.counts.outcomes import Outcomes, VersionSum, totals
+from migas.collector.counts.outcomes import Outcomes, VersionSum, counted, totals
 from migas.collector.counts.slices import STATUSES, starts_in
 from migas.collector.counts.usage import Usage
 from migas.collector.days import day_of
@@ -37,7 +37,7 @@ class Sums(Usage):
             timeline = await self.timeline(project, period, only)
             return totals((row.day, row.outcomes) for row in timeline)
         found = await self.slice_sums(project, period, only, "day")
-        return {day_of(day): Outcomes(*of) for (day,), of in sorted(found.items()) if any(of)}
+        return {day_of(day): counted(of) for (day,), of in sorted(found.items()) if any(of)}
 
     async def by_version(self, project: str, period: Period, only: Filter) -> dict[str, VersionSum]:
         """How the sessions of each version ended, those versions with any."""
@@ -62,7 +62,7 @@ class Sums(Usage):
             rows = await self.sums_on(project, days, only, ("day", "version"), versions=versions)
             for day, version, *numbers in rows:
                 key = day_of(day), version
-                found[key] = found.get(key, 0) + sum(numbers)
+                found[key] = found.get(key, 0) + counted(numbers).total
         return found
 
 
@@ -73,7 +73,7 @@ def _summed(rows: Iterable[tuple[Any, ...]]) -> dict[str, VersionSum]:
         sums = found.setdefault(version, [_NOTHING, _NOTHING])
         sums[is_todays] = list(map(add, sums[is_todays], numbers))
     return {
-        version: VersionSum(Outcomes(*before), Outcomes(*todays))
+        version: VersionSum(counted(before), counted(todays))
         for version, (before, todays) in found.items()
         if any(before) or any(todays)
     }

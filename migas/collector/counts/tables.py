@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.lasting import Durations
+    from migas.collector.counts.outcomes import UsageCount
     from migas.collector.counts.reports import Reports
     from migas.collector.counts.rows import Row
     from migas.collector.days import Period
@@ -74,7 +75,7 @@ class Tables:
         usage = await self._reports.usage(*self._asked)
         every, finished = (
             outcomes_by((self._period.bucket(row.day), row.status, row.sessions) for row in rows)
-            for rows in (usage, rated(usage, self._today))
+            for rows in (usage, self._rated(usage))
         )
         found = []
         for start in self._period.buckets():
@@ -89,7 +90,7 @@ class Tables:
         usage = await self._reports.usage(*self._asked)
         every, finished = (
             outcomes_by((row.version, row.status, row.sessions) for row in rows)
-            for rows in (usage, rated(usage, self._today))
+            for rows in (usage, self._rated(usage))
         )
         found = []
         for version in sorted(every, key=version_order, reverse=True):
@@ -149,7 +150,8 @@ class Tables:
         project, period, only = self._asked
         if only.error is None:
             return []
-        anything, ask = only.with_(error=None), self._reports
+        # Of what fails, whatever the outcome that is asked for.
+        anything, ask = only.with_(error=None, outcome=None), self._reports
         hit = await ask.timeline(project, period, only)
         everything = await ask.by_version(project, period, anything)
         shares = await ask.shares(project, period, only)
@@ -240,6 +242,10 @@ class Tables:
             outcomes = await self._reports.outcomes(project, period, only.with_(user=kind))
             rows.append(EnvironmentRow("user", kind, outcomes.total, users, then.get(kind, 0)))
         return rows
+
+    def _rated(self, usage: Sequence[UsageCount]) -> Sequence[UsageCount]:
+        """What rates are made of: nothing of sessions that all ended in one way."""
+        return [] if self._asked[2].outcome else rated(usage, self._today)
 
     def _is_open(self, start: dt.date) -> bool:
         return self._period.bucket(self._today) == start

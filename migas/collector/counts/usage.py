@@ -15,7 +15,14 @@ from sqlalchemy import (
     select,
 )
 
-from migas.collector.counts.outcomes import Outcomes, UsageCount, VersionOutcomes, outcomes_by
+from migas.collector.counts.error_counts import ErrorCounts
+from migas.collector.counts.outcomes import (
+    Outcomes,
+    UsageCount,
+    VersionOutcomes,
+    counted,
+    outcomes_by,
+)
 from migas.collector.counts.reading import ALL, DAY
 from migas.collector.counts.sessions import OUTCOME
 from migas.collector.counts.slice_sums import SliceSums
@@ -49,7 +56,7 @@ class StatusCount(NamedTuple):
     sessions: int
 
 
-class Usage(SliceSums):
+class Usage(SliceSums, ErrorCounts):
     """How sessions divide."""
 
     async def by_project(
@@ -74,7 +81,7 @@ class Usage(SliceSums):
             found = await self.slice_sums(project, period, only, "day", "version")
         days = {day: day_of(day) for day in {day for day, _ in found}}
         return [
-            VersionOutcomes(days[key[0]], key[1], Outcomes(*numbers))
+            VersionOutcomes(days[key[0]], key[1], counted(numbers))
             for key, numbers in sorted(found.items())
             if any(numbers)
         ]

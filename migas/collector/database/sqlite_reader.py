@@ -58,7 +58,9 @@ class SqliteReader:
 
         Other numbers have the 15 digits that SQLite writes. Lists are columns of the type `JSON`.
         """
-        ((text,),) = await self.rows(_as_text(query), values)
+        # Who builds a statement anew each time gives it no values.
+        as_text = _as_text if values is None else _kept_as_text
+        ((text,),) = await self.rows(as_text(query), values)
         return list(map(tuple, json.loads(text)))
 
     async def close(self) -> None:
@@ -80,10 +82,12 @@ class SqliteReader:
             return connection.execute(query, values).all()
 
 
-@lru_cache(MAX_KEPT)  # Many questions are the same but for their values.
 def _as_text(query: Any) -> Select[Any]:
     """The question whose answer is all rows of another one's as one text."""
     inner = query.subquery()
     # Without a word SQLite takes a list that comes out of a UNION for a text.
     columns = (func.json(of) if isinstance(of.type, JSON) else of for of in inner.c)
     return select(func.json_group_array(func.json_array(*columns)))
+
+
+_kept_as_text = lru_cache(MAX_KEPT)(_as_text)

@@ -52,6 +52,8 @@ async def error(
     ask = collector.reports
     only = await ask.resolved(name, only)
     its_own = only.with_(error=fingerprint)
+    # How often something fails is told of all sessions, however they ended.
+    only = only.with_(outcome=None)
     (found, hit, messages, release), by_version, came, shares, all_shares = await asyncio.gather(
         asyncio.gather(
             ask.errors(name, period, its_own, 1),

@@ -58,8 +58,11 @@ async def versions(
     """
     ask = collector.reports
     only = await ask.resolved(name, only)
-    release, found = await asyncio.gather(
-        collector.projects.release(name), ask.by_version(name, period, only)
+    # How often something fails is told of all sessions, however they ended.
+    release, found, every = await asyncio.gather(
+        collector.projects.release(name),
+        ask.by_version(name, period, only),
+        ask.by_version(name, period, only.with_(outcome=None)),
     )
     by_version = {version: of.outcomes for version, of in found.items()}
     finished = {version: of.before_today for version, of in found.items() if of.before_today.total}
@@ -84,7 +87,7 @@ async def versions(
             name,
             period,
             only,
-            versions=dict(zip(pair, whole, strict=True)),
+            versions={of: every[of].outcomes.total if of in every else 0 for of in pair},
             limit=MAX_FAILURES,
         ),
     )

@@ -132,3 +132,20 @@ def _meets(row: dict[str, Any], only: Filter) -> bool:
         else has[name] == value
         for name, value in only.values.items()
     )
+
+
+def test_what_an_older_collector_never_counted_is_no_number_below_0(database: Database) -> None:
+    """A newer one takes it back when such a session changes; counting anew mends it."""
+    record(database, *some_crumbs(1, 30), clock=Clock(19_950 * 86400))
+    database.execute("UPDATE slices SET completed = -3, failed = -1 WHERE abs(span) = 56")
+
+    async def ask() -> None:
+        async with Collector.open(database.url, clock=Clock(20_040 * 86400)) as collector:
+            for only in (Filter(), Filter(platform="linux"), Filter(version="1.0")):
+                by_version = await collector.reports.by_version("a/b", PERIOD, only)
+                ends = [of for sums in by_version.values() for of in sums]
+                ends.append(await collector.reports.outcomes("a/b", PERIOD, only))
+                assert all(number >= 0 for of in ends for number in of), only
+                assert all(of.interval is None or of.interval[0] >= 0 for of in ends), only
+
+    asyncio.run(ask())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -388,6 +390,40 @@ def test_a_rebuild_finds_the_number_of_a_profile_by_its_key(databases: Databases
         steps = [step for step in on_connection(database, plan) if "numbered_profiles" in step]
     assert len(steps) == 1
     assert steps[0].startswith("SEARCH numbered_profiles USING ")
+
+
+def test_an_upgrade_waits_for_who_writes_breadcrumbs_before_it_locks_anything_else(
+    databases: Databases,
+) -> None:
+    """A collector writes breadcrumbs first and counts last: in another order both would wait."""
+
+    waiting = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+        " WHERE NOT granted AND datname = current_database()"
+    )
+
+    async def scenario(url: str) -> None:
+        writer = await asyncpg.connect(url)
+        upgrading = None
+        try:
+            async with writer.transaction():
+                await writer.execute("SET LOCAL lock_timeout = '20s'")
+                await writer.execute("LOCK TABLE crumbs IN ROW EXCLUSIVE MODE")
+                upgrading = asyncio.create_task(asyncio.to_thread(make_tables, url))
+                while not await writer.fetchval(waiting):
+                    await asyncio.sleep(0.02)
+                for table in ("users", "sessions", "daily"):
+                    await writer.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE")
+        finally:
+            await writer.close()
+            if upgrading is not None:
+                await upgrading
+
+    with databases.fresh("postgresql", empty=True) as database:
+        make_step(database, "0009")
+        asyncio.run(asyncio.wait_for(scenario(database.url), 60))
+        step = database.value("SELECT version_num FROM alembic_version")
+        assert step == migrate.HEAD
 
 
 def make_tables_at_once(url: str) -> None:

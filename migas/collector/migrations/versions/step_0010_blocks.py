@@ -16,6 +16,9 @@ down_revision = "0009"
 
 def upgrade() -> None:
     """Index errors of a week where their names stand from now on, and users of running sessions."""
+    if op.get_bind().dialect.name == "postgresql":
+        # Ingestion locks it before all that is changed here, and counting anew will lock it.
+        op.execute("LOCK TABLE crumbs IN SHARE MODE")
     running = sa.text("status = 'R'")
     columns = ["project", "seen", "profile", "version", "ended", "began", "status", "user_id"]
     op.drop_index("ix_sessions_running", "sessions")
