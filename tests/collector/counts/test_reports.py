@@ -39,6 +39,7 @@ WEDNESDAY = date(2026, 1, 14)
 NOON = int(datetime(2026, 1, 14, 12, tzinfo=UTC).timestamp())
 DAY = timedelta(days=1)
 WHOLE = Period(WEDNESDAY - 30 * DAY, WEDNESDAY)
+YEAR = Period(WEDNESDAY - 364 * DAY, WEDNESDAY, "week")
 
 Sent = tuple[int, dict[str, Any]]
 """How many days before that Wednesday, and a breadcrumb's fields."""
@@ -383,6 +384,35 @@ def test_questions_for_some_sessions_are_answered_by_an_index_alone(sqlite: Data
         told = question.compile(dialect=dialect(), compile_kwargs={"literal_binds": True})
         plan = [row["detail"] for row in sqlite.rows(f"EXPLAIN QUERY PLAN {told}")]
         assert any(f"sessions USING COVERING INDEX {index}" in step for step in plan), plan
+
+
+def test_what_fails_is_found_by_as_much_of_an_index_as_there_is(sqlite: Database) -> None:
+    """Strangers name versions and errors: to read those of all others would take a second."""
+    plans: list[str] = []
+
+    def note(_c: object, cursor: Any, statement: str, parameters: Any, *_more: object) -> None:
+        if "FROM daily" in statement and isinstance(parameters, tuple):
+            # With its values, for which SQLite may choose another way.
+            told = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(step for *_, step in told if " daily " in step)
+
+    async def question(reports: Reports) -> None:
+        (error, *_) = await reports.errors("a/b", YEAR)
+        both = {"1.0": 3, "1.1": 3}
+        await reports.differences("a/b", YEAR, ALL, versions=both, limit=5)
+        for only in (Filter(error=error.name), Filter(error=error.name, version="1.0")):
+            await reports.timeline("a/b", YEAR, only)
+            await reports.errors("a/b", YEAR, only)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        asked(sqlite, [failed(n, "ValueError", None) for n in range(1, 4)], question)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    by_index = [step for step in plans if "ix_daily_errors" in step]
+    assert by_index
+    assert all("detail=?" in step for step in by_index), by_index
+    assert all(step in by_index or "day" in step for step in plans), plans
 
 
 def test_a_period_of_weeks_ends_today() -> None:
