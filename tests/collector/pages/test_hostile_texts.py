@@ -14,6 +14,7 @@ from migas.collector.database.tables import (
     daily,
     durations,
     error_users,
+    project_users,
     sessions,
     slices,
     visits,
@@ -70,7 +71,8 @@ def fail_with(
 
 def empty(site: Site) -> None:
     """Have nothing be there that was told of sessions."""
-    for table in (crumbs, sessions, daily, slices, durations, visits, error_users):
+    counts = (daily, slices, durations, visits, error_users, project_users)
+    for table in (crumbs, sessions, *counts):
         site.collector.execute(f"DELETE FROM {table.name}")
 
 
