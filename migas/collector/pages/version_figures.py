@@ -27,9 +27,10 @@ class VersionsPage(NamedTuple):
 
     `versions` are all that have sessions, the newest first. `first` and `second` are names of
     them, empty where there are no two. `outcomes` are how the sessions of both ended before
-    today, and empty for those of one outcome; `sessions` how many there are with today's,
-    `verdict` is 1 where more of the first version complete, -1 where fewer do. `errors` are in
-    one or both of them, `numbers` how many errors there are.
+    today, and empty for those of one outcome; `sessions` how many there are with today's, and
+    `ended_anyhow` how many whatever the outcome that is asked for; `verdict` is 1 where more of
+    the first version complete, -1 where fewer do. `errors` are in one or both of them, `numbers`
+    how many errors there are.
     """
 
     versions: Sequence[str]
@@ -37,6 +38,7 @@ class VersionsPage(NamedTuple):
     second: str
     outcomes: tuple[Outcomes, Outcomes]
     sessions: tuple[int, int]
+    ended_anyhow: tuple[int, int]
     users: tuple[UserCounts, UserCounts]
     verdict: int
     errors: Mapping[Where, Sequence[Difference]]
@@ -74,6 +76,8 @@ async def versions(
     rated = {} if only.outcome else finished
     outcomes = (rated.get(first, Outcomes()), rated.get(second, Outcomes()))
     whole = (by_version.get(first, Outcomes()).total, by_version.get(second, Outcomes()).total)
+    one_anyhow, other_anyhow = (every[of].outcomes.total if of in every else 0 for of in pair)
+    anyhow = (one_anyhow, other_anyhow)
 
     async def users_of(version: str) -> UserCounts:
         if version not in by_version:
@@ -87,7 +91,7 @@ async def versions(
             name,
             period,
             only,
-            versions={of: every[of].outcomes.total if of in every else 0 for of in pair},
+            versions=dict(zip(pair, anyhow, strict=True)),
             limit=MAX_FAILURES,
         ),
     )
@@ -97,6 +101,7 @@ async def versions(
         *pair,
         outcomes,
         whole,
+        anyhow,
         (first_users, second_users),
         compared((one.completed, one.ended), (other.completed, other.ended)),
         {where: [error for error in errors if error.where == where] for where in numbers},

@@ -246,10 +246,17 @@ def test_a_rate_in_a_file_is_what_its_own_columns_say(
         versions = called(site, "versions")
         (week,) = called(site, "sessions?by=week&since=2026-11-16")
         today = called(site, "sessions?since=2026-11-20")
+        one_outcome = [
+            *called(site, "versions?outcome=completed"),
+            *called(site, "sessions?since=2026-11-19&outcome=failed"),
+        ]
         programs = readable(site.text(f"{PAGE}/api"))
     for row in (*versions, week):
         numbers = ("sessions", "completed", "rated", "rated_completed", "completion_rate")
         assert [row[name] for name in numbers] == [15, 12, 10, 7, 70]
+    # Of sessions that all ended in one way the page shows no rate either.
+    assert [row["sessions"] for row in one_outcome] == [12, 3, 0]
+    assert {(row["rated"], row["completion_rate"]) for row in one_outcome} == {(0, None)}
     # Where there is only today, it is what there is: the page shows that rate, too.
     assert [(day["rated"], day["completion_rate"]) for day in today] == [(5, 100)]
     assert "completion_rate is rated_completed in percent of them" in programs

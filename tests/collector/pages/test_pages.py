@@ -337,6 +337,17 @@ def test_sessions_of_one_outcome_have_no_rate(demo: Site) -> None:
     assert "completes" not in beside
 
 
+def test_how_often_something_fails_is_told_of_all_sessions_whatever_the_outcome(demo: Site) -> None:
+    """The page of failed sessions leads to its errors: each share would be of failures there."""
+    (link, *_) = re.findall(rf'href="({PIPELINE}/errors/[0-9a-f]+)', demo.text(PIPELINE))
+    shares = r"[\d.]+% [\d.]+% [\d.]+|[\d.]+ times as often in|\([\d.]+%\)"
+    for page in (link, f"{PIPELINE}/compare"):
+        texts = [readable(demo.text(page + query)) for query in ("", "?outcome=failed")]
+        every, failed = (re.findall(shares, text) for text in texts)
+        assert len(every) > 5
+        assert every == failed, page
+
+
 def test_why_no_version_is_judged_is_said(demo: Site) -> None:
     """Nothing would leave it open whether nothing was found or nobody looked."""
     said = "Whether the newest version completes less often can be told only beside a release"
