@@ -146,16 +146,13 @@ class People(Usage):
         found: defaultdict[int, dict[str, int]] = defaultdict(dict)
         if not may_estimate:
             for some in _parts(most):
-                for profile, days in (await self._active(project, period, only, some)).items():
-                    found[profile].update(days)
+                await self._find_active(found, project, period, only, some)
             return await self._activity(project, period, found)
         is_known = not only and not await self._has_users_after(project, day_number(period.last))
         part = 0
         while part < SAMPLES:
             before, part = part, _larger(part, most)
-            more = await self._active(project, period, only, (before, part))
-            for profile, days in more.items():
-                found[profile].update(days)
+            await self._find_active(found, project, period, only, (before, part))
             number = len({user for days in found.values() for user in days})
             if margin(number, part) <= MAX_MARGIN:
                 break
@@ -163,15 +160,21 @@ class People(Usage):
         total = seen if is_known and part < SAMPLES else None
         return await self._activity(project, period, found, part, total)
 
-    async def _active(
-        self, project: str, period: Period, only: Filter, part: tuple[int, int]
-    ) -> Mapping[int, Mapping[str, int]]:
-        """Of each profile the active days of the users in a part, as bits from the first day on."""
+    async def _find_active(
+        self,
+        found: defaultdict[int, dict[str, int]],
+        project: str,
+        period: Period,
+        only: Filter,
+        part: tuple[int, int],
+    ) -> None:
+        """Add the active days of the users in a part, by profile, as bits from the first day on."""
         first, last = day_number(period.first), day_number(period.last)
         starts = range(block_of(first), last + 1, BLOCK_DAYS)
         those = await self._in_part(project, only, part)
         rows = await self.scanned(active_days(those, starts, self.connections.dialect))
-        return days_by_user(rows, first - starts[0], period.days)
+        for profile, days in days_by_user(rows, first - starts[0], period.days).items():
+            found[profile].update(days)
 
     async def _in_part(
         self, project: str, only: Filter, part: tuple[int, int]

@@ -60,12 +60,12 @@ async def versions(
     """
     ask = collector.reports
     only = await ask.resolved(name, only)
-    # How often something fails is told of all sessions, however they ended.
-    release, found, every = await asyncio.gather(
-        collector.projects.release(name),
-        ask.by_version(name, period, only),
-        ask.by_version(name, period, only.with_(outcome=None)),
+    release, found = await asyncio.gather(
+        collector.projects.release(name), ask.by_version(name, period, only)
     )
+    # How often something fails is told of all sessions, however they ended.
+    anyhow_ended = only.with_(outcome=None)
+    every = await ask.by_version(name, period, anyhow_ended) if only.outcome else found
     by_version = {version: of.outcomes for version, of in found.items()}
     finished = {version: of.before_today for version, of in found.items() if of.before_today.total}
     finished = finished or by_version
