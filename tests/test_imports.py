@@ -123,10 +123,12 @@ HOUSE = """
     collector.migrations.versions.step_0008_daily
     collector.migrations.versions.step_0009_profiles
     collector.migrations.versions.step_0010_blocks
-    collector.migrations.versions.step_0011_appearances collector.migrations
+    collector.migrations.versions.step_0011_appearances
+    collector.migrations.versions.step_0012_numbers collector.migrations
     collector.counts.rebuild
     collector.counts.appearances
-    collector.counts.profile_numbers collector.counts.filters collector.counts.history
+    collector.counts.numbers collector.counts.told
+    collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations collector.counts.visits
     collector.counts.outcomes collector.counts.slices collector.counts.rows
     collector.counts.chance collector.counts.fingerprint collector.counts.frequency

@@ -24,23 +24,27 @@ _DIGITS = BLOCK_DAYS // 4
 
 
 def active_days(
-    those: Iterable[ColumnElement[bool]], starts: Sequence[int], dialect: str
+    those: Iterable[ColumnElement[bool]],
+    days: ColumnElement[int],
+    starts: Sequence[int],
+    dialect: str,
 ) -> Select[*tuple[str, ...]]:
     """The question for the active days of each profile and user.
 
     Args:
         those: The conditions of visits.
+        days: The column of visits that is meant.
         starts: On which days since 1970 the blocks begin that are meant, in order.
         dialect: `sqlite` or `postgresql`.
     """
     # One row for all days of a user, for most have visits in each block.
     blocks = [
-        func.coalesce(func.max(visits.c.days).filter(visits.c.start == start), 0)
+        func.coalesce(func.max(days).filter(visits.c.start == start), 0)
         for start in reversed(starts)
     ]
-    by = (visits.c.profile, visits.c.sample, visits.c.user_id)
+    by = (visits.c.profile, visits.c.user_number)
     each = (
-        select(by[0], by[2], _hexadecimal(blocks, dialect).label("days"))
+        select(*by, _hexadecimal(blocks, dialect).label("days"))
         .where(*those, visits.c.start.between(starts[0], starts[-1]))
         .group_by(*by)
         .subquery()

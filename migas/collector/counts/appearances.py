@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from migas.collector.counts.sessions import Count, differences
+from migas.collector.counts.visits import number_of_user
 from migas.collector.database.json_rows import RowByRow, among, given, insert_rows, packed
 from migas.collector.database.prompt import as_text, prompt
 from migas.collector.database.tables import daily, project_users, users
@@ -64,6 +65,11 @@ class Noted(NamedTuple):
 
     changes: Sequence[Change] = ()
     types: Mapping[str | None, str] = {}
+
+
+def row_of(of: Appearance) -> tuple[Any, ...]:
+    """Its row, with the number of its user: the columns of `project_users`, in their order."""
+    return (*of, number_of_user(of.user_id))
 
 
 def joined(one: Appearance, other: Appearance) -> Appearance:
@@ -149,7 +155,7 @@ async def note(connection: AsyncConnection, seen: Sequence[Appearance]) -> Noted
     changes = [(was, of if was is None else joined(was, of)) for of, was in pairs]
     changed = [pair for pair in changes if pair[0] != pair[1]]
     if changed and noting is _note_one_by_one:
-        _WRITE.write(connection, [after for _, after in changed])
+        _WRITE.write(connection, [row_of(after) for _, after in changed])
     return Noted(changed, types)
 
 
@@ -162,7 +168,7 @@ async def _note_at_once(
     not there, and locks all others, whoever inserts or deletes them at the same moment. So nobody
     changes one between that and the second statement, which reads them as they were before it.
     """
-    rows = packed(seen)
+    rows = packed(map(row_of, seen))
     new = {(row.user_id, row.project) for row in await connection.execute(_OCCUPY, rows)}
     before: dict[tuple[str, str], Appearance] = {}
     types: dict[str | None, str] = {}
@@ -198,6 +204,7 @@ _TYPE = as_text(
 
 _KEY = (project_users.c.user_id, project_users.c.project)
 _DAYS = (project_users.c.first_day, project_users.c.last_day)
+_NUMBER = project_users.c.user_number
 
 _KNOWN = as_text(
     select(users.c.user_id, users.c.user_type, project_users.c.project, *_DAYS)
@@ -213,17 +220,17 @@ _WRITE = RowByRow(
     project_users,
     lambda insert: insert.on_conflict_do_update(
         index_elements=_KEY,
-        set_={day.name: insert.excluded[day.name] for day in _DAYS},
+        set_={column.name: insert.excluded[column.name] for column in (*_DAYS, _NUMBER)},
     ),
 )
 
 _OCCUPY = (
-    insert_rows(project_users, Appearance._fields, "postgresql")
+    insert_rows(project_users, project_users.columns.keys(), "postgresql")
     # A row that is there is locked even where the condition does not hold, and not returned.
     .on_conflict_do_update(index_elements=_KEY, set_={"last_day": _DAYS[1]}, where=false())
     .returning(*_KEY)
 )
-_SEEN = given([*_KEY, *_DAYS], "postgresql").subquery("seen")
+_SEEN = given(list(project_users.columns), "postgresql").subquery("seen")
 _BEFORE = (
     select(
         *_KEY,
@@ -231,6 +238,7 @@ _BEFORE = (
         users.c.user_type,
         _SEEN.c.first_day.label("since"),
         _SEEN.c.last_day.label("until"),
+        _SEEN.c.user_number,
     )
     .join_from(_SEEN, project_users, and_(_KEY[0] == _SEEN.c.user_id, _KEY[1] == _SEEN.c.project))
     .join(users, users.c.user_id == _KEY[0], isouter=True)
@@ -242,11 +250,16 @@ _WIDER = (
     .values(
         first_day=func.least(_BEFORE.c.first_day, _BEFORE.c.since),
         last_day=func.greatest(_BEFORE.c.last_day, _BEFORE.c.until),
+        user_number=_BEFORE.c.user_number,
     )
     .where(
         _KEY[0] == _BEFORE.c.user_id,
         _KEY[1] == _BEFORE.c.project,
-        or_(_BEFORE.c.first_day > _BEFORE.c.since, _BEFORE.c.last_day < _BEFORE.c.until),
+        or_(
+            _BEFORE.c.first_day > _BEFORE.c.since,
+            _BEFORE.c.last_day < _BEFORE.c.until,
+            _NUMBER.is_(None),  # collectors of earlier steps note none
+        ),
     )
 )
 _WIDEN = select(*(_BEFORE.c[name] for name in (*Appearance._fields, "user_type"))).add_cte(

@@ -180,7 +180,7 @@ class Differing(Failures):
         """Of errors how many users they hit in each version, and the last breadcrumb of each."""
         keys = (sessions.c.fingerprint, sessions.c.version)
         query = select(
-            *keys, func.count(distinct(sessions.c.user_id)), func.max(sessions.c.last_idx)
+            *keys, func.count(distinct(sessions.c.user_number)), func.max(sessions.c.last_idx)
         ).where(
             *only.with_(error=None).within(project, period),
             sessions.c.fingerprint.in_(fingerprints),

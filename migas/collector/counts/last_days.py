@@ -4,34 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import delete, func, select, tuple_
 
-from migas.collector.counts.rebuild import (
-    derived_failures,
-    derived_visits,
-    session_id_of,
-    visits_among,
-)
-from migas.collector.counts.visits import Key, failure, moves, visit_moves
+from migas.collector.counts.rebuild import derived_failures, derived_visits, session_id_of
+from migas.collector.counts.visits import ENDINGS, NO_DAYS, failure, moves, visit_moves
 from migas.collector.database.json_rows import Writing, among
-from migas.collector.database.tables import crumbs, error_users, sessions, visits
+from migas.collector.database.tables import crumbs, error_users, project_users, sessions, visits
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Table
+    from sqlalchemy import ColumnElement, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from migas.collector.counts.sessions import Session
+    from migas.collector.counts.visits import Days, Key
 
 SESSION_KEY = (sessions.c.session_id, sessions.c.project)
-
 
 MAX_READ = 1000
 """Of a user who has sent more breadcrumbs, no day is taken back when a session changes."""
 
-_USER, _START = (list(visits.primary_key).index(visits.c[name]) for name in ("user_id", "start"))
+_PROJECT, _USER, _START = (
+    list(visits.primary_key).index(visits.c[name]) for name in ("project", "user_number", "start")
+)
 
 
 class LastDays:
@@ -50,16 +47,17 @@ class LastDays:
         self,
         connection: AsyncConnection,
         changes: Sequence[tuple[Session | None, Session | None]],
-        types: Mapping[str | None, str],
     ) -> None:
         """Bring the days up to date with sessions; the arguments are those of `Ledger.settle`."""
-        seen, lost = visit_moves(changes, types)
+        seen, lost = visit_moves(changes)
         if lost and all(after is not None for _, after in changes):  # nothing is being removed
             lost -= await self._of_busy_users(connection, lost)
         if lost:
-            seen |= await self._visits_left(connection, lost)
+            for key, days in (await self._visits_left(connection, lost)).items():
+                known = seen.get(key, NO_DAYS)
+                seen[key] = [one | other for one, other in zip(known, days, strict=True)]
         if seen:
-            rows = [(*key, days) for key, days in sorted(seen.items())]
+            rows = [(*key, *(of or None for of in days)) for key, days in sorted(seen.items())]
             await self._visits.write(connection, rows)
         await self._settle_failures(connection, changes)
 
@@ -70,23 +68,41 @@ class LastDays:
         its row goes on to say, until counts are rebuilt.
         """
         found: set[Key] = set()
-        for user in {key[_USER] for key in lost}:
-            theirs = select(crumbs.c.idx).where(crumbs.c.user_id == user).offset(MAX_READ).limit(1)
+        for whose in _users(lost):
+            theirs = self._crumbs_of([whose]).offset(MAX_READ).limit(1)
             if (await connection.execute(theirs)).first() is not None:
-                found.update(key for key in lost if key[_USER] == user)
+                found.update(key for key in lost if (key[_PROJECT], key[_USER]) == whose)
         return found
 
-    async def _visits_left(self, connection: AsyncConnection, lost: set[Key]) -> dict[Key, int]:
+    async def _visits_left(self, connection: AsyncConnection, lost: set[Key]) -> dict[Key, Days]:
         """Delete rows of which a day may be gone; return what they must be instead."""
         key = list(visits.primary_key)
         those = among(key, sorted(lost), self._dialect)
         await connection.execute(delete(visits).where(those))
-        theirs = among([crumbs.c.user_id], sorted({(of[_USER],) for of in lost}), self._dialect)
         # No session counts later than the last of its breadcrumbs came.
         since = crumbs.c.timestamp >= min(of[_START] for of in lost) * SECONDS_A_DAY
-        of_crumbs = select(session_id_of(self._dialect), crumbs.c.project).where(theirs, since)
+        of_crumbs = self._crumbs_of(_users(lost)).where(since)
         left = derived_visits(tuple_(*SESSION_KEY).in_(of_crumbs))
-        return _known(visits_among(await connection.execute(left)), lost)
+        rows = await connection.execute(left)
+        size = len(key)
+        found = {tuple(row[:size]): [int(of or 0) for of in row[size:]] for row in rows}
+        return {key: days for key, days in found.items() if key in lost}
+
+    def _crumbs_of(self, those: Sequence[tuple[str, int]]) -> Select[Any]:
+        """The sessions of breadcrumbs of some users of projects, who are named by their numbers.
+
+        Whose last breadcrumb of a project is gone is known there no more, and has no session left.
+        """
+        named = among([project_users.c.project, project_users.c.user_number], those, self._dialect)
+        is_theirs = (crumbs.c.user_id == project_users.c.user_id) & (
+            crumbs.c.project == project_users.c.project
+        )
+        return (
+            select(session_id_of(self._dialect), crumbs.c.project)
+            .select_from(project_users)
+            .join(crumbs, is_theirs)
+            .where(named)
+        )
 
     async def _settle_failures(
         self,
@@ -98,7 +114,8 @@ class LastDays:
             key = [sessions.c[column.name] for column in error_users.primary_key]
             left = derived_failures(among(key, sorted(gone), self._dialect))
             rows = await connection.execute(left)
-            seen |= _known({tuple(row[:-1]): row[-1] for row in rows}, gone)
+            left_of = {tuple(row[:-1]): row[-1] for row in rows}
+            seen |= {key: day for key, day in left_of.items() if key in gone}
         if seen:
             await self._failures.write(
                 connection, [(*key, day) for key, day in sorted(seen.items())]
@@ -115,8 +132,8 @@ class LastDays:
         return {tuple(row) for row in gone}
 
 
-def _known(found: Mapping[Key, int], keys: set[Key]) -> dict[Key, int]:
-    return {key: day for key, day in found.items() if key in keys}
+def _users(keys: set[Key]) -> list[tuple[str, int]]:
+    return sorted({(key[_PROJECT], key[_USER]) for key in keys})
 
 
 def _later(table: Table, dialect: str) -> Writing:
@@ -136,11 +153,14 @@ def _more(table: Table, dialect: str) -> Writing:
     """An INSERT that adds days to those of a row that is there."""
 
     def joined(new: Any) -> Any:
-        both = table.c.days.bitwise_or(new.excluded.days)
+        days: dict[str, ColumnElement[int]] = {"days": table.c.days.bitwise_or(new.excluded.days)}
+        is_more = table.c.days != days["days"]
+        for name in ENDINGS:
+            was, more = table.c[name], new.excluded[name]
+            days[name] = func.coalesce(was.bitwise_or(more), was, more)
+            is_more |= was.is_distinct_from(days[name])
         return new.on_conflict_do_update(
-            index_elements=list(table.primary_key),
-            set_={"days": both},
-            where=table.c.days != both,
+            index_elements=list(table.primary_key), set_=days, where=is_more
         )
 
     return Writing(table, dialect, joined)

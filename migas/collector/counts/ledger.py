@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select, update
 
@@ -11,10 +11,10 @@ from migas.collector.counts.appearances import counted_users, types_of
 from migas.collector.counts.durations import timed
 from migas.collector.counts.last_days import SESSION_KEY, LastDays
 from migas.collector.counts.sessions import Session, counted, differences, joined
-from migas.collector.counts.slices import STATUSES, Slices, add_to, profile_of
+from migas.collector.counts.slices import STATUSES, Slices, add_to
 from migas.collector.database.json_rows import RowByRow, Writing, among, insert_rows, packed
 from migas.collector.database.statements import adding
-from migas.collector.database.tables import daily, durations, profiles, sessions, slices
+from migas.collector.database.tables import UNTOLD, daily, durations, profiles, sessions, slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from migas.collector.counts.appearances import Noted
+    from migas.collector.counts.told import Described
 
 _SESSION_COLUMNS = [sessions.c[name] for name in Session._fields]
 
@@ -50,6 +51,7 @@ class Ledger:
         connection: AsyncConnection,
         parts: dict[tuple[str, str], Session],
         noted: Noted,
+        described: Described,
     ) -> None:
         """Bring sessions, and with them the counts, up to date with new breadcrumbs.
 
@@ -57,10 +59,10 @@ class Ledger:
             connection: In the transaction that stored them.
             parts: By session, what the new breadcrumbs say of it.
             noted: What became of the appearances of their users.
+            described: The profiles that these sessions have.
         """
         changes: list[tuple[Session | None, Session | None]] = []
-        types = noted.types
-        waiting = {key: _placed(part, types) for key, part in parts.items()}
+        waiting = parts
         while waiting:
             new = await self._insert(connection, waiting)
             changes += [(None, waiting[key]) for key in new]
@@ -69,20 +71,14 @@ class Ledger:
             # Whatever was deleted between the two statements is inserted in another round.
             settled = new | {before.key for before, _ in known}
             waiting = {key: part for key, part in waiting.items() if key not in settled}
-        await self.settle(connection, changes, noted)
-
-    async def placed(
-        self, connection: AsyncConnection, some: Mapping[tuple[str, str], Session]
-    ) -> dict[tuple[str, str], Session]:
-        """Sessions, of users who are known, with the numbers of their profiles."""
-        types = await types_of(connection, {session.user_id for session in some.values()})
-        return {key: _placed(session, types) for key, session in some.items()}
+        await self.settle(connection, changes, noted, described)
 
     async def settle(
         self,
         connection: AsyncConnection,
         changes: Sequence[tuple[Session | None, Session | None]],
         noted: Noted,
+        described: Described,
     ) -> None:
         """Bring counts up to date with sessions, and with appearances of users.
 
@@ -90,23 +86,21 @@ class Ledger:
             connection: In the transaction that changed them.
             changes: Pairs of what a session was and what it is; None where there is none.
             noted: What became of appearances, and the types of users as far as they were asked for.
+            described: The profiles that sessions have now.
         """
-        every = [session for pair in changes for session in pair if session is not None]
-        people = {session.user_id for session in every}
-        people.update(of.user_id for pair in noted.changes for of in pair if of is not None)
+        people = {of.user_id for pair in noted.changes for of in pair if of is not None}
         types = {**noted.types, **await types_of(connection, people - noted.types.keys())}
-        if any(session.user_id is not None for session in every):
-            await self._last_days.settle(connection, changes, types)
+        await self._last_days.settle(connection, changes)
         rows: Slices = {}
         for before, after in changes:
             if before is not None:
-                add_to(rows, before, types, -1)
+                add_to(rows, before, -1)
             if after is not None:
-                add_to(rows, after, types, 1)
+                add_to(rows, after, 1)
         by_slice = [(*key, self._shard, *rows[key]) for key in sorted(rows) if any(rows[key])]
-        if by_slice:
-            described = {(session.project, *profile_of(session, types)) for session in every}
+        if described:
             await self._profiles.write(connection, sorted(described))
+        if by_slice:
             await self._slices.write(connection, by_slice)
         took = differences(changes, timed)
         if took:
@@ -135,15 +129,21 @@ class Ledger:
         return changes
 
 
-def _placed(session: Session, types: Mapping[str | None, str]) -> Session:
-    return session._replace(profile=profile_of(session, types).number)
+async def insert_sessions(connection: AsyncConnection, those: Iterable[Session]) -> None:
+    """Insert sessions, at least one, that are not there."""
+    insert = insert_rows(sessions, _INSERTED, connection.dialect.name)
+    await connection.execute(insert, packed(map(_row, those)))
+
+
+def _row(session: Session) -> tuple[Any, ...]:
+    return (*session, *UNTOLD.values())
 
 
 async def _insert_at_once(
     connection: AsyncConnection, parts: Mapping[tuple[str, str], Session]
 ) -> set[tuple[str, str]]:
     """Insert those sessions into PostgreSQL that are not there, and return their keys."""
-    inserted = await connection.execute(_INSERT, packed(parts.values()))
+    inserted = await connection.execute(_INSERT, packed(map(_row, parts.values())))
     return {(row.session_id, row.project) for row in inserted}
 
 
@@ -151,16 +151,15 @@ async def _insert_one_by_one(
     connection: AsyncConnection, parts: Mapping[tuple[str, str], Session]
 ) -> set[tuple[str, str]]:
     """The same on SQLite, which tells of each row whether it is new."""
-    numbers = _ONE_BY_ONE.write_each(connection, parts.values())
+    numbers = _ONE_BY_ONE.write_each(connection, map(_row, parts.values()))
     return {key for key, number in zip(parts, numbers, strict=True) if number is not None}
 
 
+_INSERTED = (*Session._fields, *UNTOLD)
 _INSERT = (
-    insert_rows(sessions, Session._fields, "postgresql")
-    .on_conflict_do_nothing()
-    .returning(*SESSION_KEY)
+    insert_rows(sessions, _INSERTED, "postgresql").on_conflict_do_nothing().returning(*SESSION_KEY)
 )
-_ONE_BY_ONE = RowByRow(sessions, lambda insert: insert.on_conflict_do_nothing(), Session._fields)
+_ONE_BY_ONE = RowByRow(sessions, lambda insert: insert.on_conflict_do_nothing(), _INSERTED)
 _UPDATE_SESSION = (
     update(sessions)
     .where(
@@ -173,6 +172,7 @@ _UPDATE_SESSION = (
             for name in Session._fields
             if name not in ("session_id", "project")
         }
+        | UNTOLD
     )
 )
 

@@ -102,7 +102,11 @@ class MostHit(Usage):
         if only.with_(error=None) or period.last < self.clock.today():
             which = sessions.c.fingerprint.in_(some)
             those = (*only.with_(error=None).within(project, period), which)
-            columns = sessions.c.fingerprint, func.count(distinct(sessions.c.user_id)), func.count()
+            columns = (
+                sessions.c.fingerprint,
+                func.count(distinct(sessions.c.user_number)),
+                func.count(),
+            )
             each = select(*columns).where(*those).group_by(sessions.c.fingerprint)
             return [Hits(*row) for row in await self.scanned(each)]
         names = {error_name(fingerprint): fingerprint for fingerprint in some}

@@ -8,16 +8,25 @@ from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    cast,
+    func,
+    null,
+    select,
+    union_all,
+)
 
 from migas.collector.counts.active_days import active_days, days_by_user
 from migas.collector.counts.activity import Activity, margin
 from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by
-from migas.collector.counts.filters import OUTCOMES
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
 from migas.collector.counts.slices import NO_USER
 from migas.collector.counts.usage import Facet, Usage
-from migas.collector.counts.visits import SAMPLES, ended
+from migas.collector.counts.visits import ENDINGS, SAMPLES, first_number
 from migas.collector.database.tables import (
     daily,
     profiles,
@@ -66,8 +75,8 @@ class People(Usage):
         """How many users a period has, and how many of them were first seen then.
 
         Where nobody was seen after it, they are those last seen in it or later. Those of an error,
-        and some of an outcome, are looked for among its sessions, and all others by what they were
-        seen with.
+        and of sessions that run, are looked for among these, and all others by what they were seen
+        with.
         """
         first, last = day_number(period.first), day_number(period.last)
         is_new = func.count().filter(project_users.c.first_day.between(first, last))
@@ -100,7 +109,7 @@ class People(Usage):
         by_kind: Counter[str] = Counter()
         while part < SAMPLES and (not part or margin(found, part) > MAX_MARGIN):
             before, part = part, _larger(part, most)
-            theirs = [*await self._in_part(project, only, (before, part)), _during(period)]
+            theirs = [*await self._in_part(project, only, (before, part)), _during(period, only)]
             for kind, number, new in await self.scanned(_visitors_by_type(project, theirs, is_new)):
                 by_kind[kind or GENERAL] += number
                 found += number
@@ -112,8 +121,9 @@ class People(Usage):
     async def _users_one_by_one(
         self, project: str, period: Period, only: Filter, is_new: ColumnElement[int]
     ) -> UserCounts:
-        theirs = select(sessions.c.user_id).where(*only.within(project, period))
-        seen = project_users.c.user_id.in_(theirs.where(sessions.c.user_id.isnot(None)))
+        theirs = select(sessions.c.user_number).where(*only.within(project, period))
+        known = theirs.where(sessions.c.user_number.isnot(None))
+        seen = project_users.c.user_number.in_(known)
         kind = func.coalesce(users.c.user_type, GENERAL)
         of_user = users.c.user_id == project_users.c.user_id
         query = (
@@ -131,7 +141,7 @@ class People(Usage):
     ) -> Activity:
         """On which days of a period each user was active, and what their sessions ran on.
 
-        Those of an error, and some of an outcome, are looked for among its sessions.
+        Those of an error, and of sessions that run, are looked for among these.
 
         Args:
             project: `owner/repo`.
@@ -172,7 +182,9 @@ class People(Usage):
         first, last = day_number(period.first), day_number(period.last)
         starts = range(block_of(first), last + 1, BLOCK_DAYS)
         those = await self._in_part(project, only, part)
-        rows = await self.scanned(active_days(those, starts, self.connections.dialect))
+        rows = await self.scanned(
+            active_days(those, _visited_days(only), starts, self.connections.dialect)
+        )
         for profile, days in days_by_user(rows, first - starts[0], period.days).items():
             found[profile].update(days)
 
@@ -184,7 +196,8 @@ class People(Usage):
         if part == (0, SAMPLES):
             return those
         # Nobody is in two parts: those that are known are not looked for again.
-        those += [visits.c.sample >= part[0], visits.c.sample < part[1]]
+        number = visits.c.user_number
+        those.append(number.between(first_number(part[0]), first_number(part[1]) - 1))
         if only.profiles is None and len(named := await self._ran_on(project)) <= MAX_NAMED:
             those.append(visits.c.profile.in_(list(named)))
         return those
@@ -199,8 +212,8 @@ class People(Usage):
 
     async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
         first = day_number(period.first)
-        columns = (DAY, sessions.c.profile, cast(sessions.c.user_id, Text))
-        those = (*only.within(project, period), sessions.c.user_id.isnot(None))
+        columns = (DAY, sessions.c.profile, cast(sessions.c.user_number, Text))
+        those = (*only.within(project, period), sessions.c.user_number.isnot(None))
         found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
         for day, profile, user in await self.scanned(select(*columns).where(*those).distinct()):
             days = found[profile]
@@ -234,15 +247,14 @@ class People(Usage):
             activity = await self.activity(project, period, only)
         number_of = await self._sessions_of_users(project, period, only)
         if only:
-            query = select(cast(project_users.c.user_id, Text), project_users.c.first_day).where(
+            number = project_users.c.user_number
+            query = select(cast(number, Text), project_users.c.first_day).where(
                 project_users.c.project == project,
                 project_users.c.first_day.between(first, last),
             )
             if activity.part < SAMPLES:
                 theirs = await self._in_part(project, only, (0, activity.part))
-                query = query.where(
-                    project_users.c.user_id.in_(select(visits.c.user_id).where(*theirs))
-                )
+                query = query.where(number.in_(select(visits.c.user_number).where(*theirs)))
             came = await self.many(query)
             of_part = activity.new_over_time((user, day_of(day)) for user, day in came)
             new.update({start: activity.whole(number) for start, number in of_part.items()})
@@ -260,7 +272,7 @@ class People(Usage):
         """How many sessions with a user there are, by the day, week or month."""
         found: Counter[date] = Counter()
         if only.error:
-            those = (*only.within(project, period), sessions.c.user_id.isnot(None))
+            those = (*only.within(project, period), sessions.c.user_number.isnot(None))
             query = select(DAY, func.count()).where(*those).group_by(DAY)
             for day, number in await self.scanned(query):
                 found[period.bucket(day_of(day))] += number
@@ -296,25 +308,31 @@ def _larger(part: int, most: int) -> int:
 
 
 def _is_told_by_visits(only: Filter) -> bool:
-    """Whether visits tell users of a filter: those of a version, or of a way of ending.
+    """Whether visits tell users of a filter: not those of an error, nor of sessions that run.
 
     An empty version stands for any there.
     """
-    if only.error or only.version == "":
-        return False
-    return only.outcome is None or (only.outcome != "running" and only.version is None)
+    return not only.error and only.version != "" and only.outcome != "running"
 
 
 def _visited(project: str, only: Filter) -> list[ColumnElement[bool]]:
     """The conditions of visits by what is filtered, but for an error."""
-    of = ended(OUTCOMES.get(only.outcome, "")) if only.outcome else only.version or ""
-    mine = [visits.c.project == project, visits.c.version == of]
+    mine = [visits.c.project == project, visits.c.version == (only.version or "")]
+    if only.outcome is not None:
+        mine.append(_visited_days(only).isnot(None))
     return mine + only.profile_conditions(project, visits.c.profile)
 
 
-def _during(period: Period) -> ColumnElement[bool]:
+def _visited_days(only: Filter) -> ColumnElement[int]:
+    """The days of a visit by how its sessions ended; NULL where none did so."""
+    if only.outcome is None:
+        return visits.c.days
+    return visits.c[only.outcome] if only.outcome in ENDINGS else cast(null(), BigInteger)
+
+
+def _during(period: Period, only: Filter) -> ColumnElement[bool]:
     """The condition of visits on one of the days of a period."""
-    start, days = visits.c.start, visits.c.days
+    start, days = visits.c.start, _visited_days(only)
     first, last = day_number(period.first), day_number(period.last)
     block, last_block = block_of(first), block_of(last)
     of_last = (1 << (last - last_block + 1)) - 1
@@ -331,12 +349,13 @@ def _visitors_by_type(
 ) -> Select[Any]:
     """How many users of some visits are of which type, and how many of these are new."""
     seen = (
-        select(visits.c.user_id, func.min(visits.c.profile).label("profile"))
+        select(visits.c.user_number, func.min(visits.c.profile).label("profile"))
         .where(*those)
-        .group_by(visits.c.user_id)
+        .group_by(visits.c.user_number)
         .subquery()
     )
-    known = (project_users.c.user_id == seen.c.user_id) & (project_users.c.project == project)
+    is_seen = project_users.c.user_number == seen.c.user_number
+    known = is_seen & (project_users.c.project == project)
     of = (profiles.c.profile == seen.c.profile) & (profiles.c.project == project)
     return (
         select(profiles.c.user_type, func.count(), is_new)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    CompoundSelect,
     Integer,
     Select,
     Uuid,
@@ -23,19 +24,20 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
-    null,
     select,
     text,
+    union_all,
     update,
 )
 
 from migas.collector.counts.appearances import derived_user_counts
 from migas.collector.counts.durations import DurationCount, timed
 from migas.collector.counts.fingerprint import fingerprint
-from migas.collector.counts.profile_numbers import numbered_profiles, with_profiles
+from migas.collector.counts.numbers import numbers, with_numbers
 from migas.collector.counts.sessions import Count, Session, counted
-from migas.collector.counts.slices import NO_USER, Slices, add_to, profile_of
-from migas.collector.counts.visits import Key, visit
+from migas.collector.counts.slices import RanOn, Slices, add_to, profile_of
+from migas.collector.counts.told import COLUMNS
+from migas.collector.counts.visits import ENDING_STATUSES
 from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import (
     COUNTED_AT,
@@ -48,23 +50,23 @@ from migas.collector.database.tables import (
     project_users,
     sessions,
     slices,
-    users,
     visits,
 )
 from migas.collector.days import BLOCK_DAYS, SECONDS_A_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection, Table
 
+    from migas.collector.counts.numbers import Numbers
+    from migas.collector.counts.told import Described
+
 _BATCH = 5000
 """So many breadcrumbs are in memory at a time."""
 
-_OWN = ("session_id", "began", "seen", "last_idx", "user_id", "ended", "duration", "profile")
-_STATE = [name for name in Session._fields if name not in _OWN]
-_VISITED = [name for name in _STATE if name not in ("error_type", "fingerprint")]
+_STATE = ("project", "version", "status", "fingerprint", "profile")
 
 
 class Difference(NamedTuple):
@@ -105,14 +107,18 @@ def rebuild(connection: Connection) -> Difference:
             )
         )
     errors, wrong_errors = _tell_errors_apart(connection)
-    with numbered_profiles(connection) as numbered:
-        placed = with_profiles(derived_sessions(connection.dialect.name), numbered)
-        wrong_sessions = _replace(connection, sessions, placed)
-    wrong_users = _replace(connection, project_users, derived_users())
+    with numbers(connection) as by:
+        told = told_sessions(connection.dialect.name)
+        wrong_sessions = _replace(connection, sessions, with_numbers(told, by))
+        appeared = derived_users().subquery()
+        user = by.users.c
+        of_user = user.user_id == appeared.c.user_id
+        placed = select(appeared, user.user_number).join_from(appeared, by.users, of_user)
+        wrong_users = _replace(connection, project_users, placed)
+        described = _described(connection, by)
     wrong_users += _replace(connection, error_users, derived_failures())
-    seen = visits_among(connection.execute(derived_visits()))
-    wrong_users += _count_anew(connection, visits, {key: (days,) for key, days in seen.items()})
-    counts, of_slices, described = _counts(connection)
+    wrong_users += _replace(connection, visits, derived_visits())
+    counts, of_slices = _counts(connection)
     counts.update(derived_user_counts(connection))
     by_count = {tuple(count): (number,) for count, number in counts.items()}
     by_slice = {key: tuple(numbers) for key, numbers in of_slices.items()}
@@ -136,10 +142,8 @@ def rebuild(connection: Connection) -> Difference:
     )
 
 
-def derived_sessions(dialect: str, *conditions: ColumnElement[bool]) -> Select[Any]:
-    """Sessions as their breadcrumbs have them, in the order of the table's columns.
-
-    Their profiles have no numbers, which no SQL can find.
+def told_sessions(dialect: str, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """Sessions as their breadcrumbs tell them: in the order of `COLUMNS`.
 
     Args:
         dialect: `sqlite` or `postgresql`.
@@ -159,26 +163,27 @@ def derived_sessions(dialect: str, *conditions: ColumnElement[bool]) -> Select[A
     error = func.substr(crumbs.c.error_type, 1, MAX_VALUE_CHARS)
     columns: dict[str, ColumnElement[Any]] = {
         "session_id": last.c.session_id,
-        "project": crumbs.c.project,
         "began": last.c.began,
         "seen": crumbs.c.timestamp,
         "last_idx": last.c.last_idx,
         "error_type": case((crumbs.c.error_type.is_(None), None), else_=error),
-        "profile": cast(null(), BigInteger),
     }
-    return select(
-        *(
-            columns.get(column.name, crumbs.c.get(column.name, column)).label(column.name)
-            for column in sessions.columns
-        )
-    ).join_from(last, crumbs, crumbs.c.idx == last.c.last_idx)
+    every = {**dict(crumbs.c.items()), **columns}
+    return select(*(every[name].label(name) for name in COLUMNS)).join_from(
+        last, crumbs, crumbs.c.idx == last.c.last_idx
+    )
 
 
 def derived_users(*conditions: ColumnElement[bool]) -> Select[Any]:
     """When each user was first and last seen in a project, from breadcrumbs."""
     day = func.coalesce(crumbs.c.ended, crumbs.c.timestamp) // SECONDS_A_DAY
     return (
-        select(crumbs.c.user_id, crumbs.c.project, func.min(day), func.max(day))
+        select(
+            crumbs.c.user_id,
+            crumbs.c.project,
+            func.min(day).label("first_day"),
+            func.max(day).label("last_day"),
+        )
         .where(crumbs.c.user_id.isnot(None), *conditions)
         .group_by(crumbs.c.user_id, crumbs.c.project)
     )
@@ -186,39 +191,36 @@ def derived_users(*conditions: ColumnElement[bool]) -> Select[Any]:
 
 def derived_failures(*conditions: ColumnElement[bool]) -> Select[Any]:
     """When each user was last hit by an error, from sessions, in the order of the table."""
-    by = (sessions.c.project, sessions.c.fingerprint, sessions.c.user_id)
-    known = (sessions.c.fingerprint.isnot(None), sessions.c.user_id.isnot(None))
+    by = (sessions.c.project, sessions.c.fingerprint, sessions.c.user_number)
+    known = (sessions.c.fingerprint.isnot(None), sessions.c.user_number.isnot(None))
     last = func.max(COUNTED_AT // SECONDS_A_DAY)
     return select(*by, last).where(*known, *conditions).group_by(*by)
 
 
-def derived_visits(*conditions: ColumnElement[bool]) -> Select[Any]:
-    """On which days each user was seen with a version and on something; see `visits_among`."""
-    by = [sessions.c[name] for name in (*_VISITED, "user_id")]
+def derived_visits(*conditions: ColumnElement[bool]) -> CompoundSelect[Any]:
+    """On which days each user was seen, from sessions, in the order of the table."""
     day = COUNTED_AT // literal_column(str(SECONDS_A_DAY), BigInteger)
     number = (day + literal_column("3", Integer)) % literal_column(str(BLOCK_DAYS), Integer)
     bit = cast(literal_column("1"), BigInteger).bitwise_lshift(cast(number, Integer))
     # Each bit once: their sum has all of them.
     days = func.sum(distinct(bit))
+    of = [days, *(days.filter(sessions.c.status == status) for status in ENDING_STATUSES)]
+    known = (sessions.c.user_number.isnot(None), sessions.c.profile.isnot(None))
+    version, *alike = (sessions.c[name] for name in ("version", "profile", "user_number"))
     block = day - number
-    return (
-        select(*by, users.c.user_type, block, days)
-        .join_from(sessions, users, users.c.user_id == sessions.c.user_id, isouter=True)
-        .where(sessions.c.user_id.isnot(None), *conditions)
-        .group_by(*by, users.c.user_type, block)
-    )
-
-
-def visits_among(rows: Iterable[Any]) -> dict[Key, int]:
-    """What `derived_visits` found, as the keys of `visits` and their days."""
-    found: dict[Key, int] = {}
-    for *values, user_id, user_type, block, days in rows:
-        alike = _session(
-            block * SECONDS_A_DAY, user_id=user_id, **dict(zip(_VISITED, values, strict=True))
+    by_version, by_none = (
+        select(
+            sessions.c.project,
+            which,
+            *alike,
+            block.label("start"),
+            *(cast(each, BigInteger) for each in of),
         )
-        for key in visit(alike, {user_id: user_type or NO_USER}):
-            found[key] = found.get(key, 0) | int(days)
-    return found
+        .where(*known, *conditions)
+        .group_by(sessions.c.project, *own, *alike, block)
+        for which, own in ((version, [version]), (literal("").label("version"), []))
+    )
+    return union_all(by_version, by_none)
 
 
 def session_id_of(dialect: str) -> ColumnElement[Any]:
@@ -259,7 +261,9 @@ def _tell_errors_apart(connection: Connection) -> tuple[int, int]:
     return number, wrong
 
 
-def _replace(connection: Connection, table: Table, derived: Select[Any]) -> int:
+def _replace(
+    connection: Connection, table: Table, derived: Select[Any] | CompoundSelect[Any]
+) -> int:
     """Put derived rows in the place of a table's; return how many were not among them."""
     name = f"kept_{table.name}"
     connection.execute(text(f"CREATE TEMPORARY TABLE {name} AS SELECT * FROM {table.name}"))  # noqa: S608  a name of ours
@@ -278,35 +282,30 @@ def _replace(connection: Connection, table: Table, derived: Select[Any]) -> int:
     return wrong
 
 
-def _counts(
-    connection: Connection,
-) -> tuple[Counter[Count], Slices, set[tuple[Any, ...]]]:
-    """What `daily`, `slices` and `profiles` must hold."""
+def _counts(connection: Connection) -> tuple[Counter[Count], Slices]:
+    """What `daily` and `slices` must hold of sessions."""
     day = COUNTED_AT // SECONDS_A_DAY
-    state = [*(sessions.c[name] for name in _STATE), users.c.user_type]
-    of_user = users.c.user_id == sessions.c.user_id
-    query = (
-        select(day, func.count(), *state)
-        .join_from(sessions, users, of_user, isouter=True)
-        .group_by(day, *state)
-    )
+    state = [sessions.c[name] for name in _STATE]
+    query = select(day, func.count(), *state).group_by(day, *state)
     total: Counter[Count] = Counter()
     of_slices: Slices = {}
-    described: set[tuple[Any, ...]] = set()
-    for began, number, *values, user_type in connection.execute(query):
-        alike = _session(began * SECONDS_A_DAY, **dict(zip(_STATE, values, strict=True)))
+    for counted_on, number, *values in connection.execute(query):
+        named = dict(zip(_STATE, values, strict=True))
+        alike = Session("", began=counted_on * SECONDS_A_DAY, seen=0, last_idx=0, **named)
         for count in counted(alike):
             total[count] += number
-        types: dict[str | None, str] = {None: user_type or NO_USER}
-        add_to(of_slices, alike, types, number)
-        described.add((alike.project, *profile_of(alike, types)))
-    return total, of_slices, described
+        add_to(of_slices, alike, number)
+    return total, of_slices
 
 
-def _session(began: int = 0, **values: Any) -> Session:
-    """A session like some that have these values in common."""
-    nothing = {"status": "", "error_type": None, "session_id": "", "seen": 0, "last_idx": 0}
-    return Session(began=began, profile=0, **nothing | values)
+def _described(connection: Connection, by: Numbers) -> Described:
+    """What `profiles` must hold of those that sessions have."""
+    kinds = {
+        row.profile: profile_of(RanOn(*row[:-2]), row.user_type)
+        for row in connection.execute(select(by.profiles))
+    }
+    used = select(sessions.c.project, sessions.c.profile).distinct()
+    return {(project, *kinds[profile]) for project, profile in connection.execute(used)}
 
 
 def _durations(connection: Connection) -> Counter[DurationCount]:

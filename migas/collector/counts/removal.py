@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, delete, exists, func, select, text, union
 
-from migas.collector.counts.appearances import Appearance, Noted
+from migas.collector.counts.appearances import Appearance, Noted, row_of, types_of
 from migas.collector.counts.last_days import SESSION_KEY
-from migas.collector.counts.ledger import lock_sessions
-from migas.collector.counts.rebuild import derived_sessions, derived_users, session_id_of
-from migas.collector.counts.sessions import Session, anonymous_day
+from migas.collector.counts.ledger import insert_sessions, lock_sessions
+from migas.collector.counts.rebuild import derived_users, session_id_of, told_sessions
+from migas.collector.counts.sessions import anonymous_day
+from migas.collector.counts.told import numbered, told
 from migas.collector.database.json_rows import among, insert_rows, packed
 from migas.collector.database.tables import crumbs, project_users, sessions, users
 from migas.collector.days import SECONDS_A_DAY
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from migas.collector.counts.appearances import Change
     from migas.collector.counts.ledger import Ledger
+    from migas.collector.counts.sessions import Session
+    from migas.collector.counts.told import Told
     from migas.collector.database.connections import Connections
 
 AT_ONCE = 500
@@ -43,6 +46,7 @@ _LOCK = 0x6D69676174  # PostgreSQL's advisory locks are numbers; `migrations` ha
 _SEEN = func.coalesce(crumbs.c.ended, crumbs.c.timestamp)
 """The second at which a breadcrumb shows its user: that of its run's end, where that was said."""
 
+_APPEARANCE = [project_users.c[name] for name in Appearance._fields]
 _USER_KEY = (project_users.c.user_id, project_users.c.project)
 _CRUMB_SESSION = (crumbs.c.session_id, crumbs.c.project)
 _CRUMB_USER = (crumbs.c.user_id, crumbs.c.project)
@@ -141,9 +145,9 @@ class Removal:
         if await connection.scalar(select(exists().where(theirs))):
             return 0, None
         left = delete(project_users).where(project_users.c.user_id == user_id)
-        rows = await connection.execute(left.returning(*project_users.columns))
+        rows = await connection.execute(left.returning(*_APPEARANCE))
         changes = [(Appearance(*row), None) for row in rows]
-        await self._ledger.settle(connection, [], Noted(changes))
+        await self._ledger.settle(connection, [], Noted(changes), set())
         gone = await connection.execute(delete(users).where(users.c.user_id == user_id))
         return 0, gone.rowcount
 
@@ -153,8 +157,7 @@ class Removal:
         Returns:
             How many were deleted, and whether nothing is left to do.
         """
-        old = select(*SESSION_KEY).where(sessions.c.began < day * SECONDS_A_DAY).limit(AT_ONCE)
-        keys = sorted((row[0], row[1]) for row in await connection.execute(old))
+        keys = await _older(connection, day)
         if not keys:
             return 0, True
         conditions = _of_sessions(keys, connection.dialect.name)
@@ -231,18 +234,34 @@ class Removal:
         before = {session.key: session for session in await lock_sessions(connection, keys)}
         keys = [key for key in keys if _lost_an_end(before.get(key), parts.get(key))]
         before = {key: before[key] for key in keys if key in before}
-        after: dict[tuple[str, str], Session] = {}
+        every: list[Told] = []
         for condition in _of_sessions(keys, dialect):
-            left = await connection.execute(derived_sessions(dialect, condition))
-            after |= {session.key: session for session in (Session(*row) for row in left)}
-        after = await self._ledger.placed(connection, after)
+            left = await connection.execute(told_sessions(dialect, condition))
+            every += [told(tuple(row)) for row in left]
+        types = await types_of(connection, {of.user_id for of in every})
+        found, described = numbered(every, types)
+        after = {session.key: session for session in found}
         await connection.execute(delete(sessions).where(among(SESSION_KEY, keys, dialect)))
         if after:
-            insert = insert_rows(sessions, Session._fields, dialect)
-            await connection.execute(insert, packed(after.values()))
+            await insert_sessions(connection, after.values())
         changes = [(before.get(key), after.get(key)) for key in keys]
-        await self._ledger.settle(connection, changes, Noted(seen))
+        await self._ledger.settle(connection, changes, Noted(seen), described)
         return len(before) - len(after)
+
+
+async def _older(connection: AsyncConnection, day: int) -> list[tuple[str, str]]:
+    """Some sessions that began before a day: those of which a breadcrumb is older."""
+    own = select(func.min(crumbs.c.project))
+    project = await connection.scalar(own)
+    while project is not None:
+        # A project at a time: in their order by project and time the oldest ones come first.
+        is_old = crumbs.c.timestamp < day * SECONDS_A_DAY
+        ids = select(session_id_of(connection.dialect.name)).where(crumbs.c.project == project)
+        found = (await connection.execute(ids.where(is_old).limit(AT_ONCE))).all()
+        if found:
+            return sorted({(row[0], project) for row in found})
+        project = await connection.scalar(own.where(crumbs.c.project > project))
+    return []
 
 
 async def _some(
@@ -304,14 +323,14 @@ async def _settle_users(
     if not people:
         return []
     theirs = among(_USER_KEY, people, dialect)
-    locked = select(project_users).where(theirs).order_by(*_USER_KEY).with_for_update()
+    locked = select(*_APPEARANCE).where(theirs).order_by(*_USER_KEY).with_for_update()
     before = _by_key(await connection.execute(locked))
     await connection.execute(delete(project_users).where(theirs))
     left = derived_users(among(_CRUMB_USER, people, dialect))
     after = _by_key(await connection.execute(left))
     if after:
-        insert = insert_rows(project_users, Appearance._fields, dialect)
-        await connection.execute(insert, packed(after.values()))
+        insert = insert_rows(project_users, project_users.columns.keys(), dialect)
+        await connection.execute(insert, packed(map(row_of, after.values())))
     return [(before.get(key), after.get(key)) for key in people]
 
 

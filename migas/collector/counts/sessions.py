@@ -37,7 +37,11 @@ LONG_DAYS = 91
 
 
 class Session(NamedTuple):
-    """A session as its last breadcrumb describes it, with the time of its first one."""
+    """A session as its last breadcrumb describes it, with the time of its first one.
+
+    Its user, and what it ran on, are numbers, as the table has them; None for both where a
+    collector of an earlier step has written it.
+    """
 
     session_id: str
     project: str
@@ -46,17 +50,12 @@ class Session(NamedTuple):
     last_idx: int
     version: str
     status: str
-    language: str
-    language_version: str
-    platform: str
-    container: str
-    is_ci: bool
-    error_type: str | None
-    user_id: str | None = None
+    error_type: str | None = None
     fingerprint: int | None = None
     ended: int | None = None
     duration: float | None = None
     profile: int | None = None
+    user_number: int | None = None
 
     @property
     def day(self) -> int:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from migas.collector.counts.sessions import facets
 from migas.collector.days import BLOCK_DAYS, block_of, day_number, monday_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from migas.collector.counts.sessions import Session
     from migas.collector.days import Period
@@ -65,47 +65,41 @@ Slices = dict[Key, list[int]]
 """Numbers of sessions by slice, one for each of `STATUSES` and in their order."""
 
 
-def profile_of(session: Session, types: Mapping[str | None, str]) -> Profile:
-    """The profile of a session.
+class RanOn(NamedTuple):
+    """What a session ran on, as a breadcrumb says it."""
 
-    Args:
-        session: A session.
-        types: The types of users, its own among them.
-    """
-    return _profile(
-        session.platform,
-        session.container,
-        session.language,
-        session.language_version,
-        session.is_ci,
-        types.get(session.user_id, NO_USER),
-    )
+    platform: str
+    container: str
+    language: str
+    language_version: str
+    is_ci: bool
 
 
 @lru_cache(4096)  # Each breadcrumb comes by here, and most have a profile that others have.
-def _profile(*ran_on_and_type: Any) -> Profile:
-    *ran_on, user_type = ran_on_and_type
+def profile_of(ran_on: RanOn, user_type: str) -> Profile:
+    """The profile of sessions.
+
+    Args:
+        ran_on: What they ran on.
+        user_type: The type of their user; `NO_USER` where there is none.
+    """
     values = [*(value for _, value in facets(*ran_on)), user_type]
     digest = hashlib.blake2b("\0".join(values).encode(), digest_size=8).digest()
     return Profile(int.from_bytes(digest) >> 1, *values)
 
 
-def number_of(*ran_on_and_type: Any) -> int:
-    """The number of the profile of a platform, container, language, its version, CI, user type."""
-    return _profile(*ran_on_and_type).number
-
-
-def add_to(rows: Slices, session: Session, types: Mapping[str | None, str], number: int) -> None:
+def add_to(rows: Slices, session: Session, number: int) -> None:
     """Count sessions that are alike in their slices.
 
     Args:
         rows: What is counted so far.
-        session: One of them.
-        types: The types of users, its own among them.
+        session: One of them; if it has no profile, no collector has counted it here.
         number: How many there are; below 0 for those that are no more.
     """
-    profile, column = profile_of(session, types).number, _COLUMN_OF[session.status]
-    for key in _keys(session.project, session.day, profile, session.version):
+    if session.profile is None:
+        return
+    column = _COLUMN_OF[session.status]
+    for key in _keys(session.project, session.day, session.profile, session.version):
         row = rows.get(key)
         if row is None:
             row = rows[key] = [0] * len(STATUSES)

@@ -11,19 +11,36 @@ import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from migas.collector.counts.slices import profile_of
+from migas.collector.counts.slices import STATUSES
 from migas.collector.days import block_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from migas.collector.counts.sessions import Session
 
-SAMPLES = 256
+_BITS = 63
+"""So many has the number of a user: no database's integers have more without a sign."""
+
+_SAMPLE_BITS = 8
+
+SAMPLES = 1 << _SAMPLE_BITS
 """In so many equal parts are users."""
+
+ENDING_STATUSES = tuple(status for status in STATUSES if status != "R")
+ENDINGS = tuple(STATUSES[status] for status in ENDING_STATUSES)
+"""The ways in which a session ends, and the columns of `visits` for those that ended so.
+
+There is none for sessions that run: nearly each of them ends, and would be taken back then.
+"""
 
 Key = tuple[Any, ...]
 """What a row of `visits` or `error_users` is about: all but its days."""
+
+Days = list[int]
+"""The days of a row of `visits`, as bits: all of them, then those of each of `ENDINGS`."""
+
+NO_DAYS = [0] * (1 + len(ENDINGS))
 
 
 class Moves(NamedTuple):
@@ -34,66 +51,70 @@ class Moves(NamedTuple):
 
 
 @lru_cache(4096)  # Who sends something sends more soon.
-def sample_of(user_id: str) -> int:
-    """The part a user is in, from 0 to `SAMPLES` - 1."""
-    return hashlib.blake2b(user_id.encode(), digest_size=1).digest()[0]
+def number_of_user(user_id: str) -> int:
+    """The number that stands for a user in every count: a hash of the id.
 
-
-def ended(status: str) -> str:
-    """What stands in the place of a version for all that ended in one way; no version has a colon.
-
-    Args:
-        status: The letter of its outcome.
+    Every process finds it without asking, it takes a quarter of the room, and its first bits say
+    in which of equal parts of all users somebody is: see `first_number`.
     """
-    return f":{status}"
+    digest = hashlib.blake2b(user_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) >> (64 - _BITS)
 
 
-def visit(session: Session, types: Mapping[str | None, str]) -> tuple[Key, ...]:
-    """What a session is a visit to: a profile with its version, without one, and with its end.
+def first_number(part: int) -> int:
+    """The smallest number of a user in a part, from 0 to `SAMPLES` - 1, or of none behind all."""
+    return part << (_BITS - _SAMPLE_BITS)
 
-    The arguments are those of `profile_of`.
-    """
-    project, user = session.project, session.user_id
-    if user is None:
+
+def visit(session: Session) -> tuple[Key, ...]:
+    """What a session is a visit to: a profile with its version, and without one."""
+    if session.user_number is None or session.profile is None:
         return ()
-    profile = profile_of(session, types).number
-    alike = (profile, sample_of(user), user, block_of(session.day))
-    keys: tuple[Key, ...] = (project, session.version, *alike), (project, "", *alike)
-    # Nearly every session ends: that it has run before would be taken back each time.
-    return keys if session.status == "R" else (*keys, (project, ended(session.status), *alike))
+    alike = (session.profile, session.user_number, block_of(session.day))
+    return (session.project, session.version, *alike), (session.project, "", *alike)
 
 
 def visit_moves(
-    changes: Sequence[tuple[Session | None, Session | None]], types: Mapping[str | None, str]
-) -> tuple[dict[Key, int], set[Key]]:
+    changes: Sequence[tuple[Session | None, Session | None]],
+) -> tuple[dict[Key, Days], set[Key]]:
     """What becomes of `visits` when sessions change.
 
     Args:
         changes: Pairs of what a session was and what it is; None where there is none.
-        types: The types of users, theirs among them.
 
     Returns:
-        The days that were seen, as bits, and the keys of which a day may not be seen any more.
+        The days that were seen, and the keys of which a day may not be seen any more.
     """
-    seen: dict[Key, int] = {}
+    seen: dict[Key, Days] = {}
     lost: set[Key] = set()
     for before, after in changes:
-        keys = visit(after, types) if after else ()
+        keys = visit(after) if after else ()
         if after:
-            bit = 1 << (after.day - block_of(after.day))
             for key in keys:
-                seen[key] = seen.get(key, 0) | bit
+                add_day(seen.setdefault(key, NO_DAYS.copy()), after)
         if before:
-            same_day = after is not None and after.day == before.day
-            lost.update(key for key in visit(before, types) if not (same_day and key in keys))
+            stays = (
+                after is not None
+                and after.day == before.day
+                and before.status in ("R", after.status)
+            )
+            lost.update(key for key in visit(before) if not (stays and key in keys))
     return seen, lost
+
+
+def add_day(days: Days, session: Session) -> None:
+    """Add the day of a session to those of a row that it is a visit to."""
+    bit = 1 << (session.day - block_of(session.day))
+    days[0] |= bit
+    if session.status in ENDING_STATUSES:
+        days[1 + ENDING_STATUSES.index(session.status)] |= bit
 
 
 def failure(session: Session) -> tuple[Key, ...]:
     """Which error a session shows which user, if it does."""
-    if session.user_id is None or session.fingerprint is None:
+    if session.user_number is None or session.fingerprint is None:
         return ()
-    return ((session.project, session.fingerprint, session.user_id),)
+    return ((session.project, session.fingerprint, session.user_number),)
 
 
 def moves(

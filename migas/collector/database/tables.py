@@ -159,12 +159,21 @@ sessions = Table(
     Column("ended", BigInteger),
     Column("duration", Double),
     Column("profile", BigInteger),
-    Index("ix_sessions_began", "began"),
+    Column("user_number", BigInteger),
 )
 """Each session as its last breadcrumb, `last_idx`, has it; `began` is the first one's time.
 
-`profile` is the number of what it ran on, and for which type of user, in `profiles`.
+`profile` is the number of what it ran on, and for which type of user, in `profiles`; `user_number`
+that of its user: see `counts.visits.number_of_user`. In the place of both, collectors of earlier
+steps fill other columns, which go on being there for them: see `UNTOLD`.
 """
+
+UNTOLD = {
+    **dict.fromkeys(("language", "language_version", "platform", "container"), ""),
+    "is_ci": False,
+    "user_id": None,
+}
+"""What stands in the columns of a session that its numbers tell in much less room."""
 
 COUNTED_AT = func.coalesce(sessions.c.ended, sessions.c.began)
 """The second at which a session counts: that of its end, where its sender said so."""
@@ -181,17 +190,19 @@ def _index_sessions(which: ColumnElement[bool], name: str, columns: str) -> None
 
 
 # PostgreSQL answers from no index that has `COUNTED_AT` rather than what that is made of.
-_index_sessions(RUNNING, "running", "project seen profile version ended began status user_id")
+_index_sessions(RUNNING, "running", "project seen profile version ended began status user_number")
 _index_sessions(
     _HAS_ERROR, "newest_failed", "project fingerprint last_idx profile version ended began status"
 )
 _index_sessions(
-    _HAS_ERROR, "failed", "project fingerprint profile user_id ended began last_idx version status"
+    _HAS_ERROR,
+    "failed",
+    "project fingerprint profile user_number ended began last_idx version status",
 )
 _index_sessions(
     _HAS_ERROR,
     "failed_versions",
-    "project fingerprint version profile user_id ended began last_idx status",
+    "project fingerprint version profile user_number ended began last_idx status",
 )
 
 daily = Table(
@@ -279,16 +290,21 @@ project_users = Table(
     Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
     Column("first_day", Integer, nullable=False),
     Column("last_day", Integer, nullable=False),
+    Column("user_number", BigInteger),
     Index("ix_project_users_days", "project", "last_day", "first_day"),
+    Index("ix_project_users_number", "project", "user_number", "first_day"),
 )
-"""On which day each user was first and last seen in a project."""
+"""On which day each user was first and last seen in a project.
+
+Only here and in `crumbs` has a user an id; elsewhere a number stands for it.
+"""
 
 error_users = Table(
     "error_users",
     metadata,
     Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
     Column("fingerprint", BigInteger, primary_key=True, autoincrement=False),
-    Column("user_id", _UUID, primary_key=True),
+    Column("user_number", BigInteger, primary_key=True, autoincrement=False),
     Column("last_day", Integer, nullable=False),
     Index("ix_error_users_days", "project", "fingerprint", "last_day"),
     sqlite_with_rowid=False,
@@ -301,17 +317,18 @@ visits = Table(
     Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
     Column("version", String(MAX_VERSION_CHARS), primary_key=True),
     Column("profile", BigInteger, primary_key=True, autoincrement=False),
-    Column("sample", SmallInteger, primary_key=True, autoincrement=False),
-    Column("user_id", _UUID, primary_key=True),
+    Column("user_number", BigInteger, primary_key=True, autoincrement=False),
     Column("start", Integer, primary_key=True, autoincrement=False),
     Column("days", BigInteger, nullable=False),
+    Column("completed", BigInteger),
+    Column("failed", BigInteger),
+    Column("suspended", BigInteger),
     sqlite_with_rowid=False,
 )
-"""On which days sessions of a user count that have a profile and a version, or any version: '', or
-that ended in one way: see `counts.visits.ended`.
+"""On which days sessions of a user count that have a profile and a version, or any version: ''.
 
-Bit `n` of `days` stands for the day `start + n`. `sample` is a number that says nothing of a user
-but in which of equal parts of all they are: see `counts.visits`.
+Bit `n` of `days` stands for the day `start + n`; so it does in the columns for sessions that ended
+in one way, which are NULL where none did.
 """
 
 tokens = Table(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migas.collector.counts.appearances import Appearance, Noted, note
 from migas.collector.counts.fingerprint import fingerprint
-from migas.collector.counts.sessions import Session, anonymous_session, merged
+from migas.collector.counts.sessions import anonymous_session, merged
+from migas.collector.counts.told import Told, numbered, told
 from migas.collector.database.json_rows import RowByRow, Writing, insert_rows, packed
 from migas.collector.database.tables import MAX_VALUE_CHARS, crumbs, users
 from migas.collector.days import SECONDS_A_DAY
@@ -43,16 +44,16 @@ class Stored(NamedTuple):
     project: str
     version: str
     status: str
-    language: str
-    language_version: str
-    platform: str
-    container: str
-    is_ci: bool
     error_type: str | None
-    user_id: str | None
     fingerprint: int | None
     ended: int | None
     duration: float | None
+    platform: str
+    container: str
+    language: str
+    language_version: str
+    is_ci: bool
+    user_id: str | None
 
 
 class Recorder:
@@ -84,7 +85,8 @@ class Recorder:
             ],
         )
         noted = await self._store_users(connection, batch, stored, now)
-        await self._ledger.count(connection, merged(_part(row, now) for row in stored), noted)
+        parts, described = numbered((_told(row, now) for row in stored), noted.types)
+        await self._ledger.count(connection, merged(parts), noted, described)
 
     async def _store_users(
         self,
@@ -158,24 +160,10 @@ def _fingerprint(crumb: Crumb) -> int | None:
     return fingerprint(crumb.status, crumb.error_type, crumb.status_desc, crumb.error_desc)
 
 
-def _part(row: Stored, now: int) -> Session:
+def _told(row: Stored, now: int) -> Told:
     """A session of which one stored breadcrumb is all there is."""
-    return Session(
-        session_id=row.session_id or anonymous_session(now),
-        project=row.project,
-        began=now,
-        seen=now,
-        last_idx=row.idx,
-        version=row.version,
-        status=row.status,
-        language=row.language,
-        language_version=row.language_version,
-        platform=row.platform,
-        container=row.container,
-        is_ci=row.is_ci,
-        error_type=row.error_type and row.error_type[:MAX_VALUE_CHARS],
-        user_id=row.user_id,
-        fingerprint=row.fingerprint,
-        ended=row.ended,
-        duration=row.duration,
-    )
+    values: tuple[Any, ...] = row
+    idx, session_id, project, version, status, error_type, *same = values
+    error = error_type and error_type[:MAX_VALUE_CHARS]
+    key = session_id or anonymous_session(now), project
+    return told((*key, now, now, idx, version, status, error, *same))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -57,6 +57,16 @@ def recounted(database: Database) -> Difference:
 
     with_collector(database.url, work)
     return found[0]
+
+
+def told_sessions(database: Database) -> list[dict[str, Any]]:
+    """The sessions of a/b with what their last breadcrumbs have, and their users' types."""
+    return database.rows(
+        "SELECT s.began, s.fingerprint, u.user_type, c.version, c.status, c.ended, c.user_id,"
+        " c.platform, c.container, c.language, c.language_version, c.is_ci FROM sessions s"
+        " JOIN crumbs c ON c.idx = s.last_idx LEFT JOIN users u ON u.user_id = c.user_id"
+        " WHERE s.project = 'a/b'"
+    )
 
 
 def outcomes(database: Database) -> list[tuple[object, ...]]:

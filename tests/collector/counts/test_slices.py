@@ -16,7 +16,13 @@ from migas.collector.counts.sessions import facets
 from migas.collector.counts.slices import cover
 from migas.collector.counts.usage import FACETS
 from migas.collector.days import SECONDS_A_DAY, Period, day_number, day_of
-from tests.collector.counts.test_sessions import Clock, record, recounted, some_crumbs
+from tests.collector.counts.test_sessions import (
+    Clock,
+    record,
+    recounted,
+    some_crumbs,
+    told_sessions,
+)
 
 if TYPE_CHECKING:
     from migas.collector.days import Step
@@ -72,10 +78,7 @@ def test_filtered_figures_are_those_of_the_sessions(database: Database) -> None:
     for number in range(6):
         record(database, *some_crumbs(number, 30), clock=Clock((19_905 + 27 * number) * 86400))
     assert recounted(database).none
-    rows = database.rows(
-        "SELECT s.*, u.user_type FROM sessions s LEFT JOIN users u ON u.user_id = s.user_id"
-        " WHERE s.project = 'a/b'"
-    )
+    rows = told_sessions(database)
 
     async def ask() -> None:
         async with Collector.open(database.url, clock=Clock(20_040 * 86400)) as collector:

@@ -17,7 +17,13 @@ from migas.collector.counts.sessions import error_name, facets
 from migas.collector.counts.visits import SAMPLES
 from migas.collector.days import SECONDS_A_DAY, Period, block_of, day_number, day_of, moment
 from migas.collector.ingestion.timing import Timing
-from tests.collector.counts.test_sessions import Clock, record, recounted, some_crumbs
+from tests.collector.counts.test_sessions import (
+    Clock,
+    record,
+    recounted,
+    some_crumbs,
+    told_sessions,
+)
 from tests.collector.databases import a_session, putting, with_collector
 from tests.collector.test_collector import a_crumb
 
@@ -35,7 +41,9 @@ FILTERS = [
     Filter(user="general", version="1.0"),
     Filter(ci="yes"),
     Filter(outcome="failed"),
+    *(Filter(outcome=outcome, version="2.0") for outcome in OUTCOMES),
     Filter(outcome="completed", version="2.0", platform="linux"),
+    Filter(outcome="unheard-of", version="2.0"),
 ]
 
 
@@ -58,10 +66,7 @@ def asked(database: Database, question: str, *arguments: Any, **more: Any) -> An
 
 def stored(database: Database, since: int = day_number(PERIOD.first)) -> list[dict[str, Any]]:
     """The sessions from a day on, each with its user's type and its day."""
-    rows = database.rows(
-        "SELECT s.*, u.user_type FROM sessions s LEFT JOIN users u ON u.user_id = s.user_id"
-        " WHERE s.project = 'a/b'"
-    )
+    rows = told_sessions(database)
     for row in rows:
         row["day"] = (row["began"] if row["ended"] is None else row["ended"]) // SECONDS_A_DAY
     return [row for row in rows if row["day"] >= since]

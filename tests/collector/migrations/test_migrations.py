@@ -17,10 +17,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from migas.collector.counts.fingerprint import fingerprint
-from migas.collector.counts.profile_numbers import numbered_profiles, with_profiles
-from migas.collector.counts.rebuild import derived_sessions
-from migas.collector.counts.sessions import Session, error_name
-from migas.collector.counts.slices import first_day, profile_of
+from migas.collector.counts.numbers import numbers, with_numbers
+from migas.collector.counts.rebuild import told_sessions
+from migas.collector.counts.sessions import error_name
+from migas.collector.counts.slices import RanOn, first_day, profile_of
+from migas.collector.counts.visits import number_of_user
 from migas.collector.database.engine import engine_url
 from migas.collector.database.tables import metadata
 from migas.collector.days import Period, block_of, day_of
@@ -46,12 +47,7 @@ OTHER_USER = "7d0a4d3e-2b1c-4a5e-9d63-6b1f0f7f2c44"
 RUN = "0c9f5a5e-5a68-4b53-9d3c-3f6dfd8a3f10"
 OTHER_RUN = "e0fb8b6c-9b0f-4a3f-8f7e-6d0f0c2f9a11"
 ANOTHER_RUN = "5a1f7a1e-2f43-4d0b-8a77-9b5a5d0c1e22"
-PROFILE = profile_of(
-    Session(
-        "", "a/b", 0, 0, 0, "1.0", "C", "python", "3.11.7", "linux", "docker", False, None, USER
-    ),
-    {USER: "general"},
-).number
+PROFILE = profile_of(RanOn("linux", "docker", "python", "3.11.7", False), "general").number
 
 
 def on_connection(database: Database, work: Callable[[Connection], Any]) -> Any:
@@ -128,10 +124,9 @@ def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> No
     assert empty_database.value("SELECT count(*) FROM crumbs") == 4
     crumb = "SELECT DISTINCT platform, container FROM crumbs"
     assert empty_database.rows(crumb) == [{"platform": "linux", "container": "docker"}]
-    session = "SELECT session_id, began, seen, status, platform FROM sessions"
-    assert empty_database.rows(session) == [
-        {"session_id": RUN, "began": 86400, "seen": 86401, "status": "F", "platform": "linux"}
-    ]
+    session = "SELECT session_id, began, seen, status, platform, user_id FROM sessions"
+    row = {"session_id": RUN, "began": 86400, "seen": 86401, "status": "F"}
+    assert empty_database.rows(session) == [{**row, "platform": "", "user_id": None}]
     error = error_name(fingerprint("F", "ValueError", None, None) or 0)
     counts = "SELECT kind, day, value, detail, sessions FROM daily ORDER BY kind, value"
     assert [tuple(row.values()) for row in empty_database.rows(counts)] == [
@@ -144,13 +139,16 @@ def test_an_older_database_is_brought_up_to_date(empty_database: Database) -> No
         ("weekly errors", -3, error, "", 1),
         ("weekly versions", -3, "1.0", error, 1),
     ]
-    assert empty_database.value("SELECT profile FROM sessions") == PROFILE
-    last = "SELECT DISTINCT user_id, last_day FROM error_users"
-    assert empty_database.rows(last) == [{"user_id": USER, "last_day": 1}]
-    seen = "SELECT DISTINCT user_id, start, days FROM visits"
+    number = number_of_user(USER)
+    profiled = "SELECT profile, user_number FROM sessions"
+    assert empty_database.rows(profiled) == [{"profile": PROFILE, "user_number": number}]
+    last = "SELECT DISTINCT user_number, last_day FROM error_users"
+    assert empty_database.rows(last) == [{"user_number": number, "last_day": 1}]
+    seen = "SELECT DISTINCT user_number, start, days, completed, failed FROM visits"
     start = block_of(1)
-    row = {"user_id": USER, "start": start, "days": 1 << (1 - start)}
-    assert empty_database.rows(seen) == [row]
+    bit = 1 << (1 - start)
+    ways = {"days": bit, "completed": None, "failed": bit}
+    assert empty_database.rows(seen) == [{"user_number": number, "start": start, **ways}]
     assert empty_database.rows("SELECT project, first_day, last_day FROM project_users") == [
         {"project": "a/b", "first_day": 1, "last_day": 1}
     ]
@@ -230,7 +228,8 @@ def write_as_before(database: Database, session: str, day: int, user: str = USER
             PROFILE,
         )
     database.execute(
-        "INSERT INTO project_users VALUES (?, 'a/b', ?, ?) ON CONFLICT (user_id, project)"
+        "INSERT INTO project_users (user_id, project, first_day, last_day)"
+        " VALUES (?, 'a/b', ?, ?) ON CONFLICT (user_id, project)"
         " DO UPDATE SET last_day = excluded.last_day",
         user,
         day,
@@ -265,11 +264,10 @@ def test_the_previous_collector_goes_on_writing_where_the_newest_has_been(
     days = "SELECT day, detail, sum(sessions) AS n FROM daily WHERE kind = 'outcome'"
     found = empty_database.rows(f"{days} GROUP BY day, detail HAVING sum(sessions) > 0 ORDER BY 1")
     assert [tuple(map(str, row.values())) for row in found] == [("7", "C", "1"), ("11", "F", "1")]
-    # What it did not know of and never added was taken from slices of a day and a week, those of
-    # all versions and those of all profiles, and from all of a block. It counts four kinds that are
-    # no more, and not on which of two days its user was last seen.
+    # It counts four kinds that are no more, and not on which of two days its user was last seen.
+    # It notes no profile: so nothing is taken from slices, where it counts a day and a week.
     wrong = recounted(empty_database)
-    assert (wrong.wrong_sessions, wrong.wrong_users, wrong.wrong_counts) == (0, 0, 4 + 3 + 4 + 2)
+    assert (wrong.wrong_sessions, wrong.wrong_users, wrong.wrong_counts) == (0, 0, 4 + 2 + 2)
     assert recounted(empty_database).none
 
 
@@ -376,20 +374,21 @@ def test_users_are_counted_by_their_days_once_an_older_collector_is_gone(
     assert asked(empty_database, "users", then) == (1, 0, {"ci": 1}, 0)
 
 
-def test_a_rebuild_finds_the_number_of_a_profile_by_its_key(databases: Databases) -> None:
+def test_a_rebuild_finds_numbers_by_their_keys(databases: Databases) -> None:
     """Strangers name platforms: to read all that there are for each session would take hours."""
 
     def plan(connection: Connection) -> list[str]:
-        with numbered_profiles(connection) as numbered:
-            query = with_profiles(derived_sessions("sqlite"), numbered)
+        with numbers(connection) as by:
+            query = with_numbers(told_sessions("sqlite"), by)
             compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
             return [row.detail for row in rows]
 
     with databases.fresh("sqlite") as database:
-        steps = [step for step in on_connection(database, plan) if "numbered_profiles" in step]
-    assert len(steps) == 1
-    assert steps[0].startswith("SEARCH numbered_profiles USING ")
+        steps = [step for step in on_connection(database, plan) if "numbered_" in step]
+    assert len(steps) == 2
+    for step in steps:
+        assert step.startswith(("SEARCH numbered_profiles USING ", "SEARCH numbered_users USING "))
 
 
 def test_an_upgrade_waits_for_who_writes_breadcrumbs_before_it_locks_anything_else(
