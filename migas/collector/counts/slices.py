@@ -33,6 +33,13 @@ STATUSES = {"C": "completed", "F": "failed", "S": "suspended", "R": "running"}
 
 _COLUMN_OF = {status: number for number, status in enumerate(STATUSES)}
 
+NUMBER_BITS = 47
+"""So many have the numbers that stand for profiles and users.
+
+SQLite keeps them in six bytes. That two of a million users have one in common, and are taken for
+one, happens in one of three hundred databases.
+"""
+
 NO_USER = ""
 
 EVERY = -1
@@ -42,7 +49,7 @@ EVERY = -1
 class Profile(NamedTuple):
     """Who ran something on what: the values of all filters but version and outcome.
 
-    `number` is what the others come to, in 63 bits: every process finds it without asking.
+    `number` stands for the others: see `number_of`.
     `user_type` is that with which the user was first seen, and `NO_USER` where there is none.
     """
 
@@ -84,8 +91,16 @@ def profile_of(ran_on: RanOn, user_type: str) -> Profile:
         user_type: The type of their user; `NO_USER` where there is none.
     """
     values = [*(value for _, value in facets(*ran_on)), user_type]
-    digest = hashlib.blake2b("\0".join(values).encode(), digest_size=8).digest()
-    return Profile(int.from_bytes(digest) >> 1, *values)
+    return Profile(number_of("\0".join(values)), *values)
+
+
+def number_of(text: str) -> int:
+    """The number, of `NUMBER_BITS`, that stands for a text in the rows of counts.
+
+    Every process finds it without asking.
+    """
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) >> (64 - NUMBER_BITS)
 
 
 def add_to(rows: Slices, session: Session, number: int) -> None:

@@ -7,20 +7,16 @@ which part a user is in, for ids are chosen by strangers.
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from migas.collector.counts.slices import STATUSES
+from migas.collector.counts.slices import NUMBER_BITS, STATUSES, number_of
 from migas.collector.days import block_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from migas.collector.counts.sessions import Session
-
-_BITS = 63
-"""So many has the number of a user: no database's integers have more without a sign."""
 
 _SAMPLE_BITS = 8
 
@@ -52,18 +48,16 @@ class Moves(NamedTuple):
 
 @lru_cache(4096)  # Who sends something sends more soon.
 def number_of_user(user_id: str) -> int:
-    """The number that stands for a user in every count: a hash of the id.
+    """The number that stands for a user in every count.
 
-    Every process finds it without asking, it takes a quarter of the room, and its first bits say
-    in which of equal parts of all users somebody is: see `first_number`.
+    Its first bits say in which of equal parts of all users somebody is: see `first_number`.
     """
-    digest = hashlib.blake2b(user_id.encode(), digest_size=8).digest()
-    return int.from_bytes(digest) >> (64 - _BITS)
+    return number_of(user_id)
 
 
 def first_number(part: int) -> int:
     """The smallest number of a user in a part, from 0 to `SAMPLES` - 1, or of none behind all."""
-    return part << (_BITS - _SAMPLE_BITS)
+    return part << (NUMBER_BITS - _SAMPLE_BITS)
 
 
 def visit(session: Session) -> tuple[Key, ...]:
