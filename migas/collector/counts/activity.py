@@ -7,6 +7,7 @@ one, how many were active in any part of a period.
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from functools import lru_cache
 from itertools import pairwise
 from math import sqrt
@@ -90,18 +91,17 @@ class Activity:
         table = _Table(self._days.values(), self._period.days)
         return {start: table.number(*ends) for start, ends in self._bars().items()}
 
-    def new_over_time(self, first_days: Iterable[tuple[Any, date]]) -> Counter[date]:
-        """How many users were active in the day, week or month in which they were first seen.
+    def new_over_time(self, new: Iterable[Any]) -> Counter[date]:
+        """How many of the users who are new in the period were first active in which of its bars.
 
         Args:
-            first_days: Users and when that was.
+            new: Users of whom nothing was seen before the period, whatever they were active with.
         """
-        bars = {start: (1 << end) - (1 << first) for start, (first, end) in self._bars().items()}
         found = Counter[Any]()
-        for user, day in first_days:
-            start = self._period.bucket(day)
-            if self._days.get(user, 0) & bars.get(start, 0):
-                found[start] += 1
+        for user in new:
+            if days := self._days.get(user, 0):
+                first = (days & -days).bit_length() - 1
+                found[self._period.bucket(self._period.first + timedelta(days=first))] += 1
         return found
 
     def _bars(self) -> dict[date, tuple[int, int]]:

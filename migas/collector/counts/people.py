@@ -236,9 +236,10 @@ class People(Usage):
     async def users_over_time(
         self, project: str, period: Period, only: Filter = ALL, activity: Activity | None = None
     ) -> dict[date, tuple[int, int, int]]:
-        """Users, those first seen then, and sessions of users, by the day, week or month.
+        """Users, new ones, and sessions of users, by the day, week or month.
 
-        Sessions without a user are not in it. `activity` is that of the same period and filter,
+        New are those first seen in the period, where a filter first shows them. Sessions without a
+        user are not in it. `activity` is that of the same period and filter,
         if it is known; where it is of a part, users are what that part stands for.
         """
         first, last = day_number(period.first), day_number(period.last)
@@ -248,7 +249,7 @@ class People(Usage):
         number_of = await self._sessions_of_users(project, period, only)
         if only:
             number = project_users.c.user_number
-            query = select(cast(number, Text), project_users.c.first_day).where(
+            query = select(cast(number, Text)).where(
                 project_users.c.project == project,
                 project_users.c.first_day.between(first, last),
             )
@@ -256,7 +257,7 @@ class People(Usage):
                 theirs = await self._in_part(project, only, (0, activity.part))
                 query = query.where(number.in_(select(visits.c.user_number).where(*theirs)))
             came = await self.many(query)
-            of_part = activity.new_over_time((user, day_of(day)) for user, day in came)
+            of_part = activity.new_over_time(user for (user,) in came)
             new.update({start: activity.whole(number) for start, number in of_part.items()})
         else:
             days = daily.c.day.between(first, last)

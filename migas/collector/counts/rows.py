@@ -99,7 +99,11 @@ class ErrorRow:
 
 @dataclass(frozen=True, slots=True)
 class UsersRow:
-    """The users of a day, week or month, those seen for the first time, and their sessions."""
+    """The users of a day, week or month, those seen for the first time, and their sessions.
+
+    With filters `new` are those of whom nothing at all was seen before the first of all these days,
+    in the day, week or month in which the filters first show them.
+    """
 
     start: dt.date
     users: int
@@ -182,8 +186,50 @@ class WhereRow:
     difference: str
 
 
+@dataclass(frozen=True, slots=True)
+class PeriodRow:
+    """How the sessions of a period ended, of the one before it, and of the same a year ago.
+
+    `period` is `now`, `before` or `a year ago`: 52 weeks, so that the days of the week are the
+    same. `sessions` are `completed`, `failed`, `suspended` and `running` ones. `rated` are those
+    that ended, without today's where there are others; `completion_rate` is `rated_completed` in
+    percent of them, empty where there are none, and `rate_low` and `rate_high` are its 95 %
+    interval. `now` is `more` or `fewer` where more or fewer complete now by more than chance.
+    """
+
+    period: str
+    since: dt.date
+    until: dt.date
+    sessions: int
+    completed: int
+    failed: int
+    suspended: int
+    running: int
+    rated: int
+    rated_completed: int
+    completion_rate: float | None
+    rate_low: float | None
+    rate_high: float | None
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class LostRow:
+    """A run that began and never said how it ended, nor anything at all for a day or longer.
+
+    `run` is the id of its session, `began` and `seen` when it was first and last heard of, in UTC.
+    """
+
+    run: str
+    version: str
+    began: dt.datetime
+    seen: dt.datetime
+
+
 Row = (
     SessionsRow
+    | PeriodRow
+    | LostRow
     | VersionRow
     | AdoptionRow
     | ErrorRow
@@ -197,6 +243,7 @@ Row = (
 
 ROWS: dict[str, type[Row]] = {
     "sessions": SessionsRow,
+    "periods": PeriodRow,
     "versions": VersionRow,
     "adoption": AdoptionRow,
     "errors": ErrorRow,
@@ -205,6 +252,7 @@ ROWS: dict[str, type[Row]] = {
     "durations": DurationRow,
     "version-durations": VersionDurationRow,
     "environments": EnvironmentRow,
+    "lost": LostRow,
 }
 """What each table of `Tables` has in a row."""
 
@@ -215,7 +263,7 @@ def explained(name: str) -> str:
 
 
 def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows as JSON has them: days are texts like 2026-01-31."""
+    """Rows as JSON has them: days are texts like 2026-01-31, and times go on behind a T."""
     return [
         {
             name: value.isoformat() if hasattr(value, "isoformat") else value

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from migas.collector.counts.activity import Activity
 from migas.collector.counts.usage import FACETS
-from migas.collector.days import Period, day_number
+from migas.collector.days import Period
 
 if TYPE_CHECKING:
     from migas.collector.days import Step
@@ -54,8 +55,10 @@ def test_users_over_time_are_those_with_a_day_in_it(number: int, by: str) -> Non
         for start in period.buckets()
     }
     assert activity.users(period) == len({user for user, _ in seen})
-    firsts = [(user, day) for user, day in seen if day_number(day) % 2]
-    assert activity.new_over_time(firsts).total() == len(firsts)
+    people = {user for user, _ in seen}
+    new = {user for user in people if int(user.split()[1]) % 2}
+    firsts = [min(day for of, day in seen if of == user) for user in new]
+    assert activity.new_over_time({*new, "nobody"}) == Counter(map(period.bucket, firsts))
 
 
 def test_users_of_a_part_are_told_apart_by_what_their_sessions_ran_on_then() -> None:
