@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from migas.collector.days import Period
 
 MAX_ARRIVALS = 12
+"""So many marks a chart has at most."""
+
 MAX_IN_QUESTION = 24
 """Of so many versions it is found out whether they came: that is nearly always enough for those."""
 
@@ -115,10 +117,17 @@ class Releases(Usage):
 
 
 def among(
-    came: Mapping[dt.date, Sequence[Arrival]], versions: Collection[str]
+    came: Mapping[dt.date, Sequence[Arrival]], numbers: Mapping[str, int]
 ) -> dict[dt.date, list[Arrival]]:
-    """The arrivals of some versions alone, where others would be marks on a chart without them."""
-    some = {bar: [one for one in of_bar if one.version in versions] for bar, of_bar in came.items()}
+    """The arrivals of the most frequent of some versions alone: of others a chart has no sessions.
+
+    Args:
+        came: All arrivals, by the bars of a chart.
+        numbers: How many sessions each of the versions has there.
+    """
+    those = {one.version for of_bar in came.values() for one in of_bar} & numbers.keys()
+    kept = sorted(those, key=lambda version: (-numbers[version], version))[:MAX_ARRIVALS]
+    some = {bar: [one for one in of_bar if one.version in kept] for bar, of_bar in came.items()}
     return {bar: of_bar for bar, of_bar in some.items() if of_bar}
 
 
@@ -126,8 +135,7 @@ def arrivals(seen: Seen, versions: Collection[str]) -> list[Arrival]:
     """The versions that came, from the oldest on.
 
     A version has come where all its sessions lie behind a day by more than chance, and where it
-    is more than a rare guest from then on. Strangers name versions: only the most frequent ones
-    are told.
+    is more than a rare guest from then on.
 
     Args:
         seen: When which versions were seen.
@@ -141,7 +149,7 @@ def arrivals(seen: Seen, versions: Collection[str]) -> list[Arrival]:
         if seen.first[version] in since
         and _has_come(version, seen.numbers[version], since[seen.first[version]], everything)
     ]
-    return sorted(came[:MAX_ARRIVALS], key=lambda arrival: version_order(arrival.version))
+    return sorted(came, key=lambda arrival: version_order(arrival.version))
 
 
 def versions_in_question(seen: Seen) -> list[str]:

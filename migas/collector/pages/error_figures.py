@@ -78,5 +78,5 @@ async def error(
         sorted(remarkable, key=lambda pair: -pair[1].times)[:MAX_REMARKABLE],
         messages,
         newest_two(outcomes, release.named),
-        among(came, by_version),
+        among(came, {version: of.total for version, of in outcomes.items()}),
     )

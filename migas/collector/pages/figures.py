@@ -278,7 +278,8 @@ async def _over_time(collector: Collector, name: str, period: Period, only: Filt
         ask.arrivals(name, period),
     )
     outcomes = {version: of.outcomes for version, of in by_version.items()}
-    versions = most_used({version: of.total for version, of in outcomes.items()}, release.named)
+    numbers = {version: of.total for version, of in outcomes.items()}
+    versions = most_used(numbers, release.named)
     used, durations = await asyncio.gather(
         ask.of_versions(*asked, versions),
         _lasting(collector, *asked, outcomes),
@@ -294,7 +295,7 @@ async def _over_time(collector: Collector, name: str, period: Period, only: Filt
         outcomes,
         rated if finished else outcomes,
         adoption(versions, len(outcomes) - len(versions), used, by_day, period),
-        among(came, by_version),
+        among(came, numbers),
         durations,
     )
 

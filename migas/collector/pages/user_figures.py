@@ -98,7 +98,8 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
     sessions = sum(row.sessions for row in rows)
     # Of sessions, not of users: no count tells the users of each version, and to find them takes
     # too long where there are millions of sessions.
-    versions = frequent({version: of.outcomes.total for version, of in by_version.items()})
+    numbers = {version: of.outcomes.total for version, of in by_version.items()}
+    versions = frequent(numbers)
     other_versions = versions[MAX_VALUES:]
     return UsersPage(
         whole(activity.users(period)),
@@ -109,7 +110,7 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
         sessions,
         rows,
         tables,
-        among(came, by_version),
+        among(came, numbers),
         versions[:MAX_VALUES],
         (len(other_versions), sum(number for _, number in other_versions)),
     )

@@ -75,11 +75,15 @@ def test_a_version_that_all_sessions_have_did_not_come() -> None:
     assert came([]) == []
 
 
-def test_only_so_many_releases_are_told() -> None:
-    usage = used("1.0", range(30), 100)
-    for number in range(40):
-        usage += used(f"2.{number}", range(15, 30), 20)
-    assert len(came(usage)) == MAX_ARRIVALS
+def test_the_most_frequent_releases_of_those_that_a_chart_has_are_told() -> None:
+    day = dt.date(2026, 11, 16)
+    arrived = {day: [Arrival(f"2.{number}", day) for number in range(40)]}
+    numbers = {f"2.{number}": 10 + number for number in range(40)}
+    told = {one.version for one in among(arrived, numbers)[day]}
+    assert told == {f"2.{number}" for number in range(40 - MAX_ARRIVALS, 40)}
+    # Whatever is more frequent without the filter that leaves this one alone.
+    assert among(arrived, {"2.0": 10, "9.9": 500}) == {day: [Arrival("2.0", day)]}
+    assert among(arrived, {}) == {}
 
 
 def test_a_version_came_on_the_same_day_whatever_the_bars(database: Database) -> None:
@@ -109,7 +113,8 @@ def test_a_version_came_on_the_same_day_whatever_the_bars(database: Database) ->
                 begin = start.date() + dt.timedelta(days=first)
                 period = Period(begin, start.date() + dt.timedelta(days=129), step)
                 by_version = await collector.reports.by_version("a/b", period, only)
-                found = among(await collector.reports.arrivals("a/b", period), by_version)
+                numbers = {version: of.outcomes.total for version, of in by_version.items()}
+                found = among(await collector.reports.arrivals("a/b", period), numbers)
                 assert all(period.bucket(one.day) == bar for bar in found for one in found[bar])
                 told.append([arrival for bar in sorted(found) for arrival in found[bar]])
             asked.append((only, first, told))
