@@ -22,6 +22,8 @@ _TABLES: dict[str, tuple[str, Any]] = {
     "error": ("errors", "day"),
     "duration": ("durations", "week"),
     "version-duration": ("version-durations", "day"),
+    "period": ("periods", "day"),
+    "lost": ("lost", "day"),
 }
 """Which table is shown, and by what its rows are; each step of time shows sessions."""
 

@@ -11,12 +11,14 @@ from migas.collector.counts.comparison import ENOUGH, versions_before
 from migas.collector.counts.durations import longer, quantile
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.likelihood import by_kind
-from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated
+from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated, total
 from migas.collector.counts.rows import (
     AdoptionRow,
     DurationRow,
     EnvironmentRow,
     ErrorRow,
+    LostRow,
+    PeriodRow,
     SessionsRow,
     UsersRow,
     VersionDurationRow,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from migas.collector.days import Period
 
 MAX_ERRORS = 1000
+MAX_LOST = 1000
 
 
 class Tables:
@@ -79,10 +82,26 @@ class Tables:
         )
         found = []
         for start in self._period.buckets():
-            ended = finished.get(start, Outcomes())
             numbers = _numbers(every.get(start, Outcomes()))
-            rate = (ended.ended, ended.completed, _rounded(ended.rate))
-            found.append(SessionsRow(start, *numbers, *rate, self._is_open(start)))
+            ended, completed, rate, *_ = _rate(finished.get(start, Outcomes()))
+            row = SessionsRow(start, *numbers, ended, completed, rate, self._is_open(start))
+            found.append(row)
+        return found
+
+    async def periods(self) -> list[PeriodRow]:
+        """How sessions ended in the period, in the one before, and in the same a year ago."""
+        project, period, only = self._asked
+        usage = await self._reports.usage(*self._asked)
+        every, finished = (
+            total(outcomes_by((row.day, row.status, row.sessions) for row in rows).values())
+            for rows in (usage, self._rated(usage))
+        )
+        found = [_of_period("now", period, every, finished, 0)]
+        for name, other in (("before", period.before), ("a year ago", period.year_ago)):
+            then = await self._reports.outcomes(project, other, only)
+            ended = Outcomes() if only.outcome else then
+            verdict = compared((finished.completed, finished.ended), (ended.completed, ended.ended))
+            found.append(_of_period(name, other, then, ended, verdict))
         return found
 
     async def versions(self) -> list[VersionRow]:
@@ -94,11 +113,8 @@ class Tables:
         )
         found = []
         for version in sorted(every, key=version_order, reverse=True):
-            ended = finished.get(version, Outcomes())
-            low, high = ended.interval or (None, None)
-            numbers = _numbers(every[version])
-            rate = (ended.ended, ended.completed, _rounded(ended.rate))
-            found.append(VersionRow(version, *numbers, *rate, _rounded(low), _rounded(high)))
+            rate = _rate(finished.get(version, Outcomes()))
+            found.append(VersionRow(version, *_numbers(every[version]), *rate))
         return found
 
     async def adoption(self) -> list[AdoptionRow]:
@@ -233,6 +249,11 @@ class Tables:
                 rows.append(EnvironmentRow(kind, value, number, *users, *halves, trend))
         return rows + await self._kinds_of_users()
 
+    async def lost(self) -> list[LostRow]:
+        """The runs that were never heard of again, the latest first, a thousand at most."""
+        found = await self._reports.lost_runs(*self._asked, MAX_LOST)
+        return [LostRow(*run) for run in found.latest]
+
     async def _kinds_of_users(self) -> list[EnvironmentRow]:
         project, period, only = self._asked
         now = (await self._reports.users(project, period, only)).types
@@ -283,6 +304,19 @@ def _took(counts: Mapping[int, int]) -> tuple[int, float | None, float | None]:
 
 def _seconds(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
+
+
+def _of_period(
+    name: str, period: Period, every: Outcomes, finished: Outcomes, verdict: int
+) -> PeriodRow:
+    now = ("", "more", "fewer")[verdict]
+    return PeriodRow(name, period.first, period.last, *_numbers(every), *_rate(finished), now)
+
+
+def _rate(ended: Outcomes) -> tuple[int, int, float | None, float | None, float | None]:
+    """How many ended and completed, and the completion rate with its interval."""
+    rate, (low, high) = _rounded(ended.rate), ended.interval or (None, None)
+    return ended.ended, ended.completed, rate, _rounded(low), _rounded(high)
 
 
 def _numbers(of: Outcomes) -> tuple[int, int, int, int, int]:

@@ -95,7 +95,11 @@ def test_a_row_is_a_link_to_the_sessions_that_it_counts(
     (link,) = {link for link in links(asked.text(PAGE)) if parse_qs(link[1:]).get(name) == [value]}
     html = asked.text(PAGE + link)
     text = readable(html)
-    assert f"Sessions {number} Users {users} New users {users} " in text
+    if name == "outcome":
+        assert f"Sessions {number} All of one outcome: no share of them completed" in text
+        assert f"completed Users {users} New users {users} " in text
+    else:
+        assert f"Sessions {number} Users {users} New users {users} " in text
     chart = chart_of(html)
     assert sum(sum(chart[k]) for k in ("completed", "failed", "suspended", "running")) == number
     for kind in ("platform", "container", "language", "ci"):
@@ -263,6 +267,70 @@ def test_a_rate_in_a_file_is_what_its_own_columns_say(
     assert "without that filter there is no row" in programs
 
 
+def test_periods_beside_each_other_are_a_file(
+    live_server: LiveServer, databases: Databases
+) -> None:
+    """With what the page's table says, of which the dates are those of the questions."""
+    sent = [
+        *(
+            a_session(NOON - dt.timedelta(days=days), **({"status": "F"} if n < failed else {}))
+            for days, failed in ((2, 1), (12, 30))
+            for n in range(60)
+        ),
+        a_session(NOON - dt.timedelta(hours=1)),
+    ]
+    with (
+        databases.fresh("sqlite") as database,
+        live_server.collector(
+            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
+        ) as running,
+    ):
+        site = Site(running)
+        now, before, year_ago = called(site, "periods?since=2026-11-11")
+        page = readable(site.text(f"{PAGE}?from=2026-11-11&to=2026-11-20"))
+        links_of = links(site.text(f"{PAGE}?from=2026-11-11&to=2026-11-20"))
+        failed = called(site, "periods?since=2026-11-11&outcome=failed")
+    assert (now["period"], now["since"], now["until"]) == ("now", "2026-11-11", "2026-11-20")
+    assert (before["since"], before["until"]) == ("2026-11-01", "2026-11-10")
+    assert (year_ago["since"], year_ago["until"]) == ("2025-11-12", "2025-11-21")
+    numbers = ("sessions", "failed", "rated", "completion_rate", "now")
+    assert [now[name] for name in numbers] == [61, 1, 60, 98.33, ""]
+    assert [before[name] for name in numbers] == [60, 30, 60, 50, "more"]
+    assert [year_ago[name] for name in numbers] == [0, 0, 0, None, ""]
+    assert "98.3%" in page
+    assert "50.0%" in page
+    assert any("/periods.csv?" in link for link in links_of)
+    assert [(row["sessions"], row["completion_rate"], row["now"]) for row in failed] == [
+        (1, None, ""),
+        (30, None, ""),
+        (0, None, ""),
+    ]
+
+
+def test_runs_that_were_never_heard_of_again_are_a_file(
+    live_server: LiveServer, databases: Databases
+) -> None:
+    silent = [
+        a_session(NOON - dt.timedelta(days=days), status="R", version=f"1.{days}")
+        for days in range(2, 14)
+    ]
+    sent = [*silent, a_session(NOON - dt.timedelta(hours=1), status="R")]
+    with (
+        databases.fresh("sqlite") as database,
+        live_server.collector(
+            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
+        ) as running,
+    ):
+        site = Site(running)
+        rows = called(site, "lost")
+        (filtered,) = called(site, "lost?version=1.5")
+        assert any("/lost.json?" in link for link in links(site.text(PAGE)))
+        assert called(site, "lost?outcome=failed") == []
+    # All of them, where the page has the latest.
+    assert [row["version"] for row in rows] == [f"1.{days}" for days in range(2, 14)]
+    assert filtered["began"] == filtered["seen"] == "2026-11-15T12:00:00Z"
+
+
 def test_each_table_is_a_file_by_a_link_with_the_same_filters(asked: Site) -> None:
     html = asked.text(f"{PAGE}?period=7d&version=1.1.0")
     files = dict.fromkeys(link for link in links(html) if ".csv?" in link or ".json?" in link)
@@ -276,6 +344,7 @@ def test_each_table_is_a_file_by_a_link_with_the_same_filters(asked: Site) -> No
             "version-durations",
             "errors",
             "environments",
+            "lost",
         )
         for form in ("csv", "json")
     ]
@@ -410,6 +479,8 @@ def test_the_interface_is_closed_without_the_right_token(site: Site) -> None:
         "durations",
         "version-durations",
         "where",
+        "periods",
+        "lost",
     ):
         assert site.get(f"{API}/{table}").status == 401
         for token, status in (("wrong", 401), (site.token("nipreps/nipreps"), 403)):
@@ -450,8 +521,9 @@ def test_users_are_told_over_time_and_by_what_they_run_it_on(asked: Site) -> Non
     assert "darwin 8 20.0%" in text
     narrowed = readable(asked.text(f"{PAGE}/users?by=month&version=1.0.0"))
     assert "Nov 2026 not over 20 20 0 5.0" in narrowed
-    # Under a filter those who are new in a bar are not all who are new in the period.
-    assert "New users" not in narrowed
+    # As the project's page says of the same sessions.
+    assert "Users 20 New users 20 Sessions" in narrowed
+    assert "Users 20 New users 20 " in readable(asked.text(f"{PAGE}?version=1.0.0"))
     assert "No user with these filters" in readable(asked.text(f"{PAGE}/users?version=7"))
 
 
@@ -621,7 +693,7 @@ def test_the_page_of_users_is_narrowed_to_an_outcome(
     assert f"?period=30d&platform=linux&outcome={outcome}" in offered
     html = asked.text(f"{PAGE}/users?outcome={outcome}")
     text = readable(html)
-    assert f"Users {number} Sessions of each" in text
+    assert f"Users {number} New users {number} Sessions of each" in text
     assert f"Users {number} New users" in readable(asked.text(f"{PAGE}?outcome={outcome}"))
     assert "remove this filter" in text
     assert "Only users of sessions that" not in text
@@ -639,7 +711,7 @@ def test_the_page_of_users_is_narrowed_to_a_version(asked: Site) -> None:
     assert f"version 1.1.0 {CROSS} , remove this filter" in text
     assert "?period=30d&platform=linux" in links(narrowed)
     assert "Share as a bar Sessions Share 1.1.0 80 100% These" in text
-    assert "Users 16 Sessions of each, on average 5.0" in text
+    assert "Users 16 New users 16 Sessions of each, on average 5.0" in text
 
 
 def test_sessions_without_a_user_count_for_their_version(open_site: Site) -> None:

@@ -236,7 +236,7 @@ def test_platforms_containers_languages_and_ci_are_shared_out(demo: Site) -> Non
 
 def test_runs_never_heard_of_again_are_told(demo: Site) -> None:
     text = readable(demo.text(f"{PIPELINE}?period=1y"))
-    assert re.search(r"Never heard of again \d+ runs that began in this period never said", text)
+    assert re.search(r"Never heard of again CSV JSON \d+ runs that began in this period", text)
 
 
 def test_a_run_that_started_today_is_not_given_up(open_site: Site) -> None:
@@ -325,7 +325,8 @@ def test_a_difference_that_chance_may_explain_is_none(demo: Site) -> None:
 
 def test_sessions_of_one_outcome_have_no_rate(demo: Site) -> None:
     text = readable(demo.text(f"{PIPELINE}?outcome=failed"))
-    assert "Completion rate \N{EN DASH} Sessions of one outcome have none" in text
+    assert "All of one outcome: no share of them completed" in text
+    assert "Completion rate \N{EN DASH}" not in text
     for judgement in ("completes", "Compared", "points on", "Never heard of again", "no rate"):
         assert judgement not in text
     html = demo.text(f"{PIPELINE}?outcome=failed")
