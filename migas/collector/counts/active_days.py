@@ -1,13 +1,13 @@
-"""The active days of users, on their way from a database: three texts, whatever their number.
+"""The active days of users, on their way from a database: two texts for each profile.
 
 Drivers and parsers take longer for each value than databases do, and of ten thousand users there
-are a hundred thousand. Words of a text are parted in one step.
+are a hundred thousand. Words of a text are parted in one step, and days in as many digits for each
+user are bytes in one.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Text, cast, func, select
 
@@ -15,12 +15,25 @@ from migas.collector.database.tables import visits
 from migas.collector.days import BLOCK_DAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import ColumnElement, Select
 
 _DIGITS = BLOCK_DAYS // 4
 """So many hexadecimal digits has a block of days, each of which is a bit."""
+
+BLOCK_BYTES = BLOCK_DAYS // 8
+
+
+class UserDays(NamedTuple):
+    """Users, and on which days each of them was active.
+
+    Each has `BLOCK_BYTES` of `days` for each block, the last block first. The lowest bit of all
+    stands for the first day of the first block.
+    """
+
+    users: list[str]
+    days: bytearray
 
 
 def active_days(
@@ -49,28 +62,22 @@ def active_days(
         .group_by(*by)
         .subquery()
     )
-    return select(*(func.aggregate_strings(cast(column, Text), " ") for column in each.c))
+    users, of_users = (cast(each.c[name], Text) for name in ("user_number", "days"))
+    lists = func.aggregate_strings(users, " "), func.aggregate_strings(of_users, "")
+    return select(each.c.profile, *lists).group_by(each.c.profile)
 
 
-def days_by_user(
-    rows: Iterable[Sequence[str | None]], since: int, number: int
-) -> Mapping[int, Mapping[str, int]]:
-    """The answer: by profile and user, days as bits.
+def add_days(found: dict[int, UserDays], rows: Iterable[Sequence[str]]) -> None:
+    """Add the answer to what is known, by profile; it has other users than those.
 
     Args:
-        rows: As the database has them.
-        since: How many days after the beginning of the first block the first bit is.
-        number: How many bits there are; users with none of them are left out.
+        found: What is known.
+        rows: The answer, as the database has it.
     """
-    these = (1 << number) - 1
-    found: defaultdict[int, dict[str, int]] = defaultdict(dict)
-    for texts in rows:
-        profiles, people, days = ((text or "").split() for text in texts)
-        for profile, user, digits in zip(profiles, people, days, strict=True):
-            bits = int(digits, 16) >> since & these
-            if bits:  # else the user was seen in a block alone of which the period has a part
-                found[int(profile)][user] = bits
-    return found
+    for profile, users, days in rows:
+        known = found.setdefault(int(profile), UserDays([], bytearray()))
+        known.users.extend(users.split())
+        known.days.extend(bytes.fromhex(days))
 
 
 def _hexadecimal(blocks: Sequence[ColumnElement[int]], dialect: str) -> ColumnElement[str]:

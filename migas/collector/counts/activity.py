@@ -1,25 +1,27 @@
 """Activity: on which days each user was active, and what their sessions ran on.
 
-The days of a user are the bits of one number. So of the same users can be told, at once and one by
-one, how many were active in any part of a period.
+The days of users are the columns of one table of bits. So of the same users can be told, at once
+and without looking at each of them, how many were active in any part of a period.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import timedelta
-from functools import lru_cache
-from itertools import pairwise
+from functools import cached_property, lru_cache
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
+from migas.collector.counts.active_days import BLOCK_BYTES
 from migas.collector.counts.usage import FACETS, Facet
 from migas.collector.counts.visits import SAMPLES
-from migas.collector.days import Period, day_number
+from migas.collector.days import BLOCK_DAYS, Period, block_of, day_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import date
+
+    from migas.collector.counts.active_days import UserDays
 
     RanOn = Sequence[str]
     """The value of each of `FACETS`."""
@@ -34,8 +36,8 @@ class Activity:
 
     Args:
         period: Which days.
-        days: By what their sessions ran on and by user, days as bits from the period's first on;
-            others are left out.
+        found: By what their sessions ran on, the days of users, from the beginning of the block in
+            which the period begins to the end of that in which it ends; those outside are left out.
         part: Of how many of `SAMPLES` equal parts of all users these are. All numbers below are of
             these users; `whole` tells what they stand for.
         total: How many users the period has, where that is known.
@@ -44,17 +46,30 @@ class Activity:
     def __init__(
         self,
         period: Period,
-        days: Iterable[tuple[RanOn, Mapping[Any, int]]],
+        found: Iterable[tuple[RanOn, UserDays]],
         part: int = SAMPLES,
         total: int | None = None,
     ) -> None:
         self.part = part
         self.is_estimate = part < SAMPLES and total is None
         self._period = period
-        self._by_profile = list(days)
-        self._days: dict[Any, int] = {}
-        for _, of_users in self._by_profile:
-            _join(self._days, of_users)
+        first, last = day_number(period.first), day_number(period.last)
+        self._origin = block_of(first)
+        width = row_bytes(first, last)
+        self._ran_on: list[tuple[RanOn, int, int]] = []
+        self._users: list[str] = []
+        days = bytearray()
+        for ran_on, (users, of_users) in found:
+            begin = len(self._users)
+            self._users += users
+            days += of_users
+            self._ran_on.append((ran_on, begin, len(self._users)))
+        self._every = _Table(bytes(days), width)
+        # Who has several rows, for several things that sessions ran on, is one user.
+        self._several = _rows_of_several(self._users)
+        rows = [self._every.rows(of) for of in self._several]
+        self._parted = _Table(b"".join(row for of_user in rows for row in of_user), width)
+        self._joined = _Table(b"".join(map(_either, rows)), width)
         self._number = self.users(period)
         self._total = round(self._number * SAMPLES / part) if total is None else total
 
@@ -69,56 +84,85 @@ class Activity:
 
     def users(self, period: Period) -> int:
         """How many users were active in a part of the period."""
-        return sum(
-            map(bool, map(self._bits(period.first, period.last).__and__, self._days.values()))
-        )
+        return self._active(*self._bits(period.first, period.last))
 
     def by_facet(self, period: Period) -> dict[Facet, Counter[str]]:
         """How many were by what their sessions ran on then; a user may be in several."""
-        bits = self._bits(period.first, period.last)
-        active: dict[tuple[Facet, str], list[list[Any]]] = {}
-        for ran_on, of_users in self._by_profile:
-            then = [user for user, days in of_users.items() if days & bits]
-            for facet, value in zip(FACETS, ran_on, strict=True) if then else ():
-                active.setdefault((facet, value), []).append(then)
+        active = self._every.active(*self._bits(period.first, period.last))
         found: dict[Facet, Counter[str]] = {facet: Counter() for facet in FACETS}
-        for (facet, value), several in active.items():
-            found[facet][value] = len(set().union(*several))
-        return found
+        for ran_on, begin, end in self._ran_on:
+            if number := end - begin - active.count(0, begin, end):
+                for facet, value in zip(FACETS, ran_on, strict=True):
+                    found[facet][value] += number
+        for rows in self._several:
+            if sum(map(bool, map(active.__getitem__, rows))) > 1:
+                then = [self._ran_on_of[row] for row in rows if active[row]]
+                for facet, values in zip(FACETS, zip(*then, strict=True), strict=True):
+                    found[facet].subtract(values)
+                    found[facet].update(set(values))
+        return {facet: +of for facet, of in found.items()}
 
     def over_time(self) -> dict[date, int]:
         """How many users were active by the day, week or month; none of these is left out."""
-        table = _Table(self._days.values(), self._period.days)
-        return {start: table.number(*ends) for start, ends in self._bars().items()}
+        return {start: self._active(*ends) for start, ends in self._bars().items()}
 
-    def new_over_time(self, new: Iterable[Any]) -> Counter[date]:
+    def new_over_time(self, new: Iterable[str]) -> Counter[date]:
         """How many of the users who are new in the period were first active in which of its bars.
 
         Args:
             new: Users of whom nothing was seen before the period, whatever they were active with.
         """
         found = Counter[Any]()
+        first, end = self._bits(self._period.first, self._period.last)
         for user in new:
-            if days := self._days.get(user, 0):
-                first = (days & -days).bit_length() - 1
-                found[self._period.bucket(self._period.first + timedelta(days=first))] += 1
+            days = int.from_bytes(_either(self._every.rows(self._rows_of.get(user, ()))))
+            if days := days >> first & (1 << end - first) - 1:
+                day = (days & -days).bit_length() - 1
+                found[self._period.bucket(self._period.first + timedelta(days=day))] += 1
         return found
+
+    @cached_property
+    def _rows_of(self) -> dict[str, Sequence[int]]:
+        """The rows of each user."""
+        rows: dict[str, Sequence[int]] = {user: (row,) for row, user in enumerate(self._users)}
+        return rows | {self._users[of[0]]: of for of in self._several}
+
+    @cached_property
+    def _ran_on_of(self) -> dict[int, RanOn]:
+        """What the sessions of a row ran on, of who has several."""
+        parted = {row for rows in self._several for row in rows}
+        return {
+            row: ran_on
+            for ran_on, begin, end in self._ran_on
+            for row in parted.intersection(range(begin, end))
+        }
+
+    def _active(self, first: int, end: int) -> int:
+        """How many users have one of the bits from the first one on, before the end."""
+        rows = self._every.number(first, end)
+        if not self._several:
+            return rows
+        return rows - self._parted.number(first, end) + self._joined.number(first, end)
 
     def _bars(self) -> dict[date, tuple[int, int]]:
         """The first bit of each day, week or month, and the one behind its last."""
         starts = self._period.buckets()
-        begin = day_number(self._period.first)
-        ends = [*(day_number(start) for start in starts), day_number(self._period.last) + 1]
+        ends = [*starts[1:], self._period.last + timedelta(days=1)]
+        last = timedelta(days=1)
         return {
-            start: (max(0, first - begin), max(0, end - begin))
-            for start, (first, end) in zip(starts, pairwise(ends), strict=True)
+            start: self._bits(start, end - last) for start, end in zip(starts, ends, strict=True)
         }
 
-    def _bits(self, first: date, last: date) -> int:
-        begin = day_number(self._period.first)
-        of_first = max(0, day_number(first) - begin)
-        after = max(of_first, min(day_number(last), day_number(self._period.last)) + 1 - begin)
-        return (1 << after) - (1 << of_first)
+    def _bits(self, first: date, last: date) -> tuple[int, int]:
+        """The first bit of some days, of those that the period has, and the one behind the last."""
+        first, last = max(first, self._period.first), min(last, self._period.last)
+        begin = day_number(first) - self._origin
+        return begin, max(begin, day_number(last) + 1 - self._origin)
+
+
+def row_bytes(first: int, last: int) -> int:
+    """How many bytes the blocks of days have from that of one day to that of another."""
+    return BLOCK_BYTES * ((block_of(last) - block_of(first)) // BLOCK_DAYS + 1)
 
 
 def margin(found: int, part: int) -> float:
@@ -126,41 +170,58 @@ def margin(found: int, part: int) -> float:
     return 196 * sqrt((1 - part / SAMPLES) / max(found, 1))
 
 
-def _join(known: dict[Any, int], more: Mapping[Any, int]) -> None:
-    """Add days of users to those that are known."""
-    if not known:
-        known.update(more)
-        return
-    for user, days in more.items():
-        known[user] = known.get(user, 0) | days
+def _rows_of_several(users: Sequence[str]) -> list[list[int]]:
+    """The places of each who has several."""
+    if len(set(users)) == len(users):
+        return []
+    numbers = Counter(users)
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for row, user in enumerate(users):
+        if numbers[user] > 1:
+            found[user].append(row)
+    return list(found.values())
+
+
+def _either(rows: Sequence[bytes]) -> bytes:
+    """The days that one of some rows has."""
+    if len(rows) < 2:
+        return rows[0] if rows else b""
+    days = 0
+    for row in rows:
+        days |= int.from_bytes(row)
+    return days.to_bytes(len(rows[0]))
 
 
 class _Table:
     """Many users' days, eight of them a byte, so that a column of it is one operation.
 
     Args:
-        days: Days as bits, by user.
-        number: How many days there are.
+        days: Days as bits, in rows, the last days first.
+        width: How many bytes a row has.
     """
 
-    def __init__(self, days: Iterable[int], number: int) -> None:
-        self._width = number // 8 + 1
-        # A block of days may reach beyond them.
-        these = (1 << number) - 1
-        rows = [(of_user & these).to_bytes(self._width, "little") for of_user in days]
-        self._bytes, self._height = b"".join(rows), len(rows)
+    def __init__(self, days: bytes, width: int) -> None:
+        self._bytes, self._width = days, width
+        self._height = len(days) // width
 
-    def number(self, first: int, end: int) -> int:
-        """How many users have one of the bits from the first one on, before the end."""
+    def rows(self, numbers: Iterable[int]) -> list[bytes]:
+        """Some of its rows."""
+        width = self._width
+        return [self._bytes[width * row : width * (row + 1)] for row in numbers]
+
+    def active(self, first: int, end: int) -> bytes:
+        """For each row a byte, which is 0 where it has no bit from the first one to the end."""
         bits = (1 << end) - (1 << first)
         either = 0
-        for place in range(first // 8, self._width):
+        for place in range(first // 8, (end + 7) // 8):
             mask = bits >> 8 * place & 255
-            if not mask:
-                break
-            column = self._bytes[place :: self._width].translate(_masked(mask))
-            either |= int.from_bytes(column, "little")
-        return self._height - either.to_bytes(self._height, "little").count(0)
+            column = self._bytes[self._width - 1 - place :: self._width].translate(_masked(mask))
+            either |= int.from_bytes(column)
+        return either.to_bytes(self._height)
+
+    def number(self, first: int, end: int) -> int:
+        """How many rows have one of these bits."""
+        return self._height - self.active(first, end).count(0)
 
 
 @lru_cache(256)

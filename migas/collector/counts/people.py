@@ -20,8 +20,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from migas.collector.counts.active_days import active_days, days_by_user
-from migas.collector.counts.activity import Activity, margin
+from migas.collector.counts.active_days import UserDays, active_days, add_days
+from migas.collector.counts.activity import Activity, margin, row_bytes
 from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
 from migas.collector.counts.slices import NO_USER
@@ -153,40 +153,40 @@ class People(Usage):
         if not _is_told_by_visits(only):
             return await self._activity_one_by_one(project, period, only)
         most, seen = await self._most(project, period, only)
-        found: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        ran_on = await self._ran_on(project)
+        found: dict[int, UserDays] = {}
         if not may_estimate:
             for some in _parts(most):
                 await self._find_active(found, project, period, only, some)
-            return await self._activity(project, period, found)
+            return _activity(period, found, ran_on)
         is_known = not only and not await self._has_users_after(project, day_number(period.last))
         part = 0
         while part < SAMPLES:
             before, part = part, _larger(part, most)
             await self._find_active(found, project, period, only, (before, part))
-            number = len({user for days in found.values() for user in days})
+            activity = _activity(period, found, ran_on, part)
+            number = activity.users(period)
             if margin(number, part) <= MAX_MARGIN:
                 break
             most = round(number * SAMPLES / part)
-        total = seen if is_known and part < SAMPLES else None
-        return await self._activity(project, period, found, part, total)
+        if is_known and part < SAMPLES:
+            return _activity(period, found, ran_on, part, seen)
+        return activity
 
     async def _find_active(
         self,
-        found: defaultdict[int, dict[str, int]],
+        found: dict[int, UserDays],
         project: str,
         period: Period,
         only: Filter,
         part: tuple[int, int],
     ) -> None:
-        """Add the active days of the users in a part, by profile, as bits from the first day on."""
+        """Add the active days of the users in a part, by profile."""
         first, last = day_number(period.first), day_number(period.last)
         starts = range(block_of(first), last + 1, BLOCK_DAYS)
         those = await self._in_part(project, only, part)
-        rows = await self.scanned(
-            active_days(those, _visited_days(only), starts, self.connections.dialect)
-        )
-        for profile, days in days_by_user(rows, first - starts[0], period.days).items():
-            found[profile].update(days)
+        query = active_days(those, _visited_days(only), starts, self.connections.dialect)
+        add_days(found, await self.scanned(query))
 
     async def _in_part(
         self, project: str, only: Filter, part: tuple[int, int]
@@ -211,27 +211,18 @@ class People(Usage):
         return min(seen, most), seen
 
     async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
-        first = day_number(period.first)
         columns = (DAY, sessions.c.profile, cast(sessions.c.user_number, Text))
         those = (*only.within(project, period), sessions.c.user_number.isnot(None))
-        found: defaultdict[int, dict[Any, int]] = defaultdict(dict)
+        days: defaultdict[tuple[int, str], int] = defaultdict(int)
+        first, last = day_number(period.first), day_number(period.last)
         for day, profile, user in await self.scanned(select(*columns).where(*those).distinct()):
-            days = found[profile]
-            days[user] = days.get(user, 0) | 1 << (day - first)
-        return await self._activity(project, period, found)
-
-    async def _activity(
-        self,
-        project: str,
-        period: Period,
-        found: Mapping[int, Mapping[Any, int]],
-        part: int = SAMPLES,
-        total: int | None = None,
-    ) -> Activity:
-        """The active days of users, which are known by profile."""
-        ran_on_of = await self._ran_on(project)
-        known = ((ran_on_of[of], days) for of, days in found.items() if of in ran_on_of)
-        return Activity(period, known, part, total)
+            days[profile, user] |= 1 << (day - block_of(first))
+        found: dict[int, UserDays] = {}
+        for (profile, user), bits in days.items():
+            known = found.setdefault(profile, UserDays([], bytearray()))
+            known.users.append(user)
+            known.days.extend(bits.to_bytes(row_bytes(first, last)))
+        return _activity(period, found, await self._ran_on(project))
 
     async def users_over_time(
         self, project: str, period: Period, only: Filter = ALL, activity: Activity | None = None
@@ -294,6 +285,18 @@ class People(Usage):
         """How many users sessions have, and by what those ran on; a user may be in several."""
         activity = await self.activity(project, period, only)
         return activity.users(period), activity.by_facet(period)
+
+
+def _activity(
+    period: Period,
+    found: Mapping[int, UserDays],
+    ran_on: Mapping[int, Sequence[str]],
+    part: int = SAMPLES,
+    total: int | None = None,
+) -> Activity:
+    """The activity of users, whose days are known by profile."""
+    known = ((ran_on[of], days) for of, days in found.items() if of in ran_on)
+    return Activity(period, known, part, total)
 
 
 def _parts(most: int) -> Iterable[tuple[int, int]]:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from migas.collector.counts.activity import Activity
+from migas.collector.counts.active_days import UserDays
+from migas.collector.counts.activity import Activity, row_bytes
 from migas.collector.counts.usage import FACETS
-from migas.collector.days import Period
+from migas.collector.days import Period, block_of, day_number
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from migas.collector.days import Step
 
 FIRST = dt.date(2025, 12, 3)  # a Wednesday
@@ -22,6 +25,14 @@ PROFILES = [
     for platform in ("linux", "darwin")
     for container in ("docker", "unknown")
 ]
+
+
+def rows(period: Period, days: Mapping[str, int]) -> UserDays:
+    """Users and their days, as bits from the period's first one on, as a database tells them."""
+    first, last = day_number(period.first), day_number(period.last)
+    width, since = row_bytes(first, last), first - block_of(first)
+    told = ((bits << since) % (1 << 8 * width) for bits in days.values())
+    return UserDays(list(days), bytearray(b"".join(bits.to_bytes(width) for bits in told)))
 
 
 def active_days(number: int) -> dict[tuple[str, ...], dict[str, int]]:
@@ -49,7 +60,7 @@ def test_users_over_time_are_those_with_a_day_in_it(number: int, by: str) -> Non
         for day in range(number)
         if bits >> day & 1
     }
-    activity = Activity(period, days.items())
+    activity = Activity(period, [(on, rows(period, of)) for on, of in days.items()])
     assert activity.over_time() == {
         start: len({user for user, day in seen if period.bucket(day) == start})
         for start in period.buckets()
@@ -67,7 +78,8 @@ def test_users_of_a_part_are_told_apart_by_what_their_sessions_ran_on_then() -> 
         PROFILES[1]: {"a": 0b010},
         PROFILES[2]: {"c": 0b001},
     }
-    activity = Activity(Period(FIRST, FIRST + dt.timedelta(days=2)), days.items())
+    period = Period(FIRST, FIRST + dt.timedelta(days=2))
+    activity = Activity(period, [(on, rows(period, of)) for on, of in days.items()])
     first_two = Period(FIRST, FIRST + dt.timedelta(days=1))
     found = activity.by_facet(first_two)
     assert found["platform"] == {"linux": 1, "darwin": 1}
