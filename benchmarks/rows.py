@@ -39,6 +39,7 @@ PAGES = (
     ("user=dev", "", "user=dev", FILTERED_TARGET, 500_000),
     ("outcome=completed", "", "outcome=completed", FILTERED_TARGET, 500_000),
     ("outcome=running", "", "outcome=running", FILTERED_TARGET, 500_000),
+    ("a version's failures", "", "version=1.190.0&outcome=failed", FILTERED_TARGET, 500_000),
     (
         "three filters",
         "",
@@ -50,6 +51,7 @@ PAGES = (
     ("the same in docker", "errors/{error}", "container=docker", FILTERED_TARGET, 500_000),
     ("two versions", "compare", "", PAGE_TARGET, 200_000),
     ("the same in docker", "compare", "container=docker", FILTERED_TARGET, 500_000),
+    ("two versions' failures", "compare", "outcome=failed", FILTERED_TARGET, 500_000),
     ("users", "users", "", PAGE_TARGET, 1_000_000),
     ("the same in docker", "users", "container=docker", FILTERED_TARGET, 500_000),
 )

@@ -116,8 +116,10 @@ def rebuild(connection: Connection) -> Difference:
         placed = select(appeared, user.user_number).join_from(appeared, by.users, of_user)
         wrong_users = _replace(connection, project_users, placed)
         described = _described(connection, by)
-    wrong_users += _replace(connection, error_users, derived_failures())
-    wrong_users += _replace(connection, visits, derived_visits())
+    for table, derived in ((error_users, derived_failures()), (visits, derived_visits())):
+        # In the order of its key a table is written faster, and on PostgreSQL read faster, too.
+        ordered = derived.order_by(*(of.name for of in table.primary_key))
+        wrong_users += _replace(connection, table, ordered)
     counts, of_slices = _counts(connection)
     counts.update(derived_user_counts(connection))
     by_count = {tuple(count): (number,) for count, number in counts.items()}
