@@ -153,10 +153,7 @@ async def note(connection: AsyncConnection, seen: Sequence[Appearance]) -> Noted
     before, types = await noting(connection, seen)
     pairs = [(of, before.get(of.key)) for of in seen]
     changes = [(was, of if was is None else joined(was, of)) for of, was in pairs]
-    changed = [pair for pair in changes if pair[0] != pair[1]]
-    if changed and noting is _note_one_by_one:
-        _WRITE.write(connection, [row_of(after) for _, after in changed])
-    return Noted(changed, types)
+    return Noted([pair for pair in changes if pair[0] != pair[1]], types)
 
 
 async def _note_at_once(
@@ -184,14 +181,20 @@ async def _note_at_once(
 async def _note_one_by_one(
     connection: AsyncConnection, seen: Sequence[Appearance]
 ) -> tuple[dict[tuple[str, str], Appearance], dict[str | None, str]]:
-    """The same of SQLite, where nobody else writes and changes are written afterwards."""
+    """The same of SQLite, where nobody else writes meanwhile."""
     before: dict[tuple[str, str], Appearance] = {}
     types: dict[str | None, str] = {}
+    numbered: dict[tuple[str, str], Appearance] = {}
     found = prompt(connection).find(_KNOWN, ((of.project, of.user_id) for of in seen))
-    for user_id, user_type, project, first_day, last_day in found:
+    for user_id, user_type, project, first_day, last_day, number in found:
         types[user_id] = user_type
         if project is not None:
-            before[user_id, project] = Appearance(user_id, project, first_day, last_day)
+            was = before[user_id, project] = Appearance(user_id, project, first_day, last_day)
+            if number is not None:  # collectors of earlier steps note none
+                numbered[was.key] = was
+    now = (joined(before.get(of.key, of), of) for of in seen)
+    if changed := [row_of(of) for of in now if of != numbered.get(of.key)]:
+        _WRITE.write(connection, changed)
     return before, types
 
 
@@ -207,7 +210,7 @@ _DAYS = (project_users.c.first_day, project_users.c.last_day)
 _NUMBER = project_users.c.user_number
 
 _KNOWN = as_text(
-    select(users.c.user_id, users.c.user_type, project_users.c.project, *_DAYS)
+    select(users.c.user_id, users.c.user_type, project_users.c.project, *_DAYS, _NUMBER)
     .join_from(
         users,
         project_users,

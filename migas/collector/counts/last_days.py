@@ -15,7 +15,7 @@ from migas.collector.days import SECONDS_A_DAY
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, Select, Table
+    from sqlalchemy import ColumnElement, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from migas.collector.counts.sessions import Session
@@ -68,10 +68,11 @@ class LastDays:
         its row goes on to say, until counts are rebuilt.
         """
         found: set[Key] = set()
-        for whose in _users(lost):
-            theirs = self._crumbs_of([whose]).offset(MAX_READ).limit(1)
-            if (await connection.execute(theirs)).first() is not None:
-                found.update(key for key in lost if (key[_PROJECT], key[_USER]) == whose)
+        for user_id, numbers in (await self._ids(connection, lost)).items():
+            theirs = select(crumbs.c.idx).where(crumbs.c.user_id == user_id)
+            more = await connection.execute(theirs.offset(MAX_READ).limit(1))
+            if more.first() is not None:
+                found.update(key for key in lost if key[_USER] in numbers)
         return found
 
     async def _visits_left(self, connection: AsyncConnection, lost: set[Key]) -> dict[Key, Days]:
@@ -79,30 +80,31 @@ class LastDays:
         key = list(visits.primary_key)
         those = among(key, sorted(lost), self._dialect)
         await connection.execute(delete(visits).where(those))
+        ids = [(user_id,) for user_id in await self._ids(connection, lost)]
+        theirs = among([crumbs.c.user_id], ids, self._dialect)
         # No session counts later than the last of its breadcrumbs came.
         since = crumbs.c.timestamp >= min(of[_START] for of in lost) * SECONDS_A_DAY
-        of_crumbs = self._crumbs_of(_users(lost)).where(since)
+        of_crumbs = select(session_id_of(self._dialect), crumbs.c.project).where(theirs, since)
         left = derived_visits(tuple_(*SESSION_KEY).in_(of_crumbs))
         rows = await connection.execute(left)
         size = len(key)
         found = {tuple(row[:size]): [int(of or 0) for of in row[size:]] for row in rows}
         return {key: days for key, days in found.items() if key in lost}
 
-    def _crumbs_of(self, those: Sequence[tuple[str, int]]) -> Select[Any]:
-        """The sessions of breadcrumbs of some users of projects, who are named by their numbers.
+    async def _ids(self, connection: AsyncConnection, keys: set[Key]) -> dict[str, set[int]]:
+        """The ids of the users of some visits, in order, with the numbers that stand for them.
 
         Whose last breadcrumb of a project is gone is known there no more, and has no session left.
+        Asked for in one question with their breadcrumbs, SQLite would read all of a project's.
         """
-        named = among([project_users.c.project, project_users.c.user_number], those, self._dialect)
-        is_theirs = (crumbs.c.user_id == project_users.c.user_id) & (
-            crumbs.c.project == project_users.c.project
-        )
-        return (
-            select(session_id_of(self._dialect), crumbs.c.project)
-            .select_from(project_users)
-            .join(crumbs, is_theirs)
-            .where(named)
-        )
+        numbers = project_users.c.user_number
+        those = sorted({(key[_PROJECT], key[_USER]) for key in keys})
+        known = among([project_users.c.project, numbers], those, self._dialect)
+        query = select(project_users.c.user_id, numbers).where(known)
+        found: dict[str, set[int]] = {}
+        for user_id, number in sorted(map(tuple, await connection.execute(query))):
+            found.setdefault(user_id, set()).add(number)
+        return found
 
     async def _settle_failures(
         self,
@@ -130,10 +132,6 @@ class LastDays:
         was_last = among([*key, error_users.c.last_day], rows, self._dialect)
         gone = await connection.execute(delete(error_users).where(was_last).returning(*key))
         return {tuple(row) for row in gone}
-
-
-def _users(keys: set[Key]) -> list[tuple[str, int]]:
-    return sorted({(key[_PROJECT], key[_USER]) for key in keys})
 
 
 def _later(table: Table, dialect: str) -> Writing:

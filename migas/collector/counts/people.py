@@ -82,19 +82,22 @@ class People(Usage):
         is_new = func.count().filter(project_users.c.first_day.between(first, last))
         if not _is_told_by_visits(only):
             return await self._users_one_by_one(project, period, only, is_new)
-        if only or await self._has_users_after(project, last):
+        if only:
             return await self._visitors(project, period, only, is_new)
-        seen = users_by(daily.c.value, project, LAST_SEEN, daily.c.day >= first)
         came = users_by(daily.c.value, project, FIRST_SEEN, daily.c.day.between(first, last))
+        seen = users_by(daily.c.value, project, LAST_SEEN, daily.c.day >= first)
         numbers = {
             (kind, of): number for kind, of, number in await self.rows(union_all(seen, came))
         }
         # None is below 0 but where an older collector has written beside this one.
+        new = max(0, sum(number for (kind, _), number in numbers.items() if kind == FIRST_SEEN))
+        if await self._has_users_after(project, last):
+            found = await self._visitors(project, period, only, is_new)
+            return found._replace(new=min(new, found.active))
         types = {of: number for (kind, of), number in numbers.items() if kind == LAST_SEEN}
         types = {of: number for of, number in types.items() if number > 0}
         active = sum(types.values())
-        new = sum(number for (kind, _), number in numbers.items() if kind == FIRST_SEEN)
-        return UserCounts(active, min(max(new, 0), active), types)
+        return UserCounts(active, min(new, active), types)
 
     async def _has_users_after(self, project: str, day: int) -> bool:
         later = (project_users.c.project == project, project_users.c.last_day > day)

@@ -119,7 +119,7 @@ class Releases(Usage):
 def among(
     came: Mapping[dt.date, Sequence[Arrival]], numbers: Mapping[str, int]
 ) -> dict[dt.date, list[Arrival]]:
-    """The arrivals of the most frequent of some versions alone: of others a chart has no sessions.
+    """The arrivals of the most frequent of the versions that a chart has sessions of.
 
     Args:
         came: All arrivals, by the bars of a chart.

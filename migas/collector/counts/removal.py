@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from migas.collector.database.connections import Connections
 
 AT_ONCE = 500
-"""Breadcrumbs, or sessions or users without any, in one transaction."""
+"""Breadcrumbs, or users without any, in one transaction."""
 
 _FEW = 5
 """Of so many users is asked, one by one, whether more than looking for any breadcrumb is needed."""
@@ -91,12 +91,10 @@ class Removal:
         Args:
             day: In days since 1970.
         """
-        removed = 0
-        while True:
-            number, is_done = await self._in_turn(partial(self._forget_older, day))
+        removed, project = 0, await self._in_turn(partial(_next_project, ""))
+        while project is not None:
+            number, project = await self._in_turn(partial(self._forget_older, day, project))
             removed += number
-            if is_done:
-                break
         return Removed(removed, await self._forget_all_absent())
 
     async def forget_project(self, project: str) -> Removed:
@@ -138,7 +136,7 @@ class Removal:
             How many breadcrumbs were deleted, and how many users; None while the user is there.
         """
         theirs = crumbs.c.user_id == user_id
-        number, _ = await self._remove(connection, [theirs])
+        number = await self._remove(connection, [theirs])
         if number:
             return number, None
         await _hold_users(connection)
@@ -151,34 +149,37 @@ class Removal:
         gone = await connection.execute(delete(users).where(users.c.user_id == user_id))
         return 0, gone.rowcount
 
-    async def _forget_older(self, day: int, connection: AsyncConnection) -> tuple[int, bool]:
-        """Delete some breadcrumbs of sessions that began before a day.
+    async def _forget_older(
+        self, day: int, project: str, connection: AsyncConnection
+    ) -> tuple[int, str | None]:
+        """Delete some breadcrumbs of a project's sessions that began before a day.
 
         Returns:
-            How many were deleted, and whether nothing is left to do.
+            How many were deleted, and the project to go on with; None where nothing is left to do.
         """
-        keys = await _older(connection, day)
-        if not keys:
-            return 0, True
-        conditions = _of_sessions(keys, connection.dialect.name)
-        number, settled = await self._remove(connection, conditions, keys)
-        return number, not (number or settled)
+        # A session began when the oldest of its breadcrumbs came.
+        dialect = connection.dialect.name
+        mine = (crumbs.c.project == project, crumbs.c.timestamp < day * SECONDS_A_DAY)
+        old = select(session_id_of(dialect)).where(*mine).limit(AT_ONCE)
+        keys = sorted({(row[0], project) for row in await connection.execute(old)})
+        number = 0
+        if keys:
+            number = await self._remove(connection, _of_sessions(keys, dialect))
+        return number, project if number else await _next_project(project, connection)
 
     async def _remove(
         self,
         connection: AsyncConnection,
         conditions: Iterable[ColumnElement[bool]],
-        empty: Sequence[tuple[str, str]] = (),
-    ) -> tuple[int, int]:
+    ) -> int:
         """Delete some breadcrumbs and settle the sessions, users and counts they had a part in.
 
         Args:
             connection: In a transaction that may write, beside which no other one deletes.
             conditions: Each of them is enough.
-            empty: Sessions to settle when no breadcrumb meets a condition.
 
         Returns:
-            How many breadcrumbs were deleted, and how many sessions.
+            How many breadcrumbs were deleted.
         """
         dialect = connection.dialect.name
         ids = session_id_of(dialect)
@@ -195,13 +196,13 @@ class Removal:
         indices = await _some(connection, inner, conditions) or await _some(
             connection, select(crumbs.c.idx).order_by(*order), conditions
         )
-        rows: Sequence[Any] = ()
-        if indices:
-            gone = delete(crumbs).where(among([crumbs.c.idx], indices, dialect))
-            returned = gone.returning(
-                ids, crumbs.c.project, crumbs.c.user_id, crumbs.c.idx, crumbs.c.timestamp, _SEEN
-            )
-            rows = (await connection.execute(returned)).all()
+        if not indices:
+            return 0
+        gone = delete(crumbs).where(among([crumbs.c.idx], indices, dialect))
+        returned = gone.returning(
+            ids, crumbs.c.project, crumbs.c.user_id, crumbs.c.idx, crumbs.c.timestamp, _SEEN
+        )
+        rows = (await connection.execute(returned)).all()
         days: dict[tuple[str, str], set[int]] = {}
         parts: dict[tuple[str, str], list[tuple[int, int]]] = {}
         for session_id, project, user_id, idx, timestamp, seen in rows:
@@ -209,30 +210,25 @@ class Removal:
             if user_id is not None:
                 days.setdefault((user_id, project), set()).add(seen // SECONDS_A_DAY)
         seen = await _settle_users(connection, days) if days else []
-        keys = sorted(parts) if rows else empty
-        return len(rows), await self._settle_sessions(connection, keys, parts, seen)
+        await self._settle_sessions(connection, parts, seen)
+        return len(rows)
 
     async def _settle_sessions(
         self,
         connection: AsyncConnection,
-        keys: Sequence[tuple[str, str]],
         parts: Mapping[tuple[str, str], Sequence[tuple[int, int]]],
         seen: Sequence[Change],
-    ) -> int:
+    ) -> None:
         """Make sessions, and with them counts, what the breadcrumbs that are left say.
 
         Args:
             connection: In the transaction that deleted them.
-            keys: Which sessions.
             parts: By session, indices and times of what was deleted.
             seen: What became of the appearances of its users.
-
-        Returns:
-            How many sessions are gone.
         """
-        dialect = connection.dialect.name
+        dialect, keys = connection.dialect.name, sorted(parts)
         before = {session.key: session for session in await lock_sessions(connection, keys)}
-        keys = [key for key in keys if _lost_an_end(before.get(key), parts.get(key))]
+        keys = [key for key in keys if _lost_an_end(before.get(key), parts[key])]
         before = {key: before[key] for key in keys if key in before}
         every: list[Told] = []
         for condition in _of_sessions(keys, dialect):
@@ -246,22 +242,13 @@ class Removal:
             await insert_sessions(connection, after.values())
         changes = [(before.get(key), after.get(key)) for key in keys]
         await self._ledger.settle(connection, changes, Noted(seen), described)
-        return len(before) - len(after)
 
 
-async def _older(connection: AsyncConnection, day: int) -> list[tuple[str, str]]:
-    """Some sessions that began before a day: those of which a breadcrumb is older."""
-    own = select(func.min(crumbs.c.project))
-    project = await connection.scalar(own)
-    while project is not None:
-        # A project at a time: in their order by project and time the oldest ones come first.
-        is_old = crumbs.c.timestamp < day * SECONDS_A_DAY
-        ids = select(session_id_of(connection.dialect.name)).where(crumbs.c.project == project)
-        found = (await connection.execute(ids.where(is_old).limit(AT_ONCE))).all()
-        if found:
-            return sorted({(row[0], project) for row in found})
-        project = await connection.scalar(own.where(crumbs.c.project > project))
-    return []
+async def _next_project(project: str, connection: AsyncConnection) -> str | None:
+    """The first project, in the order of their names, behind one of this name."""
+    names = select(func.min(crumbs.c.project)).where(crumbs.c.project > project)
+    name: str | None = await connection.scalar(names)
+    return name
 
 
 async def _some(
@@ -276,11 +263,11 @@ async def _some(
     return found
 
 
-def _lost_an_end(session: Session | None, part: Sequence[tuple[int, int]] | None) -> bool:
+def _lost_an_end(session: Session | None, part: Sequence[tuple[int, int]]) -> bool:
     """Whether a session may be another one without some of its breadcrumbs."""
-    if session is None or part is None:
-        return True
-    return any(idx == session.last_idx or time <= session.began for idx, time in part)
+    return session is None or any(
+        idx == session.last_idx or time <= session.began for idx, time in part
+    )
 
 
 async def _forget_absent(connection: AsyncConnection) -> int:

@@ -194,7 +194,7 @@ class PeriodRow:
     same. `sessions` are `completed`, `failed`, `suspended` and `running` ones. `rated` are those
     that ended, without today's where there are others; `completion_rate` is `rated_completed` in
     percent of them, empty where there are none, and `rate_low` and `rate_high` are its 95 %
-    interval. `now` is `more` or `fewer` where more or fewer complete now by more than chance.
+    interval. `change` is `more` or `fewer` where more or fewer complete now by more than chance.
     """
 
     period: str
@@ -210,7 +210,7 @@ class PeriodRow:
     completion_rate: float | None
     rate_low: float | None
     rate_high: float | None
-    now: str
+    change: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,8 +309,8 @@ def _seconds(value: float | None) -> float | None:
 def _of_period(
     name: str, period: Period, every: Outcomes, finished: Outcomes, verdict: int
 ) -> PeriodRow:
-    now = ("", "more", "fewer")[verdict]
-    return PeriodRow(name, period.first, period.last, *_numbers(every), *_rate(finished), now)
+    change = ("", "more", "fewer")[verdict]
+    return PeriodRow(name, period.first, period.last, *_numbers(every), *_rate(finished), change)
 
 
 def _rate(ended: Outcomes) -> tuple[int, int, float | None, float | None, float | None]:

@@ -164,8 +164,8 @@ sessions = Table(
 """Each session as its last breadcrumb, `last_idx`, has it; `began` is the first one's time.
 
 `profile` is the number of what it ran on, and for which type of user, in `profiles`; `user_number`
-that of its user: see `counts.visits.number_of_user`. In the place of both, collectors of earlier
-steps fill other columns, which go on being there for them: see `UNTOLD`.
+that of its user: see `counts.visits.number_of_user`. In the place of both, collectors of the first
+six steps fill other columns, which go on being there for them: see `UNTOLD`.
 """
 
 UNTOLD = {

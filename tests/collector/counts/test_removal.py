@@ -90,6 +90,31 @@ def test_of_a_shared_session_the_others_part_stays(database: Database) -> None:
     assert outcomes(database) == [(20_000, "1.0", "R", 1)]
 
 
+def test_old_sessions_are_looked_for_in_each_project_once(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strangers may have made a thousand of them, and one may have a thousand times as many."""
+    monkeypatch.setattr(removal, "AT_ONCE", 1)
+    names = [f"a/{number:02}" for number in range(20)]
+    old = [a_crumb(project=name) for name in (*names, *["z/z"] * 10)]
+    record(sqlite, *old, clock=Clock(20_000 * 86400))
+    record(sqlite, *(a_crumb(project=name) for name in names), clock=Clock(20_009 * 86400))
+    looked = 0
+
+    def note(_c: object, _cursor: object, statement: str, *_more: object) -> None:
+        nonlocal looked
+        looked += "min(crumbs.project)" in statement
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert aged(sqlite, 20_005).breadcrumbs == 30
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert looked == len(names) + 2
+    assert sqlite.value("SELECT count(*) FROM crumbs") == len(names)
+    assert recounted(sqlite).none
+
+
 @pytest.mark.parametrize("at_once", [1, 7, 500])
 def test_whoever_is_forgotten_the_counts_are_those_of_the_rest(
     at_once: int, database: Database, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from migas.collector.counts.filters import Filter
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.numbers import numbers, with_numbers
 from migas.collector.counts.rebuild import told_sessions
@@ -372,6 +373,27 @@ def test_users_are_counted_by_their_days_once_an_older_collector_is_gone(
         ("last seen", 30, "ci", "", 1),
     ]
     assert asked(empty_database, "users", then) == (1, 0, {"ci": 1}, 0)
+
+
+def test_a_user_whom_an_older_collector_noted_is_known_by_number_with_the_next_breadcrumb(
+    empty_database: Database,
+) -> None:
+    """Also on a day on which that one has seen them: days taken back are looked for by number."""
+    make_previous(empty_database)
+    make_tables(empty_database.url)
+    empty_database.execute("INSERT INTO users VALUES (?, 'general', 'linux', '-')", OTHER_USER)
+    write_as_before(empty_database, OTHER_RUN, 8, OTHER_USER)
+    crumb = a_crumb(project_version="1.0", session_id=ANOTHER_RUN, user_id=OTHER_USER)
+    for status in "CF":
+        record(empty_database, crumb._replace(status=status), clock=lambda: 8 * 86400 + 5)
+    numbers = "SELECT user_id, user_number FROM project_users ORDER BY user_id"
+    assert empty_database.rows(numbers) == [
+        {"user_id": user, "user_number": number_of_user(user)} for user in (USER, OTHER_USER)
+    ]
+    then = Period(day_of(8), day_of(8))
+    ways = {outcome: Filter(outcome=outcome, version="1.0") for outcome in ("completed", "failed")}
+    found = {name: asked(empty_database, "users", then, only).active for name, only in ways.items()}
+    assert found == {"completed": 0, "failed": 1}
 
 
 def test_a_rebuild_finds_numbers_by_their_keys(databases: Databases) -> None:

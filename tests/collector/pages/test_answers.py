@@ -293,14 +293,14 @@ def test_periods_beside_each_other_are_a_file(
     assert (now["period"], now["since"], now["until"]) == ("now", "2026-11-11", "2026-11-20")
     assert (before["since"], before["until"]) == ("2026-11-01", "2026-11-10")
     assert (year_ago["since"], year_ago["until"]) == ("2025-11-12", "2025-11-21")
-    numbers = ("sessions", "failed", "rated", "completion_rate", "now")
+    numbers = ("sessions", "failed", "rated", "completion_rate", "change")
     assert [now[name] for name in numbers] == [61, 1, 60, 98.33, ""]
     assert [before[name] for name in numbers] == [60, 30, 60, 50, "more"]
     assert [year_ago[name] for name in numbers] == [0, 0, 0, None, ""]
     assert "98.3%" in page
     assert "50.0%" in page
     assert any("/periods.csv?" in link for link in links_of)
-    assert [(row["sessions"], row["completion_rate"], row["now"]) for row in failed] == [
+    assert [(row["sessions"], row["completion_rate"], row["change"]) for row in failed] == [
         (1, None, ""),
         (30, None, ""),
         (0, None, ""),
