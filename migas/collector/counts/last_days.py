@@ -100,7 +100,8 @@ class LastDays:
         numbers = project_users.c.user_number
         those = sorted({(key[_PROJECT], key[_USER]) for key in keys})
         known = among([project_users.c.project, numbers], those, self._dialect)
-        query = select(project_users.c.user_id, numbers).where(known)
+        # Locked, for nobody may delete sessions of theirs from which their days are told anew.
+        query = select(project_users.c.user_id, numbers).where(known).with_for_update(read=True)
         found: dict[str, set[int]] = {}
         for user_id, number in sorted(map(tuple, await connection.execute(query))):
             found.setdefault(user_id, set()).add(number)

@@ -305,13 +305,16 @@ async def _settle_users(
     """
     dialect = connection.dialect.name
     people = sorted(days)
+    theirs = among(_USER_KEY, people, dialect)
+    # Whoever stores a breadcrumb of one of them has locked that row. So no other transaction takes
+    # from sessions on which days they were seen while this one deletes some of these.
+    locked = select(*_APPEARANCE).where(theirs).order_by(*_USER_KEY).with_for_update()
+    before = _by_key(await connection.execute(locked))
     if len(people) <= _FEW:
         people = [key for key in people if not await _is_still_seen(connection, key, days[key])]
     if not people:
         return []
     theirs = among(_USER_KEY, people, dialect)
-    locked = select(*_APPEARANCE).where(theirs).order_by(*_USER_KEY).with_for_update()
-    before = _by_key(await connection.execute(locked))
     await connection.execute(delete(project_users).where(theirs))
     left = derived_users(among(_CRUMB_USER, people, dialect))
     after = _by_key(await connection.execute(left))
