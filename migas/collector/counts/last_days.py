@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, select, tuple_
 
 from migas.collector.counts.rebuild import derived_failures, derived_visits, session_id_of
-from migas.collector.counts.visits import ENDINGS, NO_DAYS, failure, moves, visit_moves
+from migas.collector.counts.visits import ENDINGS, failure, moves, number_of_user, visit_moves
 from migas.collector.database.json_rows import Writing, among
 from migas.collector.database.tables import crumbs, error_users, project_users, sessions, visits
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import ColumnElement, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -42,6 +42,7 @@ class LastDays:
         self._dialect = dialect
         self._visits = _more(visits, dialect)
         self._failures = _later(error_users, dialect)
+        self._replacing = {of.name: _instead(of, dialect) for of in (visits, error_users)}
 
     async def settle(
         self,
@@ -52,10 +53,10 @@ class LastDays:
         seen, lost = visit_moves(changes)
         if lost and all(after is not None for _, after in changes):  # nothing is being removed
             lost -= await self._of_busy_users(connection, lost)
-        if lost:
-            for key, days in (await self._visits_left(connection, lost)).items():
-                known = seen.get(key, NO_DAYS)
-                seen[key] = [one | other for one, other in zip(known, days, strict=True)]
+        if lost and (locked := await self._lock(connection, visits, sorted(lost))):
+            left = await self._visits_left(connection, locked)
+            kept = [(*key, *(of or None for of in days)) for key, days in sorted(left.items())]
+            await self._put(connection, visits, locked, kept)
         if seen:
             rows = [(*key, *(of or None for of in days)) for key, days in sorted(seen.items())]
             await self._visits.write(connection, rows)
@@ -67,45 +68,38 @@ class LastDays:
         A fleet may share one id. That it was also seen on the day before the end of a run is what
         its row goes on to say, until counts are rebuilt.
         """
-        found: set[Key] = set()
-        for user_id, numbers in (await self._ids(connection, lost)).items():
+        busy: set[int] = set()
+        for user_id in await self._ids(connection, lost):
             theirs = select(crumbs.c.idx).where(crumbs.c.user_id == user_id)
             more = await connection.execute(theirs.offset(MAX_READ).limit(1))
             if more.first() is not None:
-                found.update(key for key in lost if key[_USER] in numbers)
-        return found
+                busy.add(number_of_user(user_id))
+        return {key for key in lost if key[_USER] in busy}
 
     async def _visits_left(self, connection: AsyncConnection, lost: set[Key]) -> dict[Key, Days]:
-        """Delete rows of which a day may be gone; return what they must be instead."""
-        key = list(visits.primary_key)
-        those = among(key, sorted(lost), self._dialect)
-        await connection.execute(delete(visits).where(those))
-        ids = [(user_id,) for user_id in await self._ids(connection, lost)]
-        theirs = among([crumbs.c.user_id], ids, self._dialect)
+        """What rows must be of which a day may be gone; those that have none left out."""
+        ids = await self._ids(connection, lost)
+        theirs = among([crumbs.c.user_id], [(user_id,) for user_id in ids], self._dialect)
         # No session counts later than the last of its breadcrumbs came.
         since = crumbs.c.timestamp >= min(of[_START] for of in lost) * SECONDS_A_DAY
         of_crumbs = select(session_id_of(self._dialect), crumbs.c.project).where(theirs, since)
         left = derived_visits(tuple_(*SESSION_KEY).in_(of_crumbs))
         rows = await connection.execute(left)
-        size = len(key)
+        size = len(visits.primary_key)
         found = {tuple(row[:size]): [int(of or 0) for of in row[size:]] for row in rows}
         return {key: days for key, days in found.items() if key in lost}
 
-    async def _ids(self, connection: AsyncConnection, keys: set[Key]) -> dict[str, set[int]]:
-        """The ids of the users of some visits, in order, with the numbers that stand for them.
+    async def _ids(self, connection: AsyncConnection, keys: set[Key]) -> list[str]:
+        """The ids of the users of some visits.
 
-        Whose last breadcrumb of a project is gone is known there no more, and has no session left.
-        Asked for in one question with their breadcrumbs, SQLite would read all of a project's.
+        A user whose last breadcrumb of a project is gone has no row there any more, and no session
+        that could count. Asked for together with their breadcrumbs, SQLite, which has no statistics
+        of its own, would read all of a project's.
         """
-        numbers = project_users.c.user_number
         those = sorted({(key[_PROJECT], key[_USER]) for key in keys})
-        known = among([project_users.c.project, numbers], those, self._dialect)
-        # Locked, for nobody may delete sessions of theirs from which their days are told anew.
-        query = select(project_users.c.user_id, numbers).where(known).with_for_update(read=True)
-        found: dict[str, set[int]] = {}
-        for user_id, number in sorted(map(tuple, await connection.execute(query))):
-            found.setdefault(user_id, set()).add(number)
-        return found
+        known = among([project_users.c.project, project_users.c.user_number], those, self._dialect)
+        query = select(project_users.c.user_id).where(known).distinct()
+        return [user_id for (user_id,) in await connection.execute(query)]
 
     async def _settle_failures(
         self,
@@ -113,26 +107,62 @@ class LastDays:
         changes: Sequence[tuple[Session | None, Session | None]],
     ) -> None:
         seen, lost = moves(changes, failure)
-        if gone := await self._forget(connection, lost):
+        was_last = sorted((*of, day) for of, day in lost.items())
+        if lost and (locked := await self._lock(connection, error_users, was_last)):
             key = [sessions.c[column.name] for column in error_users.primary_key]
-            left = derived_failures(among(key, sorted(gone), self._dialect))
-            rows = await connection.execute(left)
-            left_of = {tuple(row[:-1]): row[-1] for row in rows}
-            seen |= {key: day for key, day in left_of.items() if key in gone}
+            left = derived_failures(among(key, sorted(locked), self._dialect))
+            rows = [tuple(row) for row in await connection.execute(left)]
+            kept = sorted(row for row in rows if row[:-1] in locked)
+            await self._put(connection, error_users, locked, kept)
         if seen:
             await self._failures.write(
                 connection, [(*key, day) for key, day in sorted(seen.items())]
             )
 
-    async def _forget(self, connection: AsyncConnection, lost: Mapping[Key, int]) -> set[Key]:
-        """Delete the rows that were there for sessions which are gone; return their keys."""
-        if not lost:
-            return set()
-        key = list(error_users.primary_key)
-        rows = sorted((*of, day) for of, day in lost.items())
-        was_last = among([*key, error_users.c.last_day], rows, self._dialect)
-        gone = await connection.execute(delete(error_users).where(was_last).returning(*key))
-        return {tuple(row) for row in gone}
+    async def _lock(
+        self, connection: AsyncConnection, table: Table, rows: Sequence[tuple[Any, ...]]
+    ) -> set[Key]:
+        """Lock the rows that are there of some, which begin with their keys; return these keys.
+
+        Whoever takes the same days from other sessions waits, and then sees what this one has done.
+        """
+        key = list(table.primary_key)
+        named = among(list(table.columns)[: len(rows[0])], rows, self._dialect)
+        locked = select(*key).where(named).order_by(*key).with_for_update()
+        return {tuple(row) for row in await connection.execute(locked)}
+
+    async def _put(
+        self,
+        connection: AsyncConnection,
+        table: Table,
+        locked: set[Key],
+        kept: Sequence[tuple[Any, ...]],
+    ) -> None:
+        """Make locked rows what they must be.
+
+        A row that stays is not deleted and inserted: who waits for its lock would find it gone, and
+        not the new one, and leave days there that it has just taken from a session.
+        """
+        size = len(table.primary_key)
+        gone = locked - {row[:size] for row in kept}
+        if gone:
+            key = list(table.primary_key)
+            await connection.execute(delete(table).where(among(key, sorted(gone), self._dialect)))
+        if kept:
+            await self._replacing[table.name].write(connection, kept)
+
+
+def _instead(table: Table, dialect: str) -> Writing:
+    """An INSERT that replaces a row that is there."""
+    names = [column.name for column in table.columns if not column.primary_key]
+    return Writing(
+        table,
+        dialect,
+        lambda new: new.on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_={name: new.excluded[name] for name in names},
+        ),
+    )
 
 
 def _later(table: Table, dialect: str) -> Writing:

@@ -91,11 +91,19 @@ class Removal:
         Args:
             day: In days since 1970.
         """
+        removed = 0
+        # Once more after each pass: meanwhile a project may have got a name that was passed.
+        while number := await self._forget_older_of_all(day):
+            removed += number
+        return Removed(removed, await self._forget_all_absent())
+
+    async def _forget_older_of_all(self, day: int) -> int:
+        """Delete the breadcrumbs of sessions that began before a day; return how many."""
         removed, project = 0, await self._in_turn(partial(_next_project, ""))
         while project is not None:
             number, project = await self._in_turn(partial(self._forget_older, day, project))
             removed += number
-        return Removed(removed, await self._forget_all_absent())
+        return removed
 
     async def forget_project(self, project: str) -> Removed:
         """Delete all that a project has, which is registered no more, and users without another.
@@ -244,9 +252,9 @@ class Removal:
         await self._ledger.settle(connection, changes, Noted(seen), described)
 
 
-async def _next_project(project: str, connection: AsyncConnection) -> str | None:
+async def _next_project(after: str, connection: AsyncConnection) -> str | None:
     """The first project, in the order of their names, behind one of this name."""
-    names = select(func.min(crumbs.c.project)).where(crumbs.c.project > project)
+    names = select(func.min(crumbs.c.project)).where(crumbs.c.project > after)
     name: str | None = await connection.scalar(names)
     return name
 

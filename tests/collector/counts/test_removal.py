@@ -15,6 +15,7 @@ from migas.collector.collector import Collector
 from migas.collector.counts import removal
 from migas.collector.counts.removal import Removed
 from migas.collector.counts.sessions import anonymous_session
+from migas.collector.projects.moves import rename_rows
 from tests.collector.counts.test_sessions import (
     DAY,
     Clock,
@@ -27,6 +28,8 @@ from tests.collector.live import PROJECT, LiveCollector
 from tests.collector.test_collector import a_crumb, count
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from tests.collector.databases import Database, Databases
 
 pytestmark = pytest.mark.slow
@@ -110,9 +113,29 @@ def test_old_sessions_are_looked_for_in_each_project_once(
         assert aged(sqlite, 20_005).breadcrumbs == 30
     finally:
         event.remove(Engine, "before_cursor_execute", note)
-    assert looked == len(names) + 2
+    assert looked == 2 * (len(names) + 1) + 1  # and once more, whether there are any left
     assert sqlite.value("SELECT count(*) FROM crumbs") == len(names)
     assert recounted(sqlite).none
+
+
+def test_what_gets_a_name_that_was_passed_is_forgotten_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = [a_crumb(project=name) for name in ("a/b", "m/n", "x/y")]
+    record(database, *old, clock=Clock(20_000 * 86400))
+    forget_older = removal.Removal._forget_older
+
+    async def renamed_meanwhile(
+        self: removal.Removal, day: int, project: str, connection: AsyncConnection
+    ) -> tuple[int, str | None]:
+        found = await forget_older(self, day, project, connection)
+        if found[1] == "m/n":
+            await rename_rows("x/y", "a/a", {"registered": 1}, connection)
+        return found
+
+    monkeypatch.setattr(removal.Removal, "_forget_older", renamed_meanwhile)
+    assert aged(database, 20_005).breadcrumbs == 3
+    assert count(database) == 0
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 500])
