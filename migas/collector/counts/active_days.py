@@ -23,6 +23,7 @@ _DIGITS = BLOCK_DAYS // 4
 """So many hexadecimal digits has a block of days, each of which is a bit."""
 
 BLOCK_BYTES = BLOCK_DAYS // 8
+"""And so many bytes."""
 
 
 class UserDays(NamedTuple):
@@ -49,6 +50,11 @@ def active_days(
         days: The column of visits that is meant.
         starts: On which days since 1970 the blocks begin that are meant, in order.
         dialect: `sqlite` or `postgresql`.
+
+    Returns:
+        Rows of a profile, its users parted by spaces, and their days in the same order: of each
+        user `_DIGITS` for a block, the last block first. Both texts are made of the same rows, one
+        after the other.
     """
     # One row for all days of a user, for most have visits in each block.
     blocks = [
@@ -81,7 +87,10 @@ def add_days(found: dict[int, UserDays], rows: Iterable[Sequence[str]]) -> None:
 
 
 def _hexadecimal(blocks: Sequence[ColumnElement[int]], dialect: str) -> ColumnElement[str]:
-    """One number after the other, each with all its digits."""
+    """One number after the other, each with all its digits.
+
+    Ten years, the longest period, have 67 of them. PostgreSQL takes a hundred arguments.
+    """
     if dialect == "postgresql":
         return func.concat(*(func.lpad(func.to_hex(of), _DIGITS, "0") for of in blocks))
     return func.printf(f"%0{_DIGITS}x" * len(blocks), *blocks)

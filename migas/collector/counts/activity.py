@@ -65,22 +65,23 @@ class Activity:
             days += of_users
             self._ran_on.append((ran_on, begin, len(self._users)))
         self._every = _Table(bytes(days), width)
-        # Who has several rows, for several things that sessions ran on, is one user.
+        # Who has several rows, for several things that sessions ran on, is one user. So users are
+        # all rows, without those of who has several, and one joined row for each of these.
         self._several = _rows_of_several(self._users)
         rows = [self._every.rows(of) for of in self._several]
         self._parted = _Table(b"".join(row for of_user in rows for row in of_user), width)
         self._joined = _Table(b"".join(map(_either, rows)), width)
-        self._number = self.users(period)
-        self._total = round(self._number * SAMPLES / part) if total is None else total
+        self._found = self.users(period)
+        self._total = round(self._found * SAMPLES / part) if total is None else total
 
     def whole(self, number: int) -> int:
         """How many of all users there are for so many of these."""
-        return round(number * self._total / self._number) if number else 0
+        return round(number * self._total / self._found) if number else 0
 
     @property
     def margin(self) -> float:
         """By how many percent of all users a number may be off, in 95 of 100 cases."""
-        return margin(self._number, self.part)
+        return margin(self._found, self.part)
 
     def users(self, period: Period) -> int:
         """How many users were active in a part of the period."""
@@ -148,9 +149,9 @@ class Activity:
         """The first bit of each day, week or month, and the one behind its last."""
         starts = self._period.buckets()
         ends = [*starts[1:], self._period.last + timedelta(days=1)]
-        last = timedelta(days=1)
+        a_day = timedelta(days=1)
         return {
-            start: self._bits(start, end - last) for start, end in zip(starts, ends, strict=True)
+            start: self._bits(start, end - a_day) for start, end in zip(starts, ends, strict=True)
         }
 
     def _bits(self, first: date, last: date) -> tuple[int, int]:
@@ -171,7 +172,7 @@ def margin(found: int, part: int) -> float:
 
 
 def _rows_of_several(users: Sequence[str]) -> list[list[int]]:
-    """The places of each who has several."""
+    """The rows of each user who has several."""
     if len(set(users)) == len(users):
         return []
     numbers = Counter(users)
@@ -183,7 +184,7 @@ def _rows_of_several(users: Sequence[str]) -> list[list[int]]:
 
 
 def _either(rows: Sequence[bytes]) -> bytes:
-    """The days that one of some rows has."""
+    """The bitwise OR of rows of one width; nothing of none."""
     if len(rows) < 2:
         return rows[0] if rows else b""
     days = 0
@@ -210,7 +211,7 @@ class _Table:
         return [self._bytes[width * row : width * (row + 1)] for row in numbers]
 
     def active(self, first: int, end: int) -> bytes:
-        """For each row a byte, which is 0 where it has no bit from the first one to the end."""
+        """For each row a byte: 0 where it has no bit from the first one on and before the end."""
         bits = (1 << end) - (1 << first)
         either = 0
         for place in range(first // 8, (end + 7) // 8):

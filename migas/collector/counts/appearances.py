@@ -184,17 +184,18 @@ async def _note_one_by_one(
     """The same of SQLite, where nobody else writes meanwhile."""
     before: dict[tuple[str, str], Appearance] = {}
     types: dict[str | None, str] = {}
-    numbered: dict[tuple[str, str], Appearance] = {}
+    unnumbered: set[tuple[str, str]] = set()  # by collectors of earlier steps
     found = prompt(connection).find(_KNOWN, ((of.project, of.user_id) for of in seen))
     for user_id, user_type, project, first_day, last_day, number in found:
         types[user_id] = user_type
         if project is not None:
-            was = before[user_id, project] = Appearance(user_id, project, first_day, last_day)
-            if number is not None:  # collectors of earlier steps note none
-                numbered[was.key] = was
+            before[user_id, project] = Appearance(user_id, project, first_day, last_day)
+            if number is None:
+                unnumbered.add((user_id, project))
     now = (joined(before.get(of.key, of), of) for of in seen)
-    if changed := [row_of(of) for of in now if of != numbered.get(of.key)]:
-        _WRITE.write(connection, changed)
+    is_written = (of for of in now if of != before.get(of.key) or of.key in unnumbered)
+    if rows := list(map(row_of, is_written)):
+        _WRITE.write(connection, rows)
     return before, types
 
 

@@ -27,7 +27,7 @@ class Numbers(NamedTuple):
 
 @contextmanager
 def numbers(connection: Connection) -> Iterator[Numbers]:
-    """All numbers, for the time of a block.
+    """All numbers, for the time of a block; where it fails, its transaction takes them along.
 
     Args:
         connection: In a transaction that may write.

@@ -20,9 +20,10 @@ _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u
 
 @dataclass(frozen=True, slots=True)
 class SessionsRow:
-    """How the sessions that began in a day, week or month ended.
+    """How the sessions of a day, week or month ended.
 
-    `start` is its first day. `sessions` are `completed`, `failed`, `suspended` and `running` ones,
+    `start` is its first day. A session counts on the day it ended where its program says when, else
+    on the day it began. `sessions` are `completed`, `failed`, `suspended` and `running` ones,
     with today's. `rated` are those that ended before today, which is not over, or today where there
     are no others; `completion_rate` is `rated_completed` in percent of them, empty where there are
     none. `unfinished` says that today is among its days.
@@ -78,7 +79,8 @@ class AdoptionRow:
 class ErrorRow:
     """An error with which sessions failed.
 
-    `error` is its fingerprint, `first` and `last` are days since anything was counted, `mark` is
+    `error` is its fingerprint, `first` and `last` are the days on which it was first and last
+    seen of all, `mark` is
     `new` or `back` where a release, `since`, brought it or brought it back. `message` is the
     newest one.
     """

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from migas.collector.days import Period
 
 MAX_ERRORS = 1000
+"""So many errors a table has."""
+
 MAX_LOST = 1000
+"""And so many runs that were never heard of again."""
 
 
 class Tables:
@@ -74,7 +77,7 @@ class Tables:
         return getdoc(getattr(cls, _method(name))) or ""
 
     async def sessions(self) -> list[SessionsRow]:
-        """Sessions by the day, week or month they began, and by how they ended; none left out."""
+        """Sessions by the day, week or month they count in, and by outcome; none is left out."""
         usage = await self._reports.usage(*self._asked)
         every, finished = (
             outcomes_by((self._period.bucket(row.day), row.status, row.sessions) for row in rows)
@@ -118,7 +121,7 @@ class Tables:
         return found
 
     async def adoption(self) -> list[AdoptionRow]:
-        """Sessions by the day, week or month they began, and by version, the newest first."""
+        """Sessions by the day, week or month they count in, and by version, the newest first."""
         found: defaultdict[dt.date, Counter[str]] = defaultdict(Counter)
         for row in await self._reports.usage(*self._asked):
             found[self._period.bucket(row.day)][row.version] += row.sessions
@@ -206,8 +209,8 @@ class Tables:
     async def durations(self) -> list[DurationRow]:
         """How long runs took that completed, by the day, week or month, none left out.
 
-        Quantiles are estimates within 2 %. Of many sessions they are told by version alone: with
-        other filters the answer is empty then.
+        Quantiles are estimates within 2 %. Of more than 50,000 sessions they are told by version
+        alone: with other filters the answer is empty then.
         """
         found = await self._reports.durations(*self._asked)
         return [] if found is None else self.timed(found)
@@ -223,8 +226,8 @@ class Tables:
     async def version_durations(self) -> list[VersionDurationRow]:
         """How long runs took that completed, by version, the newest first.
 
-        Quantiles are estimates within 2 %. Of many sessions they are told by version alone: with
-        other filters the answer is empty then.
+        Quantiles are estimates within 2 %. Of more than 50,000 sessions they are told by version
+        alone: with other filters the answer is empty then.
         """
         found = await self._reports.durations(*self._asked)
         return [] if found is None else timed_versions(found)

@@ -56,7 +56,7 @@ def number_of_user(user_id: str) -> int:
 
 
 def first_number(part: int) -> int:
-    """The smallest number of a user in a part, from 0 to `SAMPLES` - 1, or of none behind all."""
+    """The smallest number of a user in a part; for `SAMPLES`, the one behind all of them."""
     return part << (NUMBER_BITS - _SAMPLE_BITS)
 
 
