@@ -175,6 +175,7 @@ def _show(folder: str, url: str) -> int:
         )
     usage = _usage(url)
     print(f"\nget_usage({PROJECT!r}) says: {usage}")
+    print("`migas demo --serve` shows what a maintainer sees of such runs, on the pages of a year.")
     return 0 if all_right and usage.get("hits") == len(PROGRAMS) else 1
 
 

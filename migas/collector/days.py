@@ -63,6 +63,8 @@ class Period:
         first = since or cls.ending(last, DEFAULT_DAYS).first
         if min(first, last) < EPOCH:
             raise ValueError("Nothing is counted before 1970.")
+        if first > today:
+            raise ValueError("That period has not begun yet.")
         if first > last:
             raise ValueError("That period would end before it begins.")
         if (last - first).days >= MAX_DAYS:

@@ -57,6 +57,8 @@ async def _report(options: Namespace) -> Answer:
     from migas.collector.counts.tables import Tables
     from migas.collector.days import Period
 
+    if options.csv and options.json:
+        raise CollectorError("--csv and --json are two forms of a report: say one of them.")
     async with opened(options.db, options.project) as collector:
         today = collector.clock.today()
         name, step = _TABLES.get(options.by, ("sessions", options.by))

@@ -6,14 +6,14 @@ Along the time everything is told in percent of the width, which only the browse
 
 from __future__ import annotations
 
+import datetime as dt
 from calendar import monthrange
 from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from migas.collector.counts.releases import Arrival
     from migas.collector.days import Period
@@ -58,19 +58,26 @@ class Axis:
     @property
     def labels(self) -> list[tuple[str, str, str]]:
         """Under the chart: where (in percent), how the text is anchored, and a day or a month."""
-        number = len(self.starts)
-        every = ceil(number / MAX_LABELS)
         is_long = self.by == "month" or (self.starts[-1] - self.starts[0]).days > 300
+        places = [(self._middle(place), start) for place, start in enumerate(self.starts)]
+        if is_long and self.by != "month":
+            places = list(self._months())
         found = []
-        for place in range(0, number, every):
-            start = self.starts[place]
-            at = self._middle(place)
+        for at, start in places[:: ceil(len(places) / MAX_LABELS)]:
             anchor = "start" if at < 5 else "end" if at > 95 else "middle"
             # "Nov 25" would be a day of November as well, and the whole year too long for a phone.
             year = f"{start:\N{RIGHT SINGLE QUOTATION MARK}%y}"
             text = f"{start:%b} {year}" if is_long else f"{start.day} {start:%b}"
             found.append((f"{0 if anchor == 'start' else at:.2f}", anchor, text))
         return found
+
+    def _months(self) -> Iterator[tuple[float, dt.date]]:
+        """Where, in percent, each month begins of a chart by days or weeks."""
+        for place, start in enumerate(self.starts):
+            for number in range(_DAYS_OF[self.by]):
+                day = start + dt.timedelta(days=number)
+                if day.day == 1:
+                    yield 100 * (place + number / _DAYS_OF[self.by]) / len(self.starts), day
 
     @property
     def marks(self) -> list[tuple[str, str, int, str]]:

@@ -102,7 +102,8 @@ async def users(collector: Collector, name: str, period: Period, only: Filter) -
     versions = frequent(numbers)
     other_versions = versions[MAX_VALUES:]
     return UsersPage(
-        whole(activity.users(period)),
+        # An estimate is never less than what is known.
+        max(whole(activity.users(period)), sum(row.new for row in rows)),
         whole(earlier),
         whole(later),
         activity.margin,

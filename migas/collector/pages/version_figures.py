@@ -26,7 +26,8 @@ class VersionsPage(NamedTuple):
     """Two versions side by side.
 
     `versions` are all that have sessions, the newest first. `first` and `second` are names of
-    them, empty where there are no two. `outcomes` are how the sessions of both ended before
+    them, empty where there are no two, `missing` those that were asked for and have no session.
+    `outcomes` are how the sessions of both ended before
     today, and empty for those of one outcome; `sessions` how many there are with today's, and
     `ended_anyhow` how many whatever the outcome that is asked for; `verdict` is 1 where more of
     the first version complete, -1 where fewer do. `errors` are in one or both of them, `numbers`
@@ -36,6 +37,7 @@ class VersionsPage(NamedTuple):
     versions: Sequence[str]
     first: str
     second: str
+    missing: Sequence[str]
     outcomes: tuple[Outcomes, Outcomes]
     sessions: tuple[int, int]
     ended_anyhow: tuple[int, int]
@@ -99,6 +101,7 @@ async def versions(
     return VersionsPage(
         shown,
         *pair,
+        [version for version in asked if version and version not in by_version],
         outcomes,
         whole,
         anyhow,

@@ -13,10 +13,11 @@ from starlette.responses import Response
 
 from migas.collector.counts import rows
 from migas.collector.counts.filters import NAMES, Filter, error_number
-from migas.collector.counts.tables import Tables
+from migas.collector.counts.tables import MAX_LOST, Tables
 from migas.collector.http.access import collector_of, is_local
 from migas.collector.http.middleware import root_path, route_path
 from migas.collector.http.tables import EXAMPLE
+from migas.collector.news.rules import RECENT_DAYS
 from migas.collector.pages import (
     error_figures,
     figures,
@@ -141,7 +142,12 @@ async def project(request: Request, owner: str, repo: str) -> Response:
     bands = zip(*shown.adoption.bars.values(), strict=True)
     versions = {f"version-{number}": band for number, band in enumerate(bands)}
     times = shown.durations.times if shown.durations else ()
-    took = {"most": [row.p90 for row in times], "half": [row.median for row in times]}
+    # What is not over has few runs yet, and those the shortest.
+    is_one_over = not all(row.unfinished for row in times)
+    took = {
+        kind: [None if row.unfinished and is_one_over else getattr(row, of) for row in times]
+        for kind, of in (("most", "p90"), ("half", "median"))
+    }
     return wanted.page(
         "project.html",
         project=shown,
@@ -151,6 +157,7 @@ async def project(request: Request, owner: str, repo: str) -> Response:
         adopted=shared_out(axis, versions),
         lasted=duration_lines(axis, took),
         known=await wanted.known_days(not shown.outcomes.total),
+        max_lost=MAX_LOST,
     )
 
 
@@ -225,6 +232,7 @@ async def programs(request: Request, owner: str, repo: str) -> Response:
         columns={table: [field.name for field in fields(row)] for table, row in rows.ROWS.items()},
         explained={table: rows.explained(table) for table in rows.ROWS},
         filters=NAMES,
+        recent_days=RECENT_DAYS,
         example=example.replace("owner/repo", wanted.name),
     )
 

@@ -48,7 +48,7 @@ def test_releases_that_come_soon_after_each_other_are_told_one_below_the_other()
     ("first", "by", "label"),
     [
         (dt.date(2025, 11, 21), "month", "Nov \N{RIGHT SINGLE QUOTATION MARK}25"),
-        (dt.date(2025, 11, 21), "week", "Nov \N{RIGHT SINGLE QUOTATION MARK}25"),
+        (dt.date(2025, 11, 21), "week", "Dec \N{RIGHT SINGLE QUOTATION MARK}25"),
         (dt.date(2026, 11, 1), "day", "1 Nov"),
         (dt.date(2026, 8, 1), "week", "27 Jul"),
     ],
@@ -56,3 +56,14 @@ def test_releases_that_come_soon_after_each_other_are_told_one_below_the_other()
 def test_a_month_with_its_year_is_not_taken_for_a_day(first: dt.date, by: Step, label: str) -> None:
     labels = Axis.of(Period(first, TODAY, by), TODAY).labels
     assert labels[0][2] == label
+
+
+@pytest.mark.parametrize("by", ["day", "week"])
+def test_the_name_of_a_month_stands_where_it_begins(by: Step) -> None:
+    period = Period(dt.date(2026, 1, 12), dt.date(2026, 12, 20), by)
+    axis = Axis.of(period, TODAY)
+    begin, days = axis.starts[0], len(axis.starts) * (7 if by == "week" else 1)
+    for at, _, text in axis.labels:
+        day = begin + dt.timedelta(days=round(float(at) / 100 * days))
+        assert (day.day, f"{day:%b}") == (1, text[:3])
+    assert len(axis.labels) > 3

@@ -325,9 +325,10 @@ def test_a_difference_that_chance_may_explain_is_none(demo: Site) -> None:
 
 def test_sessions_of_one_outcome_have_no_rate(demo: Site) -> None:
     text = readable(demo.text(f"{PIPELINE}?outcome=failed"))
-    assert "All of one outcome: no share of them completed" in text
+    assert "Sessions of one outcome have no completion rate" in text
+    assert "Sessions by version" in text
     assert "Completion rate \N{EN DASH}" not in text
-    for judgement in ("completes", "Compared", "points on", "Never heard of again", "no rate"):
+    for judgement in ("completes", "95% interval", "points on", "Never heard of again", "no rate"):
         assert judgement not in text
     html = demo.text(f"{PIPELINE}?outcome=failed")
     assert set(chart_of(html)["rate"]) == {None}
@@ -336,6 +337,27 @@ def test_sessions_of_one_outcome_have_no_rate(demo: Site) -> None:
     beside = readable(demo.text(f"{PIPELINE}/compare?outcome=failed"))
     assert "Sessions of one outcome have no completion rate." in beside
     assert "completes" not in beside
+    assert re.search(r"however they ended: of [\d,]+ of 2\.3\.0 and of [\d,]+ of", beside)
+    completed = readable(demo.text(f"{PIPELINE}/compare?outcome=completed"))
+    assert "Only sessions that failed have errors." in completed
+    assert "No error" not in completed
+
+
+def test_a_version_that_has_no_session_is_named(demo: Site) -> None:
+    days = "from=2026-11-14&to=2026-11-20"
+    text = readable(demo.text(f"{PIPELINE}/compare?{days}&first=2.2.1&second=9.9"))
+    assert "9.9 has no session in this period: another version stands in its place." in text
+
+
+def test_nearly_the_same_year_is_compared_once(demo: Site) -> None:
+    text = readable(demo.text(f"{PIPELINE}?period=1y"))
+    assert "the 365 days before" in text
+    assert "52 weeks" not in text
+
+
+def test_a_period_that_has_not_begun_is_named_so(demo: Site) -> None:
+    text = readable(demo.text(f"{PIPELINE}?from=2030-01-01&to=2030-01-10"))
+    assert "That period has not begun yet." in text
 
 
 def test_how_often_something_fails_is_told_of_all_sessions_whatever_the_outcome(demo: Site) -> None:
