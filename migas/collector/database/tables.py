@@ -296,7 +296,8 @@ project_users = Table(
 )
 """On which day each user was first and last seen in a project.
 
-Only here and in `crumbs` has a user an id; elsewhere a number stands for it.
+Where users are counted a number stands for them; it is NULL where a collector of an earlier step
+has noted one.
 """
 
 error_users = Table(

@@ -1,8 +1,9 @@
-"""Numbers stand for users, and visits say how sessions ended: a quarter of the database less.
+"""Numbers stand for users, and visits say how sessions ended: a fifth of the database less.
 
 Sessions no longer repeat what profiles and breadcrumbs have. Collectors of steps before the seventh
-may go on writing it there, and so the columns stay; later ones know both tables as they were, and
-have to stop. Counting everything anew, which follows the last step, fills both and all numbers.
+may go on writing it there, and so the columns stay; later ones know `visits` and `error_users` as
+they were, and have to stop. Counting everything anew, which follows the last step, fills both
+tables and all numbers.
 """
 
 from __future__ import annotations
