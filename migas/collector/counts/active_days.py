@@ -73,15 +73,15 @@ def active_days(
     return select(each.c.profile, *lists).group_by(each.c.profile)
 
 
-def add_days(found: dict[int, UserDays], rows: Iterable[Sequence[str]]) -> None:
-    """Add the answer to what is known, by profile; it has other users than those.
+def add_days(found: dict[int, UserDays], rows: Iterable[tuple[int, str, str]]) -> None:
+    """Add the days of users to what is known, by profile; of a profile they are others than those.
 
     Args:
         found: What is known.
-        rows: The answer, as the database has it.
+        rows: As `active_days` has them.
     """
     for profile, users, days in rows:
-        known = found.setdefault(int(profile), UserDays([], bytearray()))
+        known = found.setdefault(profile, UserDays([], bytearray()))
         known.users.extend(users.split())
         known.days.extend(bytes.fromhex(days))
 

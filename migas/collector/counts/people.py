@@ -229,10 +229,10 @@ class People(Usage):
         for day, profile, user in await self.scanned(select(*columns).where(*those).distinct()):
             days[profile, user] |= 1 << (day - block_of(first))
         found: dict[int, UserDays] = {}
-        for (profile, user), bits in days.items():
-            known = found.setdefault(profile, UserDays([], bytearray()))
-            known.users.append(user)
-            known.days.extend(bits.to_bytes(row_bytes(first, last)))
+        width = row_bytes(first, last)
+        add_days(
+            found, ((of, user, bits.to_bytes(width).hex()) for (of, user), bits in days.items())
+        )
         return _activity(period, found, await self._ran_on(project))
 
     async def users_over_time(

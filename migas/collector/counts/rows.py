@@ -79,10 +79,9 @@ class AdoptionRow:
 class ErrorRow:
     """An error with which sessions failed.
 
-    `error` is its fingerprint, `first` and `last` are the days on which it was first and last
-    seen of all, `mark` is
-    `new` or `back` where a release, `since`, brought it or brought it back. `message` is the
-    newest one.
+    `error` is its fingerprint, `first` and `last` are the days on which it was first and last seen
+    of all, `mark` is `new` or `back` where a release, `since`, brought it or brought it back.
+    `message` is the newest one.
     """
 
     error: str

@@ -49,8 +49,8 @@ EVERY = -1
 class Profile(NamedTuple):
     """Who ran something on what: the values of all filters but version and outcome.
 
-    `number` stands for the others: see `number_of`.
-    `user_type` is that with which the user was first seen, and `NO_USER` where there is none.
+    `number` stands for the others: see `number_of`. `user_type` is that with which the user was
+    first seen, and `NO_USER` where there is none.
     """
 
     number: int

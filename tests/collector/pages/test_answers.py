@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from html import unescape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode
@@ -56,18 +57,27 @@ def sessions() -> list[dict[str, Any]]:
     return sent
 
 
+@contextmanager
+def site_of(
+    live_server: LiveServer, databases: Databases, kind: str, sent: list[dict[str, Any]]
+) -> Iterator[Site]:
+    """The pages of an open collector with some sessions, at noon of the present day."""
+    with (
+        databases.fresh(kind) as database,
+        live_server.collector(
+            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
+        ) as running,
+    ):
+        yield Site(running)
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def asked(
     request: pytest.FixtureRequest, live_server: LiveServer, databases: Databases
 ) -> Iterator[Site]:
     """A project of two hundred sessions, open on this machine."""
-    with (
-        databases.fresh(request.param) as database,
-        live_server.collector(
-            database, open_registration=True, prepare=putting(sessions()), clock=NOON.timestamp
-        ) as running,
-    ):
-        yield Site(running)
+    with site_of(live_server, databases, request.param, sessions()) as site:
+        yield site
 
 
 def links(html: str) -> list[str]:
@@ -240,13 +250,7 @@ def test_a_rate_in_a_file_is_what_its_own_columns_say(
         *(a_session(YESTERDAY, **({"status": "F"} if number < 3 else {})) for number in range(10)),
         *(a_session(NOON - dt.timedelta(hours=1)) for _ in range(5)),
     ]
-    with (
-        databases.fresh("sqlite") as database,
-        live_server.collector(
-            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
-        ) as running,
-    ):
-        site = Site(running)
+    with site_of(live_server, databases, "sqlite", sent) as site:
         versions = called(site, "versions")
         (week,) = called(site, "sessions?by=week&since=2026-11-16")
         today = called(site, "sessions?since=2026-11-20")
@@ -279,13 +283,7 @@ def test_periods_beside_each_other_are_a_file(
         ),
         a_session(NOON - dt.timedelta(hours=1)),
     ]
-    with (
-        databases.fresh("sqlite") as database,
-        live_server.collector(
-            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
-        ) as running,
-    ):
-        site = Site(running)
+    with site_of(live_server, databases, "sqlite", sent) as site:
         now, before, year_ago = called(site, "periods?since=2026-11-11")
         page = readable(site.text(f"{PAGE}?from=2026-11-11&to=2026-11-20"))
         links_of = links(site.text(f"{PAGE}?from=2026-11-11&to=2026-11-20"))
@@ -315,13 +313,7 @@ def test_runs_that_were_never_heard_of_again_are_a_file(
         for days in range(2, 14)
     ]
     sent = [*silent, a_session(NOON - dt.timedelta(hours=1), status="R")]
-    with (
-        databases.fresh("sqlite") as database,
-        live_server.collector(
-            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
-        ) as running,
-    ):
-        site = Site(running)
+    with site_of(live_server, databases, "sqlite", sent) as site:
         rows = called(site, "lost")
         (filtered,) = called(site, "lost?version=1.5")
         assert any("/lost.json?" in link for link in links(site.text(PAGE)))
@@ -438,13 +430,8 @@ def test_of_what_sessions_ran_on_the_most_frequent_comes_first_and_then_the_firs
             ("linux2", "unknown", True),
         )
     ]
-    with (
-        databases.fresh(kind) as database,
-        live_server.collector(
-            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
-        ) as running,
-    ):
-        rows = called(Site(running), "environments")
+    with site_of(live_server, databases, kind, sent) as site:
+        rows = called(site, "environments")
     shown: dict[str, list[tuple[str, int]]] = {}
     for row in rows:
         shown.setdefault(row["kind"], []).append((row["value"], row["sessions"]))
@@ -540,14 +527,9 @@ def test_a_period_is_compared_with_the_one_before_and_with_a_year_ago(
         for name, age in ages.items()
         for number in range(100)
     ]
-    with (
-        databases.fresh(kind) as database,
-        live_server.collector(
-            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
-        ) as running,
-    ):
+    with site_of(live_server, databases, kind, sent) as site:
         for only in ("", "&platform=linux"):
-            html = Site(running).text(f"{PAGE}?period=7d{only}")
+            html = site.text(f"{PAGE}?period=7d{only}")
             table = html[html.index('id="compared"') :].partition("</table>")[0]
             assert re.findall(r"(\d+) (\d\d\.\d%) \S+(?: (fewer|within))?", readable(table)) == [
                 ("100", "70.0%", ""),
@@ -581,13 +563,7 @@ def test_two_versions_stand_side_by_side(
         *failing("0.9.0", AncientError=40),
         *failing("0.8.0")[:5],
     ]
-    with (
-        databases.fresh(kind) as database,
-        live_server.collector(
-            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
-        ) as running,
-    ):
-        site = Site(running)
+    with site_of(live_server, databases, kind, sent) as site:
         (link,) = {link for link in links(site.text(PAGE)) if "/compare?" in link}
         page = site.text(link)
         text = readable(page)
@@ -755,14 +731,9 @@ def test_what_users_run_it_on_grows_or_shrinks(
         for days, new, some in ((10, 5, 12), (2, 35, 22))
         for n in range(40)
     ]
-    with (
-        databases.fresh(kind) as database,
-        live_server.collector(
-            database, open_registration=True, prepare=putting(sent), clock=NOON.timestamp
-        ) as running,
-    ):
-        text = readable(Site(running).text(f"{PAGE}/users?from=2026-11-09"))
-        rows = called(Site(running), "environments?since=2026-11-09")
+    with site_of(live_server, databases, kind, sent) as site:
+        text = readable(site.text(f"{PAGE}/users?from=2026-11-09"))
+        rows = called(site, "environments?since=2026-11-09")
     assert "python 3.13 35 87.5% 12.5% 87.5% grows" in text
     assert "python 3.10 35 87.5% 87.5% 12.5% shrinks" in text
     assert "linux 20 50.0% 50.0% 50.0% steady" in text
