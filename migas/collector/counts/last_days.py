@@ -51,10 +51,14 @@ class LastDays:
     ) -> None:
         """Bring the days up to date with sessions; the arguments are those of `Ledger.settle`."""
         seen, lost = visit_moves(changes)
-        if lost and all(after is not None for _, after in changes):  # nothing is being removed
-            lost -= await self._of_busy_users(connection, lost)
+        ids = await self._ids(connection, lost) if lost else []
+        if ids and all(after is not None for _, after in changes):  # nothing is being removed
+            busy = await self._busy(connection, ids)
+            ids = [user_id for user_id in ids if user_id not in busy]
+            numbers = {number_of_user(user_id) for user_id in busy}
+            lost = {key for key in lost if key[_USER] not in numbers}
         if lost and (locked := await self._lock(connection, visits, sorted(lost))):
-            left = await self._visits_left(connection, locked)
+            left = await self._visits_left(connection, locked, ids)
             kept = [(*key, *(of or None for of in days)) for key, days in sorted(left.items())]
             await self._put(connection, visits, locked, kept)
         if seen:
@@ -62,23 +66,30 @@ class LastDays:
             await self._visits.write(connection, rows)
         await self._settle_failures(connection, changes)
 
-    async def _of_busy_users(self, connection: AsyncConnection, lost: set[Key]) -> set[Key]:
-        """The keys whose users have sent so much that looking through it would hold up others.
+    async def _busy(self, connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
+        """The users who have sent so much that looking through it would hold up others.
 
         A fleet may share one id. That it was also seen on the day before the end of a run is what
         its row goes on to say, until counts are rebuilt.
         """
-        busy: set[int] = set()
-        for user_id in await self._ids(connection, lost):
+        busy: set[str] = set()
+        for user_id in ids:
             theirs = select(crumbs.c.idx).where(crumbs.c.user_id == user_id)
             more = await connection.execute(theirs.offset(MAX_READ).limit(1))
             if more.first() is not None:
-                busy.add(number_of_user(user_id))
-        return {key for key in lost if key[_USER] in busy}
+                busy.add(user_id)
+        return busy
 
-    async def _visits_left(self, connection: AsyncConnection, lost: set[Key]) -> dict[Key, Days]:
-        """What rows must be of which a day may be gone; those that have none left out."""
-        ids = await self._ids(connection, lost)
+    async def _visits_left(
+        self, connection: AsyncConnection, lost: set[Key], ids: Sequence[str]
+    ) -> dict[Key, Days]:
+        """What rows must be of which a day may be gone; those that have none are left out.
+
+        Args:
+            connection: In the transaction that changed sessions and locked these rows.
+            lost: The keys of the rows.
+            ids: Their users.
+        """
         theirs = among([crumbs.c.user_id], [(user_id,) for user_id in ids], self._dialect)
         # No session counts later than the last of its breadcrumbs came.
         since = crumbs.c.timestamp >= min(of[_START] for of in lost) * SECONDS_A_DAY
