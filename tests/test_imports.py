@@ -124,7 +124,8 @@ HOUSE = """
     collector.migrations.versions.step_0009_profiles
     collector.migrations.versions.step_0010_blocks
     collector.migrations.versions.step_0011_appearances
-    collector.migrations.versions.step_0012_numbers collector.migrations
+    collector.migrations.versions.step_0012_numbers
+    collector.migrations.versions.step_0013_arrivals collector.migrations
     collector.counts.rebuild
     collector.counts.appearances
     collector.counts.numbers collector.counts.told

@@ -19,7 +19,7 @@ from migas.collector.counts.rebuild import derived_users, session_id_of, told_se
 from migas.collector.counts.sessions import anonymous_day
 from migas.collector.counts.told import numbered, told
 from migas.collector.database.json_rows import among, insert_rows, packed
-from migas.collector.database.tables import crumbs, project_users, sessions, users
+from migas.collector.database.tables import ARRIVAL_DAY, crumbs, project_users, sessions, users
 from migas.collector.days import SECONDS_A_DAY
 from migas.collector.projects.moves import delete_rows, delete_some
 
@@ -167,7 +167,7 @@ class Removal:
         """
         # A session began when the oldest of its breadcrumbs came.
         dialect = connection.dialect.name
-        mine = (crumbs.c.project == project, crumbs.c.timestamp < day * SECONDS_A_DAY)
+        mine = (crumbs.c.project == project, day > ARRIVAL_DAY)
         old = select(session_id_of(dialect)).where(*mine).limit(AT_ONCE)
         keys = sorted({(row[0], project) for row in await connection.execute(old)})
         number = 0
@@ -364,12 +364,8 @@ def _of_sessions(keys: Sequence[tuple[str, str]], dialect: str) -> list[ColumnEl
     for session_id, project in keys:
         day = anonymous_day(session_id)
         if day is not None:
-            first = day * SECONDS_A_DAY
-            of_day = and_(
-                session_id_of(dialect) == session_id,
-                crumbs.c.timestamp >= first,
-                crumbs.c.timestamp < first + SECONDS_A_DAY,
-            )
+            arrived = ARRIVAL_DAY == day  # noqa: SIM300  mypy would see a bool
+            of_day = and_(session_id_of(dialect) == session_id, arrived)
             # Older collectors stored such an id where somebody sent it, on any day.
             ways = [
                 select(crumbs.c.idx).where(crumbs.c.project == project, way).correlate(None)

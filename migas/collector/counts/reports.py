@@ -18,7 +18,7 @@ from migas.collector.counts.people import People
 from migas.collector.counts.releases import Releases
 from migas.collector.counts.sessions import OUTCOME
 from migas.collector.counts.sums import Sums
-from migas.collector.database.tables import crumbs, daily, projects
+from migas.collector.database.tables import ARRIVAL_DAY, crumbs, daily, projects
 from migas.collector.days import SECONDS_A_DAY, day_number, day_of
 
 if TYPE_CHECKING:
@@ -62,9 +62,11 @@ class Reports(Differing, People, Lasting, Lost, Releases, Sums):
             unique: Count users; breadcrumbs without a user then count for nothing.
         """
         counted = func.count(distinct(crumbs.c.user_id)) if unique else func.count()
-        query = select(counted).where(crumbs.c.project == project, crumbs.c.timestamp >= start)
+        # Days lead to the breadcrumbs, seconds choose among those of the first and the last one.
+        since = start // SECONDS_A_DAY <= ARRIVAL_DAY, crumbs.c.timestamp >= start
+        query = select(counted).where(crumbs.c.project == project, *since)
         if end is not None:
-            query = query.where(crumbs.c.timestamp <= end)
+            query = query.where(end // SECONDS_A_DAY >= ARRIVAL_DAY, crumbs.c.timestamp <= end)
         ((number,),) = await self.scanned(query)
         return int(number)
 
