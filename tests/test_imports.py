@@ -102,8 +102,8 @@ HOUSE = """
     collector.counts.lasting collector.counts.lost collector.counts.people
     collector.counts.differences
     collector.counts.failures
-    collector.counts.most_hit collector.counts.activity collector.counts.likelihood
-    collector.counts.active_days
+    collector.counts.most_hit collector.counts.active_days collector.counts.likelihood
+    collector.counts.activity collector.counts.version_days
     collector.counts.releases collector.counts.sums
     collector.counts.usage
     collector.counts.slice_sums
@@ -125,10 +125,11 @@ HOUSE = """
     collector.migrations.versions.step_0010_blocks
     collector.migrations.versions.step_0011_appearances
     collector.migrations.versions.step_0012_numbers
-    collector.migrations.versions.step_0013_arrivals collector.migrations
+    collector.migrations.versions.step_0013_arrivals
+    collector.migrations.versions.step_0014_packed_visits collector.migrations
     collector.counts.rebuild
-    collector.counts.appearances
-    collector.counts.numbers collector.counts.told
+    collector.counts.appearances collector.counts.packing
+    collector.counts.numbers collector.counts.told collector.counts.packed_visits
     collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations collector.counts.visits
     collector.counts.outcomes collector.counts.slices collector.counts.rows

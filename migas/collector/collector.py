@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from migas.collector.clock import Clock
 from migas.collector.counts.ledger import Ledger
+from migas.collector.counts.packing import Packing
 from migas.collector.counts.removal import Removal
 from migas.collector.counts.reports import Reports
 from migas.collector.database.connections import Connections
@@ -39,6 +40,7 @@ class Collector:
         ingestion: The way in.
         tokens: Who may read.
         reports: What can be read.
+        packing: What makes the database smaller.
         removal: The way out.
         news: What people want to hear of.
         webhooks: Who is told of it.
@@ -62,6 +64,7 @@ class Collector:
         self.ingestion = Ingestion(connections, clock, self.projects, ledger)
         self.tokens = Tokens(connections, clock)
         self.reports = Reports(connections, clock)
+        self.packing = Packing(connections)
         self.removal = Removal(connections, ledger)
         self.news = News(connections, clock, self.projects, self.reports)
         self.webhooks = Webhooks(connections, clock)

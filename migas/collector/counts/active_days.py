@@ -1,4 +1,4 @@
-"""The active days of users, on their way from a database: two texts for each profile.
+"""The active days of users, on their way from rows of visits: two texts for each profile.
 
 Drivers and parsers take longer for each value than databases do, and of ten thousand users there
 are a hundred thousand. Words of a text are parted in one step, and days in as many digits for each
@@ -7,10 +7,11 @@ user are bytes in one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Text, cast, func, select
 
+from migas.collector.counts.activity import UserDays
 from migas.collector.database.tables import visits
 from migas.collector.days import BLOCK_DAYS
 
@@ -21,20 +22,6 @@ if TYPE_CHECKING:
 
 _DIGITS = BLOCK_DAYS // 4
 """So many hexadecimal digits has a block of days, each of which is a bit."""
-
-BLOCK_BYTES = BLOCK_DAYS // 8
-"""And so many bytes."""
-
-
-class UserDays(NamedTuple):
-    """Users, and on which days each of them was active.
-
-    Each has `BLOCK_BYTES` of `days` for each block, the last block first. The lowest bit of all
-    stands for the first day of the first block.
-    """
-
-    users: list[str]
-    days: bytearray
 
 
 def active_days(
@@ -82,7 +69,7 @@ def add_days(found: dict[int, UserDays], rows: Iterable[tuple[int, str, str]]) -
     """
     for profile, users, days in rows:
         known = found.setdefault(profile, UserDays([], bytearray()))
-        known.users.extend(users.split())
+        known.users.extend(map(int, users.split()))
         known.days.extend(bytes.fromhex(days))
 
 

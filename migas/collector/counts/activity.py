@@ -10,21 +10,33 @@ from collections import Counter, defaultdict
 from datetime import timedelta
 from functools import cached_property, lru_cache
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from migas.collector.counts.active_days import BLOCK_BYTES
 from migas.collector.counts.usage import FACETS, Facet
 from migas.collector.counts.visits import SAMPLES
 from migas.collector.days import BLOCK_DAYS, Period, block_of, day_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import date
-
-    from migas.collector.counts.active_days import UserDays
 
     RanOn = Sequence[str]
     """The value of each of `FACETS`."""
+
+
+BLOCK_BYTES = BLOCK_DAYS // 8
+"""So many bytes has a block of days, each of which is a bit."""
+
+
+class UserDays(NamedTuple):
+    """Users' numbers, and on which days each of them was active.
+
+    Each has `BLOCK_BYTES` of `days` for each block, the last block first. The lowest bit of all
+    stands for the first day of the first block.
+    """
+
+    users: list[int]
+    days: bytearray
 
 
 class Activity:
@@ -57,7 +69,7 @@ class Activity:
         self._origin = block_of(first)
         width = row_bytes(first, last)
         self._ran_on: list[tuple[RanOn, int, int]] = []
-        self._users: list[str] = []
+        self._users: list[int] = []
         days = bytearray()
         for ran_on, (users, of_users) in found:
             begin = len(self._users)
@@ -77,6 +89,11 @@ class Activity:
     def whole(self, number: int) -> int:
         """How many of all users there are for so many of these."""
         return round(number * self._total / self._found) if number else 0
+
+    @property
+    def everyone(self) -> Collection[int]:
+        """The numbers of these users."""
+        return self._rows_of.keys()
 
     @property
     def margin(self) -> float:
@@ -107,7 +124,7 @@ class Activity:
         """How many users were active by the day, week or month; none of these is left out."""
         return {start: self._active(*ends) for start, ends in self._bars().items()}
 
-    def new_over_time(self, new: Iterable[str]) -> Counter[date]:
+    def new_over_time(self, new: Iterable[int]) -> Counter[date]:
         """How many of the users who are new in the period were first active in which of its bars.
 
         Args:
@@ -123,9 +140,9 @@ class Activity:
         return found
 
     @cached_property
-    def _rows_of(self) -> dict[str, Sequence[int]]:
+    def _rows_of(self) -> dict[int, Sequence[int]]:
         """The rows of each user."""
-        rows: dict[str, Sequence[int]] = {user: (row,) for row, user in enumerate(self._users)}
+        rows: dict[int, Sequence[int]] = {user: (row,) for row, user in enumerate(self._users)}
         return rows | {self._users[of[0]]: of for of in self._several}
 
     @cached_property
@@ -171,12 +188,12 @@ def margin(found: int, part: int) -> float:
     return 196 * sqrt((1 - part / SAMPLES) / max(found, 1))
 
 
-def _rows_of_several(users: Sequence[str]) -> list[list[int]]:
+def _rows_of_several(users: Sequence[int]) -> list[list[int]]:
     """The rows of each user who has several."""
     if len(set(users)) == len(users):
         return []
     numbers = Counter(users)
-    found: defaultdict[str, list[int]] = defaultdict(list)
+    found: defaultdict[int, list[int]] = defaultdict(list)
     for row, user in enumerate(users):
         if numbers[user] > 1:
             found[user].append(row)

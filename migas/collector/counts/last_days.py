@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import delete, select, tuple_
 
+from migas.collector.counts.packing import adding_days, unpack_visits
 from migas.collector.counts.rebuild import derived_failures, derived_visits, session_id_of
-from migas.collector.counts.visits import ENDINGS, failure, moves, number_of_user, visit_moves
+from migas.collector.counts.visits import failure, moves, number_of_user, visit_moves
 from migas.collector.database.json_rows import Writing, among
 from migas.collector.database.tables import crumbs, error_users, project_users, sessions, visits
 from migas.collector.days import SECONDS_A_DAY
@@ -15,7 +16,7 @@ from migas.collector.days import SECONDS_A_DAY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Table
+    from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from migas.collector.counts.sessions import Session
@@ -32,7 +33,7 @@ _PROJECT, _USER, _START = (
 
 
 class LastDays:
-    """Brings `visits` and `error_users` of one database up to date.
+    """Brings visits and `error_users` of one database up to date.
 
     Args:
         dialect: The SQL dialect, `sqlite` or `postgresql`.
@@ -40,7 +41,7 @@ class LastDays:
 
     def __init__(self, dialect: str) -> None:
         self._dialect = dialect
-        self._visits = _more(visits, dialect)
+        self._visits = Writing(visits, dialect, adding_days(visits))
         self._failures = _later(error_users, dialect)
         self._replacing = {of.name: _instead(of, dialect) for of in (visits, error_users)}
 
@@ -52,11 +53,14 @@ class LastDays:
         """Bring the days up to date with sessions; the arguments are those of `Ledger.settle`."""
         seen, lost = visit_moves(changes)
         ids = await self._ids(connection, lost) if lost else []
-        if ids and all(after is not None for _, after in changes):  # nothing is being removed
+        removing = any(after is None for _, after in changes)
+        if ids and not removing:
             busy = await self._busy(connection, ids)
             ids = [user_id for user_id in ids if user_id not in busy]
             numbers = {number_of_user(user_id) for user_id in busy}
             lost = {key for key in lost if key[_USER] not in numbers}
+        if lost:
+            await unpack_visits(connection, lost, self._visits, every=removing)
         if lost and (locked := await self._lock(connection, visits, sorted(lost))):
             left = await self._visits_left(connection, locked, ids)
             kept = [(*key, *(of or None for of in days)) for key, days in sorted(left.items())]
@@ -187,20 +191,3 @@ def _later(table: Table, dialect: str) -> Writing:
             where=table.c.last_day < new.excluded.last_day,
         ),
     )
-
-
-def _more(table: Table, dialect: str) -> Writing:
-    """An INSERT that adds days to those of a row that is there."""
-
-    def joined(new: Any) -> Any:
-        days: dict[str, ColumnElement[int]] = {"days": table.c.days.bitwise_or(new.excluded.days)}
-        is_more = table.c.days != days["days"]
-        for name in ENDINGS:
-            was, more = table.c[name], new.excluded[name]
-            days[name] = func.coalesce(was.bitwise_or(more), was, more)
-            is_more |= was.is_distinct_from(days[name])
-        return new.on_conflict_do_update(
-            index_elements=list(table.primary_key), set_=days, where=is_more
-        )
-
-    return Writing(table, dialect, joined)

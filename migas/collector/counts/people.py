@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
 from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +12,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
-    Text,
     cast,
     func,
     null,
@@ -20,13 +19,15 @@ from sqlalchemy import (
     union_all,
 )
 
-from migas.collector.counts.active_days import UserDays, active_days, add_days
-from migas.collector.counts.activity import Activity, margin, row_bytes
+from migas.collector.counts.active_days import active_days, add_days
+from migas.collector.counts.activity import Activity, UserDays, margin, row_bytes
 from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
 from migas.collector.counts.slices import NO_USER
 from migas.collector.counts.usage import Facet, Usage
+from migas.collector.counts.version_days import Sought, VersionDays
 from migas.collector.counts.visits import ENDINGS, SAMPLES, first_number
+from migas.collector.database.json_rows import among
 from migas.collector.database.tables import (
     daily,
     profiles,
@@ -38,7 +39,7 @@ from migas.collector.database.tables import (
 from migas.collector.days import BLOCK_DAYS, block_of, day_number, day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
     from migas.collector.counts.filters import Filter
@@ -55,6 +56,9 @@ MAX_AT_ONCE = 200_000
 
 FEW = 5_000
 """Fewer users are counted one by one."""
+
+MAX_NAMED_USERS = 10_000
+"""Of so many users is asked which are new; where there are more, who is new is looked for."""
 
 
 class UserCounts(NamedTuple):
@@ -84,6 +88,8 @@ class People(Usage):
         is_new = func.count().filter(project_users.c.first_day.between(first, last))
         if not _is_told_by_visits(only):
             return await self._users_one_by_one(project, period, only, is_new)
+        if only.version is not None:
+            return await self._visitors_of_version(project, period, only)
         if only:
             return await self._visitors(project, period, only, is_new)
         came = users_by(daily.c.value, project, FIRST_SEEN, daily.c.day.between(first, last))
@@ -116,18 +122,69 @@ class People(Usage):
     ) -> UserCounts:
         """Users by what they were seen with; of very many it looks at a part."""
         most, _ = await self._most(project, period, only)
-        part, found, found_new = 0, 0, 0
+        found, found_new = 0, 0
         by_kind: Counter[str] = Counter()
-        while part < SAMPLES and (not part or margin(found, part) > MAX_MARGIN):
-            before, part = part, _larger(part, most)
-            theirs = [*await self._in_part(project, only, (before, part)), _during(period, only)]
+        sample = _Sample(most)
+        while some := sample.another(found):
+            theirs = [*await self._in_part(project, only, some), _during(period, only)]
             for kind, number, new in await self.scanned(_visitors_by_type(project, theirs, is_new)):
                 by_kind[kind or GENERAL] += number
                 found += number
                 found_new += new
-            most = round(found * SAMPLES / part)
-        kinds = {kind: round(number * SAMPLES / part) for kind, number in by_kind.items()}
-        return UserCounts(most, round(found_new * SAMPLES / part), kinds, margin(found, part))
+        return _counted(found, found_new, by_kind, sample.part)
+
+    async def _visitors_of_version(self, project: str, period: Period, only: Filter) -> UserCounts:
+        """The same for those of a version."""
+        found, part = await self._seen_with_version(project, period, only)
+        types = select(profiles.c.profile, profiles.c.user_type)
+        type_of = dict(await self.many(types.where(profiles.c.project == project)))
+        kind_of: dict[int, str] = {}
+        for profile in sorted(found, reverse=True):
+            kind_of |= dict.fromkeys(found[profile], type_of.get(profile) or GENERAL)
+        new = await self._new_among(kind_of, part, project, period)
+        return _counted(len(kind_of), len(new), Counter(kind_of.values()), part)
+
+    async def _seen_with_version(
+        self, project: str, period: Period, only: Filter, *, may_estimate: bool = True
+    ) -> tuple[VersionDays, int]:
+        """The active days of a version's users, and of how many of `SAMPLES` parts they are."""
+        found = VersionDays(dict)
+        if only.outcome not in (None, *ENDINGS):
+            return found, SAMPLES
+        mine = await self._profiles_of(project, only)
+        sought = Sought(project, only.version or "", period, only.outcome, mine)
+        dialect = self.connections.dialect
+        most, _ = await self._most(project, period, only)
+        sample = _Sample(most if may_estimate else 0)
+        while some := sample.another(len(set().union(*found.values()))):
+            rows = await self.scanned(sought.question(some, dialect))
+            # In a thread, for others are answered meanwhile, and unpacking needs no lock.
+            await asyncio.to_thread(sought.add, found, rows, some)
+        return found, sample.part
+
+    async def _profiles_of(self, project: str, only: Filter) -> Collection[int] | None:
+        """The profiles that a filter leaves; None where it leaves all."""
+        alike = only.profiles_alike(project)
+        if only.profiles is not None or alike is None:
+            return None if only.profiles is None else frozenset(only.profiles)
+        return frozenset(number for (number,) in await self.many(alike))
+
+    async def _new_among(
+        self, users: Collection[int], part: int, project: str, period: Period
+    ) -> Sequence[int]:
+        """Which of the users of a part, known by their numbers, were first seen in a period."""
+        number, day = project_users.c.user_number, project_users.c.first_day
+        first, last = day_number(period.first), day_number(period.last)
+        query = select(number, day).where(project_users.c.project == project)
+        # Where their numbers lead to them, days must not: SQLite would read all users by these.
+        if len(users) <= MAX_NAMED_USERS:
+            named = [(user,) for user in users]
+            query = query.where(among([number], named, self.connections.dialect))
+        elif part < SAMPLES:
+            query = query.where(number < first_number(part))
+        else:
+            query = query.where(day.between(first, last))
+        return [of for of, came in await self.many(query) if first <= came <= last and of in users]
 
     async def _users_one_by_one(
         self, project: str, period: Period, only: Filter, is_new: ColumnElement[int]
@@ -163,25 +220,25 @@ class People(Usage):
         """
         if not _is_told_by_visits(only):
             return await self._activity_one_by_one(project, period, only)
-        most, seen = await self._most(project, period, only)
         ran_on = await self._ran_on(project)
+        if only.version is not None:
+            seen = self._seen_with_version(project, period, only, may_estimate=may_estimate)
+            days, part = await seen
+            return _activity(period, _in_rows(days, period), ran_on, part)
+        most, total = await self._most(project, period, only)
         found: dict[int, UserDays] = {}
         if not may_estimate:
-            for some in _parts(most):
-                await self._find_active(found, project, period, only, some)
+            for each in _parts(most):
+                await self._find_active(found, project, period, only, each)
             return _activity(period, found, ran_on)
         is_known = not only and not await self._has_users_after(project, day_number(period.last))
-        part = 0
-        while part < SAMPLES:
-            before, part = part, _larger(part, most)
-            await self._find_active(found, project, period, only, (before, part))
-            activity = _activity(period, found, ran_on, part)
+        sample, number = _Sample(most), 0
+        while some := sample.another(number):
+            await self._find_active(found, project, period, only, some)
+            activity = _activity(period, found, ran_on, sample.part)
             number = activity.users(period)
-            if margin(number, part) <= MAX_MARGIN:
-                break
-            most = round(number * SAMPLES / part)
-        if is_known and part < SAMPLES:
-            return _activity(period, found, ran_on, part, seen)
+        if is_known and sample.part < SAMPLES:
+            return _activity(period, found, ran_on, sample.part, total)
         return activity
 
     async def _find_active(
@@ -222,18 +279,12 @@ class People(Usage):
         return min(seen, most), seen
 
     async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
-        columns = (DAY, sessions.c.profile, cast(sessions.c.user_number, Text))
+        columns = (DAY, sessions.c.profile, sessions.c.user_number)
         those = (*only.within(project, period), sessions.c.user_number.isnot(None))
-        days: defaultdict[tuple[int, str], int] = defaultdict(int)
-        first, last = day_number(period.first), day_number(period.last)
+        days, origin = VersionDays(dict), block_of(day_number(period.first))
         for day, profile, user in await self.scanned(select(*columns).where(*those).distinct()):
-            days[profile, user] |= 1 << (day - block_of(first))
-        found: dict[int, UserDays] = {}
-        width = row_bytes(first, last)
-        add_days(
-            found, ((of, user, bits.to_bytes(width).hex()) for (of, user), bits in days.items())
-        )
-        return _activity(period, found, await self._ran_on(project))
+            days[profile][user] = days[profile].get(user, 0) | 1 << (day - origin)
+        return _activity(period, _in_rows(days, period), await self._ran_on(project))
 
     async def users_over_time(
         self, project: str, period: Period, only: Filter = ALL, activity: Activity | None = None
@@ -251,16 +302,8 @@ class People(Usage):
             activity = await self.activity(project, period, only)
         number_of = await self._sessions_of_users(project, period, only)
         if only:
-            number = project_users.c.user_number
-            query = select(cast(number, Text)).where(
-                project_users.c.project == project,
-                project_users.c.first_day.between(first, last),
-            )
-            if activity.part < SAMPLES:
-                theirs = await self._in_part(project, only, (0, activity.part))
-                query = query.where(number.in_(select(visits.c.user_number).where(*theirs)))
-            came = await self.many(query)
-            of_part = activity.new_over_time(user for (user,) in came)
+            came = await self._new_among(activity.everyone, activity.part, project, period)
+            of_part = activity.new_over_time(came)
             new.update({start: activity.whole(number) for start, number in of_part.items()})
         else:
             days = daily.c.day.between(first, last)
@@ -317,10 +360,50 @@ def _parts(most: int) -> Iterable[tuple[int, int]]:
     return ((start, min(start + step, SAMPLES)) for start in range(0, SAMPLES, step))
 
 
-def _larger(part: int, most: int) -> int:
-    """How many of `SAMPLES` to look at after so many, where there are so many users at most."""
-    share = 1.0 if most < FEW else ENOUGH / (ENOUGH + most)
-    return min(SAMPLES, max(2 * part, ceil(SAMPLES * share)))
+class _Sample:
+    """So large a part of users that their number is known within `MAX_MARGIN` percent.
+
+    Attributes:
+        part: How many of `SAMPLES` parts it has.
+
+    Args:
+        most: How many users there are at most; where that is 0, all of them are looked at.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.part = 0
+        self._most = most
+
+    def another(self, found: int) -> tuple[int, int] | None:
+        """From which part to which one to look next, if so many users are known; None at the end.
+
+        Nobody is in two parts: those that are known are not looked for again.
+        """
+        before = self.part
+        if before and margin(found, before) <= MAX_MARGIN:
+            return None
+        most = round(found * SAMPLES / before) if before else self._most
+        share = 1.0 if most < FEW else ENOUGH / (ENOUGH + most)
+        self.part = min(SAMPLES, max(2 * before, ceil(SAMPLES * share)))
+        return before, self.part
+
+
+def _counted(found: int, new: int, kinds: Mapping[str, int], part: int) -> UserCounts:
+    """What the users that were found in some of `SAMPLES` parts stand for."""
+    of_kinds = {kind: round(number * SAMPLES / part) for kind, number in kinds.items()}
+    number, number_new = (round(of * SAMPLES / part) for of in (found, new))
+    return UserCounts(number, number_new, of_kinds, margin(found, part))
+
+
+def _in_rows(found: VersionDays, period: Period) -> dict[int, UserDays]:
+    """Users' days as rows of bytes."""
+    width = row_bytes(day_number(period.first), day_number(period.last))
+    return {
+        profile: UserDays(
+            list(users), bytearray(b"".join([days.to_bytes(width) for days in users.values()]))
+        )
+        for profile, users in found.items()
+    }
 
 
 def _is_told_by_visits(only: Filter) -> bool:
@@ -332,8 +415,8 @@ def _is_told_by_visits(only: Filter) -> bool:
 
 
 def _visited(project: str, only: Filter) -> list[ColumnElement[bool]]:
-    """The conditions of visits by what is filtered, but for an error."""
-    mine = [visits.c.project == project, visits.c.version == (only.version or "")]
+    """The conditions of visits by what is filtered, but for an error and a version."""
+    mine = [visits.c.project == project, visits.c.version == ""]
     if only.outcome is not None:
         mine.append(_visited_days(only).isnot(None))
     return mine + only.profile_conditions(project, visits.c.profile)

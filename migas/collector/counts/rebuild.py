@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     CompoundSelect,
     Integer,
+    MetaData,
+    PrimaryKeyConstraint,
     Select,
+    Table,
     Uuid,
     bindparam,
     case,
@@ -34,6 +38,7 @@ from migas.collector.counts.appearances import derived_user_counts
 from migas.collector.counts.durations import DurationCount, timed
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.numbers import numbers, with_numbers
+from migas.collector.counts.packing import store, unpack_all
 from migas.collector.counts.sessions import Count, Session, counted
 from migas.collector.counts.slices import RanOn, Slices, add_to, profile_of
 from migas.collector.counts.told import COLUMNS
@@ -46,6 +51,7 @@ from migas.collector.database.tables import (
     daily,
     durations,
     error_users,
+    packed_visits,
     profiles,
     project_users,
     sessions,
@@ -58,7 +64,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Connection, Table
+    from sqlalchemy import ColumnElement, Connection
 
     from migas.collector.counts.numbers import Numbers
     from migas.collector.counts.told import Described
@@ -102,8 +108,8 @@ def rebuild(connection: Connection) -> Difference:
         connection.execute(text("LOCK TABLE crumbs IN SHARE MODE"))
         connection.execute(
             text(
-                "LOCK TABLE project_users, sessions, visits, error_users, profiles, slices,"
-                " durations, daily IN EXCLUSIVE MODE"
+                "LOCK TABLE project_users, sessions, visits, packed_visits, error_users, profiles,"
+                " slices, durations, daily IN EXCLUSIVE MODE"
             )
         )
     errors, wrong_errors = _tell_errors_apart(connection)
@@ -116,10 +122,10 @@ def rebuild(connection: Connection) -> Difference:
         placed = select(appeared, user.user_number).join_from(appeared, by.users, of_user)
         wrong_users = _replace(connection, project_users, placed)
         described = _described(connection, by)
-    for table, derived in ((error_users, derived_failures()), (visits, derived_visits())):
-        # In the order of its key a table is written faster, and on PostgreSQL read faster, too.
-        ordered = derived.order_by(*(of.name for of in table.primary_key))
-        wrong_users += _replace(connection, table, ordered)
+    # In the order of its key a table is written faster, and on PostgreSQL read faster, too.
+    failures = derived_failures().order_by(*(of.name for of in error_users.primary_key))
+    wrong_users += _replace(connection, error_users, failures)
+    wrong_users += _visits_anew(connection)
     counts, of_slices = _counts(connection)
     counts.update(derived_user_counts(connection))
     by_count = {tuple(count): (number,) for count, number in counts.items()}
@@ -273,15 +279,44 @@ def _replace(
     connection.execute(insert(table).from_select(table.columns.keys(), derived))
     columns = [column.name for column in table.columns]
     kept: Any = select(*(literal_column(column) for column in columns)).select_from(text(name))
-    if connection.execute(kept.limit(1)).first() is None:
-        wrong = _size(connection, table)  # to compare millions of rows with none takes minutes
-    else:
-        wrong = max(
-            int(connection.execute(select(func.count()).select_from(only.subquery())).scalar_one())
-            for only in (kept.except_(select(table)), select(table).except_(kept))
-        )
+    wrong = _wrong(connection, kept, table)
     connection.execute(text(f"DROP TABLE {name}"))
     return wrong
+
+
+def _wrong(connection: Connection, kept: Select[Any], table: Table) -> int:
+    """How many rows of a table were not among those that were kept, or the other way round."""
+    if connection.execute(kept.limit(1)).first() is None:
+        return _size(connection, table)  # to compare millions of rows with none takes minutes
+    return max(
+        int(connection.execute(select(func.count()).select_from(only.subquery())).scalar_one())
+        for only in (kept.except_(select(table)), select(table).except_(kept))
+    )
+
+
+def _visits_anew(connection: Connection) -> int:
+    """Make visits anew, and pack them; return how many were wrong."""
+    kept, derived = _like_visits("kept_visits"), _like_visits("derived_visits")
+    for temporary in (kept, derived):
+        temporary.create(connection)
+    names = visits.columns.keys()
+    connection.execute(insert(kept).from_select(names, select(visits)))
+    unpack_all(connection, kept)
+    connection.execute(insert(derived).from_select(names, derived_visits()))
+    wrong = _wrong(connection, select(kept), derived)
+    kept.drop(connection)
+    connection.execute(delete(visits))
+    connection.execute(delete(packed_visits))
+    store(connection, derived)
+    derived.drop(connection)
+    return wrong
+
+
+def _like_visits(name: str) -> Table:
+    """A temporary table for visits, in the order in which they are packed."""
+    columns = [Column(of.name, of.type, nullable=of.nullable) for of in visits.c]
+    order = PrimaryKeyConstraint("project", "version", "start", "user_number", "profile")
+    return Table(name, MetaData(), *columns, order, prefixes=["TEMPORARY"])
 
 
 def _counts(connection: Connection) -> tuple[Counter[Count], Slices]:

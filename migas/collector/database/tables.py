@@ -336,6 +336,24 @@ Bit `n` of `days` stands for the day `start + n`; so it does in the columns for 
 in one way, which are NULL where none did.
 """
 
+packed_visits = Table(
+    "packed_visits",
+    metadata,
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("version", String(MAX_VERSION_CHARS), primary_key=True),
+    Column("start", Integer, primary_key=True, autoincrement=False),
+    Column("part", SmallInteger, primary_key=True, autoincrement=False),
+    Column("keys", LargeBinary, nullable=False),
+    Column("days", LargeBinary, nullable=False),
+    Column("completed", LargeBinary, nullable=False),
+    Column("failed", LargeBinary, nullable=False),
+    Column("suspended", LargeBinary, nullable=False),
+)
+"""Many rows of `visits` in one, to a version in a block of days, of a part of all users.
+
+A visit may be in both tables, and then has the days of both; see `counts.packed_visits`.
+"""
+
 tokens = Table(
     "tokens",
     metadata,

@@ -29,6 +29,9 @@ NEWS_INTERVAL = 10.0
 FRESH_SECONDS = 3600
 """A package index is asked for each package at most so often, however many collectors there are."""
 
+PACKING_SECONDS = 3600
+"""Visits are packed no more often; most of an hour's are of users who have others already."""
+
 LOOK_SECONDS = 600
 """A project's counts are looked at for news no more often, however many collectors there are."""
 
@@ -42,13 +45,18 @@ async def keep_up(collector: Collector, retain_days: int | None, index: str | No
     URL of the package index; None asks none.
     """
     cleaned = -1
+    packed = 0
 
     async def work() -> None:
-        nonlocal cleaned
-        today = collector.clock.now() // SECONDS_A_DAY
+        nonlocal cleaned, packed
+        now = collector.clock.now()
+        today = now // SECONDS_A_DAY
         if retain_days is not None and cleaned != today:
             await collector.removal.forget_before(today - retain_days)
             cleaned = today
+        if now - packed >= PACKING_SECONDS:
+            await collector.packing.pack()
+            packed = now
         if index is not None:
             await refresh_releases(collector, index)
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from migas.collector.counts.active_days import UserDays
-from migas.collector.counts.activity import Activity, row_bytes
+from migas.collector.counts.activity import Activity, UserDays, row_bytes
 from migas.collector.counts.usage import FACETS
 from migas.collector.days import Period, block_of, day_number
 
@@ -27,7 +26,7 @@ PROFILES = [
 ]
 
 
-def rows(period: Period, days: Mapping[str, int]) -> UserDays:
+def rows(period: Period, days: Mapping[int, int]) -> UserDays:
     """Users and their days, as bits from the period's first one on, as a database tells them."""
     first, last = day_number(period.first), day_number(period.last)
     width, since = row_bytes(first, last), first - block_of(first)
@@ -35,12 +34,12 @@ def rows(period: Period, days: Mapping[str, int]) -> UserDays:
     return UserDays(list(days), bytearray(b"".join(bits.to_bytes(width) for bits in told)))
 
 
-def active_days(number: int) -> dict[tuple[str, ...], dict[str, int]]:
+def active_days(number: int) -> dict[tuple[str, ...], dict[int, int]]:
     """Some users' days by what they ran on, also days behind the end of the period."""
     chance = random.Random(number)
     return {
         profile: {
-            f"user {user}": sum(1 << day for day in range(number + 20) if chance.random() < 0.03)
+            user: sum(1 << day for day in range(number + 20) if chance.random() < 0.03)
             for user in range(40)
             if chance.random() < 0.5
         }
@@ -67,16 +66,16 @@ def test_users_over_time_are_those_with_a_day_in_it(number: int, by: str) -> Non
     }
     assert activity.users(period) == len({user for user, _ in seen})
     people = {user for user, _ in seen}
-    new = {user for user in people if int(user.split()[1]) % 2}
+    new = {user for user in people if user % 2}
     firsts = [min(day for of, day in seen if of == user) for user in new]
-    assert activity.new_over_time({*new, "nobody"}) == Counter(map(period.bucket, firsts))
+    assert activity.new_over_time({*new, 1000}) == Counter(map(period.bucket, firsts))
 
 
 def test_users_of_a_part_are_told_apart_by_what_their_sessions_ran_on_then() -> None:
     days = {
-        PROFILES[0]: {"a": 0b001, "b": 0b100},
-        PROFILES[1]: {"a": 0b010},
-        PROFILES[2]: {"c": 0b001},
+        PROFILES[0]: {1: 0b001, 2: 0b100},
+        PROFILES[1]: {1: 0b010},
+        PROFILES[2]: {3: 0b001},
     }
     period = Period(FIRST, FIRST + dt.timedelta(days=2))
     activity = Activity(period, [(on, rows(period, of)) for on, of in days.items()])
