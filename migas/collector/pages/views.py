@@ -126,6 +126,7 @@ async def _wanted(request: Request, owner: str, repo: str) -> _Wanted | Response
     return _Wanted(request, name, address, visitor, today)
 
 
+@router.head("/p/{owner}/{repo}")
 @router.get("/p/{owner}/{repo}")
 async def project(request: Request, owner: str, repo: str) -> Response:
     """One project; the same answer whether it does not exist or may not be seen."""
@@ -161,6 +162,7 @@ async def project(request: Request, owner: str, repo: str) -> Response:
     )
 
 
+@router.head("/p/{owner}/{repo}/errors/{error}")
 @router.get("/p/{owner}/{repo}/errors/{error}")
 async def error(request: Request, owner: str, repo: str, error: str) -> Response:
     """One error of a project: where it happens, and what it says."""
@@ -178,6 +180,7 @@ async def error(request: Request, owner: str, repo: str, error: str) -> Response
     return wanted.page("error.html", error=shown, axis=axis, chart=chart, known=known)
 
 
+@router.head("/p/{owner}/{repo}/compare")
 @router.get("/p/{owner}/{repo}/compare")
 async def compare(request: Request, owner: str, repo: str) -> Response:
     """Two versions side by side: `first` and `second`, or the newest and the one before it.
@@ -201,6 +204,7 @@ async def compare(request: Request, owner: str, repo: str) -> Response:
     return wanted.page("compare.html", shown=shown, elsewhere=elsewhere, known=known)
 
 
+@router.head("/p/{owner}/{repo}/users")
 @router.get("/p/{owner}/{repo}/users")
 async def users(request: Request, owner: str, repo: str) -> Response:
     """The users of a project: how many over time, and what they run it on."""
@@ -216,6 +220,7 @@ async def users(request: Request, owner: str, repo: str) -> Response:
     return wanted.page("users.html", users=shown, axis=axis, chart=drawn, known=known)
 
 
+@router.head("/p/{owner}/{repo}/api")
 @router.get("/p/{owner}/{repo}/api")
 async def programs(request: Request, owner: str, repo: str) -> Response:
     """How a program reads the tables of a project."""
@@ -237,6 +242,7 @@ async def programs(request: Request, owner: str, repo: str) -> Response:
     )
 
 
+@router.head("/p/{owner}/{repo}/{file}")
 @router.get("/p/{owner}/{repo}/{file}")
 async def table(request: Request, owner: str, repo: str, file: str) -> Response:
     """A table of a project as a file, `versions.csv` or `versions.json` say."""
@@ -289,6 +295,7 @@ async def sign_out(request: Request) -> Response:
     return answer
 
 
+@router.head("/static/{edition}/{name}")
 @router.get("/static/{edition}/{name}")
 async def static(edition: str, name: str) -> Response:
     """A file that pages load."""

@@ -45,6 +45,19 @@ def test_the_list_shows_each_project_with_its_sessions_and_rate(demo: Site) -> N
     assert "nipreps/migas-py no version named as the newest No session in this period" in text
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/", PIPELINE, *(f"{PIPELINE}/{name}" for name in ("compare", "users", "api", "errors.csv"))],
+)
+def test_who_asks_for_the_head_alone_is_told_what_a_page_would_be(demo: Site, path: str) -> None:
+    """RFC 9110, 9.3.2: HEAD is answered wherever GET is."""
+    head, page = (demo.collector.send(path, b"", {}, method=method) for method in ("HEAD", "GET"))
+    assert (head.status, page.status) == (200, 200)
+    assert head.body == b""
+    for name in ("Content-Type", "Content-Disposition", "Content-Security-Policy"):
+        assert head.headers[name] == page.headers[name]
+
+
 def test_projects_are_links_to_their_pages(demo: Site) -> None:
     assert f'href="{PIPELINE}"' in demo.text("/")
 
