@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from migas.collector.counts.filters import OUTCOMES
 from migas.collector.http.middleware import root_path
 from migas.collector.pages import chart, words
 
@@ -84,6 +85,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "file": _address_of_file,
         "span": words.span,
+        "outcomes": tuple(OUTCOMES),
         "bar_width": chart.width,
         "spark_size": (chart.SPARK_WIDTH, chart.SPARK_HEIGHT),
     }

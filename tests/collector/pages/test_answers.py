@@ -146,6 +146,8 @@ def test_a_filter_that_nothing_meets_says_how_to_go_on(asked: Site) -> None:
         is_filter = not query.endswith("=")
         assert ("No session with these filters in this period" in text) == is_filter
         assert ("Remove the filters" in text) == is_filter
+        outcomes = "There are completed, failed, suspended and running."
+        assert (outcomes in text) == (query == "outcome=x")
 
 
 def test_an_errors_page_says_where_it_happens(asked: Site) -> None:
