@@ -103,7 +103,8 @@ HOUSE = """
     collector.counts.differences
     collector.counts.failures
     collector.counts.most_hit collector.counts.active_days collector.counts.likelihood
-    collector.counts.activity collector.counts.version_days
+    collector.counts.sample collector.counts.version_days
+    collector.counts.activity collector.counts.visited
     collector.counts.releases collector.counts.sums
     collector.counts.usage
     collector.counts.slice_sums

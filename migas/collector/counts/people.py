@@ -5,27 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from itertools import chain
-from math import ceil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Select,
-    cast,
-    func,
-    null,
-    select,
-    union_all,
-)
+from sqlalchemy import ColumnElement, func, select, union_all
 
 from migas.collector.counts.active_days import active_days, add_days
-from migas.collector.counts.activity import Activity, UserDays, margin, row_bytes
+from migas.collector.counts.activity import Activity, margin
 from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
+from migas.collector.counts.sample import Sample, parts_of_all
 from migas.collector.counts.slices import NO_USER
 from migas.collector.counts.usage import Facet, Usage
-from migas.collector.counts.version_days import Sought, VersionDays
+from migas.collector.counts.version_days import Sought, VersionDays, in_rows
+from migas.collector.counts.visited import (
+    during,
+    visited,
+    visited_days,
+    visitors_by_type,
+    visits_tell,
+)
 from migas.collector.counts.visits import ENDINGS, SAMPLES, first_number
 from migas.collector.database.json_rows import among
 from migas.collector.database.tables import (
@@ -39,23 +37,12 @@ from migas.collector.database.tables import (
 from migas.collector.days import BLOCK_DAYS, block_of, day_number, day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date
 
+    from migas.collector.counts.activity import UserDays
     from migas.collector.counts.filters import Filter
     from migas.collector.days import Period
-
-MAX_MARGIN = 2.0
-"""By so many percent an estimate may be off, in 95 of 100 cases."""
-
-ENOUGH = 10_500
-"""From so many of very many users their number is known within 2 %, in 95 of 100 cases."""
-
-MAX_AT_ONCE = 200_000
-"""The days of so many users, where each of them is counted, are asked for in one question."""
-
-FEW = 5_000
-"""Fewer users are counted one by one."""
 
 MAX_NAMED_USERS = 10_000
 """Of so many users is asked which are new; where there are more, who is new is looked for."""
@@ -86,7 +73,7 @@ class People(Usage):
         """
         first, last = day_number(period.first), day_number(period.last)
         is_new = func.count().filter(project_users.c.first_day.between(first, last))
-        if not _is_told_by_visits(only):
+        if not visits_tell(only):
             return await self._users_one_by_one(project, period, only, is_new)
         if only.version is not None:
             return await self._visitors_of_version(project, period, only)
@@ -124,10 +111,10 @@ class People(Usage):
         most, _ = await self._most(project, period, only)
         found, found_new = 0, 0
         by_kind: Counter[str] = Counter()
-        sample = _Sample(most)
+        sample = Sample(most)
         while some := sample.another(found):
-            theirs = [*await self._in_part(project, only, some), _during(period, only)]
-            for kind, number, new in await self.scanned(_visitors_by_type(project, theirs, is_new)):
+            theirs = [*await self._in_part(project, only, some), during(period, only)]
+            for kind, number, new in await self.scanned(visitors_by_type(project, theirs, is_new)):
                 by_kind[kind or GENERAL] += number
                 found += number
                 found_new += new
@@ -155,7 +142,7 @@ class People(Usage):
         sought = Sought(project, only.version or "", period, only.outcome, mine)
         dialect = self.connections.dialect
         most, _ = await self._most(project, period, only)
-        sample = _Sample(most if may_estimate else 0)
+        sample = Sample(most if may_estimate else 0)
         while some := sample.another(len(set().union(*found.values()))):
             rows = await self.scanned(sought.question(some, dialect))
             # In a thread, for others are answered meanwhile, and unpacking needs no lock.
@@ -218,21 +205,21 @@ class People(Usage):
             may_estimate: Whether of very many users a part is enough, which tells how many all are
                 within 2 %.
         """
-        if not _is_told_by_visits(only):
+        if not visits_tell(only):
             return await self._activity_one_by_one(project, period, only)
         ran_on = await self._ran_on(project)
         if only.version is not None:
             seen = self._seen_with_version(project, period, only, may_estimate=may_estimate)
             days, part = await seen
-            return _activity(period, _in_rows(days, period), ran_on, part)
+            return _activity(period, in_rows(days, period), ran_on, part)
         most, total = await self._most(project, period, only)
         found: dict[int, UserDays] = {}
         if not may_estimate:
-            for each in _parts(most):
+            for each in parts_of_all(most):
                 await self._find_active(found, project, period, only, each)
             return _activity(period, found, ran_on)
         is_known = not only and not await self._has_users_after(project, day_number(period.last))
-        sample, number = _Sample(most), 0
+        sample, number = Sample(most), 0
         while some := sample.another(number):
             await self._find_active(found, project, period, only, some)
             activity = _activity(period, found, ran_on, sample.part)
@@ -253,14 +240,14 @@ class People(Usage):
         first, last = day_number(period.first), day_number(period.last)
         starts = range(block_of(first), last + 1, BLOCK_DAYS)
         those = await self._in_part(project, only, part)
-        query = active_days(those, _visited_days(only), starts, self.connections.dialect)
+        query = active_days(those, visited_days(only), starts, self.connections.dialect)
         add_days(found, await self.scanned(query))
 
     async def _in_part(
         self, project: str, only: Filter, part: tuple[int, int]
     ) -> list[ColumnElement[bool]]:
         """The conditions of visits of the users in a part, from one of `SAMPLES` to another."""
-        those = _visited(project, only)
+        those = visited(project, only)
         if part == (0, SAMPLES):
             return those
         # Nobody is in two parts: those that are known are not looked for again.
@@ -284,7 +271,7 @@ class People(Usage):
         days, origin = VersionDays(dict), block_of(day_number(period.first))
         for day, profile, user in await self.scanned(select(*columns).where(*those).distinct()):
             days[profile][user] = days[profile].get(user, 0) | 1 << (day - origin)
-        return _activity(period, _in_rows(days, period), await self._ran_on(project))
+        return _activity(period, in_rows(days, period), await self._ran_on(project))
 
     async def users_over_time(
         self, project: str, period: Period, only: Filter = ALL, activity: Activity | None = None
@@ -354,110 +341,8 @@ def _activity(
     return Activity(period, known, part, total)
 
 
-def _parts(most: int) -> Iterable[tuple[int, int]]:
-    """All parts of users, from one of `SAMPLES` to another: no text holds any number of them."""
-    step = max(1, SAMPLES * MAX_AT_ONCE // max(most, MAX_AT_ONCE))
-    return ((start, min(start + step, SAMPLES)) for start in range(0, SAMPLES, step))
-
-
-class _Sample:
-    """So large a part of users that their number is known within `MAX_MARGIN` percent.
-
-    Attributes:
-        part: How many of `SAMPLES` parts it has.
-
-    Args:
-        most: How many users there are at most; where that is 0, all of them are looked at.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.part = 0
-        self._most = most
-
-    def another(self, found: int) -> tuple[int, int] | None:
-        """From which part to which one to look next, if so many users are known; None at the end.
-
-        Nobody is in two parts: those that are known are not looked for again.
-        """
-        before = self.part
-        if before and margin(found, before) <= MAX_MARGIN:
-            return None
-        most = round(found * SAMPLES / before) if before else self._most
-        share = 1.0 if most < FEW else ENOUGH / (ENOUGH + most)
-        self.part = min(SAMPLES, max(2 * before, ceil(SAMPLES * share)))
-        return before, self.part
-
-
 def _counted(found: int, new: int, kinds: Mapping[str, int], part: int) -> UserCounts:
     """What the users that were found in some of `SAMPLES` parts stand for."""
     of_kinds = {kind: round(number * SAMPLES / part) for kind, number in kinds.items()}
     number, number_new = (round(of * SAMPLES / part) for of in (found, new))
     return UserCounts(number, number_new, of_kinds, margin(found, part))
-
-
-def _in_rows(found: VersionDays, period: Period) -> dict[int, UserDays]:
-    """Users' days as rows of bytes."""
-    width = row_bytes(day_number(period.first), day_number(period.last))
-    return {
-        profile: UserDays(
-            list(users), bytearray(b"".join([days.to_bytes(width) for days in users.values()]))
-        )
-        for profile, users in found.items()
-    }
-
-
-def _is_told_by_visits(only: Filter) -> bool:
-    """Whether visits tell users of a filter: not those of an error, nor of sessions that run.
-
-    An empty version stands for any there.
-    """
-    return not only.error and only.version != "" and only.outcome != "running"
-
-
-def _visited(project: str, only: Filter) -> list[ColumnElement[bool]]:
-    """The conditions of visits by what is filtered, but for an error and a version."""
-    mine = [visits.c.project == project, visits.c.version == ""]
-    if only.outcome is not None:
-        mine.append(_visited_days(only).isnot(None))
-    return mine + only.profile_conditions(project, visits.c.profile)
-
-
-def _visited_days(only: Filter) -> ColumnElement[int]:
-    """The days of a visit by how its sessions ended; NULL where none did so."""
-    if only.outcome is None:
-        return visits.c.days
-    return visits.c[only.outcome] if only.outcome in ENDINGS else cast(null(), BigInteger)
-
-
-def _during(period: Period, only: Filter) -> ColumnElement[bool]:
-    """The condition of visits on one of the days of a period."""
-    start, days = visits.c.start, _visited_days(only)
-    first, last = day_number(period.first), day_number(period.last)
-    block, last_block = block_of(first), block_of(last)
-    of_last = (1 << (last - last_block + 1)) - 1
-    if block == last_block:
-        those = of_last >> (first - block) << (first - block)
-        return (start == block) & (days.bitwise_and(those) != 0)
-    since = (start > block) | (days >= 1 << (first - block))
-    until = (start < last_block) | (days.bitwise_and(of_last) != 0)
-    return start.between(block, last_block) & since & until
-
-
-def _visitors_by_type(
-    project: str, those: Sequence[ColumnElement[bool]], is_new: ColumnElement[int]
-) -> Select[Any]:
-    """How many users of some visits are of which type, and how many of these are new."""
-    seen = (
-        select(visits.c.user_number, func.min(visits.c.profile).label("profile"))
-        .where(*those)
-        .group_by(visits.c.user_number)
-        .subquery()
-    )
-    is_seen = project_users.c.user_number == seen.c.user_number
-    known = is_seen & (project_users.c.project == project)
-    of = (profiles.c.profile == seen.c.profile) & (profiles.c.project == project)
-    return (
-        select(profiles.c.user_type, func.count(), is_new)
-        .select_from(seen.join(project_users, known).join(profiles, of))
-        .group_by(profiles.c.user_type)
-    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, Text, cast, func, null, select, union_all
 
+from migas.collector.counts.activity import UserDays, row_bytes
 from migas.collector.counts.packed_visits import days_of, part_of
 from migas.collector.counts.visits import first_number
 from migas.collector.database.tables import packed_visits, visits
@@ -98,6 +99,17 @@ class Sought(NamedTuple):
                 those = (of for of in those if of[0] in self.profiles)
             offset = start - origin
             _add_block(found, those, offset, meant >> offset & _ALL_DAYS)
+
+
+def in_rows(found: VersionDays, period: Period) -> dict[int, UserDays]:
+    """Users' days as rows of bytes."""
+    width = row_bytes(day_number(period.first), day_number(period.last))
+    return {
+        profile: UserDays(
+            list(users), bytearray(b"".join([days.to_bytes(width) for days in users.values()]))
+        )
+        for profile, users in found.items()
+    }
 
 
 def _add_block(found: VersionDays, those: Iterable[Sequence[int]], offset: int, meant: int) -> None:

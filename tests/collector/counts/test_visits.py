@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from migas.collector.collector import Collector
-from migas.collector.counts import last_days, people
+from migas.collector.counts import last_days, sample
 from migas.collector.counts.filters import OUTCOMES, Filter
 from migas.collector.counts.sessions import error_name, facets
 from migas.collector.counts.visits import SAMPLES
@@ -229,7 +229,7 @@ def test_users_are_the_same_however_many_are_asked_for_at_once(
     fill_weeks(database)
     whole = asked(database, "users_by_facet", SPANS[2])
     assert whole[0] > 3
-    monkeypatch.setattr(people, "MAX_AT_ONCE", at_once)
+    monkeypatch.setattr(sample, "MAX_AT_ONCE", at_once)
     assert asked(database, "users_by_facet", SPANS[2]) == whole
 
 
@@ -345,9 +345,9 @@ def test_a_part_is_as_large_as_the_users_of_the_period_need(
         for number in range(4000)
     ]
     with_collector(database.url, putting(sent))
-    monkeypatch.setattr(people, "ENOUGH", 100)
-    monkeypatch.setattr(people, "FEW", 0)
-    monkeypatch.setattr(people, "MAX_MARGIN", 15.0)
+    monkeypatch.setattr(sample, "ENOUGH", 100)
+    monkeypatch.setattr(sample, "FEW", 0)
+    monkeypatch.setattr(sample, "MAX_MARGIN", 15.0)
     period, only = Period.ending(day_of(day), 1), Filter(platform="linux")
     for of in (Filter(), only):
         activity = asked(database, "activity", period, of, may_estimate=True)
@@ -376,9 +376,9 @@ def test_of_very_many_users_a_part_says_how_many_there_are(
         {"general": 2000},
         0,
     )
-    monkeypatch.setattr(people, "ENOUGH", 400)
-    monkeypatch.setattr(people, "FEW", 0)
-    monkeypatch.setattr(people, "MAX_MARGIN", 10.0)
+    monkeypatch.setattr(sample, "ENOUGH", 400)
+    monkeypatch.setattr(sample, "FEW", 0)
+    monkeypatch.setattr(sample, "MAX_MARGIN", 10.0)
     few = asked(database, "users", period, Filter(container="docker"))
     assert 0 < few.margin <= 10
     assert abs(few.active - 2000) <= 2000 * 2 * few.margin / 100
