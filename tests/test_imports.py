@@ -144,6 +144,7 @@ HOUSE = """
     collector.database.engine collector.database.json_rows
     collector.database.idle collector.database.outage
     collector.database.prompt collector.database.statements collector.database.tables
+    collector.database.visit_lock
     collector.database
     collector.clock
     collector.days collector.errors collector

@@ -60,7 +60,9 @@ class LastDays:
             numbers = {number_of_user(user_id) for user_id in busy}
             lost = {key for key in lost if key[_USER] not in numbers}
         if lost:
-            await unpack_visits(connection, lost, self._visits, every=removing)
+            # Of several users whose old sessions go, those beside them will lose a day soon.
+            several = removing and len(ids) > 1
+            await unpack_visits(connection, lost, self._visits, every=several)
         if lost and (locked := await self._lock(connection, visits, sorted(lost))):
             left = await self._visits_left(connection, locked, ids)
             kept = [(*key, *(of or None for of in days)) for key, days in sorted(left.items())]

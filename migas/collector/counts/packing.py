@@ -7,12 +7,14 @@ for users come back, and a filter by what runs ran on finds its profiles among t
 
 from __future__ import annotations
 
+import asyncio
+import zlib
 from collections import defaultdict
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sqlalchemy import Integer, delete, func, insert, literal_column, select, text
+from sqlalchemy import Integer, delete, func, insert, literal_column, select
 
 from migas.collector.counts.packed_visits import DAYS, PARTS, Visit, pack, part_of, unpack
 from migas.collector.counts.slices import NUMBER_BITS
@@ -20,9 +22,10 @@ from migas.collector.counts.visits import ENDINGS
 from migas.collector.database.json_rows import Writing, among
 from migas.collector.database.statements import insert_into
 from migas.collector.database.tables import packed_visits, visits
+from migas.collector.database.visit_lock import hold_visits, keep_visits
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,11 +33,20 @@ if TYPE_CHECKING:
     from migas.collector.counts.visits import Key
     from migas.collector.database.connections import Connections
 
+Result = TypeVar("Result")
+
 MANY = 250
 """So many visits of a version and a block are packed; fewer stay rows."""
 
+WORTH = 32
+"""Loose visits are packed where there is one for so many packed ones, which are written anew."""
+
 AT_ONCE = 2000
-"""About so many are packed in one transaction, while others wait."""
+"""No more are packed in one transaction, those that are packed already among them, unless a single
+part of all users has more."""
+
+_BYTES_OF_KEY = 7
+"""About so many bytes a packed visit's user and profile take."""
 
 _BITS_IN_PART = NUMBER_BITS - (PARTS - 1).bit_length()
 _COLUMNS = ("user_number", "profile", *DAYS)
@@ -64,40 +76,47 @@ class Packing:
 
     async def pack(self) -> int:
         """Pack the visits of which there are many; return how many were packed."""
-        part = visits.c.user_number.bitwise_rshift(literal_column(str(_BITS_IN_PART), Integer))
         by = [visits.c[name] for name in Group._fields]
-        query = select(*by, part, func.count()).where(visits.c.version != "").group_by(*by, part)
-        loose: defaultdict[Group, dict[int, int]] = defaultdict(dict)
-        for *group, number, rows in await self._connections.many(query):
-            loose[Group(*group)][number] = rows
+        loose = select(*by).where(visits.c.version != "").group_by(*by)
         packed = 0
-        for group, parts in sorted(loose.items()):
-            if sum(parts.values()) >= MANY:
-                for some in _at_once(parts):
-                    packed += await self._connections.transact(partial(_pack, group, some))
+        for row in await self._connections.rows(loose.having(func.count() >= MANY).order_by(*by)):
+            packed += await self._pack_group(Group(*row))
         return packed
 
+    async def _pack_group(self, group: Group) -> int:
+        """Pack the visits of a group, if they are worth writing all of its packed ones anew."""
+        part = visits.c.user_number.bitwise_rshift(literal_column(str(_BITS_IN_PART), Integer))
+        rows = select(part, func.count()).where(*group.of(visits)).group_by(part)
+        loose = dict(map(tuple, await self._connections.rows(rows)))
+        size = func.length(packed_visits.c["keys"]) // _BYTES_OF_KEY
+        there = select(packed_visits.c.part, size).where(*group.of(packed_visits))
+        packed = dict(map(tuple, await self._connections.rows(there)))
+        if sum(loose.values()) * WORTH < sum(packed.values()):
+            return 0
+        sizes = {part: number + packed.get(part, 0) for part, number in loose.items()}
+        number = 0
+        for some in _at_once(sizes):
+            number += await self._connections.transact(partial(_pack, group, some))
+        return number
 
-def _at_once(parts: dict[int, int]) -> Iterable[Sequence[int]]:
-    """Parts with so many rows that they are packed in one transaction."""
+
+def _at_once(sizes: Mapping[int, int]) -> Iterable[Sequence[int]]:
+    """Parts with so many visits, loose or packed, that they are packed in one transaction."""
     some: list[int] = []
-    rows = 0
-    for part in sorted(parts):
-        some.append(part)
-        rows += parts[part]
-        if rows >= AT_ONCE:
+    number = 0
+    for part in sorted(sizes):
+        if some and number + sizes[part] > AT_ONCE:
             yield some
-            some, rows = [], 0
+            some, number = [], 0
+        some.append(part)
+        number += sizes[part]
     if some:
         yield some
 
 
 async def _pack(group: Group, parts: Sequence[int], connection: AsyncConnection) -> int:
     """Pack the loose visits of some parts of all users, with those that are packed already."""
-    if connection.dialect.name == "postgresql":
-        # Else somebody could look for a row to take back a day after it is gone from here, and
-        # before it is there.
-        await connection.execute(text("LOCK TABLE visits IN EXCLUSIVE MODE"))
+    await hold_visits(connection)
     first, last = parts[0] << _BITS_IN_PART, (parts[-1] + 1 << _BITS_IN_PART) - 1
     of_users = visits.c.user_number.between(first, last)
     columns = [visits.c[name] for name in _COLUMNS]
@@ -109,10 +128,23 @@ async def _pack(group: Group, parts: Sequence[int], connection: AsyncConnection)
         by_part[part_of(row.user_number)].append(_visit(row))
     of_parts = packed_visits.c.part.in_(list(by_part))
     there = select(packed_visits).where(*group.of(packed_visits), of_parts)
-    for packed in (await connection.execute(there)).mappings():
-        by_part[packed["part"]] += unpack(packed)
-    await _replace(connection, [_row(group, *of) for of in sorted(by_part.items())])
+    packed = (await connection.execute(there)).mappings().all()
+
+    def together() -> list[dict[str, Any]]:
+        for row in packed:
+            by_part[row["part"]] += unpack(row)
+        return [_row(group, *of) for of in sorted(by_part.items())]
+
+    await _replace(connection, await _aside(connection, together))
     return number
+
+
+async def _aside(connection: AsyncConnection, work: Callable[[], Result]) -> Result:
+    """Do work that keeps a processor busy where nobody waits for it.
+
+    On SQLite whoever writes is in a thread already.
+    """
+    return await asyncio.to_thread(work) if connection.dialect.name == "postgresql" else work()
 
 
 async def _replace(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
@@ -139,31 +171,36 @@ async def unpack_visits(
             deleted, they are next.
     """
     dialect = connection.dialect.name
-    if dialect == "postgresql":  # until this transaction ends nothing is packed
-        await connection.execute(text("LOCK TABLE visits IN ROW SHARE MODE"))
+    await keep_visits(connection)
     chunks: defaultdict[Key, set[tuple[int, int]]] = defaultdict(set)
     for project, version, profile, user, start in keys:
         if version:
             chunks[project, version, start, part_of(user)].add((user, profile))
     key = list(packed_visits.primary_key)
     those = select(packed_visits).where(among(key, sorted(chunks), dialect))
+    locked = await connection.execute(those.order_by(*key).with_for_update())
+    packed = locked.mappings().all()
     emptied: list[Key] = []
     left: list[dict[str, Any]] = []
     rows: list[tuple[Any, ...]] = []
-    locked = await connection.execute(those.order_by(*key).with_for_update())
-    for packed in locked.mappings().all():
-        *names, part = chunk = tuple(packed[of.name] for of in key)
-        group = Group(*names)
-        taken, kept = _parted(unpack(packed), chunks[chunk])
-        if not taken:
-            continue
-        if every or not kept:
-            taken += kept
-            emptied.append(chunk)
-        else:
-            left.append(_row(group, part, kept))
-        named = (group._asdict() | _columns_of(visit) for visit in taken)
-        rows += (tuple(map(of.__getitem__, visits.columns.keys())) for of in named)
+
+    def apart() -> None:
+        for row in packed:
+            *names, part = chunk = tuple(row[of.name] for of in key)
+            group = Group(*names)
+            taken, kept = _parted(unpack(row), chunks[chunk])
+            if not taken:
+                continue
+            if every or not kept:
+                taken += kept
+                emptied.append(chunk)
+            else:
+                left.append(_row(group, part, kept))
+            named = (group._asdict() | _columns_of(visit) for visit in taken)
+            rows.extend(tuple(map(of.__getitem__, visits.columns.keys())) for of in named)
+
+    if packed:
+        await _aside(connection, apart)
     if emptied:
         await connection.execute(delete(packed_visits).where(among(key, emptied, dialect)))
     await _replace(connection, left)
@@ -200,17 +237,27 @@ def adding_days(table: Table) -> Any:
     return joined
 
 
-def unpack_all(connection: Connection, into: Table) -> None:
+def unpack_all(connection: Connection, into: Table) -> int:
     """Add all packed visits to a table like `visits`.
 
     Args:
         connection: In a transaction that writes.
         into: The table; what is there keeps its days.
+
+    Returns:
+        How many packed rows cannot be read.
     """
     adding = adding_days(into)(insert_into(into, connection.dialect.name))
+    unreadable = 0
     for packed in connection.execute(select(packed_visits)).mappings():
         group = {name: packed[name] for name in Group._fields}
-        connection.execute(adding, [group | _columns_of(visit) for visit in unpack(packed)])
+        try:
+            those = [group | _columns_of(visit) for visit in unpack(packed)]
+        except (zlib.error, ValueError):  # a damaged file, say
+            unreadable += 1
+            continue
+        connection.execute(adding, those)
+    return unreadable
 
 
 def store(connection: Connection, derived: Table) -> None:

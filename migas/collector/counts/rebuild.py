@@ -301,9 +301,9 @@ def _visits_anew(connection: Connection) -> int:
         temporary.create(connection)
     names = visits.columns.keys()
     connection.execute(insert(kept).from_select(names, select(visits)))
-    unpack_all(connection, kept)
+    unreadable = unpack_all(connection, kept)
     connection.execute(insert(derived).from_select(names, derived_visits()))
-    wrong = _wrong(connection, select(kept), derived)
+    wrong = _wrong(connection, select(kept), derived) + unreadable
     kept.drop(connection)
     connection.execute(delete(visits))
     connection.execute(delete(packed_visits))

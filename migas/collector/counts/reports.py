@@ -84,7 +84,7 @@ class Reports(Differing, People, Lasting, Lost, Releases, Sums):
         if project is not None:
             query = query.where(crumbs.c.project == project)
         if since is not None:
-            query = query.where(crumbs.c.timestamp >= day_number(since) * SECONDS_A_DAY)
+            query = query.where(day_number(since) <= ARRIVAL_DAY)
         async with self.connections.reading() as connection:
             async for row in await connection.stream(query.order_by(crumbs.c.idx)):
                 yield row

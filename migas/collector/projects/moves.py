@@ -14,6 +14,7 @@ from migas.collector.database.tables import (
     projects,
     tokens,
 )
+from migas.collector.database.visit_lock import hold_visits
 from migas.collector.errors import CollectorError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ async def delete_some(project: str, connection: AsyncConnection) -> int:
 
 async def delete_rows(project: str, connection: AsyncConnection) -> None:
     """Delete what else a project has, in tables that name it."""
+    await hold_visits(connection)
     for table in _TABLES:
         await connection.execute(delete(table).where(table.c.project == project))
 
@@ -72,6 +74,7 @@ async def rename_rows(
     Raises:
         CollectorError: Meanwhile something came under the new name.
     """
+    await hold_visits(connection)
     if await has_rows(connection, new):
         raise CollectorError(f"there is something under the name {new} already")
     await unregister(project, connection)  # in an open collector it may be there again
