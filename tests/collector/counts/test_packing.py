@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text, update
 
 from migas.collector.collector import Collector
 from migas.collector.counts import packing
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.packed_visits import PARTS, Visit, days_of, pack, part_of, unpack
 from migas.collector.counts.visits import SAMPLES, first_number, number_of_user
+from migas.collector.database.tables import packed_visits
 from migas.collector.days import SECONDS_A_DAY, Period, day_of
 from migas.collector.ingestion.timing import Timing
+from migas.collector.projects.moves import rename_rows, unregister
 from tests.collector.counts.test_sessions import Clock, record, recounted, some_crumbs
 from tests.collector.counts.test_visits import FILTERS, TODAY, asked, fill
 from tests.collector.databases import with_collector
@@ -156,11 +160,7 @@ def test_a_rebuild_finds_what_is_wrong_in_packed_visits(database: Database) -> N
 
     async def spoil(collector: Collector) -> None:
         async with collector.connections.writing() as connection:
-            await connection.exec_driver_sql(
-                f"UPDATE packed_visits SET days = decode('{wrong.hex()}', 'hex')"
-                if collector.connections.dialect == "postgresql"
-                else f"UPDATE packed_visits SET days = x'{wrong.hex()}'"
-            )
+            await connection.execute(update(packed_visits).values(days=wrong))
 
     with_collector(database.url, spoil)
     assert recounted(database).wrong_users == 1
@@ -194,6 +194,63 @@ def test_nothing_is_lost_while_others_write(databases: Databases) -> None:
     with databases.fresh("postgresql") as database:
         asyncio.run(run(database.url))
         assert recounted(database).none
+
+
+@pytest.mark.parametrize("how", ["rename", "remove"])
+def test_a_project_takes_its_visits_along_while_they_are_packed(
+    how: str, databases: Databases
+) -> None:
+    """Packing begins while the table of packed visits was handled, and that of visits was not."""
+    users = [str(UUID(int=number)) for number in range(1, 12)]
+    crumbs = [
+        a_crumb(session_id=str(UUID(int=n + 1 << 64)), user_id=of) for n, of in enumerate(users)
+    ]
+
+    async def run(url: str) -> None:
+        async with (
+            Collector.open(url, clock=Clock(TODAY * SECONDS_A_DAY)) as one,
+            Collector.open(url, clock=Clock(TODAY * SECONDS_A_DAY)) as other,
+        ):
+            registration = await one.connections.transact(partial(unregister, "a/b"))
+            assert registration is not None
+            renaming = partial(rename_rows, "a/b", "x/y", registration)
+            async with other.connections.writing() as waiting:
+                # Between both tables, in the order of their names, whoever handles all comes here.
+                await waiting.execute(text("LOCK TABLE profiles IN EXCLUSIVE MODE"))
+                moving: asyncio.Task[Any] = asyncio.create_task(
+                    one.connections.transact(renaming)
+                    if how == "rename"
+                    else one.removal.forget_project("a/b")
+                )
+                await asyncio.sleep(0.5)
+                packing_them = asyncio.create_task(one.packing.pack())
+                await asyncio.sleep(0.5)
+            await moving
+            await packing_them
+
+    with databases.fresh("postgresql") as database:
+        record(database, *crumbs, clock=Clock(TODAY * SECONDS_A_DAY))
+        asyncio.run(run(database.url))
+        for table in ("visits", "packed_visits"):
+            assert database.value(f"SELECT count(*) FROM {table} WHERE project = 'a/b'") == 0
+        assert recounted(database).none
+
+
+def test_a_row_that_cannot_be_read_is_found_and_made_anew(database: Database) -> None:
+    user = str(UUID(int=1))
+    crumb = a_crumb(session_id=str(UUID(int=7 << 64)), user_id=user)
+    record(database, crumb, clock=Clock(TODAY * SECONDS_A_DAY))
+    packed(database)
+
+    async def spoil(collector: Collector) -> None:
+        async with collector.connections.writing() as connection:
+            await connection.execute(update(packed_visits).values(days=b"no days"))
+
+    with_collector(database.url, spoil)
+    assert not recounted(database).none
+    assert recounted(database).none
+    days, only = Period.ending(day_of(TODAY), 1), Filter(version=crumb.version)
+    assert asked(database, "users", days, only).active == 1
 
 
 def test_what_is_packed_is_unpacked() -> None:
