@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from migas.collector.database.tables import packed_visits
 from migas.collector.days import SECONDS_A_DAY, Period, day_of
 from migas.collector.ingestion.timing import Timing
 from migas.collector.projects.moves import rename_rows, unregister
+from migas.collector.server.upkeep import keep_up
 from tests.collector.counts.test_sessions import Clock, record, recounted, some_crumbs
 from tests.collector.counts.test_visits import FILTERS, TODAY, asked, fill
 from tests.collector.databases import with_collector
@@ -194,6 +196,47 @@ def test_nothing_is_lost_while_others_write(databases: Databases) -> None:
     with databases.fresh("postgresql") as database:
         asyncio.run(run(database.url))
         assert recounted(database).none
+
+
+def test_a_day_is_taken_back_from_visits_that_are_being_packed(databases: Databases) -> None:
+    """They are gone from the one table, and not yet in the other."""
+    user, session = str(UUID(int=1)), str(UUID(int=7 << 64))
+    run = a_crumb(status="R", session_id=session, user_id=user)
+    end = run._replace(status="C").timed(Timing(0.0, 9.0))
+
+    async def meet(url: str) -> None:
+        clock = Clock(TODAY * SECONDS_A_DAY + 5)
+        async with Collector.open(url, clock=clock) as one, Collector.open(url) as other:
+            async with other.connections.writing() as waiting:
+                await waiting.execute(text("LOCK TABLE packed_visits IN SHARE MODE"))
+                packing_them = asyncio.create_task(other.packing.pack())
+                await asyncio.sleep(0.5)
+                ending = asyncio.create_task(one.ingestion.record(end))
+                await asyncio.sleep(0.5)
+            await asyncio.gather(packing_them, ending)
+
+    with databases.fresh("postgresql") as database:
+        record(database, run, clock=Clock(TODAY * SECONDS_A_DAY - 5))
+        asyncio.run(meet(database.url))
+        assert recounted(database).none
+
+
+def test_a_collector_packs_by_itself(database: Database) -> None:
+    user = str(UUID(int=1))
+    crumb = a_crumb(session_id=str(UUID(int=7 << 64)), user_id=user)
+    record(database, crumb, clock=Clock(TODAY * SECONDS_A_DAY))
+
+    async def serve() -> None:
+        async with Collector.open(database.url) as collector:
+            upkeep = asyncio.create_task(keep_up(collector, None, None))
+            async with asyncio.timeout(30):
+                while loose(database):  # noqa: ASYNC110  nothing tells of it
+                    await asyncio.sleep(0.05)
+            upkeep.cancel()
+            with suppress(asyncio.CancelledError):
+                await upkeep
+
+    asyncio.run(serve())
 
 
 @pytest.mark.parametrize("how", ["rename", "remove"])
