@@ -16,7 +16,7 @@ from migas.collector.counts.slices import NUMBER_BITS
 from migas.collector.counts.visits import ENDINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
 _PART_BITS = 4
 
@@ -28,6 +28,10 @@ DAYS = ("days", *ENDINGS)
 """The columns of days, in the order of `visits.Days`."""
 
 _TYPE = "q"  # signed, of 8 bytes
+
+
+class UnreadableError(Exception):
+    """Packed visits that cannot be unpacked."""
 
 
 class Visit(NamedTuple):
@@ -56,10 +60,22 @@ def pack(those: Iterable[Visit]) -> dict[str, bytes]:
     return {name: _packed(of) for name, of in ({"keys": keys} | days).items()}
 
 
-def unpack(row: Mapping[Any, Any]) -> Iterator[Visit]:
-    """The visits of a row of `packed_visits`, in the order of their users."""
-    users, profiles = _keys(row["keys"])
-    return map(Visit, users, profiles, zip(*(_unpacked(row[name]) for name in DAYS), strict=True))
+def unpack(row: Mapping[Any, Any]) -> list[Visit]:
+    """The visits of a row of `packed_visits`, in the order of their users.
+
+    Raises:
+        UnreadableError: Nobody packed it like that; a file was damaged, say.
+    """
+    try:
+        users, profiles = _keys(row["keys"])
+        days = zip(*(_unpacked(row[name]) for name in DAYS), strict=True)
+        return list(map(Visit, users, profiles, days))
+    except (zlib.error, ValueError) as error:
+        *group, part = (row[name] for name in ("project", "version", "start", "part"))
+        raise UnreadableError(
+            f"packed visits of {group} in part {part} cannot be read: {error};"
+            " `migas db rebuild` makes them anew"
+        ) from error
 
 
 def days_of(keys: bytes, days: bytes, first: int, end: int) -> Iterable[tuple[int, int, int]]:

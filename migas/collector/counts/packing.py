@@ -8,7 +8,7 @@ for users come back, and a filter by what runs ran on finds its profiles among t
 from __future__ import annotations
 
 import asyncio
-import zlib
+import logging
 from collections import defaultdict
 from functools import partial
 from itertools import groupby
@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import Integer, delete, func, insert, literal_column, select
 
-from migas.collector.counts.packed_visits import DAYS, PARTS, Visit, pack, part_of, unpack
+from migas.collector.counts.packed_visits import (
+    DAYS,
+    PARTS,
+    UnreadableError,
+    Visit,
+    pack,
+    part_of,
+    unpack,
+)
 from migas.collector.counts.slices import NUMBER_BITS
 from migas.collector.counts.visits import ENDINGS
 from migas.collector.database.json_rows import Writing, among
@@ -27,7 +35,7 @@ from migas.collector.database.visit_lock import hold_visits, keep_visits
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Table
+    from sqlalchemy import ColumnElement, Connection, RowMapping, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from migas.collector.counts.visits import Key
@@ -47,6 +55,8 @@ part of all users has more."""
 
 _BYTES_OF_KEY = 7
 """About so many bytes a packed visit's user and profile take."""
+
+_log = logging.getLogger("migas.collector")
 
 _BITS_IN_PART = NUMBER_BITS - (PARTS - 1).bit_length()
 _COLUMNS = ("user_number", "profile", *DAYS)
@@ -80,7 +90,10 @@ class Packing:
         loose = select(*by).where(visits.c.version != "").group_by(*by)
         packed = 0
         for row in await self._connections.rows(loose.having(func.count() >= MANY).order_by(*by)):
-            packed += await self._pack_group(Group(*row))
+            try:
+                packed += await self._pack_group(Group(*row))
+            except UnreadableError as error:
+                _log.warning("%s", error)
         return packed
 
     async def _pack_group(self, group: Group) -> int:
@@ -180,33 +193,48 @@ async def unpack_visits(
     those = select(packed_visits).where(among(key, sorted(chunks), dialect))
     locked = await connection.execute(those.order_by(*key).with_for_update())
     packed = locked.mappings().all()
-    emptied: list[Key] = []
-    left: list[dict[str, Any]] = []
-    rows: list[tuple[Any, ...]] = []
-
-    def apart() -> None:
-        for row in packed:
-            *names, part = chunk = tuple(row[of.name] for of in key)
-            group = Group(*names)
-            taken, kept = _parted(unpack(row), chunks[chunk])
-            if not taken:
-                continue
-            if every or not kept:
-                taken += kept
-                emptied.append(chunk)
-            else:
-                left.append(_row(group, part, kept))
-            named = (group._asdict() | _columns_of(visit) for visit in taken)
-            rows.extend(tuple(map(of.__getitem__, visits.columns.keys())) for of in named)
-
     if packed:
-        await _aside(connection, apart)
-    if emptied:
-        await connection.execute(delete(packed_visits).where(among(key, emptied, dialect)))
-    await _replace(connection, left)
-    if rows:
-        size = len(visits.primary_key)
-        await loose.write(connection, sorted(rows, key=lambda row: row[:size]))
+        found = await _aside(connection, partial(_unpacked, packed, chunks, every=every))
+        if found.gone:
+            gone = among(key, found.gone, dialect)
+            await connection.execute(delete(packed_visits).where(gone))
+        await _replace(connection, found.left)
+        if found.rows:
+            size = len(visits.primary_key)
+            await loose.write(connection, sorted(found.rows, key=lambda row: row[:size]))
+
+
+class _Unpacked(NamedTuple):
+    """Which rows of packed visits are gone, what is left of others, and rows of visits."""
+
+    gone: list[Key]
+    left: list[dict[str, Any]]
+    rows: list[tuple[Any, ...]]
+
+
+def _unpacked(
+    packed: Iterable[RowMapping], chunks: Mapping[Key, set[tuple[int, int]]], *, every: bool
+) -> _Unpacked:
+    """Unpack the visits of some users and profiles in each row, and all others if need be."""
+    found = _Unpacked([], [], [])
+    for row in packed:
+        *names, part = chunk = tuple(row[of.name] for of in packed_visits.primary_key)
+        group = Group(*names)
+        try:
+            taken, kept = _parted(unpack(row), chunks[chunk])
+        except UnreadableError as error:  # a breadcrumb must not be lost for it
+            _log.warning("%s", error)
+            continue
+        if not taken:
+            continue
+        if every or not kept:
+            taken += kept
+            found.gone.append(chunk)
+        else:
+            found.left.append(_row(group, part, kept))
+        named = (group._asdict() | _columns_of(visit) for visit in taken)
+        found.rows.extend(tuple(map(of.__getitem__, visits.columns.keys())) for of in named)
+    return found
 
 
 def _parted(
@@ -253,7 +281,7 @@ def unpack_all(connection: Connection, into: Table) -> int:
         group = {name: packed[name] for name in Group._fields}
         try:
             those = [group | _columns_of(visit) for visit in unpack(packed)]
-        except (zlib.error, ValueError):  # a damaged file, say
+        except UnreadableError:
             unreadable += 1
             continue
         connection.execute(adding, those)

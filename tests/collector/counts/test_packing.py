@@ -279,7 +279,10 @@ def test_a_project_takes_its_visits_along_while_they_are_packed(
         assert recounted(database).none
 
 
-def test_a_row_that_cannot_be_read_is_found_and_made_anew(database: Database) -> None:
+def test_a_row_that_cannot_be_read_is_found_and_made_anew(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Until then breadcrumbs are taken, and what is wrong is said."""
     user = str(UUID(int=1))
     crumb = a_crumb(session_id=str(UUID(int=7 << 64)), user_id=user)
     record(database, crumb, clock=Clock(TODAY * SECONDS_A_DAY))
@@ -290,6 +293,10 @@ def test_a_row_that_cannot_be_read_is_found_and_made_anew(database: Database) ->
             await connection.execute(update(packed_visits).values(days=b"no days"))
 
     with_collector(database.url, spoil)
+    end = crumb._replace(status="F", status_desc="failed", error_type="E")
+    record(database, end, clock=Clock(TODAY * SECONDS_A_DAY + 5))
+    assert packed(database) == 0
+    assert "cannot be read" in caplog.text
     assert not recounted(database).none
     assert recounted(database).none
     days, only = Period.ending(day_of(TODAY), 1), Filter(version=crumb.version)
@@ -306,8 +313,8 @@ def test_what_is_packed_is_unpacked() -> None:
         )
         for _ in range(500)
     ]
-    assert list(unpack(pack(visits))) == sorted(visits)
-    assert list(unpack(pack([]))) == []
+    assert unpack(pack(visits)) == sorted(visits)
+    assert unpack(pack([])) == []
 
 
 def test_days_are_those_of_some_users_and_of_an_ending() -> None:
