@@ -27,6 +27,9 @@ who takes back a day packs one of them anew."""
 DAYS = ("days", *ENDINGS)
 """The columns of days, in the order of `visits.Days`."""
 
+BITS_IN_PART = NUMBER_BITS - _PART_BITS
+"""So many bits of a user's number tell users of a part apart."""
+
 _TYPE = "q"  # signed, of 8 bytes
 
 
@@ -45,7 +48,7 @@ class Visit(NamedTuple):
 
 def part_of(user_number: int) -> int:
     """In which of the `PARTS` a user is."""
-    return user_number >> (NUMBER_BITS - _PART_BITS)
+    return user_number >> BITS_IN_PART
 
 
 def pack(those: Iterable[Visit]) -> dict[str, bytes]:

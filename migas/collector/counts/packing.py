@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from sqlalchemy import Integer, delete, func, insert, literal_column, select
 
 from migas.collector.counts.packed_visits import (
+    BITS_IN_PART,
     DAYS,
-    PARTS,
     UnreadableError,
     Visit,
     pack,
     part_of,
     unpack,
 )
-from migas.collector.counts.slices import NUMBER_BITS
 from migas.collector.counts.visits import ENDINGS
 from migas.collector.database.json_rows import Writing, among
 from migas.collector.database.statements import insert_into
@@ -58,7 +57,6 @@ _BYTES_OF_KEY = 7
 
 _log = logging.getLogger("migas.collector")
 
-_BITS_IN_PART = NUMBER_BITS - (PARTS - 1).bit_length()
 _COLUMNS = ("user_number", "profile", *DAYS)
 
 
@@ -98,7 +96,7 @@ class Packing:
 
     async def _pack_group(self, group: Group) -> int:
         """Pack the visits of a group, if they are worth writing all of its packed ones anew."""
-        part = visits.c.user_number.bitwise_rshift(literal_column(str(_BITS_IN_PART), Integer))
+        part = visits.c.user_number.bitwise_rshift(literal_column(str(BITS_IN_PART), Integer))
         rows = select(part, func.count()).where(*group.of(visits)).group_by(part)
         loose = dict(map(tuple, await self._connections.rows(rows)))
         size = func.length(packed_visits.c["keys"]) // _BYTES_OF_KEY
@@ -130,7 +128,7 @@ def _at_once(sizes: Mapping[int, int]) -> Iterable[Sequence[int]]:
 async def _pack(group: Group, parts: Sequence[int], connection: AsyncConnection) -> int:
     """Pack the loose visits of some parts of all users, with those that are packed already."""
     await hold_visits(connection)
-    first, last = parts[0] << _BITS_IN_PART, (parts[-1] + 1 << _BITS_IN_PART) - 1
+    first, last = parts[0] << BITS_IN_PART, (parts[-1] + 1 << BITS_IN_PART) - 1
     of_users = visits.c.user_number.between(first, last)
     columns = [visits.c[name] for name in _COLUMNS]
     gone = delete(visits).where(*group.of(visits), of_users).returning(*columns)

@@ -151,9 +151,11 @@ class People(Usage):
 
     async def _profiles_of(self, project: str, only: Filter) -> Collection[int] | None:
         """The profiles that a filter leaves; None where it leaves all."""
+        if only.profiles is not None:
+            return frozenset(only.profiles)
         alike = only.profiles_alike(project)
-        if only.profiles is not None or alike is None:
-            return None if only.profiles is None else frozenset(only.profiles)
+        if alike is None:
+            return None
         return frozenset(number for (number,) in await self.many(alike))
 
     async def _new_among(
