@@ -129,7 +129,7 @@ HOUSE = """
     collector.migrations.versions.step_0013_arrivals
     collector.migrations.versions.step_0014_packed_visits collector.migrations
     collector.counts.rebuild
-    collector.counts.appearances collector.counts.packing
+    collector.counts.appearances collector.counts.visit_packing
     collector.counts.numbers collector.counts.told collector.counts.packed_visits
     collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations collector.counts.visits
@@ -144,7 +144,7 @@ HOUSE = """
     collector.database.engine collector.database.json_rows
     collector.database.idle collector.database.outage
     collector.database.prompt collector.database.statements collector.database.tables
-    collector.database.visit_lock
+    collector.database.packing_locks
     collector.database
     collector.clock
     collector.days collector.errors collector

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 from migas.collector.clock import Clock
 from migas.collector.counts.ledger import Ledger
-from migas.collector.counts.packing import Packing
 from migas.collector.counts.removal import Removal
 from migas.collector.counts.reports import Reports
+from migas.collector.counts.visit_packing import VisitPacking
 from migas.collector.database.connections import Connections
 from migas.collector.database.engine import create_engine, describe, engine_url
 from migas.collector.ingestion.ingestion import Ingestion
@@ -40,7 +40,7 @@ class Collector:
         ingestion: The way in.
         tokens: Who may read.
         reports: What can be read.
-        packing: What makes the database smaller.
+        visit_packing: What makes the database smaller.
         removal: The way out.
         news: What people want to hear of.
         webhooks: Who is told of it.
@@ -64,7 +64,7 @@ class Collector:
         self.ingestion = Ingestion(connections, clock, self.projects, ledger)
         self.tokens = Tokens(connections, clock)
         self.reports = Reports(connections, clock)
-        self.packing = Packing(connections)
+        self.visit_packing = VisitPacking(connections)
         self.removal = Removal(connections, ledger)
         self.news = News(connections, clock, self.projects, self.reports)
         self.webhooks = Webhooks(connections, clock)

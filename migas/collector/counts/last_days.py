@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select, tuple_
 
-from migas.collector.counts.packing import adding_days, unpack_visits
 from migas.collector.counts.rebuild import derived_failures, derived_visits, session_id_of
+from migas.collector.counts.visit_packing import adding_days, unpack_visits
 from migas.collector.counts.visits import failure, moves, number_of_user, visit_moves
 from migas.collector.database.json_rows import Writing, among
 from migas.collector.database.tables import crumbs, error_users, project_users, sessions, visits

@@ -1,7 +1,8 @@
 """Visits of many users in one row: ten bytes each, where a row of PostgreSQL takes 170.
 
 Days of the past hardly change any more, and are asked for together. So they lie in columns, each
-compressed by itself, for a question wants one kind of days; which are packed, `packing` decides.
+compressed by itself, for a question wants one kind of days; `visit_packing` decides which are
+packed.
 """
 
 from __future__ import annotations

@@ -38,10 +38,10 @@ from migas.collector.counts.appearances import derived_user_counts
 from migas.collector.counts.durations import DurationCount, timed
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.numbers import numbers, with_numbers
-from migas.collector.counts.packing import store, unpack_all
 from migas.collector.counts.sessions import Count, Session, counted
 from migas.collector.counts.slices import RanOn, Slices, add_to, profile_of
 from migas.collector.counts.told import COLUMNS
+from migas.collector.counts.visit_packing import store, unpack_all
 from migas.collector.counts.visits import ENDING_STATUSES
 from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, exists, func, select, update
 
+from migas.collector.database.packing_locks import hold_visits
 from migas.collector.database.tables import (
     aliases,
     crumbs,
@@ -14,7 +15,6 @@ from migas.collector.database.tables import (
     projects,
     tokens,
 )
-from migas.collector.database.visit_lock import hold_visits
 from migas.collector.errors import CollectorError
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ async def keep_up(collector: Collector, retain_days: int | None, index: str | No
             await collector.removal.forget_before(today - retain_days)
             cleaned = today
         if now - packed >= PACKING_SECONDS:
-            await collector.packing.pack()
+            await collector.visit_packing.pack()
             packed = now
         if index is not None:
             await refresh_releases(collector, index)

@@ -27,9 +27,9 @@ from migas.collector.counts.packed_visits import (
 )
 from migas.collector.counts.visits import ENDINGS
 from migas.collector.database.json_rows import Writing, among
+from migas.collector.database.packing_locks import hold_visits, keep_visits
 from migas.collector.database.statements import insert_into
 from migas.collector.database.tables import packed_visits, visits
-from migas.collector.database.visit_lock import hold_visits, keep_visits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -72,7 +72,7 @@ class Group(NamedTuple):
         return [table.c[name] == value for name, value in self._asdict().items()]
 
 
-class Packing:
+class VisitPacking:
     """Packs the visits of one database.
 
     Args:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text, update
 
 from migas.collector.collector import Collector
-from migas.collector.counts import packing
+from migas.collector.counts import visit_packing
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.packed_visits import PARTS, Visit, days_of, pack, part_of, unpack
 from migas.collector.counts.visits import SAMPLES, first_number, number_of_user
@@ -36,8 +36,8 @@ SPANS = [Period(day_of(TODAY - 20), day_of(TODAY)), Period(day_of(TODAY - 130), 
 @pytest.fixture(autouse=True)
 def every_visit_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few there are; and hardly any two groups of them at once."""
-    monkeypatch.setattr(packing, "MANY", 1)
-    monkeypatch.setattr(packing, "AT_ONCE", 3)
+    monkeypatch.setattr(visit_packing, "MANY", 1)
+    monkeypatch.setattr(visit_packing, "AT_ONCE", 3)
 
 
 def packed(database: Database) -> int:
@@ -45,7 +45,7 @@ def packed(database: Database) -> int:
     found: list[int] = []
 
     async def work(collector: Collector) -> None:
-        found.append(await collector.packing.pack())
+        found.append(await collector.visit_packing.pack())
 
     with_collector(database.url, work)
     return found[0]
@@ -93,7 +93,7 @@ def test_users_are_the_same_when_some_visits_are_packed_and_others_came_later(
 
 
 def test_few_visits_stay_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "MANY", 20)
+    monkeypatch.setattr(visit_packing, "MANY", 20)
     users = [str(UUID(int=number)) for number in range(19)]
     crumbs = [a_crumb(session_id=str(UUID(int=n << 64)), user_id=of) for n, of in enumerate(users)]
     record(database, *crumbs, clock=Clock(TODAY * SECONDS_A_DAY))
@@ -116,7 +116,7 @@ def test_visits_are_right_after_sessions_changed_and_went(seed: int, database: D
 
     async def remove(collector: Collector) -> None:
         await collector.removal.forget_user(chosen.choice(people_there))
-        await collector.packing.pack()
+        await collector.visit_packing.pack()
         await collector.removal.forget_before(TODAY - 50)
 
     with_collector(database.url, remove)
@@ -184,7 +184,7 @@ def test_nothing_is_lost_while_others_write(databases: Databases) -> None:
 
     async def pack_again(collector: Collector, writing: asyncio.Future[Any]) -> None:
         while not writing.done():
-            await collector.packing.pack()
+            await collector.visit_packing.pack()
 
     async def run(url: str) -> None:
         clock = Clock(TODAY * SECONDS_A_DAY + 99)
@@ -209,7 +209,7 @@ def test_a_day_is_taken_back_from_visits_that_are_being_packed(databases: Databa
         async with Collector.open(url, clock=clock) as one, Collector.open(url) as other:
             async with other.connections.writing() as waiting:
                 await waiting.execute(text("LOCK TABLE packed_visits IN SHARE MODE"))
-                packing_them = asyncio.create_task(other.packing.pack())
+                packing_them = asyncio.create_task(other.visit_packing.pack())
                 await asyncio.sleep(0.5)
                 ending = asyncio.create_task(one.ingestion.record(end))
                 await asyncio.sleep(0.5)
@@ -266,7 +266,7 @@ def test_a_project_takes_its_visits_along_while_they_are_packed(
                     else one.removal.forget_project("a/b")
                 )
                 await asyncio.sleep(0.5)
-                packing_them = asyncio.create_task(one.packing.pack())
+                packing_them = asyncio.create_task(one.visit_packing.pack())
                 await asyncio.sleep(0.5)
             await moving
             await packing_them
