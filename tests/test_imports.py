@@ -131,6 +131,7 @@ HOUSE = """
     collector.counts.rebuild
     collector.counts.appearances collector.counts.visit_packing
     collector.counts.numbers collector.counts.told collector.counts.packed_visits
+    collector.counts.packed_groups
     collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations collector.counts.visits
     collector.counts.outcomes collector.counts.slices collector.counts.rows

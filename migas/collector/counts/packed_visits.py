@@ -13,6 +13,7 @@ from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from migas.collector.counts.packed_groups import UnreadableError
 from migas.collector.counts.slices import NUMBER_BITS
 from migas.collector.counts.visits import ENDINGS
 
@@ -32,10 +33,6 @@ BITS_IN_PART = NUMBER_BITS - _PART_BITS
 """So many bits of a user's number tell users of a part apart."""
 
 _TYPE = "q"  # signed, of 8 bytes
-
-
-class UnreadableError(Exception):
-    """Packed visits that cannot be unpacked."""
 
 
 class Visit(NamedTuple):
@@ -76,10 +73,7 @@ def unpack(row: Mapping[Any, Any]) -> list[Visit]:
         return list(map(Visit, users, profiles, days))
     except (zlib.error, ValueError) as error:
         *group, part = (row[name] for name in ("project", "version", "start", "part"))
-        raise UnreadableError(
-            f"packed visits of {group} in part {part} cannot be read: {error};"
-            " `migas db rebuild` makes them anew"
-        ) from error
+        raise UnreadableError(f"visits of {group} in part {part}", error) from error
 
 
 def days_of(keys: bytes, days: bytes, first: int, end: int) -> Iterable[tuple[int, int, int]]:

@@ -7,19 +7,18 @@ for users come back, and a filter by what runs ran on finds its profiles among t
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import defaultdict
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Integer, delete, func, insert, literal_column, select
 
+from migas.collector.counts.packed_groups import WORTH, Group, UnreadableError, aside
 from migas.collector.counts.packed_visits import (
     BITS_IN_PART,
     DAYS,
-    UnreadableError,
     Visit,
     pack,
     part_of,
@@ -32,7 +31,7 @@ from migas.collector.database.statements import insert_into
 from migas.collector.database.tables import packed_visits, visits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection, RowMapping, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,13 +39,8 @@ if TYPE_CHECKING:
     from migas.collector.counts.visits import Key
     from migas.collector.database.connections import Connections
 
-Result = TypeVar("Result")
-
 MANY = 250
 """So many visits of a version and a block are packed; fewer stay rows."""
-
-WORTH = 32
-"""Loose visits are packed where there is one for so many packed ones, which are written anew."""
 
 AT_ONCE = 2000
 """No more are packed in one transaction, those that are packed already among them, unless a single
@@ -58,18 +52,6 @@ _BYTES_OF_KEY = 7
 _log = logging.getLogger("migas.collector")
 
 _COLUMNS = ("user_number", "profile", *DAYS)
-
-
-class Group(NamedTuple):
-    """The visits to a version in a block of days."""
-
-    project: str
-    version: str
-    start: int
-
-    def of(self, table: Table) -> list[ColumnElement[bool]]:
-        """Which rows of a table these are."""
-        return [table.c[name] == value for name, value in self._asdict().items()]
 
 
 class VisitPacking:
@@ -146,16 +128,8 @@ async def _pack(group: Group, parts: Sequence[int], connection: AsyncConnection)
             by_part[row["part"]] += unpack(row)
         return [_row(group, *of) for of in sorted(by_part.items())]
 
-    await _replace(connection, await _aside(connection, together))
+    await _replace(connection, await aside(connection, together))
     return number
-
-
-async def _aside(connection: AsyncConnection, work: Callable[[], Result]) -> Result:
-    """Do work that keeps a processor busy where nobody waits for it.
-
-    On SQLite whoever writes is in a thread already.
-    """
-    return await asyncio.to_thread(work) if connection.dialect.name == "postgresql" else work()
 
 
 async def _replace(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
@@ -192,7 +166,7 @@ async def unpack_visits(
     locked = await connection.execute(those.order_by(*key).with_for_update())
     packed = locked.mappings().all()
     if packed:
-        found = await _aside(connection, partial(_unpacked, packed, chunks, every=every))
+        found = await aside(connection, partial(_unpacked, packed, chunks, every=every))
         if found.gone:
             gone = among(key, found.gone, dialect)
             await connection.execute(delete(packed_visits).where(gone))
