@@ -127,10 +127,14 @@ HOUSE = """
     collector.migrations.versions.step_0011_appearances
     collector.migrations.versions.step_0012_numbers
     collector.migrations.versions.step_0013_arrivals
-    collector.migrations.versions.step_0014_packed_visits collector.migrations
+    collector.migrations.versions.step_0014_packed_visits
+    collector.migrations.versions.step_0015_packed_durations collector.migrations
     collector.counts.rebuild
+    collector.counts.durations_anew
     collector.counts.appearances collector.counts.visit_packing
+    collector.counts.duration_packing
     collector.counts.numbers collector.counts.told collector.counts.packed_visits
+    collector.counts.packed_durations
     collector.counts.packed_groups
     collector.counts.filters collector.counts.history
     collector.counts.comparison collector.counts.durations collector.counts.visits

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
 from migas.collector.clock import Clock
+from migas.collector.counts.duration_packing import DurationPacking
 from migas.collector.counts.ledger import Ledger
 from migas.collector.counts.removal import Removal
 from migas.collector.counts.reports import Reports
@@ -41,6 +42,7 @@ class Collector:
         tokens: Who may read.
         reports: What can be read.
         visit_packing: What makes the database smaller.
+        duration_packing: The same, of how long runs took.
         removal: The way out.
         news: What people want to hear of.
         webhooks: Who is told of it.
@@ -65,6 +67,7 @@ class Collector:
         self.tokens = Tokens(connections, clock)
         self.reports = Reports(connections, clock)
         self.visit_packing = VisitPacking(connections)
+        self.duration_packing = DurationPacking(connections)
         self.removal = Removal(connections, ledger)
         self.news = News(connections, clock, self.projects, self.reports)
         self.webhooks = Webhooks(connections, clock)

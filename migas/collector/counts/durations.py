@@ -8,13 +8,10 @@ that fails is over sooner, and a release that fails more often is no faster for 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import ceil, log, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.chance import CONFIDENT
-from migas.collector.counts.slices import SPANS, first_day
-from migas.collector.days import BLOCK_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,48 +24,50 @@ GROWTH = 1.04
 SHORTEST = 0.05
 """Seconds below which a duration is nothing: senders tell them to a tenth."""
 
-_NOTHING = ceil(log(SHORTEST) / log(GROWTH)) - 1
+SHORTEST_BUCKET = ceil(log(SHORTEST) / log(GROWTH)) - 1
+"""That of no time at all."""
+
+BUCKETS = 512
+"""So many there are: the last one is of years."""
 
 
 class DurationCount(NamedTuple):
     """What a row of `durations` counts: the runs of a version, by how long they took.
 
-    With a negative `span`, and no `version`, it counts those of all versions together: so that no
-    chart over time has to add up a hundred of them.
+    Without a `version` it counts those of all versions together: so that no chart over time has to
+    add up a hundred of them.
     """
 
     project: str
-    span: int
-    day: int
     version: str
+    day: int
+    profile: int
     bucket: int
 
 
 def bucket(seconds: float) -> int:
     """The number of the bucket of a duration."""
-    return ceil(log(seconds) / log(GROWTH)) if seconds >= SHORTEST else _NOTHING
+    if seconds < SHORTEST:
+        return SHORTEST_BUCKET
+    return min(ceil(log(seconds) / log(GROWTH)), SHORTEST_BUCKET + BUCKETS - 1)
 
 
 def middle(number: int) -> float:
     """The seconds that are off from no duration in a bucket by more than 2 %."""
-    return 2 * GROWTH**number / (GROWTH + 1) if number > _NOTHING else 0.0
+    return 2 * GROWTH**number / (GROWTH + 1) if number > SHORTEST_BUCKET else 0.0
 
 
 def timed(session: Session) -> tuple[DurationCount, ...]:
-    """Where the duration of a session is counted, once in each."""
-    if session.status != "C" or session.duration is None:
+    """Where the duration of a session is counted, once in each.
+
+    If it has no profile, no collector has counted it here.
+    """
+    if session.status != "C" or session.duration is None or session.profile is None:
         return ()
-    return _timed(session.project, session.day, session.version, bucket(session.duration))
-
-
-@lru_cache(8192)
-def _timed(project: str, day: int, version: str, number: int) -> tuple[DurationCount, ...]:
-    return tuple(
-        DurationCount(project, sign * span, first_day(day, span), of, number)
-        for span in SPANS
-        for sign, of in ((1, version), (-1, ""))
-        if sign * span != -BLOCK_DAYS  # no bar of a chart is as long
+    count = DurationCount(
+        session.project, session.version, session.day, session.profile, bucket(session.duration)
     )
+    return count, count._replace(version="")
 
 
 def quantile(counts: Mapping[int, int], share: float) -> float | None:

@@ -4,38 +4,47 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sqlalchemy import BigInteger, bindparam, cast, func, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    SmallInteger,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
 
-from migas.collector.counts.durations import bucket
-from migas.collector.counts.reading import ALL, DAY, listed
-from migas.collector.counts.slices import starts_in
-from migas.collector.counts.usage import Usage
-from migas.collector.database.tables import durations, sessions
-from migas.collector.days import day_of
+from migas.collector.counts.packed_durations import ROW_DAYS, parts, row_of, sums
+from migas.collector.counts.packed_groups import UnreadableError
+from migas.collector.counts.reading import ALL, Reading, hexadecimal
+from migas.collector.counts.slices import cover
+from migas.collector.database.tables import durations, packed_durations
+from migas.collector.days import day_number, day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import date
 
-    from sqlalchemy import CompoundSelect
+    from sqlalchemy import ColumnElement, CompoundSelect
 
     from migas.collector.counts.filters import Filter
+    from migas.collector.counts.slices import Span
     from migas.collector.days import Period
 
 
+Value = TypeVar("Value")
+
 MAX_KEPT = 64
-"""So many statements are kept."""
-
-_ASKED = {
-    "version": durations.c.version == bindparam("version"),
-    "versions": durations.c.version.in_(bindparam("versions", expanding=True)),
-}
-
-MAX_TIMED = 50_000
-"""Of no more sessions is each one's duration read where no count has the answer."""
+"""So many statements are kept; those with a filter that leaves very many profiles are not alike."""
 
 
 class Durations(NamedTuple):
@@ -45,7 +54,7 @@ class Durations(NamedTuple):
     by_version: defaultdict[str, Counter[int]]
 
 
-class Lasting(Usage):
+class Lasting(Reading):
     """How long the runs of a project took."""
 
     async def durations(
@@ -54,7 +63,7 @@ class Lasting(Usage):
         period: Period,
         only: Filter = ALL,
         versions: Collection[str] | None = None,
-    ) -> Durations | None:
+    ) -> Durations:
         """How long the runs took that completed.
 
         Args:
@@ -63,81 +72,158 @@ class Lasting(Usage):
             only: Which sessions.
             versions: Those that are told apart; all without them.
 
-        Returns:
-            None where that takes too long: of many sessions, by another filter than version.
+        Raises:
+            UnreadableError: Something packed cannot be unpacked.
         """
-        found = Durations(defaultdict(Counter), defaultdict(Counter))
-        asked = only.with_(outcome=None).values
         if only.outcome not in (None, "completed") or only.error:
-            return found
-        if asked.keys() - {"version"}:
-            few = (await self.outcomes(project, period)).total <= MAX_TIMED
-            return await self._durations_one_by_one(project, period, only) if few else None
-        of = {} if only.version is None else {"version": only.version}
-        named = of if versions is None else {**of, "versions": list(versions)}
-        of_days, of_versions = await asyncio.gather(
-            self._buckets(project, period, "day", of),
-            self._buckets(project, period, "version", named),
+            return Durations(defaultdict(Counter), defaultdict(Counter))
+        over_time: dict[str, Any] = {"version": only.version or ""}
+        named: dict[str, Any] = {} if only.version is None else {"version": only.version}
+        if versions is not None:
+            named["versions"] = list(versions)
+        bar = cache(lambda day: period.bucket(day_of(day)))
+        return Durations(
+            *await asyncio.gather(
+                self._runs(project, period, only, over_time, lambda _, day: bar(day), charted=True),
+                self._runs(project, period, only, named, lambda of, _: of, charted=False),
+            )
         )
-        for day, *counts in of_days:
-            found.by_time[period.bucket(day_of(day))].update(dict(zip(*counts, strict=True)))
-        for name, *counts in of_versions:
-            found.by_version[name].update(dict(zip(*counts, strict=True)))
-        return found
 
-    async def _buckets(
-        self, project: str, period: Period, by: Literal["day", "version"], values: dict[str, Any]
-    ) -> Sequence[tuple[Any, Sequence[int], Sequence[int]]]:
-        """Buckets of durations and their counts, by day or version, a value of it in several rows.
+    async def _runs(
+        self,
+        project: str,
+        period: Period,
+        only: Filter,
+        named: dict[str, Any],
+        told_by: Callable[[str, int], Value],
+        *,
+        charted: bool,
+    ) -> defaultdict[Value, Counter[int]]:
+        """How many runs took how long, by what is made of their version and day.
 
-        The values are those of one `version`, or of some `versions`, or of both.
+        Those are meant of one `version`, of some `versions`, or of both; of each where neither is
+        named. Uncharted, a day may stand for any other of the period.
         """
-        days = starts_in(period, charted=by == "day")
-        # Only who asks for a version needs counts of each.
-        sign = 1 if by == "version" or values else -1
-        spans = tuple(sign * span for span, _ in days)
-        starts = {f"days_{number}": starts for number, (_, starts) in enumerate(days)}
-        query = _listed(self.connections.dialect, by, spans, tuple(values))
-        return await self.many(query, {"project": project, **starts, **values})
-
-    async def _durations_one_by_one(self, project: str, period: Period, only: Filter) -> Durations:
-        found = Durations(defaultdict(Counter), defaultdict(Counter))
-        query = select(DAY, sessions.c.version, sessions.c.duration).where(
-            *only.with_(outcome="completed").within(project, period),
-            sessions.c.duration.isnot(None),
+        profiles = await self.profiles_of(project, only)
+        values: dict[str, Any] = {"project": project, **named}
+        values |= {"first": day_number(period.first), "last": day_number(period.last)}
+        where: tuple[ColumnElement[bool], ...] = ()
+        if only.profiles is not None:
+            where, values["profiles"] = (_OF_PROFILES,), only.profiles
+        elif profiles is not None:
+            where = tuple(only.profile_conditions(project, durations.c.profile))
+        slices: defaultdict[Span, list[tuple[int, int]]] = defaultdict(list)
+        for span, first, last in cover(period, charted=charted):
+            slices[span].append((first, last))
+            starts = range(row_of(first, span), last + 1, ROW_DAYS[span])
+            values[f"starts_{span}"] = values.get(f"starts_{span}", []) + list(starts)
+        question = _question(
+            self.connections.dialect,
+            tuple(slices),
+            tuple(named),
+            where,
+            by_day=charted,
+            by_profile=profiles is not None,
         )
-        for day, version, seconds in await self.scanned(query):
-            number = bucket(seconds)
-            found.by_time[period.bucket(day_of(day))][number] += 1
-            found.by_version[version][number] += 1
-        return found
+        rows = await self.many(question, values)
+
+        def counted() -> defaultdict[Value, Counter[int]]:
+            found: defaultdict[Value, Counter[int]] = defaultdict(Counter)
+            for version, day, bucket, runs in _unpacked(project, rows, slices, profiles):
+                found[told_by(version, day)][bucket] += runs
+            return found
+
+        # In a thread, for others are answered meanwhile.
+        return await asyncio.to_thread(counted)
+
+
+_OF_PROFILES = durations.c.profile.in_(bindparam("profiles", expanding=True))
+
+
+def _unpacked(
+    project: str,
+    rows: Iterable[tuple[Any, ...]],
+    slices: Mapping[Span, Iterable[tuple[int, int]]],
+    profiles: Collection[int] | None,
+) -> Iterable[tuple[str, int, int, int]]:
+    """Versions, first days of slices, buckets and numbers of runs, from rows packed and loose."""
+    for version, start, loose_in, loose_runs, span, packed in rows:
+        if packed is None:
+            yield version, start, loose_in, loose_runs
+            continue
+        end = start + ROW_DAYS[span] - span
+        places = [
+            range((max(first, start) - start) // span, (min(last, end) - start) // span + 1)
+            for first, last in slices[span]
+        ]
+        try:
+            found = sums(bytes.fromhex(packed), places, profiles)
+        except ValueError as error:
+            raise UnreadableError(f"durations of {(project, version, start)}", error) from error
+        for _, place, bucket, runs in parts(found):
+            yield version, start + place * span, bucket, runs
 
 
 @lru_cache(MAX_KEPT)
-def _listed(
-    dialect: str, by: Literal["day", "version"], spans: tuple[int, ...], asked: tuple[str, ...]
+def _question(
+    dialect: str,
+    spans: tuple[int, ...],
+    named: tuple[str, ...],
+    where: tuple[ColumnElement[bool], ...],
+    *,
+    by_day: bool,
+    by_profile: bool,
 ) -> CompoundSelect[Any]:
-    total = cast(func.sum(durations.c.sessions), BigInteger)
-    columns = (durations.c[by].label("value"), durations.c.bucket)
-    counts = select(*columns, total.label("runs")).where(
-        durations.c.project == bindparam("project"), *(_ASKED[name] for name in asked)
-    )
-    # Days that are named lead straight to the rows of a version.
-    parts = [
-        counts.where(
-            durations.c.span == span,
-            durations.c.day.in_(bindparam(f"days_{number}", expanding=True)),
+    """The question for rows of both tables at once, for meanwhile some may be packed.
+
+    Its rows have a version, a day, a bucket and a number of runs; or a version, a first day, None
+    twice, a span and a text of hexadecimal digits, from `packed_durations`.
+    """
+    table = durations.c
+    day = table.day if by_day else literal(0, Integer)
+    runs = cast(func.sum(table.sessions), BigInteger)
+    loose = (
+        select(
+            table.version,
+            day.label("day"),
+            table.bucket,
+            runs.label("runs"),
+            cast(null(), SmallInteger).label("span"),
+            cast(null(), Text).label("packed"),
         )
-        .group_by(*columns)
-        .having(total > 0)
-        .subquery()
-        for number, span in enumerate(spans)
-    ]
-    return union_all(
-        *(
-            select(
-                part.c.value, listed(part.c.bucket, dialect), listed(part.c.runs, dialect)
-            ).group_by(part.c.value)
-            for part in parts
+        .where(
+            table.project == bindparam("project"),
+            *_versions(table.version, named),
+            table.day.between(bindparam("first"), bindparam("last")),
+            *where,
         )
+        .group_by(table.version, *((day,) if by_day else ()), table.bucket)
+        .having(runs != 0)
     )
+    packed = packed_durations.c
+    text = hexadecimal(packed.by_profile if by_profile else packed.of_all, dialect)
+    nothing = cast(null(), SmallInteger), cast(null(), BigInteger)
+    many = select(packed.version, packed.start, *nothing, packed.span, text).where(
+        packed.project == bindparam("project"),
+        *_versions(packed.version, named),
+        or_(
+            *(
+                and_(
+                    packed.span == span,
+                    packed.start.in_(bindparam(f"starts_{span}", expanding=True)),
+                )
+                for span in spans
+            )
+        ),
+    )
+    return union_all(loose, many)
+
+
+def _versions(version: ColumnElement[str], named: tuple[str, ...]) -> Iterable[ColumnElement[bool]]:
+    """The conditions of the versions that are named, or of each where none is."""
+    if "version" in named:
+        yield version == bindparam("version")
+    if "versions" in named:
+        yield version.in_(bindparam("versions", expanding=True))
+    if not named:
+        yield version != ""

@@ -138,7 +138,7 @@ class People(Usage):
         found = VersionDays(dict)
         if only.outcome not in (None, *ENDINGS):
             return found, SAMPLES
-        mine = await self._profiles_of(project, only)
+        mine = await self.profiles_of(project, only)
         sought = Sought(project, only.version or "", period, only.outcome, mine)
         dialect = self.connections.dialect
         most, _ = await self._most(project, period, only)
@@ -148,15 +148,6 @@ class People(Usage):
             # In a thread, for others are answered meanwhile, and unpacking needs no lock.
             await asyncio.to_thread(sought.add, found, rows, some)
         return found, sample.part
-
-    async def _profiles_of(self, project: str, only: Filter) -> Collection[int] | None:
-        """The profiles that a filter leaves; None where it leaves all."""
-        if only.profiles is not None:
-            return frozenset(only.profiles)
-        alike = only.profiles_alike(project)
-        if alike is None:
-            return None
-        return frozenset(number for (number,) in await self.many(alike))
 
     async def _new_among(
         self, users: Collection[int], part: int, project: str, period: Period

@@ -13,7 +13,7 @@ from migas.collector.database.tables import COUNTED_AT
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import ColumnElement
 
@@ -66,6 +66,15 @@ class Reading:
             return only
         return replace(only, profiles=tuple(sorted(numbers)))
 
+    async def profiles_of(self, project: str, only: Filter) -> Collection[int] | None:
+        """The profiles that a filter leaves; None where it leaves all."""
+        if only.profiles is not None:
+            return frozenset(only.profiles)
+        alike = only.profiles_alike(project)
+        if alike is None:
+            return None
+        return frozenset(number for (number,) in await self.many(alike))
+
     async def rows(self, query: Any) -> Sequence[Any]:
         """The answer to a question of few rows."""
         return await self.connections.rows(query)
@@ -106,3 +115,8 @@ def listed(column: ColumnElement[Any], dialect: str) -> ColumnElement[Any]:
     if dialect == "postgresql":
         return func.array_agg(column)
     return func.json_group_array(column, type_=JSON)
+
+
+def hexadecimal(packed: ColumnElement[bytes], dialect: str) -> ColumnElement[str]:
+    """Bytes as a text of digits, for `Reading.many` and `Reading.scanned`."""
+    return func.encode(packed, "hex") if dialect == "postgresql" else func.hex(packed)

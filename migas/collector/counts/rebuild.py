@@ -35,7 +35,7 @@ from sqlalchemy import (
 )
 
 from migas.collector.counts.appearances import derived_user_counts
-from migas.collector.counts.durations import DurationCount, timed
+from migas.collector.counts.durations_anew import durations_anew
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.numbers import numbers, with_numbers
 from migas.collector.counts.sessions import Count, Session, counted
@@ -49,7 +49,6 @@ from migas.collector.database.tables import (
     MAX_VALUE_CHARS,
     crumbs,
     daily,
-    durations,
     error_users,
     packed_visits,
     profiles,
@@ -109,7 +108,7 @@ def rebuild(connection: Connection) -> Difference:
         connection.execute(
             text(
                 "LOCK TABLE project_users, sessions, visits, packed_visits, error_users, profiles,"
-                " slices, durations, daily IN EXCLUSIVE MODE"
+                " slices, durations, packed_durations, daily IN EXCLUSIVE MODE"
             )
         )
     errors, wrong_errors = _tell_errors_apart(connection)
@@ -132,8 +131,8 @@ def rebuild(connection: Connection) -> Difference:
     by_slice = {key: tuple(numbers) for key, numbers in of_slices.items()}
     wrong_counts = _count_anew(connection, daily, by_count, example=0)
     wrong_counts += _count_anew(connection, slices, by_slice)
-    by_bucket = {tuple(key): (number,) for key, number in _durations(connection).items()}
-    wrong_counts += _count_anew(connection, durations, by_bucket)
+    by_bucket, wrong_durations = durations_anew(connection)
+    wrong_counts += wrong_durations
     wrong_counts += len(described.difference(map(tuple, connection.execute(select(profiles)))))
     connection.execute(delete(profiles))
     by_name = (dict(zip(profiles.c.keys(), row, strict=True)) for row in sorted(described))
@@ -141,7 +140,7 @@ def rebuild(connection: Connection) -> Difference:
     return Difference(
         _size(connection, sessions),
         _size(connection, project_users),
-        len(by_count) + len(by_slice) + len(by_bucket),
+        len(by_count) + len(by_slice) + by_bucket,
         errors,
         wrong_sessions,
         wrong_users,
@@ -343,24 +342,6 @@ def _described(connection: Connection, by: Numbers) -> Described:
     }
     used = select(sessions.c.project, sessions.c.profile).distinct()
     return {(project, *kinds[profile]) for project, profile in connection.execute(used)}
-
-
-def _durations(connection: Connection) -> Counter[DurationCount]:
-    """What `durations` must hold."""
-    by = sessions.c.session_id, sessions.c.project
-    columns = [sessions.c[name] for name in Session._fields]
-    has_one = (sessions.c.status == "C") & sessions.c.duration.isnot(None)
-    query = select(*columns).where(has_one).order_by(*by).limit(_BATCH)
-    total: Counter[DurationCount] = Counter()
-    rows = connection.execute(query).all()
-    while rows:
-        for row in rows:
-            session = Session(*row)
-            total.update(timed(session))
-        was_read = (by[0] == session.session_id) & (by[1] <= session.project)
-        later = query.where(by[0] >= session.session_id, ~was_read)
-        rows = connection.execute(later).all()
-    return total
 
 
 def _count_anew(

@@ -209,11 +209,9 @@ class Tables:
     async def durations(self) -> list[DurationRow]:
         """How long runs took that completed, by the day, week or month, none left out.
 
-        Quantiles are estimates within 2 %. Of more than 50,000 sessions they are told by version
-        alone: with other filters the answer is empty then.
+        Quantiles are estimates within 2 %.
         """
-        found = await self._reports.durations(*self._asked)
-        return [] if found is None else self.timed(found)
+        return self.timed(await self._reports.durations(*self._asked))
 
     def timed(self, found: Durations) -> list[DurationRow]:
         """The rows of some durations by time."""
@@ -226,11 +224,9 @@ class Tables:
     async def version_durations(self) -> list[VersionDurationRow]:
         """How long runs took that completed, by version, the newest first.
 
-        Quantiles are estimates within 2 %. Of more than 50,000 sessions they are told by version
-        alone: with other filters the answer is empty then.
+        Quantiles are estimates within 2 %.
         """
-        found = await self._reports.durations(*self._asked)
-        return [] if found is None else timed_versions(found)
+        return timed_versions(await self._reports.durations(*self._asked))
 
     async def environments(self) -> list[EnvironmentRow]:
         """What sessions ran on: platforms, containers, languages and CI, and for which users.

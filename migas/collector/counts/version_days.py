@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import BigInteger, Text, cast, func, null, select, union_all
+from sqlalchemy import BigInteger, Text, cast, null, select, union_all
 
 from migas.collector.counts.activity import UserDays, row_bytes
 from migas.collector.counts.packed_visits import days_of, part_of
+from migas.collector.counts.reading import hexadecimal
 from migas.collector.counts.visits import first_number
 from migas.collector.database.tables import packed_visits, visits
 from migas.collector.days import BLOCK_DAYS, block_of, day_number
@@ -16,7 +17,7 @@ from migas.collector.days import BLOCK_DAYS, block_of, day_number
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from sqlalchemy import ColumnElement, CompoundSelect
+    from sqlalchemy import CompoundSelect
 
     from migas.collector.days import Period
 
@@ -68,7 +69,7 @@ class Sought(NamedTuple):
         )
         columns_of_loose = [cast(null(), BigInteger)] * 3
         packed = packed_visits.c
-        texts = (_hexadecimal(packed[name], dialect) for name in ("keys", self.ending or "days"))
+        texts = (hexadecimal(packed[name], dialect) for name in ("keys", self.ending or "days"))
         many = select(packed.start, *columns_of_loose, *texts).where(
             packed.project == self.project,
             packed.version == self.version,
@@ -118,7 +119,3 @@ def _add_block(found: VersionDays, those: Iterable[Sequence[int]], offset: int, 
         if active := days & meant:
             of_users = found[profile]
             of_users[user] = of_users.get(user, 0) | active << offset
-
-
-def _hexadecimal(packed: ColumnElement[bytes], dialect: str) -> ColumnElement[str]:
-    return func.encode(packed, "hex") if dialect == "postgresql" else func.hex(packed)

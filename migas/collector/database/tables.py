@@ -273,18 +273,33 @@ durations = Table(
     "durations",
     metadata,
     Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
-    Column("span", SmallInteger, primary_key=True, autoincrement=False),
-    Column("day", Integer, primary_key=True, autoincrement=False),
     Column("version", String(MAX_VERSION_CHARS), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("profile", BigInteger, primary_key=True, autoincrement=False),
     Column("bucket", SmallInteger, primary_key=True, autoincrement=False),
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("sessions", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""How many sessions of a version completed on the `span` days from `day` on, by their duration.
+"""How many sessions of a version, or of any version: '', and a profile completed on a day, by their
+duration.
 
-Those of all versions together have a negative span; see `DurationCount`. A count is the sum over
-its shards, as in `daily`.
+A count is the sum over its shards, as in `daily`, and of what `packed_durations` has of it; so it
+may be less than nothing here.
+"""
+
+packed_durations = Table(
+    "packed_durations",
+    metadata,
+    Column("project", String(MAX_PROJECT_CHARS), primary_key=True),
+    Column("version", String(MAX_VERSION_CHARS), primary_key=True),
+    Column("span", SmallInteger, primary_key=True, autoincrement=False),
+    Column("start", Integer, primary_key=True, autoincrement=False),
+    Column("by_profile", LargeBinary, nullable=False),
+    Column("of_all", LargeBinary, nullable=False),
+)
+"""Many rows of `durations` in one: those of a block of days that begins with `start`, added up over
+slices of `span` days; see `counts.packed_durations`. `of_all` has their sums over all profiles.
 """
 
 project_users = Table(

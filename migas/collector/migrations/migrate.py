@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-HEAD = "0014"
+HEAD = "0015"
 """The newest step in `versions`."""
 
-_COUNTED_ANEW = "0012"
+_COUNTED_ANEW = "0015"
 """The newest step after which everything has to be counted anew."""
 
 _LOCK = 0x6D69676173  # "migas": PostgreSQL's advisory locks are numbers

@@ -101,7 +101,7 @@ class _OverTime(NamedTuple):
     rated_by_version: Mapping[str, Outcomes]
     adoption: Adoption
     came: Mapping[dt.date, Sequence[Arrival]]
-    durations: Lasting | None
+    durations: Lasting
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Project:
         failures: The errors that hit most users.
         shares: By kind (`platform`, …), what the sessions ran on, the most frequent first.
         lost: The runs that were never heard of again.
-        durations: How long runs take; None where that cannot be told in time.
+        durations: How long runs take.
     """
 
     name: str
@@ -148,7 +148,7 @@ class Project:
     failures: Sequence[ErrorSummary]
     shares: Mapping[str, Sequence[tuple[str, int]]]
     lost: LostRuns
-    durations: Lasting | None
+    durations: Lasting
 
     @property
     def outcomes(self) -> Outcomes:
@@ -317,7 +317,7 @@ async def _lasting(
     period: Period,
     only: Filter,
     by_version: Mapping[str, Outcomes],
-) -> Lasting | None:
+) -> Lasting:
     """How long runs take, of the newest of the frequent versions and those before them."""
     completed = {version: of.completed for version, of in by_version.items() if of.completed}
     ordered = sorted(completed, key=version_order, reverse=True)
@@ -328,8 +328,6 @@ async def _lasting(
     before = {version for version in versions_before(shown, enough).values() if version}
     durations = partial(collector.reports.durations, name, period, only)
     found = await durations({*shown, *before})
-    if found is None:
-        return None
     # Old programs may tell no durations; then a version is compared with an older one that does.
     untimed = {of for of in before if found.by_version.get(of, Counter()).total() < ENOUGH}
     if untimed:
@@ -337,8 +335,8 @@ async def _lasting(
         for _ in range(MAX_OLDER):
             untimed = {of for of in versions_before(untimed, enough).values() if of}
             older |= untimed
-        if older and (more := await durations(older)):
-            found.by_version.update(more.by_version)
+        if older:
+            found.by_version.update((await durations(older)).by_version)
     tables = Tables(collector.reports, name, period, only, collector.clock.today())
     known = {row.version: row for row in timed_versions(found)}
     return Lasting(

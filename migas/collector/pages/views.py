@@ -142,7 +142,7 @@ async def project(request: Request, owner: str, repo: str) -> Response:
     }
     bands = zip(*shown.adoption.bars.values(), strict=True)
     versions = {f"version-{number}": band for number, band in enumerate(bands)}
-    times = shown.durations.times if shown.durations else ()
+    times = shown.durations.times
     # What is not over has few runs yet, and those the shortest.
     is_one_over = not all(row.unfinished for row in times)
     took = {

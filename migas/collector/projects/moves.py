@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, exists, func, select, update
 
-from migas.collector.database.packing_locks import hold_visits
+from migas.collector.database.packing_locks import hold_both
 from migas.collector.database.tables import (
     aliases,
     crumbs,
@@ -56,7 +56,7 @@ async def delete_some(project: str, connection: AsyncConnection) -> int:
 
 async def delete_rows(project: str, connection: AsyncConnection) -> None:
     """Delete what else a project has, in tables that name it."""
-    await hold_visits(connection)
+    await hold_both(connection)
     for table in _TABLES:
         await connection.execute(delete(table).where(table.c.project == project))
 
@@ -74,7 +74,7 @@ async def rename_rows(
     Raises:
         CollectorError: Meanwhile something came under the new name.
     """
-    await hold_visits(connection)
+    await hold_both(connection)
     if await has_rows(connection, new):
         raise CollectorError(f"there is something under the name {new} already")
     await unregister(project, connection)  # in an open collector it may be there again

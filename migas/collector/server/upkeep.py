@@ -30,7 +30,7 @@ FRESH_SECONDS = 3600
 """A package index is asked for each package at most so often, however many collectors there are."""
 
 PACKING_SECONDS = 3600
-"""Visits are packed no more often; most of an hour's are of users who have others already."""
+"""Visits and durations are packed no more often, for each time many are written anew."""
 
 LOOK_SECONDS = 600
 """A project's counts are looked at for news no more often, however many collectors there are."""
@@ -56,6 +56,7 @@ async def keep_up(collector: Collector, retain_days: int | None, index: str | No
             cleaned = today
         if now - packed >= PACKING_SECONDS:
             await collector.visit_packing.pack()
+            await collector.duration_packing.pack()
             packed = now
         if index is not None:
             await refresh_releases(collector, index)

@@ -12,7 +12,6 @@ from uuid import UUID
 import pytest
 
 from migas.collector.collector import Collector
-from migas.collector.counts import lasting
 from migas.collector.counts.durations import bucket, longer, middle, quantile
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.tables import Tables
@@ -154,7 +153,7 @@ def test_durations_by_day_and_version_are_kept_up_to_date(database: Database) ->
     assert versions[0].p90 == pytest.approx(32, rel=0.02)
 
 
-def test_durations_obey_filters(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_durations_obey_filters(database: Database) -> None:
     put(database)
     days, versions = asked(database, Filter(platform="linux"))
     assert sum(row.runs for row in days) == 3 * 24
@@ -166,5 +165,3 @@ def test_durations_obey_filters(database: Database, monkeypatch: pytest.MonkeyPa
     days, versions = asked(database, Filter(outcome="failed"))
     assert all(row.runs == 0 for row in days)
     assert versions == []
-    monkeypatch.setattr(lasting, "MAX_TIMED", 0)
-    assert asked(database, both) == ([], [])
