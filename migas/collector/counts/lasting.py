@@ -131,7 +131,9 @@ class Lasting(Reading):
             found: defaultdict[Value, Counter[int]] = defaultdict(Counter)
             for version, day, bucket, runs in _unpacked(project, rows, slices, profiles):
                 found[told_by(version, day)][bucket] += runs
-            return found
+            # What was taken back of what is packed may leave nothing.
+            left = {key: +counts for key, counts in found.items()}
+            return defaultdict(Counter, {key: counts for key, counts in left.items() if counts})
 
         # In a thread, for others are answered meanwhile.
         return await asyncio.to_thread(counted)
