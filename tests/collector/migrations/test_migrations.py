@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from migas.collector.counts.durations import bucket
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.numbers import numbers, with_numbers
@@ -297,6 +298,29 @@ def test_daily_counts_are_the_same_in_the_order_of_their_key(empty_database: Dat
     if not empty_database.is_postgresql:
         with pytest.raises(Exception, match="no such column: rowid"):
             empty_database.rows("SELECT rowid FROM daily")
+
+
+def test_durations_get_their_profiles(empty_database: Database) -> None:
+    make_step(empty_database, "0014")
+    empty_database.execute("INSERT INTO projects (project, registered) VALUES ('a/b', 5)")
+    empty_database.execute("INSERT INTO users VALUES (?, 'general', 'linux', 'docker')", USER)
+    empty_database.execute(
+        "INSERT INTO crumbs (project, version, language, language_version, timestamp, session_id,"
+        " user_id, status, is_ci, platform, container, digest, ended, duration)"
+        " VALUES ('a/b', '1.0', 'python', '3.11.7', ?, ?, ?, 'C', ?, 'linux', 'docker', 5, ?, 9)",
+        9 * 86400,
+        RUN,
+        USER,
+        False,
+        8 * 86400,
+    )
+    empty_database.execute("INSERT INTO durations VALUES ('a/b', 7, 4, '1.0', ?, 0, 1)", bucket(9))
+    make_tables(empty_database.url)
+
+    found = empty_database.rows("SELECT * FROM durations ORDER BY version")
+    assert [tuple(row.values()) for row in found] == [
+        ("a/b", version, 8, PROFILE, bucket(9), 0, 1) for version in ("", "1.0")
+    ]
 
 
 def test_sessions_get_their_profiles_and_errors_their_weeks(empty_database: Database) -> None:
