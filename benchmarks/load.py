@@ -182,7 +182,7 @@ class _Generator:
             self._failures += 1
 
     def request(self) -> bytes:
-        """A breadcrumb like those of real runs, of a session of its own."""
+        """A breadcrumb like those of real runs, with their durations, of a session of its own."""
         self._number += 1
         who = {
             "session_id": str(uuid.uuid4()),
@@ -208,7 +208,8 @@ class _Generator:
         body = json.dumps(message).encode()
         return (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
+            f"Content-Length: {len(body)}\r\n"
+            f"X-Migas-Ended-Ago: 0\r\nX-Migas-Duration: {1 + self._number % 600}\r\n\r\n"
         ).encode() + body
 
 
