@@ -45,9 +45,15 @@ def start(desk: Desk, body: str, head: str = "") -> subprocess.Popen[bytes]:
 
 
 def the_courier(desk: Desk) -> int:
-    """The pid of the one courier; a moment ago it may not have been a Python yet."""
-    wait_until(lambda: len(desk.couriers()) == 1)
-    return desk.couriers()[0]
+    """The pid of the one courier, of one look: while it becomes a Python it is not seen."""
+    found: list[int] = []
+
+    def is_one() -> bool:
+        found[:] = desk.couriers()
+        return len(found) == 1
+
+    wait_until(is_one)
+    return found[0]
 
 
 def _descriptors(pid: int) -> list[str]:
