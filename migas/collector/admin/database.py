@@ -23,6 +23,9 @@ _TABLES: dict[str, tuple[str, Any]] = {
     "duration": ("durations", "week"),
     "version-duration": ("version-durations", "day"),
     "period": ("periods", "day"),
+    "users": ("users", "month"),
+    "environment": ("environments", "day"),
+    "adoption": ("adoption", "month"),
     "lost": ("lost", "day"),
 }
 """Which table is shown, and by what its rows are; each step of time shows sessions."""

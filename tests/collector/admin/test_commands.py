@@ -171,6 +171,12 @@ def test_a_report_tells_versions_errors_and_days(run: Run, database: Database) -
     assert json.loads(run(*report, "--by", "version-duration", "--json").stdout) == {
         "version-durations": []
     }
+    users = json.loads(run(*report, "--by", "users", "--json").stdout)["users"]
+    assert [row["start"] for row in users] == ["2024-09-01", "2024-10-01"]
+    where = json.loads(run(*report, "--by", "environment", "--json").stdout)["environments"]
+    assert [row["sessions"] for row in where if row["kind"] == "platform"] == [3]
+    took_over = json.loads(run(*report, "--by", "adoption", "--json").stdout)["adoption"]
+    assert [(row["version"], row["sessions"]) for row in took_over] == [("1.10", 2), ("1.9", 1)]
     refused = run("report", "a/b", "--since", "2024-10-05", "--until", day, *db)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "end before it begins" in refused.stderr
