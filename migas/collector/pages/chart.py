@@ -144,6 +144,7 @@ def rate_line(axis: Axis, rates: Sequence[float | None]) -> Chart:
     # A rate is honest on a scale that ends at 100; it begins where there is something to see.
     bottom = max(0, min(90, floor((min(known, default=0) - 2) / 10) * 10))
     step = 5 if bottom >= 80 else 10 if bottom >= 50 else 25
+    bottom -= bottom % step
     lines = [(100 * (100 - at) / (100 - bottom), f"{at}%") for at in range(bottom, 101, step)]
     return Chart(axis, _line("line", rates, bottom, 100), lines)
 

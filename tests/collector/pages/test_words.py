@@ -59,6 +59,22 @@ def test_durations_are_lines_over_a_scale_in_their_unit() -> None:
     assert [text for _, text in chart.duration_lines(axis, {}).scale] == ["0 s", "1 s"]
 
 
+@pytest.mark.parametrize(
+    ("lowest", "told"),
+    [
+        (0.0, [0, 25, 50, 75, 100]),
+        (44.0, [25, 50, 75, 100]),
+        (66.0, [60, 70, 80, 90, 100]),
+        (97.0, [90, 95, 100]),
+    ],
+)
+def test_the_scale_of_rates_ends_at_all_of_them(lowest: float, told: list[int]) -> None:
+    axis = chart.Axis([dt.date(2026, 3, 1)], "day", False, {})
+    scale = chart.rate_line(axis, [lowest]).scale
+    assert [text for _, text in scale] == [f"{at}%" for at in told]
+    assert [height for height, _ in scale][:: len(told) - 1] == [100.0, 0.0]
+
+
 def test_counts_have_their_thousands_set_apart() -> None:
     assert words.number(1234567) == "1,234,567"
     assert words.counted(1, "session") == "1 session"
