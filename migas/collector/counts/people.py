@@ -14,7 +14,7 @@ from migas.collector.counts.activity import Activity, margin
 from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
 from migas.collector.counts.sample import Sample, parts_of_all
-from migas.collector.counts.slices import NO_USER
+from migas.collector.counts.slices import NO_USER, starts_in
 from migas.collector.counts.usage import Facet, Usage
 from migas.collector.counts.version_days import Sought, VersionDays, in_rows
 from migas.collector.counts.visited import (
@@ -255,8 +255,11 @@ class People(Usage):
         since = daily.c.day >= day_number(period.first)
         by_type = await self.rows(users_by(daily.c.value, project, LAST_SEEN, since))
         seen = max(0, sum(number for _, _, number in by_type))
-        most = (await self.outcomes(project, period, only)).total if only else seen
-        return min(seen, most), seen
+        if not only:
+            return seen, seen
+        days = starts_in(period, charted=False)
+        rows = await self.sums_on(project, days, only, (), is_chained=True)
+        return min(seen, sum(sum(row) for row in rows if None not in row)), seen
 
     async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
         columns = (DAY, sessions.c.profile, sessions.c.user_number)

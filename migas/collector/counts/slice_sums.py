@@ -75,6 +75,7 @@ class SliceSums(Reading):
         by: Sequence[Division],
         *others: ColumnElement[Any],
         versions: Collection[str] | None = None,
+        is_chained: bool = False,
     ) -> Sequence[tuple[Any, ...]]:
         """The same for each of some spans by itself, as rows.
 
@@ -86,6 +87,7 @@ class SliceSums(Reading):
             others: What else is asked of each group, behind the numbers. Whoever asks again asks
                 with the same ones.
             versions: Only those that are named here.
+            is_chained: As `Reading.chained` has it.
         """
         if not only.statuses:
             return []
@@ -99,7 +101,8 @@ class SliceSums(Reading):
             values["today"] = day_number(self.clock.today())
         spans = tuple(sign * span for span, _ in days)
         values |= {f"days_{number}": starts for number, (_, starts) in enumerate(days)}
-        return await self.many(_sums(tuple(by), others, only.statuses, where, spans), values)
+        ask = self.chained if is_chained else self.many
+        return await ask(_sums(tuple(by), others, only.statuses, where, spans), values)
 
 
 @lru_cache(MAX_KEPT)
