@@ -18,7 +18,6 @@ from migas.collector.counts.packed_durations import (
     Cells,
     cell,
     of_all,
-    of_days,
     of_span,
     pack,
     unpack,
@@ -36,16 +35,17 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from migas.collector.counts.slices import Span
     from migas.collector.database.connections import Connections
 
 MANY = 64
 """So many rows of a version and a block are packed; fewer stay rows."""
 
-AT_ONCE = 10_000
+AT_ONCE = 2000
 """No more are packed in one transaction."""
 
-START = durations.c.day - (durations.c.day + 3) % BLOCK_DAYS
-"""The block of a row's day, as `block_of` has it."""
+RowKey = tuple[int, int]
+"""The span and the first day of a packed row of a group."""
 
 _BYTES_OF_COUNT = 2
 """About so many bytes a packed count takes."""
@@ -67,7 +67,8 @@ class DurationPacking:
 
     async def pack(self) -> int:
         """Pack the durations of which there are many; return how many rows were packed."""
-        by = durations.c.project, durations.c.version, START
+        start = durations.c.day - (durations.c.day + 3) % BLOCK_DAYS  # as `block_of` has it
+        by = durations.c.project, durations.c.version, start
         loose = select(*by, func.count()).group_by(*by).having(func.count() >= MANY).order_by(*by)
         packed = 0
         for *names, number in await self._connections.rows(loose):
@@ -93,21 +94,15 @@ class DurationPacking:
         some = select(durations).where(*are_loose(group)).order_by(*_KEY).limit(AT_ONCE)
         number = 0
         while True:
-            # In this order: whoever packs them meanwhile changes what was read first.
-            packed = await self._connections.rows(packed_of(group))
             loose = await self._connections.rows(some)
-            rows = await asyncio.to_thread(_together, group, packed, loose)
+            more = _by_row(group, loose)
+            packed = await self._connections.rows(_packed(group, more, self._connections.dialect))
+            rows = await asyncio.to_thread(_together, group, packed, more)
             exchange = partial(_exchange, group, packed, loose, rows)
             done = await self._connections.transact(exchange)
             number += done
             if done < AT_ONCE:
                 return number
-
-
-def packed_of(group: Group) -> Select[Any]:
-    """The rows of `packed_durations` of a group, in their order."""
-    key = packed_durations.c.span, packed_durations.c.start
-    return select(packed_durations).where(*are_of(group, packed_durations, key[1])).order_by(*key)
 
 
 def are_of(group: Group, table: Table, day: ColumnElement[int]) -> tuple[ColumnElement[bool], ...]:
@@ -135,62 +130,90 @@ def added_up(group: Group, days: Mapping[int, int], loose: Iterable[Any]) -> Cel
     return {number: count for number, count in cells.items() if count}
 
 
-def packed_days(group: Group, packed: Iterable[Any]) -> Cells:
-    """The counts by day that a group's rows of `packed_durations` have.
+def spans_of(group: Group) -> Sequence[Span]:
+    """The spans that are packed: no bar of a chart has a block, and charts ask for all versions."""
+    return [span for span in SPANS if group.version or span != BLOCK_DAYS]
+
+
+def packed_row(group: Group, key: RowKey, cells: Cells) -> dict[str, Any]:
+    """The row of `packed_durations` that has these counts."""
+    columns = {"by_profile": pack(cells), "of_all": pack(of_all(cells))}
+    return group._asdict() | dict(zip(("span", "start"), key, strict=True)) | columns
+
+
+def unpacked(group: Group, row: Any) -> Cells:
+    """The counts that a row of `packed_durations` has.
 
     Raises:
-        UnreadableError: Nobody packed them like that; a file was damaged, say.
+        UnreadableError: Nobody packed it like that; a file was damaged, say.
     """
     try:
-        of = {row.start - group.start: unpack(row.by_profile) for row in packed if row.span == 1}
+        return unpack(row.by_profile)
     except ValueError as error:
         raise UnreadableError(f"durations of {tuple(group)}", error) from error
-    return of_days(of)
 
 
-def packed_rows(group: Group, days: Cells) -> list[dict[str, Any]]:
-    """The rows of `packed_durations` that have the counts of a group by day, in their order."""
-    # No bar of a chart is as long as a block, and charts alone ask for all versions at once.
-    spans = [span for span in SPANS if group.version or span != BLOCK_DAYS]
-    return [
-        group._asdict()
-        | {"span": span, "start": group.start + first}
-        | {"by_profile": pack(cells), "of_all": pack(of_all(cells))}
-        for span in spans
-        for first, cells in sorted(of_span(days, span).items())
-    ]
+def _by_row(group: Group, loose: Iterable[Any]) -> dict[RowKey, Cells]:
+    """The counts of rows of `durations`, by the packed rows that have to have them."""
+    days = added_up(group, {}, loose)
+    return {
+        (span, group.start + first): cells
+        for span in spans_of(group)
+        for first, cells in of_span(days, span).items()
+    }
 
 
-def _together(group: Group, packed: Iterable[Any], loose: Iterable[Any]) -> list[dict[str, Any]]:
-    """What is packed, once a group's rows of both tables are."""
-    return packed_rows(group, added_up(group, packed_days(group, packed), loose))
+def _packed(group: Group, keys: Iterable[RowKey], dialect: str) -> Select[Any]:
+    """The packed rows of a group that are named, in their order."""
+    key = [packed_durations.c.span, packed_durations.c.start]
+    mine = packed_durations.c.project == group.project, packed_durations.c.version == group.version
+    return select(packed_durations).where(*mine, among(key, sorted(keys), dialect)).order_by(*key)
+
+
+def _together(
+    group: Group, packed: Iterable[Any], more: Mapping[RowKey, Cells]
+) -> dict[RowKey, dict[str, Any] | None]:
+    """The packed rows once more counts are in them; None where nothing is left of one."""
+    there = {(row.span, row.start): row for row in packed}
+    rows: dict[RowKey, dict[str, Any] | None] = {}
+    for key, cells in more.items():
+        of = defaultdict(int, unpacked(group, there[key]) if key in there else {})
+        for number, runs in cells.items():
+            of[number] += runs
+        left = {number: runs for number, runs in of.items() if runs}
+        rows[key] = packed_row(group, key, left) if left else None
+    return rows
 
 
 async def _exchange(
     group: Group,
     packed: Sequence[Any],
     loose: Sequence[Any],
-    rows: Sequence[dict[str, Any]],
+    rows: Mapping[RowKey, dict[str, Any] | None],
     connection: AsyncConnection,
 ) -> int:
     """Put rows in the place of others, unless somebody has packed or taken these meanwhile.
+
+    Whatever was read, and when, the counts add up to what they did: those that are packed are as
+    they were, all others are there and locked, and lose what the packed ones gain.
 
     Args:
         group: What they are of.
         packed: The rows of `packed_durations` that were read.
         loose: And those of `durations`; what was counted there since is left.
-        rows: What is packed from now on.
+        rows: What is packed from now on, and None where nothing is.
         connection: In a transaction that writes.
 
     Returns:
         How many rows of `durations` were packed.
     """
     await hold_durations(connection)
+    dialect = connection.dialect.name
     counted = {tuple(row[: len(_KEY)]): row.sessions for row in loose}
-    those = among(_KEY, list(counted), connection.dialect.name)
+    those = among(_KEY, list(counted), dialect)
     query = select(durations).where(those).order_by(*_KEY).with_for_update()
     now = (await connection.execute(query)).all()
-    there = (await connection.execute(packed_of(group))).all()
+    there = (await connection.execute(_packed(group, rows, dialect))).all()
     if len(now) != len(loose) or list(there) != list(packed):
         return 0
     await connection.execute(delete(durations).where(those))
@@ -201,14 +224,9 @@ async def _exchange(
     ]
     if since:
         await connection.execute(durations.insert(), since)
-    kept = [row._asdict() for row in packed]
-    gone = [
-        [row[of.name] for of in packed_durations.primary_key] for row in kept if row not in rows
-    ]
-    if gone:
-        key = list(packed_durations.primary_key)
-        those = among(key, gone, connection.dialect.name)
-        await connection.execute(delete(packed_durations).where(those))
-    if new := [row for row in rows if row not in kept]:
+    key = list(packed_durations.primary_key)
+    gone = [tuple(getattr(row, of.name) for of in key) for row in packed]
+    await connection.execute(delete(packed_durations).where(among(key, gone, dialect)))
+    if new := [row for row in rows.values() if row is not None]:
         await connection.execute(packed_durations.insert(), new)
     return len(loose)

@@ -28,7 +28,7 @@ SHORTEST_BUCKET = ceil(log(SHORTEST) / log(GROWTH)) - 1
 """That of no time at all."""
 
 BUCKETS = 512
-"""So many there are: the last one is of years."""
+"""So many there are: the last one is of nine months, and nobody tells more than 31 days."""
 
 
 class DurationCount(NamedTuple):

@@ -14,12 +14,12 @@ from migas.collector.counts.duration_packing import (
     added_up,
     are_loose,
     are_of,
-    packed_days,
-    packed_of,
-    packed_rows,
+    packed_row,
+    spans_of,
+    unpacked,
 )
 from migas.collector.counts.durations import DurationCount, bucket
-from migas.collector.counts.packed_durations import Cells, cell, parts, unpack
+from migas.collector.counts.packed_durations import Cells, cell, of_days, of_span, parts, unpack
 from migas.collector.counts.packed_groups import Group, UnreadableError
 from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import COUNTED_AT, durations, packed_durations, sessions
@@ -86,19 +86,29 @@ def _derived(connection: Connection) -> Iterator[tuple[Group, Cells]]:
 
 def _replace(connection: Connection, group: Group, cells: Cells) -> int:
     """Put counts in the place of what is kept of a group; return how many of these were wrong."""
-    packed = connection.execute(packed_of(group)).all()
+    key = packed_durations.c.span, packed_durations.c.start
+    mine = are_of(group, packed_durations, packed_durations.c.start)
+    packed = connection.execute(select(packed_durations).where(*mine).order_by(*key)).all()
     loose = connection.execute(select(durations).where(*are_loose(group))).all()
-    rows = packed_rows(group, cells) if len(cells) >= MANY else []
+    rows = _packed(group, cells) if len(cells) >= MANY else []
     if rows and not loose and [row._asdict() for row in packed] == rows:
         return 0
     connection.execute(delete(durations).where(*are_loose(group)))
-    mine = are_of(group, packed_durations, packed_durations.c.start)
     connection.execute(delete(packed_durations).where(*mine))
     if rows:
         connection.execute(packed_durations.insert(), rows)
     else:
         insert_in_batches(connection, durations, _as_rows(group, cells))
     return _wrong(group, packed, loose, cells)
+
+
+def _packed(group: Group, days: Cells) -> list[dict[str, Any]]:
+    """The rows of `packed_durations` that have the counts of a group by day, in their order."""
+    return [
+        packed_row(group, (span, group.start + first), cells)
+        for span in spans_of(group)
+        for first, cells in sorted(of_span(days, span).items())
+    ]
 
 
 def _as_rows(group: Group, cells: Cells) -> Iterator[dict[str, Any]]:
@@ -113,14 +123,15 @@ def _wrong(group: Group, packed: Sequence[Any], loose: Sequence[Any], cells: Cel
     if not packed and not loose:  # as in an upgrade
         return len(cells)
     try:
-        days = packed_days(group, packed)
+        rows = {row.start - group.start: unpacked(group, row) for row in packed if row.span == 1}
     except UnreadableError:
-        days = {}
+        rows = {}
+    days = of_days(rows)
     kept = added_up(group, days, loose)
-    of_days = sum(kept.get(of, 0) != cells.get(of, 0) for of in kept.keys() | cells)
-    made = {(row["span"], row["start"]): row for row in packed_rows(group, days)}
+    differing = sum(kept.get(of, 0) != cells.get(of, 0) for of in kept.keys() | cells)
+    made = {(row["span"], row["start"]): row for row in _packed(group, days)}
     there = {(row.span, row.start): row for row in packed}
-    return of_days + sum(
+    return differing + sum(
         not _are_same(there.get(key), made.get(key)) for key in there.keys() | made
     )
 

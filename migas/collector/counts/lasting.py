@@ -77,23 +77,24 @@ class Lasting(Reading):
         """
         if only.outcome not in (None, "completed") or only.error:
             return Durations(defaultdict(Counter), defaultdict(Counter))
+        profiles = await self.profiles_of(project, only)
         over_time: dict[str, Any] = {"version": only.version or ""}
         named: dict[str, Any] = {} if only.version is None else {"version": only.version}
         if versions is not None:
             named["versions"] = list(versions)
+        asked = project, period, only
         bar = cache(lambda day: period.bucket(day_of(day)))
         return Durations(
             *await asyncio.gather(
-                self._runs(project, period, only, over_time, lambda _, day: bar(day), charted=True),
-                self._runs(project, period, only, named, lambda of, _: of, charted=False),
+                self._runs(asked, profiles, over_time, lambda _, day: bar(day), charted=True),
+                self._runs(asked, profiles, named, lambda of, _: of, charted=False),
             )
         )
 
     async def _runs(
         self,
-        project: str,
-        period: Period,
-        only: Filter,
+        asked: tuple[str, Period, Filter],
+        profiles: Collection[int] | None,
         named: dict[str, Any],
         told_by: Callable[[str, int], Value],
         *,
@@ -104,7 +105,7 @@ class Lasting(Reading):
         Those are meant of one `version`, of some `versions`, or of both; of each where neither is
         named. Uncharted, a day may stand for any other of the period.
         """
-        profiles = await self.profiles_of(project, only)
+        project, period, only = asked
         values: dict[str, Any] = {"project": project, **named}
         values |= {"first": day_number(period.first), "last": day_number(period.last)}
         where: tuple[ColumnElement[bool], ...] = ()

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text, update
 
 from migas.collector.collector import Collector
-from migas.collector.counts import duration_packing, durations_anew
+from migas.collector.counts import duration_packing, durations_anew, reading
 from migas.collector.counts.durations import bucket
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.packed_durations import (
@@ -32,7 +32,7 @@ from migas.collector.counts.slices import SPANS
 from migas.collector.database.tables import packed_durations
 from migas.collector.days import SECONDS_A_DAY, Period, day_of
 from migas.collector.ingestion.timing import Timing
-from migas.collector.projects.moves import rename_rows, unregister
+from migas.collector.projects.moves import delete_rows, rename_rows, unregister
 from migas.collector.server.upkeep import keep_up
 from tests.collector.counts.test_sessions import Clock, record, recounted
 from tests.collector.databases import with_collector
@@ -145,6 +145,9 @@ def asked(database: Database) -> list[Any]:
         for period in PERIODS:
             for only in FILTERS:
                 found.append(_plain(await collector.reports.durations("a/b", period, only)))
+                resolved = await collector.reports.resolved("a/b", only)
+                of_pages = await collector.reports.durations("a/b", period, resolved)
+                assert _plain(of_pages) == found[-1]
 
     with_collector(database.url, work)
     return found
@@ -239,6 +242,29 @@ def test_nothing_is_kept_of_runs_that_are_forgotten(database: Database) -> None:
     assert recounted(database).none
 
 
+@pytest.mark.parametrize("named", [1, 1000])
+def test_some_versions_are_told_apart(
+    named: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many profiles a filter leaves, and whether or not it asks for a version, too."""
+    monkeypatch.setattr(reading, "MAX_NAMED", named)
+    runs = of_months()
+    put(database, runs[:150])
+    packed(database)
+    put(database, runs[150:])
+
+    async def work(collector: Collector) -> None:
+        for only in (Filter(), Filter(platform="linux"), Filter(version="1.0", platform="linux")):
+            resolved = await collector.reports.resolved("a/b", only)
+            for versions in ({"1.0", "2.0"}, {"2.0"}, set[str]()):
+                of = await collector.reports.durations("a/b", PERIODS[2], resolved, versions)
+                every, by_version = told(runs, PERIODS[2], only)
+                some = {name: of for name, of in by_version.items() if name in versions}
+                assert _plain(of) == (every, some)
+
+    with_collector(database.url, work)
+
+
 def test_few_rows_stay_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duration_packing, "MANY", 20)
     runs = [run._replace(status="C", version="1.0", day=TODAY) for run in some_runs(4, 40)]
@@ -300,6 +326,24 @@ def test_nothing_is_lost_while_others_write(databases: Databases) -> None:
         assert recounted(database).none
 
 
+def test_nothing_comes_back_of_a_project_that_went_meanwhile(database: Database) -> None:
+    """Its rows were read, and are gone when others are about to be put in their place."""
+    put(database, some_runs(8, 30))
+
+    async def pack_late(collector: Collector) -> None:
+        at_once = collector.connections.transact
+
+        async def late(work: Any) -> Any:
+            await at_once(partial(delete_rows, "a/b"))
+            return await at_once(work)
+
+        collector.connections.transact = late  # type: ignore[method-assign]
+        await collector.duration_packing.pack()
+
+    with_collector(database.url, pack_late)
+    assert database.value("SELECT count(*) FROM packed_durations") == 0
+
+
 @pytest.mark.parametrize("how", ["rename", "remove"])
 def test_a_project_takes_its_durations_along_while_they_are_packed(
     how: str, databases: Databases
@@ -352,6 +396,9 @@ def test_a_rebuild_finds_what_is_wrong(database: Database) -> None:
     spoil(by_profile=pack({cell(1, 0, 5): 3}))
     spoil(of_all=pack({}))
     spoil(of_all=b"nothing")
+    database.execute("INSERT INTO durations VALUES ('a/b', '1.0', ?, 7, 7, 0, 1)", TODAY - 9)
+    assert recounted(database).wrong_counts == 1
+    assert recounted(database).none
     database.execute("DELETE FROM packed_durations WHERE span = 1")
     assert recounted(database).wrong_counts > 0
     database.execute("UPDATE packed_durations SET version = '9.9' WHERE version = '1.0'")
