@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_FOLDED_CHARS = 300
 """How much of a folded message tells errors apart; senders cut long ones anywhere."""
@@ -17,9 +21,20 @@ _MAX_READ_CHARS = 4000
 _NODE = re.compile(r"Exception raised (?:from node|while executing Node) (\S+)")
 _LAST_ERROR = re.compile(r"\b[\w.]{0,80}(?:Error|Exception|Warning|Interrupt|Exit|Fault)(?=: )")
 
-_FOLDS = (
+_NAME = re.compile(r"[A-Za-z_]\w{0,60}")
+_MODULE = re.compile(r"[A-Za-z_][\w.]{0,80}")
+
+
+def _quoted(found: re.Match[str]) -> str:
+    """A quoted part as far as it is the program's: the name of a key, an argument, a module."""
+    is_module = found.string.endswith("odule named ", 0, found.start())
+    kept = _MODULE if is_module else _NAME
+    return f"'{found[2]}'" if kept.fullmatch(found[2]) else "''"
+
+
+_FOLDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"<[a-z?][a-z ]{0,30}>"), "<>"),  # what redaction put in place of something
-    (re.compile(r"(?<!\w)(['\"`])(?:(?!\1).)*\1(?!\w)"), "''"),
+    (re.compile(r"(?<!\w)(['\"`])((?:(?!\1).)*)\1(?!\w)"), _quoted),
     (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "0"),
     # Long hexadecimal words with a digit in them: hashes, identifiers.
     (re.compile(r"\b(?=[a-f]*[0-9])[0-9a-f]{8,}(?:-[0-9a-f]{4,})*\b", re.IGNORECASE), "0"),
@@ -61,8 +76,10 @@ def node_of(status_desc: str | None, error_desc: str | None) -> str:
 def folded(message: str) -> str:
     """A message without what differs from run to run.
 
-    Placeholders, quoted parts, numbers and hexadecimal words are made alike. Of a traceback only
-    what follows the last exception's name is looked at, for its lines change with each release.
+    Placeholders, numbers, hexadecimal words and quoted parts are made alike, but for quoted names
+    of what programs are made of: to miss `'SliceTiming'` is not to miss `'EchoTime'`. Of a
+    traceback only what follows the last exception's name is looked at, for its lines change with
+    each release.
     """
     message = message[-_MAX_READ_CHARS:]
     if "Traceback" in message or "File " in message:

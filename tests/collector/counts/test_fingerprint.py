@@ -23,8 +23,10 @@ TRACEBACK = (
         ("No such file or directory: <path>", "No such file or directory: <name>"),
         ("exit status 1 after 3.5 s", "exit status 127 after 12.25 s"),
         ("<Node object at 0x7f3a>", "<Node object at 0x55DE01>"),
-        ("key 'SliceTiming' is missing", "key 'EchoTime' is missing"),
-        ('no column "age"', 'no column "it\'s"'),
+        ("key 'SliceTiming' is missing", 'key "SliceTiming" is missing'),
+        ("no column 'age in years'", 'no column "it\'s"'),
+        ("cannot read 'bold.nii.gz'", "cannot read 'T1w/a b.json'"),
+        ("echo 'run1' is missing", "echo 'run2' is missing"),
         ("commit 9fceb02d0ae5 is gone", "commit e83c5163316f is gone"),
         ("run 35ecdd23-f0b6-593a-8d5b-108982c1126d", "run 0c9f5a5e-5a68-4b53-9d3c-3f6dfd8a3f10"),
         ("shape (256, 320, 36)", "shape (64,)"),
@@ -42,6 +44,10 @@ def test_what_differs_from_run_to_run_makes_no_other_error(one: str, other: str)
     [
         ("No space left on device", "Read-only file system"),
         ("can't open it, don't ask", "can't close it, don't ask"),
+        ("'SliceTiming'", "'EchoTime'"),
+        ("No module named 'nipype.interfaces'", "No module named 'nipype.pipeline'"),
+        ("'NoneType' object has no attribute 'shape'", "'Image' object has no attribute 'shape'"),
+        ("got an unexpected keyword argument 'strict'", "got an unexpected keyword argument 'n'"),
         ("facade", "defaced"),  # words, though of hexadecimal letters
         (TRACEBACK.format(line=7, rows=3), TRACEBACK.replace("shapes", "axes")),
     ],
