@@ -6,6 +6,7 @@ No message is in them, and nothing that fewer than five users have in common.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select, update
@@ -33,11 +34,15 @@ _KINDS: tuple[Facet, ...] = ("platform", "container", "language")
 
 
 class Totals(NamedTuple):
-    """The totals of a period; `tables` has users by kind of value, the most frequent first."""
+    """The totals of a period; `tables` has users by kind of value, the most frequent first.
+
+    Rates are shares of `rated`: of the sessions before today, which is not over, if there are any.
+    """
 
     period: Period
     users: int
     outcomes: Outcomes
+    rated: Outcomes
     tables: Mapping[Facet, Sequence[tuple[str, int]]]
 
     @property
@@ -88,4 +93,7 @@ class SharedTotals:
             ]
             for kind in _KINDS
         }
-        return Totals(period, users, await self._reports.outcomes(project, period), tables)
+        every = await self._reports.outcomes(project, period)
+        until_today = Period(period.first, period.last - dt.timedelta(days=1))
+        rated = await self._reports.outcomes(project, until_today)
+        return Totals(period, users, every, rated if rated.total else every, tables)
