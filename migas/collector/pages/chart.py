@@ -168,8 +168,14 @@ def duration_lines(axis: Axis, lines: Mapping[str, Sequence[float | None]]) -> C
     return Chart(axis, bands, scale)
 
 
-def spark(values: Sequence[int]) -> str:
-    """A line through daily counts, as an SVG path in a box of `SPARK_WIDTH` by `SPARK_HEIGHT`."""
+def spark(values: Sequence[int], *, is_open: bool = False) -> str:
+    """A line through daily counts, as an SVG path in a box of `SPARK_WIDTH` by `SPARK_HEIGHT`.
+
+    Args:
+        values: The counts.
+        is_open: Whether the last day is not over, and would look like a fall: it is left out.
+    """
+    values = values[:-1] if is_open else values
     if not values:
         return ""
     top = max(1, *values)

@@ -131,6 +131,8 @@ def test_a_small_line_stays_in_its_box() -> None:
     assert chart.spark([]) == ""
     assert chart.spark([0, 5, 10]) == "M0.0,27.0L60.0,14.0L120.0,1.0"
     assert chart.spark([3]) == "M0.0,1.0"
+    assert chart.spark([0, 5, 10, 1], is_open=True) == chart.spark([0, 5, 10])
+    assert chart.spark([1], is_open=True) == ""
 
 
 def test_a_bar_can_be_seen_unless_it_is_nothing() -> None:
