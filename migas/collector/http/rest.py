@@ -6,8 +6,9 @@ import enum
 import json
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 
 from migas.collector.database.tables import MAX_PROJECT_CHARS
@@ -101,6 +102,9 @@ class Refusal(BaseModel):
 
     detail: str
 
+
+BY_TOKEN = [Depends(HTTPBearer(auto_error=False, description="a reader's token, `migas_…`"))]
+"""How the description of these calls says that a token opens them; `Tokens` looks at it."""
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": Refusal, "description": "no token, or one that opens nothing"},

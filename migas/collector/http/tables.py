@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  FastAPI reads the annotations
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
@@ -12,7 +12,7 @@ from migas.collector.counts.rows import ROWS
 from migas.collector.counts.tables import Tables
 from migas.collector.days import Period, Step
 from migas.collector.http.access import access_of, collector_of
-from migas.collector.http.rest import REFUSALS
+from migas.collector.http.rest import BY_TOKEN, REFUSALS
 
 EXAMPLE = """\
 import pandas
@@ -21,7 +21,9 @@ sessions = pandas.read_json(url, storage_options={"Authorization": "Bearer migas
 """
 """How a table comes into pandas."""
 
-router = APIRouter(prefix="/api/v1/projects", responses=REFUSALS)
+_PARAMETERS = {"since", "until", "by", *NAMES}
+
+router = APIRouter(prefix="/api/v1/projects", responses=REFUSALS, dependencies=BY_TOKEN)
 
 
 async def _tables(
@@ -36,20 +38,25 @@ async def _tables(
     platform: str | None = None,
     container: str | None = None,
     language: Annotated[str | None, Query(description="as in `python 3.11`")] = None,
-    ci: Annotated[str | None, Query(description="`yes` or `no`")] = None,
+    ci: Literal["yes", "no"] | None = None,
     user: Annotated[str | None, Query(description="`general`, `dev` or `ci`")] = None,
-    outcome: Annotated[
-        str | None, Query(description="`completed`, `failed`, `suspended` or `running`")
-    ] = None,
+    outcome: Literal["completed", "failed", "suspended", "running"] | None = None,
     error: Annotated[str | None, Query(description="an error's fingerprint")] = None,
 ) -> Tables:
-    """The tables that are asked for, without anything read yet."""
+    """The tables that are asked for, without anything read yet.
+
+    A name that nothing has is refused: who misspells a filter must not take all for some.
+    """
     collector, project = collector_of(request), f"{owner}/{repo}"
     access = await access_of(collector.tokens, request.headers)
     if not access.allows(project):
         raise HTTPException(403, "Token does not have access to this project.")
     if not await collector.projects.is_registered(project):
         raise HTTPException(404, "Project not found.")
+    if unknown := sorted(request.query_params.keys() - _PARAMETERS):
+        named = ", ".join(map(ascii, unknown))
+        known = ", ".join(sorted(_PARAMETERS))
+        raise HTTPException(422, f"Nothing is called {named} here; there are {known}.")
     today = collector.clock.today()
     try:
         period = Period.asked(since, until, today, by)

@@ -10,13 +10,13 @@ from pydantic import BaseModel
 
 from migas.collector.days import Period
 from migas.collector.http.access import access_of, collector_of
-from migas.collector.http.rest import REFUSALS
+from migas.collector.http.rest import BY_TOKEN, REFUSALS
 from migas.collector.tokens import Access  # noqa: TC001  FastAPI reads annotations when it runs
 
 DEFAULT_WEEKS = 1
 MAX_WEEKS = 520
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", dependencies=BY_TOKEN)
 
 
 class SessionCount(BaseModel):

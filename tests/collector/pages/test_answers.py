@@ -380,6 +380,26 @@ def called(asked: Site, path: str, token: str | None = None) -> Any:
     return json.loads(reply.body)
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [("versoin=1", "'versoin'"), ("outcome=x", "'running'"), ("ci=maybe", "'no'")],
+)
+def test_a_filter_that_nothing_has_is_refused_to_programs(
+    query: str, said: str, asked: Site
+) -> None:
+    reply = asked.get(f"{API}/versions?{query}", Authorization=f"Bearer {asked.token(PROJECT)}")
+    assert reply.status == 422
+    assert said in reply.body.decode()
+
+
+def test_what_describes_the_tables_says_that_a_token_opens_them(asked: Site) -> None:
+    described = json.loads(asked.get("/openapi.json").body)
+    (scheme,) = described["components"]["securitySchemes"].values()
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    table = described["paths"]["/api/v1/projects/{owner}/{repo}/versions"]["get"]
+    assert list(table["security"][0]) == list(described["components"]["securitySchemes"])
+
+
 def test_programs_read_the_same_tables_with_a_token(asked: Site) -> None:
     token = asked.token(PROJECT)
     (one, other) = called(asked, "versions", token)
