@@ -139,6 +139,8 @@ def serve(sessions: int | None = None) -> int:
             print(f"Inventing a year of two projects, {count:,} sessions …", flush=True)
             demo_data.fill_database(_database_url(folder), count, _tell_counting)
             print("Starting the collector: open the address that it tells.", flush=True)
+            print("The commands that its pages name work in another terminal, after", flush=True)
+            print(f"  export MIGAS_DB={_database_url(folder)}", flush=True)
             print("Ctrl-C ends it and leaves nothing behind.", flush=True)
             return _wait_for(subprocess.Popen(_serving(folder), stdin=subprocess.DEVNULL))
     except KeyboardInterrupt:

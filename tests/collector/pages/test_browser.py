@@ -384,6 +384,40 @@ def test_the_questions_are_answered_by_clicks(
     assert not has_horizontal_scroll(page)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, 1200])
+def test_the_other_questions_are_answered_by_clicks(
+    demo: Site, browsing: Browsing, scheme: Scheme, width: int
+) -> None:
+    """What may be dropped, how long runs take, compared with before, as files, and told."""
+    page = browsing.open(demo.url + PIPELINE, scheme=scheme, width=width)
+    took = page.get_by_role("region", name="How long runs take")
+    assert "2.3.0 is slower than 2.2.1" in took.locator(".verdict").inner_text()
+    assert page.get_by_role("table", name="How long runs take by version").is_visible()
+    compared = page.get_by_role("region", name="Compared")
+    assert compared.get_by_role("row").count() >= 3
+    with page.expect_download() as download:
+        took.get_by_role("link", name="CSV").first.click()
+    assert download.value.path().read_text("utf-8").startswith('"start","runs","median","p90"')
+
+    follow(page.get_by_role("region", name="Containers").get_by_role("link", name="docker"))
+    assert took.locator(".verdict").count() == 1
+    assert took.get_by_role("row", name="2.3.0").is_visible()
+    page.go_back()
+
+    follow(page.get_by_role("link", name="Users", exact=True).first)
+    follow(page.get_by_role("link", name="1 year", exact=True))
+    languages = page.get_by_role("region", name="Languages")
+    assert "shrinks" in languages.get_by_role("row", name="python 3.10").inner_text()
+
+    follow(page.get_by_role("link", name="For programs", exact=True).first)
+    told = page.get_by_role("region", name="The commands for news").inner_text()
+    assert "migas project notify brainlab/cortiprep" in told
+    for found in (OBSTACLES, FAINT):
+        assert page.evaluate(found) == []
+    assert not has_horizontal_scroll(page)
+
+
 def test_users_of_a_version_are_a_key_away(demo: Site, scriptless: Browsing) -> None:
     page = scriptless.open(f"{demo.url}{PIPELINE}/users")
     users = page.locator(".facts dd").first

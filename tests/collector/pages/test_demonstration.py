@@ -103,15 +103,22 @@ def test_the_demonstration_serves_until_it_is_interrupted_and_leaves_nothing(
     ) as process:
         try:
             assert process.stdout is not None
-            told = [process.stdout.readline() for _ in range(5)]
+            told = [process.stdout.readline() for _ in range(7)]
             for line, what in zip(
                 told,
-                ("Inventing", "Counting", "Starting the collector", "leaves nothing behind"),
+                (
+                    "Inventing",
+                    "Counting",
+                    "Starting the collector",
+                    "in another terminal",
+                    "export MIGAS_DB=sqlite:///",
+                    "leaves nothing behind",
+                ),
                 strict=False,
             ):
                 assert what in line
             assert "3,000 sessions" in told[0]
-            found = re.search(r"http://127\.0\.0\.1:\d+", told[4])
+            found = re.search(r"http://127\.0\.0\.1:\d+", told[6])
             assert found is not None
             with urllib.request.urlopen(f"{found[0]}/p/brainlab/cortiprep") as answer:
                 assert b"Completion rate" in answer.read()
