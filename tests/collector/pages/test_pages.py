@@ -89,13 +89,13 @@ def test_a_session_counts_once_by_its_last_report(open_site: Site) -> None:
 
 def test_errors_are_listed_with_their_newest_message_and_versions(open_site: Site) -> None:
     failed = {"status": "F", "error_type": "KeyError"}
-    report(open_site, 1, version="1.0.0", error_desc="'old'", **failed)
-    report(open_site, 2, version="1.1.0", error_desc="'new'", **failed)
+    report(open_site, 1, version="1.0.0", error_desc="row 7", **failed)
+    report(open_site, 2, version="1.1.0", error_desc="row 8", **failed)
     report(open_site, 3, "F", version="1.1.0", error_type="OSError")
     text = readable(open_site.text(f"/p/{PROJECT}"))
     seen = "First seen on 20 Nov 2026 in 1.0.0 , last on 20 Nov 2026 in 1.1.0 ."
     assert (
-        "KeyError 2 users · 2 sessions · 66.7% of failures 'new' "
+        "KeyError 2 users · 2 sessions · 66.7% of failures row 8 "
         f"{seen} In this period in 1.0.0 (1 session), 1.1.0 (1)." in text
     )
     assert "OSError 1 user · 1 session · 33.3% of failures No message was sent." in text
