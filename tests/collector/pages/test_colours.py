@@ -34,7 +34,8 @@ SEEN = {
 
 # What touches in a bar, or lies in one chart.
 OUTCOMES = list(combinations(("completed", "failed", "suspended", "running"), 2))
-VERSIONS = list(pairwise([*(f"version-{number}" for number in range(5)), "running"]))
+STACKED = [*(f"version-{number}" for number in range(5)), "running"]
+VERSIONS = list(pairwise(STACKED))
 USERS = [("completed", "plain")]
 
 
@@ -69,3 +70,11 @@ def test_what_stands_side_by_side_is_told_apart(scheme: str, seen: str) -> None:
         both = lab(known[one], seen), lab(known[other], seen)
         distance = sum((a - b) ** 2 for a, b in zip(*both, strict=True)) ** 0.5
         assert distance > 15, f"{one} {known[one]} and {other} {known[other]}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_version_has_the_colour_of_another(scheme: str) -> None:
+    known = colours(scheme)
+    for one, other in combinations(STACKED, 2):
+        both = lab(known[one], "all colours"), lab(known[other], "all colours")
+        assert sum((a - b) ** 2 for a, b in zip(*both, strict=True)) ** 0.5 > 20, (one, other)
