@@ -406,7 +406,8 @@ def test_the_other_questions_are_answered_by_clicks(
     page.go_back()
 
     follow(page.get_by_role("link", name="Users", exact=True).first)
-    follow(page.get_by_role("link", name="1 year", exact=True))
+    follow(page.get_by_role("link", name="over a year", exact=True))
+    assert page.get_by_text("What grows or shrinks slowly").count() == 0
     languages = page.get_by_role("region", name="Languages")
     assert "shrinks" in languages.get_by_role("row", name="python 3.10").inner_text()
 
