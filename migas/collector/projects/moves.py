@@ -14,6 +14,7 @@ from migas.collector.database.tables import (
     project_users,
     projects,
     tokens,
+    webhooks,
 )
 from migas.collector.errors import CollectorError
 
@@ -97,16 +98,20 @@ async def facts(connection: AsyncConnection) -> dict[str, dict[str, Any]]:
         found[row.project] = {"registered": row.registered, "package": row.package}
         found[row.project]["shared"] = row.shared is not None
         found[row.project] |= {"breadcrumbs": 0, "first": None, "last": None}
-        found[row.project] |= {"users": 0, "tokens": 0}
+        found[row.project] |= {"users": 0, "tokens": 0, "webhooks": 0, "former_names": []}
     times = func.min(crumbs.c.timestamp), func.max(crumbs.c.timestamp)
     questions = {
         ("breadcrumbs", "first", "last"): select(crumbs.c.project, func.count(), *times),
         ("users",): select(project_users.c.project, func.count()),
         ("tokens",): select(tokens.c.project, func.count()).where(tokens.c.revoked.is_(None)),
+        ("webhooks",): select(webhooks.c.project, func.count()),
     }
     for names, question in questions.items():
         rows = await connection.execute(question.group_by("project"))
         for project, *values in rows:
             if project in found:
                 found[project] |= dict(zip(names, values, strict=True))
+    for row in await connection.execute(select(aliases).order_by(aliases.c.alias)):
+        if row.project in found:
+            found[row.project]["former_names"].append(row.alias)
     return found

@@ -298,6 +298,8 @@ def fill(run: Run, database: Database) -> list[str]:
 
 def test_all_that_is_known_of_projects_is_listed_as_json(run: Run, database: Database) -> None:
     db = fill(run, database)
+    run("project", "rename", "other/one", "other/two", *db)
+    run("project", "notify", PROJECT, "https://example.org/hook", *db)
     first, second = json.loads(run("project", "list", "--json", *db).stdout)["projects"]
     for known in (first, second):
         assert known["registered"].endswith("+00:00")
@@ -313,7 +315,10 @@ def test_all_that_is_known_of_projects_is_listed_as_json(run: Run, database: Dat
         "breadcrumbs": 3,
         "users": 2,
         "tokens": 1,
+        "webhooks": 1,
+        "former_names": [],
     }
+    assert (second["project"], second["former_names"]) == ("other/two", ["other/one"])
 
 
 def everything(database: Database) -> dict[str, int]:
