@@ -1,4 +1,4 @@
-"""Durations of many runs in one row: two bytes a run, where a row of PostgreSQL takes 130.
+"""Durations of many runs in one row: three bytes a run, where a row of PostgreSQL takes 120.
 
 A row has the counts of a version by what the runs ran on, and by day, week or block; so every
 filter finds what it asks for. What they add up to whatever they ran on lies beside it, for most

@@ -1,4 +1,4 @@
-"""Durations are told of whatever runs ran on, and packed: for every filter, in a sixth of the room.
+"""Durations are kept for every filter, and packed: in an eighth of the room.
 
 Collectors of the steps from the sixth on know the table as it was, and have to stop. Counting
 everything anew, which follows the last step, fills both tables.
