@@ -13,7 +13,7 @@ import pytest
 
 from migas.collector.pages.responses import EDITION, FILES
 from migas.collector.pages.shown import MAX_VERSIONS
-from tests.collector.databases import a_session, putting
+from tests.collector.databases import a_session, putting, with_collector
 from tests.collector.live import PROJECT, PROJECTS
 from tests.collector.pages.conftest import NOON
 from tests.collector.pages.site import Site, chart_of, readable, table_of
@@ -77,6 +77,16 @@ def test_a_project_shows_how_its_sessions_ended(open_site: Site) -> None:
     assert "Completion rate 60.0% 3 of 5 sessions that ended" in text
     assert "Sessions 6 Users 3 New users 3" in text
     assert "Completed 3 50.0% Failed 1 16.7% Suspended 1 16.7% No end reported 1 16.7%" in text
+
+
+def test_versions_that_ran_only_today_are_not_compared(open_site: Site) -> None:
+    yesterday = a_session(NOON - dt.timedelta(days=1), PROJECT, version="0.9")
+    with_collector(open_site.collector.database.url, putting([yesterday]))
+    for session, version in enumerate(("1.0.0", "1.1.0")):
+        report(open_site, session, "C", version=version)
+    text = readable(open_site.text(f"/p/{PROJECT}/compare?first=1.1.0&second=1.0.0"))
+    assert "has ended before today, and so nothing can be compared yet." in text
+    assert "of the 0 runs" not in text
 
 
 def test_a_session_counts_once_by_its_last_report(open_site: Site) -> None:
