@@ -6,11 +6,11 @@ No message is in them, and nothing that fewer than five users have in common.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select, update
 
+from migas.collector.counts.outcomes import outcomes_by, rated, total
 from migas.collector.database.tables import projects
 from migas.collector.days import DEFAULT_DAYS, Period
 from migas.collector.projects.names import is_project_name
@@ -93,7 +93,9 @@ class SharedTotals:
             ]
             for kind in _KINDS
         }
-        every = await self._reports.outcomes(project, period)
-        until_today = Period(period.first, period.last - dt.timedelta(days=1))
-        rated = await self._reports.outcomes(project, until_today)
-        return Totals(period, users, every, rated if rated.total else every, tables)
+        usage = await self._reports.usage(project, period)
+        every, finished = (
+            total(outcomes_by((row.day, row.status, row.sessions) for row in rows).values())
+            for rows in (usage, rated(usage, period.last))
+        )
+        return Totals(period, users, every, finished, tables)
