@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from sqlalchemy import delete, func, select
 
 from migas.collector.counts.packed_durations import (
     Cells,
+    added_up,
     cell,
     of_all,
     of_span,
@@ -116,18 +117,12 @@ def are_loose(group: Group) -> tuple[ColumnElement[bool], ...]:
     return are_of(group, durations, durations.c.day)
 
 
-def added_up(group: Group, days: Mapping[int, int], loose: Iterable[Any]) -> Cells:
-    """The counts by day of a group, those of nothing left out.
-
-    Args:
-        group: What they are of.
-        days: Those that are packed.
-        loose: Rows of `durations`.
-    """
-    cells: defaultdict[int, int] = defaultdict(int, days)
+def by_day(group: Group, loose: Iterable[Any]) -> Cells:
+    """The counts by day that rows of `durations` of a group have."""
+    cells: Counter[int] = Counter()
     for row in loose:
         cells[cell(row.profile, row.day - group.start, row.bucket)] += row.sessions
-    return {number: count for number, count in cells.items() if count}
+    return cells
 
 
 def spans_of(group: Group) -> Sequence[Span]:
@@ -155,7 +150,7 @@ def unpacked(group: Group, row: Any) -> Cells:
 
 def _by_row(group: Group, loose: Iterable[Any]) -> dict[RowKey, Cells]:
     """The counts of rows of `durations`, by the packed rows that have to have them."""
-    days = added_up(group, {}, loose)
+    days = added_up(by_day(group, loose))
     return {
         (span, group.start + first): cells
         for span in spans_of(group)
@@ -177,10 +172,7 @@ def _together(
     there = {(row.span, row.start): row for row in packed}
     rows: dict[RowKey, dict[str, Any] | None] = {}
     for key, cells in more.items():
-        of = defaultdict(int, unpacked(group, there[key]) if key in there else {})
-        for number, runs in cells.items():
-            of[number] += runs
-        left = {number: runs for number, runs in of.items() if runs}
+        left = added_up(unpacked(group, there[key]) if key in there else {}, cells)
         rows[key] = packed_row(group, key, left) if left else None
     return rows
 

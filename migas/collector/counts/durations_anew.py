@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -11,15 +11,23 @@ from sqlalchemy import Integer, delete, literal_column, select
 
 from migas.collector.counts.duration_packing import (
     MANY,
-    added_up,
     are_loose,
     are_of,
+    by_day,
     packed_row,
     spans_of,
     unpacked,
 )
 from migas.collector.counts.durations import DurationCount, bucket
-from migas.collector.counts.packed_durations import Cells, cell, of_days, of_span, parts, unpack
+from migas.collector.counts.packed_durations import (
+    Cells,
+    added_up,
+    cell,
+    of_days,
+    of_span,
+    parts,
+    unpack,
+)
 from migas.collector.counts.packed_groups import Group, UnreadableError
 from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import COUNTED_AT, durations, packed_durations, sessions
@@ -73,13 +81,12 @@ def _derived(connection: Connection) -> Iterator[tuple[Group, Cells]]:
     )
     rows = connection.execute(query, execution_options={"yield_per": _FETCHED})
     for (project, begin), of_block in groupby(rows, attrgetter("project", "start")):
-        every: defaultdict[int, int] = defaultdict(int)
+        every: Counter[int] = Counter()
         for version, those in groupby(of_block, attrgetter("version")):
-            cells: defaultdict[int, int] = defaultdict(int)
+            cells: Counter[int] = Counter()
             for row in those:
                 cells[cell(row.profile, row.day - begin, bucket(row.duration))] += 1
-            for number, count in cells.items():
-                every[number] += count
+            every.update(cells)
             yield Group(project, version, begin), cells
         yield Group(project, "", begin), every
 
@@ -90,7 +97,7 @@ def _replace(connection: Connection, group: Group, cells: Cells) -> int:
     mine = are_of(group, packed_durations, packed_durations.c.start)
     packed = connection.execute(select(packed_durations).where(*mine).order_by(*key)).all()
     loose = connection.execute(select(durations).where(*are_loose(group))).all()
-    rows = _packed(group, cells) if len(cells) >= MANY else []
+    rows = _rows(group, cells) if len(cells) >= MANY else []
     if rows and not loose and [row._asdict() for row in packed] == rows:
         return 0
     connection.execute(delete(durations).where(*are_loose(group)))
@@ -102,7 +109,7 @@ def _replace(connection: Connection, group: Group, cells: Cells) -> int:
     return _wrong(group, packed, loose, cells)
 
 
-def _packed(group: Group, days: Cells) -> list[dict[str, Any]]:
+def _rows(group: Group, days: Cells) -> list[dict[str, Any]]:
     """The rows of `packed_durations` that have the counts of a group by day, in their order."""
     return [
         packed_row(group, (span, group.start + first), cells)
@@ -127,9 +134,9 @@ def _wrong(group: Group, packed: Sequence[Any], loose: Sequence[Any], cells: Cel
     except UnreadableError:
         rows = {}
     days = of_days(rows)
-    kept = added_up(group, days, loose)
+    kept = added_up(days, by_day(group, loose))
     differing = sum(kept.get(of, 0) != cells.get(of, 0) for of in kept.keys() | cells)
-    made = {(row["span"], row["start"]): row for row in _packed(group, days)}
+    made = {(row["span"], row["start"]): row for row in _rows(group, days)}
     there = {(row.span, row.start): row for row in packed}
     return differing + sum(
         not _are_same(there.get(key), made.get(key)) for key in there.keys() | made

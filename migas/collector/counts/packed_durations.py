@@ -7,15 +7,15 @@ questions have no filter.
 
 from __future__ import annotations
 
-import sys
 import zlib
 from array import array
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from migas.collector.counts.durations import BUCKETS, SHORTEST_BUCKET
+from migas.collector.counts.packed_groups import in_order
 from migas.collector.days import BLOCK_DAYS, block_of, monday_of
 
 if TYPE_CHECKING:
@@ -68,6 +68,14 @@ def parts(cells: Mapping[int, int]) -> Iterable[tuple[int, int, int, int]]:
         yield number >> _KEY_BITS, place & _PLACES - 1, bucket, runs
 
 
+def added_up(*several: Mapping[int, int]) -> Cells:
+    """The sums of counts, those of nothing left out."""
+    found: Counter[int] = Counter()
+    for cells in several:
+        found.update(cells)
+    return {number: runs for number, runs in found.items() if runs}
+
+
 def of_span(days: Mapping[int, int], span: Span) -> dict[int, Cells]:
     """The counts of a block by day, added up to those of slices of so many days.
 
@@ -118,7 +126,7 @@ def pack(cells: Mapping[int, int]) -> bytes:
         array(_KEY, [number & _KEYS - 1 for number in numbers]),
         array(kind, counts),
     )
-    return zlib.compress(b"".join(_in_order(column).tobytes() for column in columns))
+    return zlib.compress(b"".join(in_order(column).tobytes() for column in columns))
 
 
 def unpack(packed: bytes) -> Cells:
@@ -189,7 +197,7 @@ def _columns(packed: bytes) -> Sequence[array[int]]:
         left = left[size:]
         if len(column) != number:
             raise ValueError(f"{number} numbers are not there")
-        return _in_order(column)
+        return in_order(column)
 
     kind, number = read(_SIZE, 2)
     if not 0 <= kind < len(_COUNTS):
@@ -199,10 +207,3 @@ def _columns(packed: bytes) -> Sequence[array[int]]:
     if left:
         raise ValueError(f"there are {len(left)} bytes more")
     return columns
-
-
-def _in_order(column: array[int]) -> array[int]:
-    """The lowest byte of each first, for a database may be carried to another kind of machine."""
-    if sys.byteorder == "big":
-        column.byteswap()
-    return column

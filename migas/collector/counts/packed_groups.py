@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable
 
     from sqlalchemy import ColumnElement, Table
@@ -49,3 +51,10 @@ async def aside(connection: AsyncConnection, work: Callable[[], Result]) -> Resu
     On SQLite whoever writes is in a thread already.
     """
     return await asyncio.to_thread(work) if connection.dialect.name == "postgresql" else work()
+
+
+def in_order(numbers: array[int]) -> array[int]:
+    """The lowest byte of each first, for a database may be carried to another kind of machine."""
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers

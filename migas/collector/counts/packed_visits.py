@@ -7,13 +7,12 @@ packed.
 
 from __future__ import annotations
 
-import sys
 import zlib
 from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from migas.collector.counts.packed_groups import UnreadableError
+from migas.collector.counts.packed_groups import UnreadableError, in_order
 from migas.collector.counts.slices import NUMBER_BITS
 from migas.collector.counts.visits import ENDINGS
 
@@ -98,17 +97,10 @@ def _keys(packed: bytes) -> tuple[array[int], array[int]]:
 
 
 def _packed(numbers: Iterable[int]) -> bytes:
-    return zlib.compress(_in_order(array(_TYPE, numbers)).tobytes())
+    return zlib.compress(in_order(array(_TYPE, numbers)).tobytes())
 
 
 def _unpacked(packed: bytes) -> array[int]:
     numbers: array[int] = array(_TYPE)
     numbers.frombytes(zlib.decompress(packed))
-    return _in_order(numbers)
-
-
-def _in_order(numbers: array[int]) -> array[int]:
-    """The lowest byte of each first, for a database may be carried to another kind of machine."""
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
+    return in_order(numbers)
