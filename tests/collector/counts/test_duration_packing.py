@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,8 +32,8 @@ from migas.collector.database.tables import packed_durations
 from migas.collector.days import SECONDS_A_DAY, Period, day_of
 from migas.collector.ingestion.timing import Timing
 from migas.collector.projects.moves import delete_rows, rename_rows, unregister
-from migas.collector.server.upkeep import keep_up
 from tests.collector.counts.test_sessions import Clock, record, recounted
+from tests.collector.counts.test_visit_packing import keep_up_until, packed_by
 from tests.collector.databases import with_collector
 from tests.collector.test_collector import a_crumb
 
@@ -157,15 +156,7 @@ def _plain(durations: Durations) -> Any:
     return dict(durations.by_time), dict(durations.by_version)
 
 
-def packed(database: Database) -> int:
-    """Pack what there is; return how many rows were packed."""
-    found: list[int] = []
-
-    async def work(collector: Collector) -> None:
-        found.append(await collector.duration_packing.pack())
-
-    with_collector(database.url, work)
-    return found[0]
+packed = partial(packed_by, "duration_packing")
 
 
 def loose(database: Database) -> int:
@@ -429,17 +420,7 @@ def test_a_row_that_cannot_be_read_is_said_and_made_anew(
 def test_a_collector_packs_by_itself(database: Database) -> None:
     put(database, some_runs(12, 20))
 
-    async def serve() -> None:
-        async with Collector.open(database.url) as collector:
-            upkeep = asyncio.create_task(keep_up(collector, None, None))
-            async with asyncio.timeout(30):
-                while loose(database):  # noqa: ASYNC110  nothing tells of it
-                    await asyncio.sleep(0.05)
-            upkeep.cancel()
-            with suppress(asyncio.CancelledError):
-                await upkeep
-
-    asyncio.run(serve())
+    keep_up_until(database.url, lambda: not loose(database))
 
 
 def some_cells(seed: int, most: int, number: int = 300) -> dict[int, int]:

@@ -28,6 +28,8 @@ from tests.collector.databases import with_collector
 from tests.collector.test_collector import a_crumb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.collector.databases import Database, Databases
 
 SPANS = [Period(day_of(TODAY - 20), day_of(TODAY)), Period(day_of(TODAY - 130), day_of(TODAY))]
@@ -40,15 +42,34 @@ def every_visit_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visit_packing, "AT_ONCE", 3)
 
 
-def packed(database: Database) -> int:
-    """Pack what there is; return how many visits were packed."""
+def packed_by(packing: str, database: Database) -> int:
+    """Pack what there is by a collector's part of that name; return how many rows were packed."""
     found: list[int] = []
 
     async def work(collector: Collector) -> None:
-        found.append(await collector.visit_packing.pack())
+        found.append(await getattr(collector, packing).pack())
 
     with_collector(database.url, work)
     return found[0]
+
+
+packed = partial(packed_by, "visit_packing")
+
+
+def keep_up_until(url: str, is_done: Callable[[], bool]) -> None:
+    """Have a collector do what it does by itself until something is done."""
+
+    async def serve() -> None:
+        async with Collector.open(url) as collector:
+            upkeep = asyncio.create_task(keep_up(collector, None, None))
+            async with asyncio.timeout(30):
+                while not is_done():  # noqa: ASYNC110  nothing tells of it
+                    await asyncio.sleep(0.05)
+            upkeep.cancel()
+            with suppress(asyncio.CancelledError):
+                await upkeep
+
+    asyncio.run(serve())
 
 
 def loose(database: Database) -> int:
@@ -226,17 +247,7 @@ def test_a_collector_packs_by_itself(database: Database) -> None:
     crumb = a_crumb(session_id=str(UUID(int=7 << 64)), user_id=user)
     record(database, crumb, clock=Clock(TODAY * SECONDS_A_DAY))
 
-    async def serve() -> None:
-        async with Collector.open(database.url) as collector:
-            upkeep = asyncio.create_task(keep_up(collector, None, None))
-            async with asyncio.timeout(30):
-                while loose(database):  # noqa: ASYNC110  nothing tells of it
-                    await asyncio.sleep(0.05)
-            upkeep.cancel()
-            with suppress(asyncio.CancelledError):
-                await upkeep
-
-    asyncio.run(serve())
+    keep_up_until(database.url, lambda: not loose(database))
 
 
 @pytest.mark.parametrize("how", ["rename", "remove"])
