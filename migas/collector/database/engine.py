@@ -123,12 +123,10 @@ def create_engine(url: URL) -> AsyncEngine:
         CollectorError: The driver for it is missing, or cannot read the URL.
     """
     is_sqlite = url.get_backend_name() == "sqlite"
-    # Unnamed statements are parsed anew in the transaction that runs them.
-    unnamed = {"statement_cache_size": 0, "prepared_statement_name_func": str}
     try:
         engine = create_async_engine(
             url,
-            connect_args=unnamed if url.query.get(_PREPARED) == "0" else {},
+            connect_args={} if is_sqlite else _for_connecting(url),
             poolclass=AsyncAdaptedQueuePool,
             pool_size=POOL_SIZE,
             max_overflow=POOL_OVERFLOW,
@@ -144,6 +142,24 @@ def create_engine(url: URL) -> AsyncEngine:
     else:
         replace_closed(engine)
     return engine
+
+
+def _for_connecting(url: URL) -> dict[str, Any]:
+    """What a driver is to know of each of its connections to PostgreSQL."""
+    if url.query.get(_PREPARED) == "0":
+        # Unnamed statements are parsed anew in the transaction that runs them.
+        return {"statement_cache_size": 0, "prepared_statement_name_func": str}
+    # A pooler, which shares its connections with others, is told nothing of this.
+    return {
+        "server_settings": {
+            # The sixth time PostgreSQL might plan a question without a look at its values, and read
+            # all users where a hundredth of them is meant.
+            "plan_cache_mode": "force_custom_plan",
+            # A page asks several questions at once. Were each of them divided among processes,
+            # these would do what all of them need several times, and fight for processors.
+            "max_parallel_workers_per_gather": "0",
+        }
+    }
 
 
 def create_sqlite_writer(url: URL) -> Engine:
