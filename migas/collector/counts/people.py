@@ -114,7 +114,8 @@ class People(Usage):
         sample = Sample(most)
         while some := sample.another(found):
             theirs = [*await self._in_part(project, only, some), during(period, only)]
-            for kind, number, new in await self.scanned(visitors_by_type(project, theirs, is_new)):
+            by_type = visitors_by_type(project, theirs, is_new, some)
+            for kind, number, new in await self.scanned(by_type):
                 by_kind[kind or GENERAL] += number
                 found += number
                 found_new += new

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, null, select
 
-from migas.collector.counts.visits import ENDINGS
+from migas.collector.counts.visits import ENDINGS, first_number
 from migas.collector.database.tables import profiles, project_users, visits
 from migas.collector.days import block_of, day_number
 
@@ -55,9 +55,19 @@ def during(period: Period, only: Filter) -> ColumnElement[bool]:
 
 
 def visitors_by_type(
-    project: str, those: Sequence[ColumnElement[bool]], is_new: ColumnElement[int]
+    project: str,
+    those: Sequence[ColumnElement[bool]],
+    is_new: ColumnElement[int],
+    part: tuple[int, int],
 ) -> Select[Any]:
-    """How many users of some visits are of which type, and how many of these are new."""
+    """How many users of some visits are of which type, and how many of these are new.
+
+    Args:
+        project: `owner/repo`.
+        those: The conditions of the visits.
+        is_new: How many rows of `project_users` are of new users.
+        part: From which of `SAMPLES` parts of all users to which.
+    """
     seen = (
         select(visits.c.user_number, func.min(visits.c.profile).label("profile"))
         .where(*those)
@@ -65,10 +75,16 @@ def visitors_by_type(
         .subquery()
     )
     is_seen = project_users.c.user_number == seen.c.user_number
-    known = is_seen & (project_users.c.project == project)
+    # PostgreSQL would read all users where it is not told that few are meant.
+    known = is_seen & (project_users.c.project == project) & _within(part)
     of = (profiles.c.profile == seen.c.profile) & (profiles.c.project == project)
     return (
         select(profiles.c.user_type, func.count(), is_new)
         .select_from(seen.join(project_users, known).join(profiles, of))
         .group_by(profiles.c.user_type)
     )
+
+
+def _within(part: tuple[int, int]) -> ColumnElement[bool]:
+    first, end = map(first_number, part)
+    return project_users.c.user_number.between(first, end - 1)
