@@ -7,11 +7,12 @@ counted. So users are counted from the most frequent error on, until no other on
 from __future__ import annotations
 
 import asyncio
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import distinct, func, select
 
-from migas.collector.counts.filters import error_number
+from migas.collector.counts.filters import Filter, error_number
 from migas.collector.counts.sessions import (
     ERRORS_LONG,
     VERSIONS_LONG,
@@ -25,7 +26,6 @@ from migas.collector.days import day_number
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from migas.collector.counts.filters import Filter
     from migas.collector.days import Period
 
 
@@ -63,21 +63,36 @@ class MostHit(Usage):
             asked = error_number(only.error)
             return [] if asked is None else await self._hits(project, period, only, [asked])
         found: list[Hits] = []
-        # Few of the next ones hit more users than the last one of those that are asked for.
-        looked_at, number = 0, limit + limit // 2
-        known = await self._at_most(project, period, only, FREQUENT * limit)
+        # Few of the next ones hit more users than the last one of those that are asked for. Of a
+        # tenth of all failures these are among ten times as many.
+        share = await self._share(project, period, only)
+        looked_at, number = 0, min(ceil((limit + limit // 2) / share), MAX_NAMED)
+        frequent = max(FREQUENT * limit, number)
+        known = await self._at_most(project, period, only, frequent)
+        least = 0
         while looked_at < len(known):
-            least = found[limit - 1].users if len(found) >= limit else 0
             batch = known[looked_at : looked_at + number]
             some = [fingerprint for fingerprint, most in batch if most >= least]
             if not some:
                 break
             found += await self._hits(project, period, only, some)
             found.sort(key=lambda hits: (-hits.users, -hits.sessions, hits.fingerprint))
+            least = found[limit - 1].users if len(found) >= limit else 0
             looked_at, number = looked_at + len(batch), min(2 * number, MAX_NAMED)
-            if looked_at == len(known) == FREQUENT * limit:
+            if looked_at == len(known) == frequent and known[-1][1] >= least:
                 known = await self._at_most(project, period, only)
         return found[:limit]
+
+    async def _share(self, project: str, period: Period, only: Filter) -> float:
+        """About which share of the failures of its version, or of all, a filter leaves."""
+        if only.values.keys() <= {"version"}:
+            return 1.0
+        of_version = Filter(version=only.version, outcome="failed")
+        some, every = await asyncio.gather(
+            self.outcomes(project, period, only.with_(outcome="failed")),
+            self.outcomes(project, period, of_version),
+        )
+        return max(some.failed, 1) / max(every.failed, some.failed, 1)
 
     async def _at_most(
         self, project: str, period: Period, only: Filter, limit: int | None = None
