@@ -23,7 +23,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from migas.collector.counts.packed_durations import ROW_DAYS, parts, row_of, sums
+from migas.collector.counts.durations import BUCKETS, SHORTEST_BUCKET
+from migas.collector.counts.packed_durations import ROW_DAYS, add_to, row_of
 from migas.collector.counts.packed_groups import UnreadableError
 from migas.collector.counts.reading import ALL, Reading, hexadecimal
 from migas.collector.counts.slices import cover
@@ -31,7 +32,7 @@ from migas.collector.database.tables import durations, packed_durations
 from migas.collector.days import day_number, day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable
     from datetime import date
 
     from sqlalchemy import ColumnElement, CompoundSelect
@@ -129,11 +130,23 @@ class Lasting(Reading):
         rows = await self.many(question, values)
 
         def counted() -> defaultdict[Value, Counter[int]]:
-            found: defaultdict[Value, Counter[int]] = defaultdict(Counter)
-            for version, day, bucket, runs in _unpacked(project, rows, slices, profiles):
-                found[told_by(version, day)][bucket] += runs
+            found: defaultdict[Value, list[int]] = defaultdict(lambda: [0] * BUCKETS)
+            for version, start, bucket, runs, span, packed in rows:
+                if packed is None:
+                    found[told_by(version, start)][bucket - SHORTEST_BUCKET] += runs
+                    continue
+                numbers = {
+                    place: found[told_by(version, start + place * span)]
+                    for place in _places(start, span, slices[span])
+                }
+                try:
+                    add_to(numbers, bytes.fromhex(packed), profiles)
+                except ValueError as error:
+                    raise UnreadableError(
+                        f"durations of {(project, version, start)}", error
+                    ) from error
             # What was taken back of what is packed may leave nothing.
-            left = {key: +counts for key, counts in found.items()}
+            left = {key: _by_bucket(numbers) for key, numbers in found.items()}
             return defaultdict(Counter, {key: counts for key, counts in left.items() if counts})
 
         # In a thread, for others are answered meanwhile.
@@ -143,28 +156,18 @@ class Lasting(Reading):
 _OF_PROFILES = durations.c.profile.in_(bindparam("profiles", expanding=True))
 
 
-def _unpacked(
-    project: str,
-    rows: Iterable[tuple[Any, ...]],
-    slices: Mapping[Span, Iterable[tuple[int, int]]],
-    profiles: Collection[int] | None,
-) -> Iterable[tuple[str, int, int, int]]:
-    """Versions, first days of slices, buckets and numbers of runs, from rows packed and loose."""
-    for version, start, loose_in, loose_runs, span, packed in rows:
-        if packed is None:
-            yield version, start, loose_in, loose_runs
-            continue
-        end = start + ROW_DAYS[span] - span
-        places = [
-            range((max(first, start) - start) // span, (min(last, end) - start) // span + 1)
-            for first, last in slices[span]
-        ]
-        try:
-            found = sums(bytes.fromhex(packed), places, profiles)
-        except ValueError as error:
-            raise UnreadableError(f"durations of {(project, version, start)}", error) from error
-        for _, place, bucket, runs in parts(found):
-            yield version, start + place * span, bucket, runs
+def _places(start: int, span: Span, slices: Iterable[tuple[int, int]]) -> Iterable[int]:
+    """The places in a packed row of the slices that are meant."""
+    end = start + ROW_DAYS[span] - span
+    for first, last in slices:
+        yield from range((max(first, start) - start) // span, (min(last, end) - start) // span + 1)
+
+
+def _by_bucket(numbers: Iterable[int]) -> Counter[int]:
+    """Numbers of runs by bucket, those above 0, in order."""
+    return Counter(
+        {bucket: runs for bucket, runs in enumerate(numbers, SHORTEST_BUCKET) if runs > 0}
+    )
 
 
 @lru_cache(MAX_KEPT)

@@ -147,35 +147,32 @@ def unpack(packed: bytes) -> Cells:
     return cells
 
 
-def sums(packed: bytes, places: Iterable[range], profiles: Collection[int] | None) -> Cells:
-    """Sums over some profiles.
+def add_to(
+    numbers: Mapping[int, list[int]], packed: bytes, profiles: Collection[int] | None
+) -> None:
+    """Add numbers of runs of some profiles to those that are known.
 
     Args:
+        numbers: By place, for those that are meant, lists of `BUCKETS` numbers of runs, which begin
+            with that of `SHORTEST_BUCKET`. Several places may have the same one.
         packed: What `pack` made of counts.
-        places: The places that are meant, in ranges without steps.
         profiles: Those that are meant; None for all.
-
-    Returns:
-        Numbers of runs, as if they were of the profile 0.
 
     Raises:
         ValueError: Nobody packed it like that.
     """
     of_profiles, sizes, keys, counts = _columns(packed)
-    ranges = [(of.start << _BUCKET_BITS, of.stop << _BUCKET_BITS) for of in places]
-    # Twice as fast as a dictionary of those that there are.
-    found = [0] * max((behind for _, behind in ranges), default=0)
     begin = 0
     for profile, size in zip(of_profiles, sizes, strict=True):
         end = begin + size
-        for first, behind in ranges if profiles is None or profile in profiles else ():
+        for place, known in numbers.items() if profiles is None or profile in profiles else ():
+            first = place << _BUCKET_BITS
             here = slice(
-                bisect_left(keys, first, begin, end), bisect_left(keys, behind, begin, end)
+                bisect_left(keys, first, begin, end), bisect_left(keys, first + BUCKETS, begin, end)
             )
             for key, runs in zip(keys[here], counts[here], strict=True):
-                found[key] += runs
+                known[key - first] += runs
         begin = end
-    return {key: runs for key, runs in enumerate(found) if runs}
 
 
 def _columns(packed: bytes) -> Sequence[array[int]]:
