@@ -17,7 +17,6 @@ from sqlalchemy import text, update
 
 from migas.collector.collector import Collector
 from migas.collector.database.engine import (
-    POOL_OVERFLOW,
     POOL_SIZE,
     default_url,
     describe,
@@ -137,7 +136,7 @@ def test_readers_do_not_hold_up_a_write(database: Database) -> None:
     async def work(collector: Collector) -> None:
         await collector.projects.register(["a/b"])
         async with contextlib.AsyncExitStack() as readers:
-            for _ in range(POOL_SIZE + POOL_OVERFLOW):
+            for _ in range(POOL_SIZE):
                 connection = await readers.enter_async_context(collector.connections.reading())
                 await connection.execute(text("SELECT count(*) FROM crumbs"))
             assert await asyncio.wait_for(collector.ingestion.record(a_crumb()), 10) == Release()

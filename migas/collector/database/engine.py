@@ -27,9 +27,9 @@ _DRIVERS = {
 _PREPARED = "prepared_statement_cache_size"  # SQLAlchemy's word for it in a URL
 _WRITES = "migas_writes"
 _PATIENT = "migas_patient"
-POOL_SIZE = 5
-POOL_OVERFLOW = 3
-"""A process has two pools, so it connects sixteen times at most."""
+POOL_SIZE = 8
+"""A process has two pools, so it connects sixteen times at most. Those that it has made stay: a new
+one prepares all its questions again, and to make it took as long as to ask ten of them."""
 
 _CACHE_KIB = 16 * 1024
 """The most memory that a connection uses for pages of SQLite's file."""
@@ -129,7 +129,7 @@ def create_engine(url: URL) -> AsyncEngine:
             connect_args={} if is_sqlite else _for_connecting(url),
             poolclass=AsyncAdaptedQueuePool,
             pool_size=POOL_SIZE,
-            max_overflow=POOL_OVERFLOW,
+            max_overflow=0,
             # The log is no place for people's ids and texts.
             hide_parameters=True,
         )
@@ -185,7 +185,7 @@ def create_sqlite_reader(url: URL) -> Engine:
     """
     engine = create_synchronous_engine(
         url.set(drivername="sqlite"),
-        pool_size=POOL_SIZE + POOL_OVERFLOW,
+        pool_size=POOL_SIZE,
         max_overflow=0,
         pool_use_lifo=True,
         hide_parameters=True,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, event, func, select
 
-from migas.collector.database.engine import POOL_OVERFLOW, POOL_SIZE, create_sqlite_reader
+from migas.collector.database.engine import POOL_SIZE, create_sqlite_reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ class SqliteReader:
         self._engine = create_sqlite_reader(url)
         self._connections: list[sqlite3.Connection] = []
         event.listen(self._engine, "connect", self._note)
-        self._threads = ThreadPoolExecutor(POOL_SIZE + POOL_OVERFLOW, "sqlite-reader")
+        self._threads = ThreadPoolExecutor(POOL_SIZE, "sqlite-reader")
 
     async def rows(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """The answer to one question; the arguments are those of `Connections.rows`."""
