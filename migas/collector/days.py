@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 Step = Literal["day", "week", "month"]
@@ -135,6 +136,7 @@ def block_of(number: int) -> int:
     return number - (number + 3) % BLOCK_DAYS
 
 
+@lru_cache(MAX_DAYS)  # A page asks for each of its days dozens of times.
 def day_of(number: int) -> dt.date:
     """The day that `day_number` gave this number."""
     return EPOCH + dt.timedelta(days=number)

@@ -8,6 +8,8 @@ that fails is over sooner, and a release that fails more often is no faster for 
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
 from math import ceil, log, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,12 +79,12 @@ def quantile(counts: Mapping[int, int], share: float) -> float | None:
         counts: How many durations lie in which bucket.
         share: From 0 to 1.
     """
-    left = share * (sum(counts.values()) - 1)
-    for number, count in sorted(counts.items()):
-        left -= count
-        if left < 0:
-            return middle(number)
-    return middle(max(counts)) if counts else None
+    if not counts:
+        return None
+    numbers = sorted(counts)
+    up_to = list(accumulate(map(counts.__getitem__, numbers)))
+    place = bisect_right(up_to, share * (up_to[-1] - 1))
+    return middle(numbers[min(place, len(numbers) - 1)])
 
 
 def longer(one: Mapping[int, int], other: Mapping[int, int]) -> int:
