@@ -159,6 +159,29 @@ def test_slow_counts_leave_connections_for_other_questions(databases: Databases)
         with_collector(database.url, work)
 
 
+def test_who_asks_much_at_once_asks_on_the_same_connections_again(databases: Databases) -> None:
+    """A new connection has each of its questions prepared again, and PostgreSQL learn the tables."""
+
+    async def work(collector: Collector) -> None:
+        async def asked() -> set[int]:
+            question = text("SELECT pg_backend_pid() FROM pg_sleep(0.05)")
+            some = (collector.connections.rows(question) for _ in range(POOL_SIZE))
+            return {row[0] for (row,) in await asyncio.gather(*some)}
+
+        async def setting(name: str) -> str:
+            ((value,),) = await collector.connections.rows(text(f"SHOW {name}"))
+            return str(value)
+
+        first = await asked()
+        assert len(first) == POOL_SIZE
+        assert await asked() == first
+        assert await setting("plan_cache_mode") == "force_custom_plan"
+        assert await setting("max_parallel_workers_per_gather") == "0"
+
+    with databases.fresh("postgresql") as database:
+        with_collector(database.url, work)
+
+
 def test_of_two_transactions_in_a_circle_both_are_done(databases: Databases) -> None:
     async def work(collector: Collector) -> None:
         await collector.projects.register(["a/b", "c/d"])
