@@ -160,7 +160,7 @@ def test_slow_counts_leave_connections_for_other_questions(databases: Databases)
 
 
 def test_who_asks_much_at_once_asks_on_the_same_connections_again(databases: Databases) -> None:
-    """A new connection has each of its questions prepared again, and PostgreSQL learn the tables."""
+    """On a new one each question is prepared again, and PostgreSQL learns the tables again."""
 
     async def work(collector: Collector) -> None:
         async def asked() -> set[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import bindparam, case, false, func, or_, select
@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, case, false, func, or_, select
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.history import Seen, history
-from migas.collector.counts.most_hit import MostHit
+from migas.collector.counts.most_hit import Hits, MostHit
 from migas.collector.counts.reading import ALL, DAY, listed
 from migas.collector.counts.sessions import error_name
 from migas.collector.counts.slices import WEEKS, cover
@@ -42,6 +42,12 @@ MAX_KEPT = 16
 
 _FAILED = sessions.c.fingerprint.isnot(None)
 _AT_ONCE = 50
+
+MAX_LISTED = 1_000_000
+"""So many failures are counted here rather than by the database, which would sort them."""
+
+_Spread = tuple[int, int, "Mapping[str, int]", "Mapping[int, int]"]
+"""An error, the number of a breadcrumb, and how many sessions failed by version and by day."""
 
 
 class ErrorSummary(NamedTuple):
@@ -107,7 +113,7 @@ class Failures(MostHit):
         fingerprints = [hits.fingerprint for hits in top]
         past, (versions, days, last_of) = await asyncio.gather(
             self._past(project, period, fingerprints),
-            self._spread(project, period, only, fingerprints),
+            self._spread(project, period, only, top),
         )
         if versions is None:
             versions = {of: known.versions for of, known in past.items()}
@@ -169,33 +175,27 @@ class Failures(MostHit):
         return {version: sum(numbers) for version, *numbers in rows if any(numbers)}
 
     async def _spread(
-        self, project: str, period: Period, only: Filter, fingerprints: Sequence[int]
+        self, project: str, period: Period, only: Filter, top: Sequence[Hits]
     ) -> tuple[dict[int, dict[str, int]] | None, dict[int, Counter[date]], dict[int, int]]:
         """By error: sessions of each version, sessions of each day, and the last breadcrumb.
 
         The versions are None where `_past` has them.
         """
+        fingerprints = [hits.fingerprint for hits in top]
+        bar = cache(lambda day: period.bucket(day_of(day)))
         days: dict[int, Counter[date]] = {of: Counter() for of in fingerprints}
         if only.values.keys() - {"version", "error", "outcome"}:
             versions: dict[int, Counter[str]] = {of: Counter() for of in fingerprints}
             newest: dict[int, int] = {}
-            which = sessions.c.fingerprint.in_(fingerprints)
-            those = (*only.within(project, period), which)
-            by_version = (sessions.c.fingerprint, sessions.c.version)
-            by_day = (sessions.c.fingerprint, self._bar_of(DAY, period))
-            last = func.max(sessions.c.last_idx)
-            # To tell both apart at once would make as many groups as there are pairs.
-            of_versions, of_days = await asyncio.gather(
-                self.scanned(
-                    select(*by_version, func.count(), last).where(*those).group_by(*by_version)
-                ),
-                self.scanned(select(*by_day, func.count()).where(*those).group_by(*by_day)),
+            those = (*only.within(project, period), sessions.c.fingerprint.in_(fingerprints))
+            ask = (
+                self._listed if sum(hits.sessions for hits in top) <= MAX_LISTED else self._grouped
             )
-            for of, version, number, newest_of in of_versions:
-                versions[of][version] = number
-                newest[of] = max(newest_of, newest.get(of, newest_of))
-            for of, day, number in of_days:
-                days[of][day_of(day)] = number
+            for of, last_idx, of_versions, of_days in await ask(those):
+                newest[of] = max(last_idx, newest.get(of, last_idx))
+                versions[of].update(of_versions)
+                for day, number in of_days.items():
+                    days[of][bar(day)] += number
             return dict(versions), days, newest
         names = {error_name(of): of for of in fingerprints}
         counted, newest = await asyncio.gather(
@@ -203,14 +203,22 @@ class Failures(MostHit):
             self._newest(project, period, only, fingerprints),
         )
         for (name, day), number in counted.items():
-            days[names[name]][day_of(day)] += number
+            days[names[name]][bar(day)] += number
         return None, days, newest
 
-    def _bar_of(self, day: ColumnElement[int], period: Period) -> ColumnElement[int]:
-        """The day that stands for one in a chart by the week, whose last day is not over; or it."""
-        if period.by != "week":
-            return day
-        return case((day >= day_number(self.clock.today()), day), else_=day - (day + 3) % 7)
+    async def _listed(self, those: Sequence[ColumnElement[bool]]) -> Iterable[_Spread]:
+        """By error, counts of what a database lists without sorting it."""
+        lists = (listed(of, self.connections.dialect) for of in (sessions.c.version, DAY))
+        of, last = sessions.c.fingerprint, func.max(sessions.c.last_idx)
+        rows = await self.scanned(select(of, last, *lists).where(*those).group_by(of))
+        return [(of, last, Counter(versions), Counter(days)) for of, last, versions, days in rows]
+
+    async def _grouped(self, those: Sequence[ColumnElement[bool]]) -> Iterable[_Spread]:
+        """The same, an error several times, where lists would be too long."""
+        by = (sessions.c.fingerprint, sessions.c.version, DAY)
+        last = func.max(sessions.c.last_idx)
+        rows = await self.scanned(select(*by, last, func.count()).where(*those).group_by(*by))
+        return [(of, last, {version: n}, {day: n}) for of, version, day, last, n in rows]
 
     async def _newest(
         self, project: str, period: Period, only: Filter, fingerprints: Sequence[int]

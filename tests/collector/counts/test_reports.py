@@ -14,6 +14,7 @@ from sqlalchemy import Engine, event, func, select
 from sqlalchemy.dialects.sqlite import dialect
 
 from migas.collector.collector import Collector
+from migas.collector.counts import failures
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.history import Seen
 from migas.collector.counts.lost import LostRun, LostRuns
@@ -413,6 +414,34 @@ def test_what_fails_is_found_by_as_much_of_an_index_as_there_is(sqlite: Database
     assert by_index
     assert all("detail=?" in step for step in by_index), by_index
     assert all(step in by_index or "day" in step for step in plans), plans
+
+
+@pytest.mark.parametrize("most", [failures.MAX_LISTED, 2], ids=["listed", "grouped"])
+def test_errors_of_some_sessions_have_their_own_versions_and_days(
+    most: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "MAX_LISTED", most)
+    ran = [(3, "1.0", "docker"), (2, "1.0", "docker"), (0, "1.0", "docker"), (0, "2.0", "docker")]
+    sent = [
+        (days_ago, failed(number, "OSError", f"of {version}", version, container=container)[1])
+        for number, (days_ago, version, container) in enumerate([*ran, (0, "3.0", "unknown")], 1)
+    ]
+
+    async def question(reports: Reports) -> list[list[ErrorSummary]]:
+        only = await reports.resolved("a/b", Filter(container="docker"))
+        return [
+            await reports.errors("a/b", replace(WHOLE, by=by), only)
+            for by in ("day", "week", "month")
+        ]
+
+    monday = WEDNESDAY - 2 * DAY
+    of_day, of_week, of_month = ((*of,) for of in asked(database, sent, question))
+    assert dict(of_day[0].days) == {WEDNESDAY: 2, monday: 1, monday - DAY: 1}
+    assert dict(of_week[0].days) == {monday: 3, monday - 7 * DAY: 1}
+    assert dict(of_month[0].days) == {WEDNESDAY.replace(day=1): 4}
+    for (error,) in (of_day, of_week, of_month):
+        assert (error.sessions, error.versions) == (4, (("1.0", 3), ("2.0", 1)))
+        assert error.message == "of 2.0"
 
 
 def test_a_period_of_weeks_ends_today() -> None:
