@@ -52,6 +52,8 @@ PAGES = (
     ("two versions", "compare", "", PAGE_TARGET, 200_000),
     ("the same in docker", "compare", "container=docker", FILTERED_TARGET, 500_000),
     ("two versions' failures", "compare", "outcome=failed", FILTERED_TARGET, 500_000),
+    ("periods", "periods", "", PAGE_TARGET, 200_000),
+    ("the same in docker", "periods", "container=docker", FILTERED_TARGET, 500_000),
     ("users", "users", "", PAGE_TARGET, 1_000_000),
     ("the same in docker", "users", "container=docker", FILTERED_TARGET, 500_000),
 )

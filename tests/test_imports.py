@@ -98,7 +98,8 @@ HOUSE = """
     collector.news.news
     collector.news.rules collector.news
     collector.counts.tables
-    collector.counts.reports
+    collector.counts.period_table
+    collector.counts.columns collector.counts.reports
     collector.counts.lasting collector.counts.lost collector.counts.people
     collector.counts.differences
     collector.counts.failures

@@ -18,6 +18,9 @@ DEFAULT_DAYS = 30
 BLOCK_DAYS: Final = 56
 """So many days, eight weeks from Monday on, are counted together, and are bits of one number."""
 
+ALIKE_DAYS = 7
+"""Before a year lies nearly the same year, by its days or by its weeks: it is told of once."""
+
 MAX_DAYS = 3653
 """Ten years; more than that is a mistake, and would make a page of thousands of bars."""
 
@@ -92,6 +95,13 @@ class Period:
     def before(self) -> Period:
         """The period of the same length that ended the day before this one began."""
         return Period.ending(self.first - dt.timedelta(days=1), self.days)
+
+    @property
+    def others(self) -> tuple[Period, ...]:
+        """The one before and, if that is another one, that of a year ago."""
+        if abs((self.before.first - self.year_ago.first).days) < ALIKE_DAYS:
+            return (self.before,)
+        return self.before, self.year_ago
 
     @property
     def halves(self) -> tuple[Period, Period]:

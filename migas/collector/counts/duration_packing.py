@@ -21,10 +21,10 @@ from migas.collector.counts.packed_durations import (
     of_all,
     of_span,
     pack,
+    spans_of,
     unpack,
 )
 from migas.collector.counts.packed_groups import WORTH, Group, UnreadableError
-from migas.collector.counts.slices import SPANS
 from migas.collector.database.json_rows import among
 from migas.collector.database.packing_locks import hold_durations
 from migas.collector.database.tables import durations, packed_durations
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from migas.collector.counts.slices import Span
     from migas.collector.database.connections import Connections
 
 MANY = 64
@@ -125,11 +124,6 @@ def by_day(group: Group, loose: Iterable[Any]) -> Cells:
     return cells
 
 
-def spans_of(group: Group) -> Sequence[Span]:
-    """The spans that are packed: no bar of a chart has a block, and charts ask for all versions."""
-    return [span for span in SPANS if group.version or span != BLOCK_DAYS]
-
-
 def packed_row(group: Group, key: RowKey, cells: Cells) -> dict[str, Any]:
     """The row of `packed_durations` that has these counts."""
     columns = {"by_profile": pack(cells), "of_all": pack(of_all(cells))}
@@ -153,7 +147,7 @@ def _by_row(group: Group, loose: Iterable[Any]) -> dict[RowKey, Cells]:
     days = added_up(by_day(group, loose))
     return {
         (span, group.start + first): cells
-        for span in spans_of(group)
+        for span in spans_of(group.version)
         for first, cells in of_span(days, span).items()
     }
 

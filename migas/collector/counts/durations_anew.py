@@ -15,7 +15,6 @@ from migas.collector.counts.duration_packing import (
     are_of,
     by_day,
     packed_row,
-    spans_of,
     unpacked,
 )
 from migas.collector.counts.durations import DurationCount, bucket
@@ -26,6 +25,7 @@ from migas.collector.counts.packed_durations import (
     of_days,
     of_span,
     parts,
+    spans_of,
     unpack,
 )
 from migas.collector.counts.packed_groups import Group, UnreadableError
@@ -113,7 +113,7 @@ def _rows(group: Group, days: Cells) -> list[dict[str, Any]]:
     """The rows of `packed_durations` that have the counts of a group by day, in their order."""
     return [
         packed_row(group, (span, group.start + first), cells)
-        for span in spans_of(group)
+        for span in spans_of(group.version)
         for first, cells in sorted(of_span(days, span).items())
     ]
 

@@ -24,10 +24,10 @@ from sqlalchemy import (
 )
 
 from migas.collector.counts.durations import BUCKETS, SHORTEST_BUCKET
-from migas.collector.counts.packed_durations import ROW_DAYS, add_to, row_of
+from migas.collector.counts.packed_durations import ROW_DAYS, add_to, row_of, spans_of
 from migas.collector.counts.packed_groups import UnreadableError
 from migas.collector.counts.reading import ALL, Reading, hexadecimal
-from migas.collector.counts.slices import cover
+from migas.collector.counts.slices import SPANS, cover
 from migas.collector.database.tables import durations, packed_durations
 from migas.collector.days import day_number, day_of
 
@@ -76,7 +76,7 @@ class Lasting(Reading):
         Raises:
             UnreadableError: Something packed cannot be unpacked.
         """
-        if only.outcome not in (None, "completed") or only.error:
+        if not _are_timed(only):
             return Durations(defaultdict(Counter), defaultdict(Counter))
         profiles = await self.profiles_of(project, only)
         over_time: dict[str, Any] = {"version": only.version or ""}
@@ -91,6 +91,19 @@ class Lasting(Reading):
                 self._runs(asked, profiles, named, lambda of, _: of, charted=False),
             )
         )
+
+    async def lasted(self, project: str, period: Period, only: Filter = ALL) -> Counter[int]:
+        """How many runs that completed took how long, all together, by `bucket`.
+
+        Raises:
+            UnreadableError: Something packed cannot be unpacked.
+        """
+        if not _are_timed(only):
+            return Counter()
+        profiles, named = await self.profiles_of(project, only), {"version": only.version or ""}
+        asked = project, period, only
+        found = await self._runs(asked, profiles, named, lambda *_: None, charted=False)
+        return found[None]
 
     async def _runs(
         self,
@@ -115,7 +128,8 @@ class Lasting(Reading):
         elif profiles is not None:
             where = tuple(only.profile_conditions(project, durations.c.profile))
         slices: defaultdict[Span, list[tuple[int, int]]] = defaultdict(list)
-        for span, first, last in cover(period, charted=charted):
+        spans = spans_of(named["version"]) if "version" in named else SPANS
+        for span, first, last in cover(period, charted=charted, spans=spans):
             slices[span].append((first, last))
             starts = range(row_of(first, span), last + 1, ROW_DAYS[span])
             values[f"starts_{span}"] = values.get(f"starts_{span}", []) + list(starts)
@@ -151,6 +165,11 @@ class Lasting(Reading):
 
         # In a thread, for others are answered meanwhile.
         return await asyncio.to_thread(counted)
+
+
+def _are_timed(only: Filter) -> bool:
+    """Whether durations are told of the sessions of a filter: those that completed."""
+    return only.outcome in (None, "completed") and not only.error
 
 
 _OF_PROFILES = durations.c.profile.in_(bindparam("profiles", expanding=True))

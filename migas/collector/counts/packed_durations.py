@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from migas.collector.counts.durations import BUCKETS, SHORTEST_BUCKET
 from migas.collector.counts.packed_groups import in_order
+from migas.collector.counts.slices import SPANS, WEEKS
 from migas.collector.days import BLOCK_DAYS, block_of, monday_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ _COUNTS = "BHi"
 """Those of numbers of runs, the smallest first: whole numbers of 1, 2 and 4 bytes."""
 
 _MOST = {"B": 0xFF, "H": 0xFFFF}
+
+
+def spans_of(version: str) -> Sequence[Span]:
+    """The spans of which a version, or of any version: '', has rows.
+
+    No bar of a chart has a block, and it is charts that ask for all versions.
+    """
+    return SPANS if version else WEEKS
 
 
 def row_of(day: int, span: Span) -> int:

@@ -7,18 +7,19 @@ from inspect import getdoc
 from typing import TYPE_CHECKING
 
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
+from migas.collector.counts.columns import numbers_of, rate_of, took
 from migas.collector.counts.comparison import ENOUGH, versions_before
-from migas.collector.counts.durations import longer, quantile
+from migas.collector.counts.durations import longer
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.likelihood import by_kind
-from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated, total
+from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated
+from migas.collector.counts.period_table import beside_each_other
 from migas.collector.counts.rows import (
     AdoptionRow,
     DurationRow,
     EnvironmentRow,
     ErrorRow,
     LostRow,
-    PeriodRow,
     SessionsRow,
     UsersRow,
     VersionDurationRow,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from migas.collector.counts.lasting import Durations
     from migas.collector.counts.outcomes import UsageCount
     from migas.collector.counts.reports import Reports
-    from migas.collector.counts.rows import Row
+    from migas.collector.counts.rows import PeriodRow, Row
     from migas.collector.days import Period
 
 MAX_ERRORS = 1000
@@ -85,27 +86,15 @@ class Tables:
         )
         found = []
         for start in self._period.buckets():
-            numbers = _numbers(every.get(start, Outcomes()))
-            ended, completed, rate, *_ = _rate(finished.get(start, Outcomes()))
+            numbers = numbers_of(every.get(start, Outcomes()))
+            ended, completed, rate, *_ = rate_of(finished.get(start, Outcomes()))
             row = SessionsRow(start, *numbers, ended, completed, rate, self._is_open(start))
             found.append(row)
         return found
 
     async def periods(self) -> list[PeriodRow]:
-        """How sessions ended in the period, in the one before, and in the same a year ago."""
-        project, period, only = self._asked
-        usage = await self._reports.usage(*self._asked)
-        every, finished = (
-            total(outcomes_by((row.day, row.status, row.sessions) for row in rows).values())
-            for rows in (usage, self._rated(usage))
-        )
-        found = [_of_period("now", period, every, finished, 0)]
-        for name, other in (("before", period.before), ("a year ago", period.year_ago)):
-            then = await self._reports.outcomes(project, other, only)
-            ended = Outcomes() if only.outcome else then
-            verdict = compared((finished.completed, finished.ended), (ended.completed, ended.ended))
-            found.append(_of_period(name, other, then, ended, verdict))
-        return found
+        """Sessions, users and durations of the period, the one before, and the same a year ago."""
+        return await beside_each_other(self._reports, *self._asked, self._today)
 
     async def versions(self) -> list[VersionRow]:
         """Sessions by version, the newest first, with the completion rate and its 95 % interval."""
@@ -116,8 +105,8 @@ class Tables:
         )
         found = []
         for version in sorted(every, key=version_order, reverse=True):
-            rate = _rate(finished.get(version, Outcomes()))
-            found.append(VersionRow(version, *_numbers(every[version]), *rate))
+            rate = rate_of(finished.get(version, Outcomes()))
+            found.append(VersionRow(version, *numbers_of(every[version]), *rate))
         return found
 
     async def adoption(self) -> list[AdoptionRow]:
@@ -217,8 +206,8 @@ class Tables:
         """The rows of some durations by time."""
         rows = []
         for start in self._period.buckets():
-            took = _took(found.by_time.get(start, {}))
-            rows.append(DurationRow(start, *took, self._is_open(start)))
+            lasted = took(found.by_time.get(start, {}))
+            rows.append(DurationRow(start, *lasted, self._is_open(start)))
         return rows
 
     async def version_durations(self) -> list[VersionDurationRow]:
@@ -291,39 +280,8 @@ def timed_versions(found: Durations) -> list[VersionDurationRow]:
         before = befores.get(version)
         verdict = longer(counts, found.by_version[before]) if before else 0
         change = ("", "slower", "faster")[verdict]
-        rows.append(VersionDurationRow(version, *_took(counts), before, change))
+        rows.append(VersionDurationRow(version, *took(counts), before, change))
     return rows
-
-
-def _took(counts: Mapping[int, int]) -> tuple[int, float | None, float | None]:
-    """How many runs there are, and within which time half and nine of ten were over."""
-    half, most = (_seconds(quantile(counts, share)) for share in (0.5, 0.9))
-    return sum(counts.values()), half, most
-
-
-def _seconds(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
-
-
-def _of_period(
-    name: str, period: Period, every: Outcomes, finished: Outcomes, verdict: int
-) -> PeriodRow:
-    change = ("", "more", "fewer")[verdict]
-    return PeriodRow(name, period.first, period.last, *_numbers(every), *_rate(finished), change)
-
-
-def _rate(ended: Outcomes) -> tuple[int, int, float | None, float | None, float | None]:
-    """How many ended and completed, and the completion rate with its interval."""
-    rate, (low, high) = _rounded(ended.rate), ended.interval or (None, None)
-    return ended.ended, ended.completed, rate, _rounded(low), _rounded(high)
-
-
-def _numbers(of: Outcomes) -> tuple[int, int, int, int, int]:
-    return of.total, of.completed, of.failed, of.suspended, of.running
-
-
-def _rounded(share: float | None) -> float | None:
-    return None if share is None else round(share, 2)
 
 
 def _method(name: str) -> str:

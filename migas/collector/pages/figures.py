@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 MAX_TIMED = 10
 """So many versions are told apart by how long their runs take."""
 
-ALIKE_DAYS = 7
-"""Before a year lies nearly the same year, by its days or by its weeks: it is shown once."""
-
 MAX_OLDER = 3
 """So many older versions are tried where the one before tells no durations."""
 
@@ -265,12 +262,9 @@ async def _earlier(
     collector: Collector, name: str, period: Period, only: Filter
 ) -> tuple[Outcomes, Outcomes]:
     """How the sessions of the period before ended, and those of the same weeks of last year."""
-    ask, before, year_ago = collector.reports, period.before, period.year_ago
-    if abs((before.first - year_ago.first).days) < ALIKE_DAYS:
-        return await ask.outcomes(name, before, only), Outcomes()
-    return await asyncio.gather(
-        ask.outcomes(name, before, only), ask.outcomes(name, year_ago, only)
-    )
+    asked = (collector.reports.outcomes(name, other, only) for other in period.others)
+    before, *year_ago = await asyncio.gather(*asked)
+    return before, total(year_ago)
 
 
 async def _over_time(collector: Collector, name: str, period: Period, only: Filter) -> _OverTime:

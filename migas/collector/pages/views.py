@@ -204,6 +204,21 @@ async def compare(request: Request, owner: str, repo: str) -> Response:
     return wanted.page("compare.html", shown=shown, elsewhere=elsewhere, known=known)
 
 
+@router.head("/p/{owner}/{repo}/periods")
+@router.get("/p/{owner}/{repo}/periods")
+async def beside(request: Request, owner: str, repo: str) -> Response:
+    """A period of a project beside the one before it, and the same a year ago."""
+    wanted = await _wanted(request, owner, repo)
+    if isinstance(wanted, Response):
+        return wanted
+    _, name, address, _, today = wanted
+    reports, period = collector_of(request).reports, address.period
+    rows = await Tables(reports, name, period, address.only, today).read("periods")
+    shown = rows[: 1 + len(period.others)]
+    known = await reports.known_days(name)
+    return wanted.page("periods.html", rows=shown, known=known)
+
+
 @router.head("/p/{owner}/{repo}/users")
 @router.get("/p/{owner}/{repo}/users")
 async def users(request: Request, owner: str, repo: str) -> Response:

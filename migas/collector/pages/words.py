@@ -20,6 +20,7 @@ LABELS = {
 """What is shown for some values that sessions have in common."""
 
 EN_DASH = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 
 LONG_CHARS = 240
 LONG_LINES = 6
@@ -83,6 +84,20 @@ def percent(part: int, whole: int) -> str:
 def interval(bounds: tuple[float, float] | None) -> str:
     """Two percentages with an en dash between them; the dash alone when there are none."""
     return EN_DASH if bounds is None else f"{bounds[0]:.1f}{EN_DASH}{bounds[1]:.1f}%"
+
+
+def change(now: float | None, then: float | None) -> str:
+    """By how much a number has grown, as in `+1.2%` and `-40%`; empty where there was none.
+
+    Args:
+        now: The number.
+        then: What it was before.
+    """
+    if not then or now is None:
+        return ""
+    by = 100 * (now - then) / then
+    digits = 1 if abs(by) < 9.95 else 0
+    return f"{by:+,.{digits}f}%".replace("-", MINUS)
 
 
 def lasting(seconds: float | None) -> str:

@@ -147,6 +147,8 @@ def asked(database: Database) -> list[Any]:
                 resolved = await collector.reports.resolved("a/b", only)
                 of_pages = await collector.reports.durations("a/b", period, resolved)
                 assert _plain(of_pages) == found[-1]
+                together = await collector.reports.lasted("a/b", period, only)
+                assert together == sum(of_pages.by_time.values(), Counter())
 
     with_collector(database.url, work)
     return found

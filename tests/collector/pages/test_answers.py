@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote, urlencode
 
 import pytest
 
-from migas.collector.pages.words import percent, times
+from migas.collector.pages.words import EN_DASH, MINUS, percent, times
 from tests.collector.databases import a_session, putting
 from tests.collector.live import PROJECT
 from tests.collector.pages.conftest import NOON
@@ -278,18 +278,24 @@ def test_periods_beside_each_other_are_a_file(
 ) -> None:
     """With what the page's table says, of which the dates are those of the questions."""
     sent = [
-        *(
-            a_session(NOON - dt.timedelta(days=days), **({"status": "F"} if n < failed else {}))
-            for days, failed in ((2, 1), (12, 30))
-            for n in range(60)
-        ),
-        a_session(NOON - dt.timedelta(hours=1)),
+        a_session(
+            NOON - dt.timedelta(days=days),
+            status="F" if n < failed else "C",
+            user_id=PEOPLE[n % users],
+            duration=float(seconds),
+        )
+        for days, failed, users, seconds in ((2, 1, 3, 60), (12, 30, 2, 120))
+        for n in range(60)
     ]
+    sent.append(a_session(NOON - dt.timedelta(hours=1), duration=9000.0))
     with site_of(live_server, databases, "sqlite", sent) as site:
         now, before, year_ago = called(site, "periods?since=2026-11-11")
         page = readable(site.text(f"{PAGE}?from=2026-11-11&to=2026-11-20"))
         links_of = links(site.text(f"{PAGE}?from=2026-11-11&to=2026-11-20"))
         failed = called(site, "periods?since=2026-11-11&outcome=failed")
+        beside = readable(site.text(f"{PAGE}/periods?from=2026-11-11&to=2026-11-20"))
+        of_failed = readable(site.text(f"{PAGE}/periods?from=2026-11-11&outcome=failed"))
+        neither = readable(site.text(f"{PAGE}/periods?from=2026-11-11&version=9"))
     assert (now["period"], now["since"], now["until"]) == ("now", "2026-11-11", "2026-11-20")
     assert (before["since"], before["until"]) == ("2026-11-01", "2026-11-10")
     assert (year_ago["since"], year_ago["until"]) == ("2025-11-12", "2025-11-21")
@@ -300,6 +306,22 @@ def test_periods_beside_each_other_are_a_file(
     assert "98.3%" in page
     assert "50.0%" in page
     assert any("/periods.csv?" in link for link in links_of)
+    assert any("/periods?" in link for link in links_of)
+    assert [now[name] for name in ("users", "new_users", "margin", "runs")] == [3, 1, 0, 59]
+    assert [before[name] for name in ("users", "new_users", "runs")] == [2, 2, 30]
+    assert now["median"] == pytest.approx(60, rel=0.02)
+    assert before["median"] == pytest.approx(120, rel=0.02)
+    assert year_ago["median"] is None
+    assert [row["duration_change"] for row in (now, before, year_ago)] == ["", "faster", ""]
+    assert "Sessions 61 60 now +1.7% 0 Completed" in beside
+    assert f"98.3% 50.0% more complete now {EN_DASH} 95% interval" in beside
+    assert "Users 3 2 now +50% 0 New users 1 2 now -50% 0 Half".replace("-", MINUS) in beside
+    assert f" faster now {EN_DASH} Nine of ten" in beside
+    assert "The first session of this project that is known was on" in beside
+    assert "Today is not over" in beside
+    assert "Sessions 1 30" in of_failed
+    assert "Completed, of those" not in of_failed
+    assert "No session with these filters in any of these periods" in neither
     assert [(row["sessions"], row["completion_rate"], row["change"]) for row in failed] == [
         (1, None, ""),
         (30, None, ""),

@@ -48,6 +48,21 @@ def test_how_long_something_took(seconds: float | None, written: str) -> None:
     assert words.lasting(seconds) == written.replace("~", "\N{NO-BREAK SPACE}")
 
 
+@pytest.mark.parametrize(
+    ("now", "then", "written"),
+    [
+        (3, 2, "+50%"),
+        (101, 100, "+1.0%"),
+        (1, 4, f"{words.MINUS}75%"),
+        (5, 0, ""),
+        (0, 5, f"{words.MINUS}100%"),
+    ],
+)
+def test_by_how_much_a_number_has_grown(now: int, then: int, written: str) -> None:
+    assert words.change(now, then) == written
+    assert words.change(None, then) == ""
+
+
 def test_durations_are_lines_over_a_scale_in_their_unit() -> None:
     axis = chart.Axis([dt.date(2026, 3, day) for day in (1, 2, 3)], "day", False, {})
     drawn = chart.duration_lines(axis, {"half": [None, 150.0, 600.0], "most": [None] * 3})
