@@ -179,6 +179,9 @@ PAGES = [
     f"{PIPELINE}?period=1y&container=docker",
     f"{PIPELINE}/users?period=1y&by=month",
     f"{PIPELINE}/users?period=90d&version=2.2.1",
+    f"{PIPELINE}/periods",
+    f"{PIPELINE}/periods?period=90d&version=2.2.1",
+    f"{PIPELINE}/periods?period=7d&platform=none",
     f"{PIPELINE}/compare",
     f"{PIPELINE}/compare?period=7d&platform=none",
     f"{PIPELINE}/api",
@@ -396,6 +399,12 @@ def test_the_other_questions_are_answered_by_clicks(
     assert page.get_by_role("table", name="How long runs take by version").is_visible()
     compared = page.get_by_role("region", name="Compared")
     assert compared.get_by_role("row").count() >= 3
+    follow(compared.get_by_role("link", name="users and how long runs take"))
+    beside = page.get_by_role("region", name="This period beside others")
+    assert "now +" in beside.get_by_role("row", name="Users").first.inner_text()
+    assert "slower now" in beside.get_by_role("row", name="Half of the runs").inner_text()
+    page.go_back()
+
     with page.expect_download() as download:
         took.get_by_role("link", name="CSV").first.click()
     assert download.value.path().read_text("utf-8").startswith('"start","runs","median","p90"')

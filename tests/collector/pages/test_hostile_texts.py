@@ -141,8 +141,9 @@ def test_a_versions_name_adds_nothing_to_a_page(open_site: Site, text: str) -> N
         empty(open_site)
         fail_with(open_site, "one", version=version, user=SOMEBODY)
         fail_with(open_site, "other", version="1.0", number=2)
-        pages.append([open_site.text(f"/p/{PROJECT}{path}") for path in ("", "/compare", "/users")])
-    assert "Versions, by sessions" in pages[0][2]
+        paths = ("", "/compare", "/periods", "/users")
+        pages.append([open_site.text(f"/p/{PROJECT}{path}") for path in paths])
+    assert "Versions, by sessions" in pages[0][-1]
     for harmless, html in zip(*pages, strict=True):
         assert tags(html) == tags(harmless)
         assert "<script>alert" not in html

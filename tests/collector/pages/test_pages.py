@@ -421,7 +421,7 @@ def test_what_a_long_page_has_is_a_link_away(demo: Site) -> None:
 
 
 def test_a_period_without_a_session_says_so_and_shows_a_way_on(demo: Site) -> None:
-    for page in ("", "/users", "/compare", "/errors/0123456789abcdef"):
+    for page in ("", "/users", "/periods", "/compare", "/errors/0123456789abcdef"):
         for only in ("", "&platform=linux"):
             html = demo.text(f"{PIPELINE}{page}?from=2020-02-01&to=2020-02-29{only}")
             text = readable(html)
