@@ -3,8 +3,9 @@
 The same seed and day give the same sessions. There is a rhythm of the week, versions succeed each
 other, one release is bad and soon replaced, and over the year more runs complete. The newest
 release of the pipeline completes less often than the one before, and is slower: it brings an error,
-which hits containers of one kind, and brings another one back. Of the year before few sessions are
-known, of the oldest release: enough to compare with.
+which hits containers of one kind, and brings another one back. That of the tool came days ago, and
+so did its error. Of the year before few sessions are known, of the oldest release: enough to
+compare with.
 """
 
 from __future__ import annotations
@@ -127,18 +128,20 @@ TOOL = Invented(
     0.22,
     1500,
     (
-        Release("0.11.0", -60, 0.085, (5, 3, 2, 1)),
-        Release("0.12.0", 61, 0.071, (5, 3, 2, 1)),
-        Release("0.12.1", 79, 0.060, (5, 3, 2, 1)),
-        Release("0.13.0", 187, 0.049, (4, 3, 2, 1)),
-        Release("1.0.0rc1", 290, 0.066, (4, 3, 2, 3)),
-        Release("1.0.0", 311, 0.036, (4, 3, 2, 1)),
+        Release("0.11.0", -60, 0.085, (5, 3, 2, 1, 0)),
+        Release("0.12.0", 61, 0.071, (5, 3, 2, 1, 0)),
+        Release("0.12.1", 79, 0.060, (5, 3, 2, 1, 0)),
+        Release("0.13.0", 187, 0.049, (4, 3, 2, 1, 0)),
+        Release("1.0.0rc1", 290, 0.066, (4, 3, 2, 3, 0)),
+        Release("1.0.0", 311, 0.036, (4, 3, 2, 1, 0)),
+        Release("1.0.1", 358, 0.450, (1, 1, 0, 0, 30)),
     ),
     (
         ("ValidationError", "'BIDSVersion' is a required property"),
         ("SystemExit", "1"),
         ("UnicodeDecodeError", "'utf-8' codec can't decode byte 0xe9 in position 114"),
         ("TypeError", "fold() got an unexpected keyword argument 'strict'"),
+        ("JSONDecodeError", "Expecting value: line 1 column 1 (char 0)"),
     ),
     (),
     (74, 18, 8),
