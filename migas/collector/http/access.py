@@ -71,6 +71,11 @@ def is_local(request: Request) -> bool:
     )
 
 
+def is_open(request: Request) -> bool:
+    """Whether a request may read everything without a token, as its collector is open to it."""
+    return collector_of(request).projects.open_registration and is_local(request)
+
+
 def host_and_port(netloc: str) -> tuple[str, int | None]:
     """A host, in small letters and without brackets, and its port."""
     try:

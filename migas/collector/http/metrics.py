@@ -143,6 +143,7 @@ def _of_database(size: Size | None) -> bytes:
     return generate_latest(Families())
 
 
+@router.head("/metrics")
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Tell the numbers to this machine, and to whoever has a root token."""

@@ -11,7 +11,7 @@ from migas.collector.counts.filters import NAMES, Filter
 from migas.collector.counts.rows import ROWS
 from migas.collector.counts.tables import Tables
 from migas.collector.days import Period, Step
-from migas.collector.http.access import access_of, collector_of
+from migas.collector.http.access import access_of, collector_of, is_open
 from migas.collector.http.rest import BY_TOKEN, REFUSALS
 
 EXAMPLE = """\
@@ -48,9 +48,10 @@ async def _tables(
     A name that nothing has is refused: who misspells a filter must not take all for some.
     """
     collector, project = collector_of(request), f"{owner}/{repo}"
-    access = await access_of(collector.tokens, request.headers)
-    if not access.allows(project):
-        raise HTTPException(403, "Token does not have access to this project.")
+    if "authorization" in request.headers or not is_open(request):
+        access = await access_of(collector.tokens, request.headers)
+        if not access.allows(project):
+            raise HTTPException(403, "Token does not have access to this project.")
     if not await collector.projects.is_registered(project):
         raise HTTPException(404, "Project not found.")
     if unknown := sorted(request.query_params.keys() - _PARAMETERS):
@@ -71,8 +72,10 @@ def _add_route(name: str) -> None:
     async def rows(tables: Annotated[Tables, Depends(_tables)]) -> Any:
         return await tables.read(name)
 
+    path = f"/{{owner}}/{{repo}}/{name}"
+    router.add_api_route(path, rows, methods=["HEAD"], include_in_schema=False)
     router.add_api_route(
-        f"/{{owner}}/{{repo}}/{name}",
+        path,
         rows,
         name=name,
         description=Tables.described(name),

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from migas.collector.counts import rows
 from migas.collector.counts.filters import NAMES, Filter, error_number
 from migas.collector.counts.tables import MAX_LOST, Tables
-from migas.collector.http.access import collector_of, is_local
+from migas.collector.http.access import collector_of, is_open
 from migas.collector.http.middleware import root_path, route_path
 from migas.collector.http.tables import EXAMPLE
 from migas.collector.news.rules import RECENT_DAYS
@@ -322,7 +322,7 @@ async def _visitor(request: Request) -> _Visitor | None:
     access = await signin.access_of(request, collector)
     if access is not None:
         return _Visitor(access)
-    return _Visitor(None) if collector.projects.open_registration and is_local(request) else None
+    return _Visitor(None) if is_open(request) else None
 
 
 def _ask_to_sign_in(request: Request) -> Response:

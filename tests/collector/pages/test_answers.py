@@ -436,6 +436,14 @@ def test_programs_read_the_same_tables_with_a_token(asked: Site) -> None:
     assert (error["first"], error["message"]) == ("2026-11-16", BROKEN["error_desc"])
 
 
+def test_where_pages_are_open_to_this_machine_so_are_their_tables(asked: Site) -> None:
+    assert len(json.loads(asked.get(f"{API}/versions").body)) == 2
+    assert asked.get(f"{API}/versions", X_Forwarded_For="192.0.2.1").status == 401
+    assert asked.get(f"{API}/versions", Host="example.org").status == 401
+    assert asked.get(f"{API}/versions", Authorization="Bearer wrong").status == 401
+    assert "a request from it needs none" in readable(asked.text(f"{PAGE}/api"))
+
+
 def test_a_slower_release_is_told(asked: Site) -> None:
     said = readable(asked.text(PAGE))
     assert "1.1.0 is slower than 1.0.0" in said
