@@ -9,7 +9,7 @@ from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from migas.collector.counts.outcomes import Outcomes
     from migas.collector.days import Period
@@ -30,14 +30,20 @@ class Adoption(NamedTuple):
     bars: Mapping[dt.date, Sequence[int]]
 
 
-def most_used(by_version: Mapping[str, int], latest: str = "") -> list[str]:
+def most_used(
+    by_version: Mapping[str, int], latest: str = "", flagged: Collection[str] = ()
+) -> list[str]:
     """The versions whose shares are shown, the newest first.
 
     Args:
         by_version: How many sessions each version has.
         latest: The newest version, which is among them where it has a session.
+        flagged: Versions with known faults. A bad one is soon left, and would hardly ever be
+            frequent: the most frequent of them is shown.
     """
-    ranked = sorted(by_version, key=lambda name: (name != latest, -by_version[name], name))
+    known = [name for name in flagged if name in by_version]
+    always = {latest, max(known, key=lambda name: (by_version[name], name), default=latest)}
+    ranked = sorted(by_version, key=lambda name: (name not in always, -by_version[name], name))
     return sorted(ranked[:MAX_VERSIONS], key=version_order, reverse=True)
 
 

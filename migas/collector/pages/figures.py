@@ -278,7 +278,7 @@ async def _over_time(collector: Collector, name: str, period: Period, only: Filt
     )
     outcomes = {version: of.outcomes for version, of in by_version.items()}
     numbers = {version: of.total for version, of in outcomes.items()}
-    versions = most_used(numbers, release.named)
+    versions = most_used(numbers, release.named, release.flagged)
     used, durations = await asyncio.gather(
         ask.of_versions(*asked, versions),
         _lasting(collector, *asked, outcomes),

@@ -53,6 +53,12 @@ def adopted(usage: list[VersionOutcomes], latest: str = "") -> Adoption:
     return adoption(shown, len(by_version) - len(shown), used, by_day, NOVEMBER)
 
 
+def test_of_the_versions_with_faults_the_most_frequent_one_is_shown() -> None:
+    numbers = {f"1.{number}": 100 + number for number in range(9)} | {"0.2": 2, "0.1": 3}
+    assert most_used(numbers, "1.0", ["0.1", "0.2", "7"]) == ["1.8", "1.7", "1.6", "1.0", "0.1"]
+    assert most_used(numbers, "", ["7"]) == ["1.8", "1.7", "1.6", "1.5", "1.4"]
+
+
 def test_a_version_came_where_none_of_its_sessions_lies_before() -> None:
     usage = used("1.0", range(30), 100) + used("1.1", range(10, 30), 40)
     assert came(usage) == [("1.1", dt.date(2026, 11, 11))]
