@@ -24,7 +24,7 @@ from migas.collector.counts.packed_durations import (
     spans_of,
     unpack,
 )
-from migas.collector.counts.packed_groups import WORTH, Group, UnreadableError
+from migas.collector.counts.packed_groups import WORTH, Group, UnreadableError, block_in_sql
 from migas.collector.database.json_rows import among
 from migas.collector.database.packing_locks import hold_durations
 from migas.collector.database.tables import durations, packed_durations
@@ -67,8 +67,7 @@ class DurationPacking:
 
     async def pack(self) -> int:
         """Pack the durations of which there are many; return how many rows were packed."""
-        start = durations.c.day - (durations.c.day + 3) % BLOCK_DAYS  # as `block_of` has it
-        by = durations.c.project, durations.c.version, start
+        by = durations.c.project, durations.c.version, block_in_sql(durations.c.day)
         loose = select(*by, func.count()).group_by(*by).having(func.count() >= MANY).order_by(*by)
         packed = 0
         for *names, number in await self._connections.rows(loose):

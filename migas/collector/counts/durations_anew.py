@@ -28,10 +28,10 @@ from migas.collector.counts.packed_durations import (
     spans_of,
     unpack,
 )
-from migas.collector.counts.packed_groups import Group, UnreadableError
+from migas.collector.counts.packed_groups import Group, UnreadableError, block_in_sql
 from migas.collector.database.statements import insert_in_batches
 from migas.collector.database.tables import COUNTED_AT, durations, packed_durations, sessions
-from migas.collector.days import BLOCK_DAYS, SECONDS_A_DAY, block_of
+from migas.collector.days import SECONDS_A_DAY, block_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,8 +71,7 @@ def _groups(connection: Connection) -> Iterator[Group]:
 def _derived(connection: Connection) -> Iterator[tuple[Group, Cells]]:
     """The counts by day of each group, as sessions tell them."""
     day = COUNTED_AT // literal_column(str(SECONDS_A_DAY), Integer)
-    start = day - (day + 3) % literal_column(str(BLOCK_DAYS), Integer)
-    by = sessions.c.project, start.label("start"), sessions.c.version
+    by = sessions.c.project, block_in_sql(day).label("start"), sessions.c.version
     query = (
         select(*by, day.label("day"), sessions.c.profile, sessions.c.duration)
         .where(sessions.c.status == "C", sessions.c.duration.isnot(None))

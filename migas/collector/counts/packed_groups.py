@@ -6,6 +6,10 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from sqlalchemy import Integer, literal_column
+
+from migas.collector.days import BLOCK_DAYS
+
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable
@@ -43,6 +47,15 @@ class Group(NamedTuple):
     def of(self, table: Table) -> list[ColumnElement[bool]]:
         """Which rows of a table are about it."""
         return [table.c[name] == value for name, value in self._asdict().items()]
+
+
+def block_in_sql(day: ColumnElement[int]) -> ColumnElement[int]:
+    """The first day of a day's block, as `block_of` has it.
+
+    It has no parameters: PostgreSQL would take two of them for two things, and group by neither.
+    """
+    days, three = (literal_column(str(number), Integer) for number in (BLOCK_DAYS, 3))
+    return day - (day + three) % days
 
 
 async def aside(connection: AsyncConnection, work: Callable[[], Result]) -> Result:

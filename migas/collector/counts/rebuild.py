@@ -38,6 +38,7 @@ from migas.collector.counts.appearances import derived_user_counts
 from migas.collector.counts.durations_anew import durations_anew
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.numbers import numbers, with_numbers
+from migas.collector.counts.packed_groups import block_in_sql
 from migas.collector.counts.sessions import Count, Session, counted
 from migas.collector.counts.slices import RanOn, Slices, add_to, profile_of
 from migas.collector.counts.told import COLUMNS
@@ -57,7 +58,7 @@ from migas.collector.database.tables import (
     slices,
     visits,
 )
-from migas.collector.days import BLOCK_DAYS, SECONDS_A_DAY
+from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,14 +208,13 @@ def derived_failures(*conditions: ColumnElement[bool]) -> Select[Any]:
 def derived_visits(*conditions: ColumnElement[bool]) -> CompoundSelect[Any]:
     """On which days each user was seen, from sessions, in the order of the table."""
     day = COUNTED_AT // literal_column(str(SECONDS_A_DAY), BigInteger)
-    number = (day + literal_column("3", Integer)) % literal_column(str(BLOCK_DAYS), Integer)
-    bit = cast(literal_column("1"), BigInteger).bitwise_lshift(cast(number, Integer))
+    block = block_in_sql(day)
+    bit = cast(literal_column("1"), BigInteger).bitwise_lshift(cast(day - block, Integer))
     # Each bit once: their sum has all of them.
     days = func.sum(distinct(bit))
     of = [days, *(days.filter(sessions.c.status == status) for status in ENDING_STATUSES)]
     known = (sessions.c.user_number.isnot(None), sessions.c.profile.isnot(None))
     version, *alike = (sessions.c[name] for name in ("version", "profile", "user_number"))
-    block = day - number
     by_version, by_none = (
         select(
             sessions.c.project,
