@@ -94,7 +94,7 @@ class Collector:
         """
         parsed = engine_url(url)
         reading, _ = await open_engine(parsed)
-        connections = Connections(reading, create_engine(reading.url))
+        connections = Connections(reading, create_engine(reading.url, writes=True))
         collector = cls(
             connections, Clock(clock), describe(parsed), open_registration=open_registration
         )

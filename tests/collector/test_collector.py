@@ -177,6 +177,9 @@ def test_who_asks_much_at_once_asks_on_the_same_connections_again(databases: Dat
         assert await asked() == first
         assert await setting("plan_cache_mode") == "force_custom_plan"
         assert await setting("max_parallel_workers_per_gather") == "0"
+        # What is written is the same again and again: to plan it anew each time would be in vain.
+        async with collector.connections.writing() as connection:
+            assert await connection.scalar(text("SHOW plan_cache_mode")) == "auto"
 
     with databases.fresh("postgresql") as database:
         with_collector(database.url, work)

@@ -31,6 +31,16 @@ POOL_SIZE = 8
 """A process has two pools, so it connects sixteen times at most. Those that it has made stay: a new
 one prepares all its questions again, and to make it took as long as to ask ten of them."""
 
+_TO_READ = {
+    # The sixth time PostgreSQL might plan a question without a look at its values, and read all
+    # users where a hundredth of them is meant.
+    "plan_cache_mode": "force_custom_plan",
+    # A page asks several questions at once. Were each of them divided among processes, these would
+    # do what all of them need several times, and fight for processors.
+    "max_parallel_workers_per_gather": "0",
+}
+"""How PostgreSQL is to answer questions."""
+
 _CACHE_KIB = 16 * 1024
 """The most memory that a connection uses for pages of SQLite's file."""
 
@@ -113,11 +123,12 @@ async def is_pooled(connection: AsyncConnection) -> bool:
     return bool(driver.get_server_pid() != serving)
 
 
-def create_engine(url: URL) -> AsyncEngine:
+def create_engine(url: URL, *, writes: bool = False) -> AsyncEngine:
     """An engine for a database that need not be there yet; see `for_writing`.
 
     Args:
         url: From `engine_url` or `for_pooler`.
+        writes: Whether it is for nothing but writing.
 
     Raises:
         CollectorError: The driver for it is missing, or cannot read the URL.
@@ -126,7 +137,7 @@ def create_engine(url: URL) -> AsyncEngine:
     try:
         engine = create_async_engine(
             url,
-            connect_args={} if is_sqlite else _for_connecting(url),
+            connect_args={} if is_sqlite else _for_connecting(url, writes),
             poolclass=AsyncAdaptedQueuePool,
             pool_size=POOL_SIZE,
             max_overflow=0,
@@ -144,22 +155,14 @@ def create_engine(url: URL) -> AsyncEngine:
     return engine
 
 
-def _for_connecting(url: URL) -> dict[str, Any]:
+def _for_connecting(url: URL, writes: bool) -> dict[str, Any]:
     """What a driver is to know of each of its connections to PostgreSQL."""
     if url.query.get(_PREPARED) == "0":
-        # Unnamed statements are parsed anew in the transaction that runs them.
+        # Unnamed statements are parsed anew in the transaction that runs them. A pooler, which
+        # shares its connections with others, is told nothing more.
         return {"statement_cache_size": 0, "prepared_statement_name_func": str}
-    # A pooler, which shares its connections with others, is told nothing of this.
-    return {
-        "server_settings": {
-            # The sixth time PostgreSQL might plan a question without a look at its values, and read
-            # all users where a hundredth of them is meant.
-            "plan_cache_mode": "force_custom_plan",
-            # A page asks several questions at once. Were each of them divided among processes,
-            # these would do what all of them need several times, and fight for processors.
-            "max_parallel_workers_per_gather": "0",
-        }
-    }
+    # What is written is the same again and again, and planned once.
+    return {} if writes else {"server_settings": _TO_READ}
 
 
 def create_sqlite_writer(url: URL) -> Engine:
