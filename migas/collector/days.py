@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -102,6 +102,19 @@ class Period:
         if abs((self.before.first - self.year_ago.first).days) < ALIKE_DAYS:
             return (self.before,)
         return self.before, self.year_ago
+
+    def beside(self, today: dt.date) -> tuple[Period, ...]:
+        """It and the `others`, with as many days of each that are over.
+
+        Where its last day is the present one, which is not over, all are without their last day.
+
+        Args:
+            today: The present day.
+        """
+        alike = (self, *self.others)
+        if self.last != today or self.days == 1:
+            return alike
+        return tuple(replace(of, last=of.last - dt.timedelta(days=1)) for of in alike)
 
     @property
     def halves(self) -> tuple[Period, Period]:

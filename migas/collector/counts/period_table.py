@@ -10,7 +10,6 @@ from migas.collector.counts.columns import numbers_of, rate_of, took
 from migas.collector.counts.durations import longer
 from migas.collector.counts.outcomes import Outcomes
 from migas.collector.counts.rows import PeriodRow
-from migas.collector.days import Period, day_number, day_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,13 +18,15 @@ if TYPE_CHECKING:
     from migas.collector.counts.filters import Filter
     from migas.collector.counts.people import UserCounts
     from migas.collector.counts.reports import Reports
+    from migas.collector.days import Period
+
+_NAMES = ("now", "before", "a year ago")
 
 
 class _Told(NamedTuple):
-    """What is told of a period: how all sessions ended and those of finished days, and the rest."""
+    """What is told of a period."""
 
     outcomes: Outcomes
-    finished: Outcomes
     users: UserCounts
     lasted: Counter[int]
 
@@ -42,10 +43,8 @@ async def beside_each_other(
         only: Which sessions.
         today: The present day, which is not over.
     """
-    asked = {"now": period, "before": period.before, "a year ago": period.year_ago}
-    told = await asyncio.gather(
-        *(_told_of(reports, project, of, only, today) for of in asked.values())
-    )
+    periods = period.beside(today)
+    told = await asyncio.gather(*(_told_of(reports, project, of, only) for of in periods))
     now = told[0]
     return [
         PeriodRow(
@@ -53,33 +52,26 @@ async def beside_each_other(
             of.first,
             of.last,
             *numbers_of(then.outcomes),
-            *rate_of(then.finished),
-            _change(now.finished, then.finished),
+            *rate_of(_rated(then, only)),
+            _change(_rated(now, only), _rated(then, only)),
             then.users.active,
             then.users.new,
             round(then.users.margin, 2),
             *took(then.lasted),
             ("", "slower", "faster")[longer(now.lasted, then.lasted)],
         )
-        for (name, of), then in zip(asked.items(), told, strict=True)
+        for name, of, then in zip(_NAMES, periods, told, strict=False)
     ]
 
 
-async def _told_of(
-    ask: Reports, project: str, period: Period, only: Filter, today: dt.date
-) -> _Told:
-    outcomes = await ask.outcomes(project, period, only)
-    finished, ended = period, outcomes
-    if period.last == today and period.days > 1:
-        # Runs that fail, and the short ones, are over sooner: a day that is not over shows them.
-        yesterday = Period(period.first, day_of(day_number(today) - 1))
-        if (before_today := await ask.outcomes(project, yesterday, only)).total:
-            finished, ended = yesterday, before_today
-    users, lasted = await asyncio.gather(
-        ask.users(project, period, only), ask.lasted(project, finished, only)
-    )
-    # Of sessions that all ended in one way no share completed, or every one: that is no rate.
-    return _Told(outcomes, Outcomes() if only.outcome else ended, users, lasted)
+async def _told_of(ask: Reports, project: str, period: Period, only: Filter) -> _Told:
+    asked = project, period, only
+    return _Told(*await asyncio.gather(ask.outcomes(*asked), ask.users(*asked), ask.lasted(*asked)))
+
+
+def _rated(told: _Told, only: Filter) -> Outcomes:
+    """What has a rate: nothing of sessions that all ended in one way."""
+    return Outcomes() if only.outcome else told.outcomes
 
 
 def _change(now: Outcomes, then: Outcomes) -> str:

@@ -192,17 +192,18 @@ class PeriodRow:
     """The sessions, users and durations of a period, of the one before it, and of a year ago.
 
     `period` is `now`, `before` or `a year ago`: 52 weeks, so that the days of the week are the
-    same. `sessions` are `completed`, `failed`, `suspended` and `running` ones. `rated` are those
-    that ended, without today's where there are others; `completion_rate` is `rated_completed` in
-    percent of them, empty where there are none, and `rate_low` and `rate_high` are its 95 %
-    interval. `change` is `more` or `fewer` where more or fewer complete now by more than chance.
+    same; that of a year ago is left out where it is nearly the one before. `since` and `until` are
+    the days that are told of: where today, which is not over, is the last of several, all three are
+    told of without their last day. `sessions` are `completed`, `failed`, `suspended` and `running`
+    ones. `rated` are those that ended; `completion_rate` is `rated_completed` in percent of them,
+    empty where there are none, and `rate_low` and `rate_high` are its 95 % interval. `change` is
+    `more` or `fewer` where more or fewer complete `now` than then by more than chance.
 
     Of the `users`, `new_users` were seen for the first time; of very many, both are estimates that
     are within `margin` percent of all users in 95 of 100 cases, and exact where that is 0. `runs`
-    completed and said how long they took, without today's where there are others: half and nine
-    of ten were over within `median` and `p90` seconds, estimated within 2 %. `duration_change` is
-    `slower` or `faster` where they take longer or shorter now by more than chance and that
-    estimate.
+    completed and said how long they took: half and nine of ten were over within `median` and
+    `p90` seconds, estimated within 2 %. `duration_change` is `slower` or `faster` where they take
+    longer or shorter `now` than then by more than chance and that estimate.
     """
 
     period: str

@@ -93,6 +93,7 @@ class _OverTime(NamedTuple):
 
     release: Release
     bars: Mapping[dt.date, Outcomes]
+    finished: Outcomes
     rated_bars: Mapping[dt.date, Outcomes]
     by_version: Mapping[str, Outcomes]
     rated_by_version: Mapping[str, Outcomes]
@@ -112,8 +113,9 @@ class Project:
         bars: How the sessions of each day or week ended; no day of the period is left out.
         rated: The same without today, which is not over: what rates are shares of. Only where
             there is nothing else, today is in it. Nothing of sessions of one outcome.
-        before: How those of the period before it ended.
-        year_ago: How those of the same weeks of the year before ended.
+        finished: How those of the days that are over ended, or of today where that is the period.
+        beside: It, the period before it and the same a year ago, as `Period.beside` has them.
+        earlier: How the sessions of all of these but the first ended.
         users: Those that were seen in the period.
         versions: Its most frequent versions, the newest first, and how their sessions ended:
             all of them, and those that are rated.
@@ -133,8 +135,9 @@ class Project:
     flagged: Sequence[str]
     bars: Mapping[dt.date, Outcomes]
     rated: Mapping[dt.date, Outcomes]
-    before: Outcomes
-    year_ago: Outcomes
+    finished: Outcomes
+    beside: Sequence[Period]
+    earlier: Sequence[Outcomes]
     users: UserCounts
     versions: Sequence[tuple[str, Outcomes, Outcomes]]
     other_versions: tuple[Outcomes, Outcomes]
@@ -177,12 +180,17 @@ class Project:
         return list(bars(failure.days.items(), period).values())
 
     @property
-    def compared(self) -> Sequence[tuple[str, Outcomes, int]]:
+    def before(self) -> Outcomes:
+        """How the sessions of the period before it ended."""
+        return self.earlier[0]
+
+    @property
+    def compared(self) -> Sequence[tuple[Period, Outcomes, int]]:
         """Other periods with sessions, and whether more (1) or fewer (-1) complete now."""
-        now = self.rated_outcomes
+        now = self.finished
         return [
-            (name, then, compared((now.completed, now.ended), (then.completed, then.ended)))
-            for name, then in (("before", self.before), ("a year ago", self.year_ago))
+            (period, then, compared((now.completed, now.ended), (then.completed, then.ended)))
+            for period, then in zip(self.beside[1:], self.earlier, strict=True)
             if then.total
         ]
 
@@ -214,6 +222,7 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
     ask = collector.reports
     only = await ask.resolved(name, only)
     asked = (name, period, only)
+    beside = period.beside(collector.clock.today())
     # First what takes longest: errors, whose questions wait for each other's answers.
     failures, over_time, users, shares, lost, earlier = await asyncio.gather(
         ask.errors(*asked, MAX_FAILURES),
@@ -221,9 +230,8 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
         ask.users(*asked),
         ask.shares(*asked),
         ask.lost_runs(*asked),
-        _earlier(collector, *asked),
+        asyncio.gather(*(ask.outcomes(name, other, only) for other in beside[1:])),
     )
-    before, year_ago = earlier
     release, by_version, rated = over_time.release, over_time.by_version, over_time.rated_by_version
     comparison = newest_two(rated, release.named)
     rated_bars = over_time.rated_bars
@@ -237,8 +245,9 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
         release.flagged,
         bars=over_time.bars,
         rated=rated_bars,
-        before=before,
-        year_ago=year_ago,
+        finished=over_time.finished,
+        beside=beside,
+        earlier=earlier,
         users=users,
         versions=[
             (version, by_version[version], rated.get(version, Outcomes())) for version in shown
@@ -256,15 +265,6 @@ async def project(collector: Collector, name: str, period: Period, only: Filter)
         lost=lost,
         durations=over_time.durations,
     )
-
-
-async def _earlier(
-    collector: Collector, name: str, period: Period, only: Filter
-) -> tuple[Outcomes, Outcomes]:
-    """How the sessions of the period before ended, and those of the same weeks of last year."""
-    asked = (collector.reports.outcomes(name, other, only) for other in period.others)
-    before, *year_ago = await asyncio.gather(*asked)
-    return before, total(year_ago)
 
 
 async def _over_time(collector: Collector, name: str, period: Period, only: Filter) -> _OverTime:
@@ -290,6 +290,7 @@ async def _over_time(collector: Collector, name: str, period: Period, only: Filt
     return _OverTime(
         release,
         _by_bar(by_day, period),
+        total((by_day if period.days == 1 else finished).values()),
         _by_bar(finished or by_day, period),
         outcomes,
         rated if finished else outcomes,

@@ -212,11 +212,9 @@ async def beside(request: Request, owner: str, repo: str) -> Response:
     if isinstance(wanted, Response):
         return wanted
     _, name, address, _, today = wanted
-    reports, period = collector_of(request).reports, address.period
-    rows = await Tables(reports, name, period, address.only, today).read("periods")
-    shown = rows[: 1 + len(period.others)]
-    known = await reports.known_days(name)
-    return wanted.page("periods.html", rows=shown, known=known)
+    reports = collector_of(request).reports
+    rows = await Tables(reports, name, address.period, address.only, today).read("periods")
+    return wanted.page("periods.html", rows=rows, known=await reports.known_days(name))
 
 
 @router.head("/p/{owner}/{repo}/users")

@@ -346,7 +346,7 @@ def test_the_rate_is_compared_with_the_period_before(demo: Site) -> None:
 
 def test_a_difference_that_chance_may_explain_is_none(demo: Site) -> None:
     days = "from=2026-03-02&to=2026-03-08"
-    assert "within chance of the 7 days before" in readable(demo.text(f"{PIPELINE}?{days}"))
+    assert "no different, beyond chance, from the 7 days before" in readable(demo.text(f"{PIPELINE}?{days}"))
 
 
 def test_sessions_of_one_outcome_have_no_rate(demo: Site) -> None:
