@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from migas import calls
 from migas.delivery import hooks
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.collector import CollectorProcess
+
+# A busy machine makes nothing wrong.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # Ignored below `nohup`, or in a shell's background; what a test starts must not depend on that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -20,10 +20,12 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sqlalchemy import delete, exists
+
 from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
 from migas.collector.database.statements import insert_in_batches
-from migas.collector.database.tables import crumbs, users
+from migas.collector.database.tables import crumbs, project_users, users
 from migas.collector.days import SECONDS_A_DAY, day_number
 
 if TYPE_CHECKING:
@@ -211,6 +213,9 @@ async def fill(
                 insert_in_batches(connection, crumbs, came)
         counting()
         rebuild(connection)
+        # Some came too late, or too seldom, for a run.
+        ran = exists().where(project_users.c.user_id == users.c.user_id)
+        connection.execute(delete(users).where(~ran))
 
     async with collector.connections.writing() as connection:
         await connection.run_sync(insert)

@@ -61,6 +61,11 @@ class SharedTotals:
         self._turn = asyncio.Lock()
         self._kept: dict[str, tuple[float, Totals]] = {}
 
+    async def is_shared(self, project: str) -> bool:
+        """Whether the totals of a project are shared."""
+        mine = (projects.c.project == project) & projects.c.shared.isnot(None)
+        return bool(await self._connections.rows(select(projects.c.idx).where(mine)))
+
     async def share(self, project: str, *, shared: bool) -> None:
         """Share a registered project's totals, or do so no more."""
         since = self._clock.now() if shared else None
@@ -70,12 +75,9 @@ class SharedTotals:
 
     async def of(self, project: str) -> Totals | None:
         """The totals of a project; None where they are not shared, or there is no such project."""
-        if not is_project_name(project):  # it may be one that no database can be asked for
+        # It may be one that no database can be asked for.
+        if not is_project_name(project) or not await self.is_shared(project):
             return None
-        mine = (projects.c.project == project) & projects.c.shared.isnot(None)
-        async with self._connections.reading() as connection:
-            if (await connection.execute(select(projects.c.idx).where(mine))).first() is None:
-                return None
         async with self._turn:
             now = self._clock.time()
             kept, totals = self._kept.get(project, (0.0, None))

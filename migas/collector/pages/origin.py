@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _QUERY = r"\?(?:[A-Za-z0-9=&+._~-]|%[2-9A-Fa-f][0-9A-Fa-f])*"  # no control character
 _NEXT = re.compile(
-    rf"/(p/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/users|/compare|/api|/errors/[0-9a-f]+)?)?({_QUERY})?",
+    rf"/(p/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/periods|/users|/compare|/api|/errors/[0-9a-f]+)?)?({_QUERY})?",
     re.ASCII,
 )
 _DEFAULT_PORTS = {"http": 80, "https": 443}

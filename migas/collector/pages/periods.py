@@ -29,6 +29,8 @@ WEEKLY_FROM_DAYS = 120
 def parse(query: Mapping[str, str], today: dt.date) -> Period:
     """Read a period from a page's query: `period`, or `from` and `to`, and `by` (one of `STEPS`).
 
+    The dates may have the names that programs give them, too: `since` and `until`.
+
     Args:
         query: The address's parameters, as anybody may have written them.
         today: The present day in UTC; no period reaches beyond it.
@@ -40,9 +42,13 @@ def parse(query: Mapping[str, str], today: dt.date) -> Period:
     if preset not in PRESETS:
         preset = DEFAULT
     period = replace(Period.ending(today, PRESETS[preset][1]), preset=preset)
-    if query.get("from") or query.get("to"):
+    first, last = (
+        query.get(name) or query.get(other, "")
+        for name, other in (("from", "since"), ("to", "until"))
+    )
+    if first or last:
         try:
-            period = _between(query.get("from", ""), query.get("to", ""), today)
+            period = _between(first, last, today)
         except ValueError as mistake:
             period = replace(period, mistake=str(mistake))
     asked = [step for step in STEPS if step == query.get("by")]

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from migas.collector.counts import rows
 from migas.collector.counts.filters import NAMES, Filter, error_number
 from migas.collector.counts.tables import MAX_LOST, Tables
-from migas.collector.http.access import collector_of, is_open
+from migas.collector.http.access import access_of, collector_of, is_open
 from migas.collector.http.middleware import root_path, route_path
 from migas.collector.http.tables import EXAMPLE
 from migas.collector.news.rules import RECENT_DAYS
@@ -252,6 +252,7 @@ async def programs(request: Request, owner: str, repo: str) -> Response:
         filters=NAMES,
         recent_days=RECENT_DAYS,
         example=example.replace("owner/repo", wanted.name),
+        is_shared=await collector_of(request).totals.is_shared(wanted.name),
     )
 
 
@@ -317,6 +318,8 @@ async def static(edition: str, name: str) -> Response:
 
 async def _visitor(request: Request) -> _Visitor | None:
     collector = collector_of(request)
+    if "authorization" in request.headers:  # a program that reads a table as a file
+        return _Visitor(await access_of(collector.tokens, request.headers))
     access = await signin.access_of(request, collector)
     if access is not None:
         return _Visitor(access)

@@ -420,6 +420,9 @@ def test_the_other_questions_are_answered_by_clicks(
     languages = page.get_by_role("region", name="Languages")
     assert "shrinks" in languages.get_by_role("row", name="python 3.10").inner_text()
 
+    follow(page.get_by_role("link", name="the last twelve months, month by month"))
+    assert page.get_by_role("table", name="Users per month").is_visible()
+
     follow(page.get_by_role("link", name="For programs", exact=True).first)
     told = page.get_by_role("region", name="The commands for news").inner_text()
     assert "migas project notify brainlab/cortiprep" in told

@@ -346,7 +346,9 @@ def test_the_rate_is_compared_with_the_period_before(demo: Site) -> None:
 
 def test_a_difference_that_chance_may_explain_is_none(demo: Site) -> None:
     days = "from=2026-03-02&to=2026-03-08"
-    assert "no different, beyond chance, from the 7 days before" in readable(demo.text(f"{PIPELINE}?{days}"))
+    assert "no different, beyond chance, from the 7 days before" in readable(
+        demo.text(f"{PIPELINE}?{days}")
+    )
 
 
 def test_sessions_of_one_outcome_have_no_rate(demo: Site) -> None:
@@ -421,6 +423,14 @@ def test_what_a_long_page_has_is_a_link_away(demo: Site) -> None:
     assert [label for _, label in parts][1:4] == ["Versions", "How long runs take", "What fails"]
     for part, _ in parts:
         assert html.count(f'id="{part}"') == 1
+
+
+def test_a_project_without_a_session_leads_to_its_first_from_every_page(demo: Site) -> None:
+    overview = f"/p/{PROJECT}"
+    assert "@migas.track" in demo.text(overview)
+    for page in ("/users", "/periods", "/compare", "/errors/0123456789abcdef"):
+        text = readable(demo.text(overview + page))
+        assert "No run of this project was reported yet: see what to put into" in text
 
 
 def test_a_period_without_a_session_says_so_and_shows_a_way_on(demo: Site) -> None:

@@ -37,6 +37,12 @@ def test_dates_of_ones_own_are_taken() -> None:
     assert (period.preset, period.mistake) == (None, "")
 
 
+def test_dates_may_have_the_names_that_programs_give_them() -> None:
+    asked = {"since": "2026-01-05", "until": "2026-02-01"}
+    assert parse(asked, TODAY) == parse({"from": "2026-01-05", "to": "2026-02-01"}, TODAY)
+    assert parse({"since": "yesterday"}, TODAY).mistake
+
+
 def test_without_a_second_date_the_period_ends_today_and_never_later() -> None:
     assert parse({"from": "2026-11-01"}, TODAY).last == TODAY
     assert parse({"from": "2026-11-01", "to": "2030-01-01"}, TODAY).last == TODAY

@@ -70,6 +70,13 @@ def test_a_shared_project_shows_totals_to_everybody(site: Site) -> None:
     assert "<script>alert" not in site.text(PAGE)
 
 
+def test_whoever_may_see_a_shared_project_finds_its_totals_and_badge(site: Site) -> None:
+    html = site.text(f"/p/{PROJECT}/api", site.cookie(PROJECT))
+    assert "migas project share" not in html
+    for address in ("", "/badge.svg", "/badge.json"):
+        assert f'href="/share/{PROJECT}{address}"' in html
+
+
 def test_nothing_is_told_of_few_users(site: Site) -> None:
     for project in (FEW, EMPTY):
         text = readable(site.text(f"/share/{project}"))

@@ -41,6 +41,20 @@ def test_whoever_has_not_signed_in_is_asked_to(site: Site) -> None:
     assert reply.headers["Location"] == f"/sign-in?next={quote(PAGE + '?period=1y', safe='')}"
 
 
+@pytest.mark.parametrize("page", ["", "/periods", "/compare", "/users", "/api", "/errors/0123"])
+def test_signing_in_leads_back_to_the_page_that_was_asked_for(site: Site, page: str) -> None:
+    address = site.get(f"{PAGE}{page}?period=90d").headers["Location"]
+    assert f'name="next" value="{PAGE}{page}?period=90d"' in site.text(address)
+
+
+def test_a_program_with_a_token_needs_no_cookie(site: Site) -> None:
+    for token, status in ((site.token(PROJECT), 200), ("wrong", 401), (site.token(OTHER), 404)):
+        reply = site.get(f"{PAGE}/sessions.csv", Authorization=f"Bearer {token}")
+        assert reply.status == status
+        assert reply.body.startswith(b'"start"') == (status == 200)
+    assert is_sent_to_sign_in(site.get(f"{PAGE}/sessions.csv"))
+
+
 def test_whether_a_project_exists_is_not_told_before_signing_in(site: Site) -> None:
     there, not_there = site.get(PAGE), site.get("/p/nobody/nothing")
     assert (there.status, there.body) == (not_there.status, not_there.body)
