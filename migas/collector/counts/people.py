@@ -87,7 +87,7 @@ class People(Usage):
         # None is below 0 but where an older collector has written beside this one.
         new = max(0, sum(number for (kind, _), number in numbers.items() if kind == FIRST_SEEN))
         if await self._has_users_after(project, last):
-            found = await self._visitors(project, period, only, is_new)
+            found = await self._visitors(project, period, only, None)
             if not found.margin:
                 return found._replace(new=min(new, found.active))
             # An estimate is never less than what is known.
@@ -105,9 +105,12 @@ class People(Usage):
         return bool(await self.rows(select(project_users.c.last_day).where(*later).limit(1)))
 
     async def _visitors(
-        self, project: str, period: Period, only: Filter, is_new: ColumnElement[int]
+        self, project: str, period: Period, only: Filter, is_new: ColumnElement[int] | None
     ) -> UserCounts:
-        """Users by what they were seen with; of very many it looks at a part."""
+        """Users by what they were seen with; of very many it looks at a part.
+
+        Without `is_new` nobody is told to be new.
+        """
         most, _ = await self._most(project, period, only)
         found, found_new = 0, 0
         by_kind: Counter[str] = Counter()

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, null, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+)
 
 from migas.collector.counts.visits import ENDINGS, first_number
 from migas.collector.database.tables import profiles, project_users, visits
@@ -57,7 +67,7 @@ def during(period: Period, only: Filter) -> ColumnElement[bool]:
 def visitors_by_type(
     project: str,
     those: Sequence[ColumnElement[bool]],
-    is_new: ColumnElement[int],
+    is_new: ColumnElement[int] | None,
     part: tuple[int, int],
 ) -> Select[Any]:
     """How many users of some visits are of which type, and how many of these are new.
@@ -65,7 +75,7 @@ def visitors_by_type(
     Args:
         project: `owner/repo`.
         those: The conditions of the visits.
-        is_new: How many rows of `project_users` are of new users.
+        is_new: How many rows of `project_users` are of new users; None where nobody asks that.
         part: From which of `SAMPLES` parts of all users to which.
     """
     seen = (
@@ -74,10 +84,13 @@ def visitors_by_type(
         .group_by(visits.c.user_number)
         .subquery()
     )
+    of = (profiles.c.profile == seen.c.profile) & (profiles.c.project == project)
+    if is_new is None:
+        by_type = select(profiles.c.user_type, func.count(), literal(0, Integer))
+        return by_type.select_from(seen.join(profiles, of)).group_by(profiles.c.user_type)
     is_seen = project_users.c.user_number == seen.c.user_number
     # PostgreSQL would read all users where it is not told that few are meant.
     known = is_seen & (project_users.c.project == project) & _within(part)
-    of = (profiles.c.profile == seen.c.profile) & (profiles.c.project == project)
     return (
         select(profiles.c.user_type, func.count(), is_new)
         .select_from(seen.join(project_users, known).join(profiles, of))
