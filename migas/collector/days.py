@@ -21,6 +21,8 @@ BLOCK_DAYS: Final = 56
 ALIKE_DAYS = 7
 """Before a year lies nearly the same year, by its days or by its weeks: it is told of once."""
 
+_YEAR_DAYS = 52 * 7
+
 MAX_DAYS = 3653
 """Ten years; more than that is a mistake, and would make a page of thousands of bars."""
 
@@ -98,22 +100,25 @@ class Period:
 
     @property
     def others(self) -> tuple[Period, ...]:
-        """The one before and, if that is another one, that of a year ago."""
-        if abs((self.before.first - self.year_ago.first).days) < ALIKE_DAYS:
+        """The one before, and that of a year ago if that is another and does not reach into it."""
+        if self.days > _YEAR_DAYS - ALIKE_DAYS:
             return (self.before,)
         return self.before, self.year_ago
 
     def beside(self, today: dt.date) -> tuple[Period, ...]:
         """It and the `others`, with as many days of each that are over.
 
-        Where its last day is the present one, which is not over, all are without their last day.
+        Where its last day is the present one, which is not over, all are without their last day;
+        and the present day alone stands beside nothing.
 
         Args:
             today: The present day.
         """
         alike = (self, *self.others)
-        if self.last != today or self.days == 1:
+        if self.last != today:
             return alike
+        if self.days == 1:
+            return (self,)
         return tuple(replace(of, last=of.last - dt.timedelta(days=1)) for of in alike)
 
     @property
@@ -125,7 +130,7 @@ class Period:
     @property
     def year_ago(self) -> Period:
         """The period of the same length 52 weeks ago, with the same days of the week."""
-        shift = dt.timedelta(weeks=52)
+        shift = dt.timedelta(days=_YEAR_DAYS)
         return Period(self.first - shift, self.last - shift)
 
     def bucket(self, day: dt.date) -> dt.date:

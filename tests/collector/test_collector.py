@@ -165,7 +165,7 @@ def test_who_asks_much_at_once_asks_on_the_same_connections_again(databases: Dat
     async def work(collector: Collector) -> None:
         async def asked() -> set[int]:
             question = text("SELECT pg_backend_pid() FROM pg_sleep(0.05)")
-            some = (collector.connections.rows(question) for _ in range(POOL_SIZE))
+            some = (collector.connections.rows(question) for _ in range(POOL_SIZE + 3))
             return {row[0] for (row,) in await asyncio.gather(*some)}
 
         async def setting(name: str) -> str:

@@ -43,7 +43,7 @@ MAX_KEPT = 16
 _FAILED = sessions.c.fingerprint.isnot(None)
 _AT_ONCE = 50
 
-MAX_LISTED = 1_000_000
+MAX_LISTED = 200_000
 """So many failures are counted here rather than by the database, which would sort them."""
 
 _Spread = tuple[int, int, "Mapping[str, int]", "Mapping[int, int]"]
@@ -55,8 +55,8 @@ class ErrorSummary(NamedTuple):
 
     `name` is the fingerprint as addresses have it, `node` that of a pipeline, empty without one.
     `users` is how many known users it hit. `versions` are pairs of a version and its sessions,
-    the most frequent first, `days` how many sessions count on a day, or in a chart by the week on
-    those that it stands for. `message` is from the newest, as its sender redacted it; None when it
+    the most frequent first, `days` how many sessions count on a day, or in the week or month that
+    begins with it in a chart. `message` is from the newest, as its sender redacted it; None when it
     had none. `history` tells of all time.
     """
 
@@ -211,7 +211,12 @@ class Failures(MostHit):
         lists = (listed(of, self.connections.dialect) for of in (sessions.c.version, DAY))
         of, last = sessions.c.fingerprint, func.max(sessions.c.last_idx)
         rows = await self.scanned(select(of, last, *lists).where(*those).group_by(of))
-        return [(of, last, Counter(versions), Counter(days)) for of, last, versions, days in rows]
+
+        def counted() -> Iterable[_Spread]:
+            return [(of, last, Counter(names), Counter(days)) for of, last, names, days in rows]
+
+        # In a thread, for others are answered meanwhile.
+        return await asyncio.to_thread(counted)
 
     async def _grouped(self, those: Sequence[ColumnElement[bool]]) -> Iterable[_Spread]:
         """The same, an error several times, where lists would be too long."""

@@ -70,8 +70,8 @@ async def _told_of(ask: Reports, project: str, period: Period, only: Filter) -> 
 
 
 def _rated(told: _Told, only: Filter) -> Outcomes:
-    """What has a rate: nothing of sessions that all ended in one way."""
-    return Outcomes() if only.outcome else told.outcomes
+    """What has a rate: nothing of sessions that all ended in one way, or failed with one error."""
+    return Outcomes() if only.outcome or only.error else told.outcomes
 
 
 def _change(now: Outcomes, then: Outcomes) -> str:

@@ -60,8 +60,8 @@ class SqliteReader:
         """
         # Who builds a statement anew each time gives it no values.
         as_text = _as_text if values is None else _kept_as_text
-        ((text,),) = await self.rows(as_text(query), values)
-        return list(map(tuple, json.loads(text)))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._many, as_text(query), values)
 
     async def close(self) -> None:
         """Close the file. Nothing may be asked afterwards."""
@@ -76,6 +76,10 @@ class SqliteReader:
 
     def _note(self, connection: sqlite3.Connection, _record: object) -> None:
         self._connections.append(connection)
+
+    def _many(self, query: Any, values: Mapping[str, Any] | None) -> Sequence[Any]:
+        ((text,),) = self._rows(query, values)
+        return list(map(tuple, json.loads(text)))
 
     def _rows(self, query: Any, values: Mapping[str, Any] | None) -> Sequence[Any]:
         with self._engine.connect() as connection:

@@ -78,6 +78,8 @@ def is_open(request: Request) -> bool:
 
 def host_and_port(netloc: str) -> tuple[str, int | None]:
     """A host, in small letters and without brackets, and its port."""
+    if any(sign in netloc for sign in "@/?#\\"):  # it would be more than a host
+        return "", None
     try:
         parts = urlsplit(f"//{netloc}")
         return parts.hostname or "", parts.port

@@ -1,11 +1,14 @@
-"""`GET /api/v1/projects/…`: a project's tables for programs, by token; `EXAMPLE` reads one."""
+"""`GET /api/v1/projects/…`: a project's tables for programs; `EXAMPLE` reads one.
+
+They are opened by a token, or on the machine itself by a collector that is open to it.
+"""
 
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  FastAPI reads the annotations
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from migas.collector.counts.filters import NAMES, Filter
 from migas.collector.counts.rows import ROWS
@@ -21,6 +24,11 @@ sessions = pandas.read_json(url, storage_options={"Authorization": "Bearer migas
 """
 """How a table comes into pandas."""
 
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
 _PARAMETERS = {"since", "until", "by", *NAMES}
 
 router = APIRouter(prefix="/api/v1/projects", responses=REFUSALS, dependencies=BY_TOKEN)
@@ -28,6 +36,7 @@ router = APIRouter(prefix="/api/v1/projects", responses=REFUSALS, dependencies=B
 
 async def _tables(
     request: Request,
+    response: Response,
     owner: str,
     repo: str,
     *,
@@ -48,6 +57,7 @@ async def _tables(
     A name that nothing has is refused: who misspells a filter must not take all for some.
     """
     collector, project = collector_of(request), f"{owner}/{repo}"
+    response.headers.update(_HEADERS)
     if "authorization" in request.headers or not is_open(request):
         access = await access_of(collector.tokens, request.headers)
         if not access.allows(project):

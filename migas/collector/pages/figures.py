@@ -182,7 +182,7 @@ class Project:
     @property
     def before(self) -> Outcomes:
         """How the sessions of the period before it ended."""
-        return self.earlier[0]
+        return self.earlier[0] if self.earlier else Outcomes()
 
     @property
     def compared(self) -> Sequence[tuple[Period, Outcomes, int]]:

@@ -89,6 +89,8 @@ def interval(bounds: tuple[float, float] | None) -> str:
 def change(now: float | None, then: float | None) -> str:
     """By how much a number has grown, as in `+1.2%` and `-40%`; empty where there was none.
 
+    What has grown tenfold is `over +900%`.
+
     Args:
         now: The number.
         then: What it was before.
@@ -96,6 +98,8 @@ def change(now: float | None, then: float | None) -> str:
     if not then or now is None:
         return ""
     by = 100 * (now - then) / then
+    if by > 900:
+        return "over +900%"
     digits = 1 if abs(by) < 9.95 else 0
     return f"{by:+,.{digits}f}%".replace("-", MINUS)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
+from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +16,7 @@ from sqlalchemy import Engine, event, func, select
 from sqlalchemy.dialects.sqlite import dialect
 
 from migas.collector.collector import Collector
-from migas.collector.counts import failures
+from migas.collector.counts import failures, most_hit
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.history import Seen
 from migas.collector.counts.lost import LostRun, LostRuns
@@ -416,12 +418,50 @@ def test_what_fails_is_found_by_as_much_of_an_index_as_there_is(sqlite: Database
     assert all(step in by_index or "day" in step for step in plans), plans
 
 
+@pytest.mark.parametrize("frequent", [1, most_hit.FREQUENT])
+@pytest.mark.parametrize("seed", range(2))
+def test_no_error_that_hits_most_users_is_overlooked(
+    seed: int, frequent: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However frequent others are, in the sessions of others or of few users."""
+    monkeypatch.setattr(most_hit, "FREQUENT", frequent)
+    chosen = random.Random(seed)
+    ran = [
+        (
+            chosen.randrange(12),
+            chosen.randrange(6),
+            "docker" if chosen.random() < 0.2 else "unknown",
+        )
+        for _ in range(80)
+    ] + [(20, 7, "unknown")] * 20
+    sent = [
+        failed(number, f"Error{kind}", None, container=container, user_id=session(1000 + user))
+        for number, (kind, user, container) in enumerate(ran, 1)
+    ]
+
+    async def question(reports: Reports) -> None:
+        for only in (ALL, Filter(container="docker"), Filter(container="apptainer")):
+            users: defaultdict[str, set[int]] = defaultdict(set)
+            number: Counter[str] = Counter()
+            for kind, user, container in ran:
+                if only.container in (None, container):
+                    users[f"Error{kind}"].add(user)
+                    number[f"Error{kind}"] += 1
+            ranked = sorted(users, key=lambda kind: (-len(users[kind]), -number[kind]))
+            for limit in (1, 3, 50):
+                found = await reports.errors("a/b", WHOLE, only, limit)
+                expected = [(len(users[kind]), number[kind]) for kind in ranked[:limit]]
+                assert [(error.users, error.sessions) for error in found] == expected
+
+    asked(database, sent, question)
+
+
 @pytest.mark.parametrize("most", [failures.MAX_LISTED, 2], ids=["listed", "grouped"])
 def test_errors_of_some_sessions_have_their_own_versions_and_days(
     most: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(failures, "MAX_LISTED", most)
-    ran = [(3, "1.0", "docker"), (2, "1.0", "docker"), (0, "1.0", "docker"), (0, "2.0", "docker")]
+    ran = [(3, "1.0", "docker"), (2, "1.0", "docker"), (0, "1.0", "docker"), (0, "0.9", "docker")]
     sent = [
         (days_ago, failed(number, "OSError", f"of {version}", version, container=container)[1])
         for number, (days_ago, version, container) in enumerate([*ran, (0, "3.0", "unknown")], 1)
@@ -440,8 +480,8 @@ def test_errors_of_some_sessions_have_their_own_versions_and_days(
     assert dict(of_week[0].days) == {monday: 3, monday - 7 * DAY: 1}
     assert dict(of_month[0].days) == {WEDNESDAY.replace(day=1): 4}
     for (error,) in (of_day, of_week, of_month):
-        assert (error.sessions, error.versions) == (4, (("1.0", 3), ("2.0", 1)))
-        assert error.message == "of 2.0"
+        assert (error.sessions, error.versions) == (4, (("1.0", 3), ("0.9", 1)))
+        assert error.message == "of 0.9"
 
 
 def test_a_period_of_weeks_ends_today() -> None:

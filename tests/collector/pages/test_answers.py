@@ -296,6 +296,7 @@ def test_periods_beside_each_other_are_a_file(
         of_a_year = called(site, "periods?since=2025-11-21")
         failed = called(site, "periods?since=2026-11-11&outcome=failed")
         beside = readable(site.text(f"{PAGE}/periods?from=2026-11-11&to=2026-11-20"))
+        alone = readable(site.text(f"{PAGE}/periods?from=2026-11-20"))
         of_failed = readable(site.text(f"{PAGE}/periods?from=2026-11-11&outcome=failed"))
         neither = readable(site.text(f"{PAGE}/periods?from=2026-11-11&version=9"))
     assert (now["period"], now["since"], now["until"]) == ("now", "2026-11-11", "2026-11-19")
@@ -315,17 +316,20 @@ def test_periods_beside_each_other_are_a_file(
     assert before["median"] == pytest.approx(120, rel=0.02)
     assert year_ago["median"] is None
     assert [row["duration_change"] for row in (now, before, year_ago)] == ["", "faster", ""]
-    assert "Sessions 60 60 now +0.0% 0 Completed" in beside
+    assert "Sessions 60 60 the same 0 Completed" in beside
     assert f"98.3% 50.0% more complete now {EN_DASH} 95% interval" in beside
     assert "Users 3 2 now +50% 0 New users 1 2 now -50% 0 Half".replace("-", MINUS) in beside
     assert f" faster now {EN_DASH} Nine of ten" in beside
     assert "The first session of this project that is known was on" in beside
     assert "Today is not over: it is left out" in beside
     assert "Today is not over: it is left out" in page
-    assert [row["sessions"] for row in of_today] == [1, 0, 0]
+    assert [row["sessions"] for row in of_today] == [1]
     assert [row["period"] for row in of_a_year] == ["now", "before"]
     assert "Sessions 1 30" in of_failed
     assert "Completed, of those" not in of_failed
+    assert "Half of the runs" not in of_failed
+    assert "Today is not over: nothing can be set beside it yet." in alone
+    assert "complete now" not in alone
     assert "No session with these filters in any of these periods" in neither
     assert [(row["sessions"], row["completion_rate"], row["change"]) for row in failed] == [
         (1, None, ""),

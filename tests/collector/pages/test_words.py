@@ -55,6 +55,7 @@ def test_how_long_something_took(seconds: float | None, written: str) -> None:
         (101, 100, "+1.0%"),
         (1, 4, f"{words.MINUS}75%"),
         (5, 0, ""),
+        (50, 1, "over +900%"),
         (0, 5, f"{words.MINUS}100%"),
     ],
 )
