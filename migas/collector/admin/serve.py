@@ -24,7 +24,12 @@ def register(subparsers: Subparsers) -> None:
     serve.add_argument(
         "--open", action="store_true", help="register unknown projects at their first breadcrumb"
     )
-    serve.add_argument("--workers", default="1", metavar="N", help="processes (default: 1)")
+    serve.add_argument(
+        "--workers",
+        default="1",
+        metavar="N",
+        help="processes (default: 1); each keeps up to 16 connections to PostgreSQL",
+    )
     serve.add_argument(
         "--ssl-certfile", metavar="FILE", help="answer over TLS with this certificate"
     )
