@@ -23,6 +23,11 @@ def rate_of(ended: Outcomes) -> tuple[int, int, float | None, float | None, floa
     return ended.ended, ended.completed, rate, _rounded(low), _rounded(high)
 
 
+def share_of(part: int, whole: int) -> float | None:
+    """A share in percent; None of nothing."""
+    return round(100 * part / whole, 2) if whole else None
+
+
 def took(counts: Mapping[int, int]) -> tuple[int, float | None, float | None]:
     """How many runs there are, and within which time half and nine of ten were over.
 

@@ -58,13 +58,7 @@ class Filter:
 
         What no session can have, a fourth outcome say, is kept: no session has it then.
         """
-        # No database holds a NUL or a lone surrogate, nor can it be asked for one.
-        values = {
-            name: query[name].replace("\0", "").encode("utf-8", "replace").decode()[:MAX_CHARS]
-            for name in NAMES
-            if query.get(name)
-        }
-        return cls().with_(**values)
+        return cls().with_(**{name: storable(query[name]) for name in NAMES if query.get(name)})
 
     def __bool__(self) -> bool:
         """Whether it leaves any session out."""
@@ -152,6 +146,11 @@ class Filter:
             profiles.c.project == project,
             *(_PROFILE_CONDITIONS[name](value) for name, value in values.items()),
         )
+
+
+def storable(value: str) -> str:
+    """A value as a database may be asked for it: none holds a NUL or a lone surrogate."""
+    return value.replace("\0", "").encode("utf-8", "replace").decode()[:MAX_CHARS]
 
 
 _SLICES_OF_VERSION = slices.c.version == bindparam("version")

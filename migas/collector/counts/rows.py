@@ -230,6 +230,32 @@ class PeriodRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DifferenceRow:
+    """An error in two versions, `first` and `second`, or in one of them.
+
+    `where` is `first`, `second` or `both`. The shares are percent of all sessions of that version,
+    however they ended. `change` is `more` or `less` where the first version meets it more or less
+    often than the second one by more than chance. `message` is of the newest, as its sender
+    redacted it.
+    """
+
+    error: str
+    error_type: str
+    node: str
+    where: str
+    first: str
+    first_sessions: int
+    first_users: int
+    first_share: float | None
+    second: str
+    second_sessions: int
+    second_users: int
+    second_share: float | None
+    change: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class LostRow:
     """A run that began and never said how it ended, nor anything at all for a day or longer.
 
@@ -254,6 +280,7 @@ Row = (
     | EnvironmentRow
     | DurationRow
     | VersionDurationRow
+    | DifferenceRow
 )
 
 
@@ -264,6 +291,7 @@ ROWS: dict[str, type[Row]] = {
     "adoption": AdoptionRow,
     "errors": ErrorRow,
     "where": WhereRow,
+    "differences": DifferenceRow,
     "users": UsersRow,
     "durations": DurationRow,
     "version-durations": VersionDurationRow,

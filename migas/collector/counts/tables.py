@@ -7,7 +7,7 @@ from inspect import getdoc
 from typing import TYPE_CHECKING
 
 from migas.collector.counts.chance import VERY_CONFIDENT, compared
-from migas.collector.counts.columns import numbers_of, rate_of, took
+from migas.collector.counts.columns import numbers_of, rate_of, share_of, took
 from migas.collector.counts.comparison import ENOUGH, versions_before
 from migas.collector.counts.durations import longer
 from migas.collector.counts.frequency import frequent
@@ -16,6 +16,7 @@ from migas.collector.counts.outcomes import Outcomes, outcomes_by, rated
 from migas.collector.counts.period_table import beside_each_other
 from migas.collector.counts.rows import (
     AdoptionRow,
+    DifferenceRow,
     DurationRow,
     EnvironmentRow,
     ErrorRow,
@@ -55,15 +56,24 @@ class Tables:
         period: Which days, and what is counted together.
         only: Which sessions.
         today: The present day, which is not over.
+        two: Two versions that are set side by side, where somebody names them.
     """
 
     def __init__(
-        self, reports: Reports, project: str, period: Period, only: Filter, today: dt.date
+        self,
+        reports: Reports,
+        project: str,
+        period: Period,
+        only: Filter,
+        today: dt.date,
+        *,
+        two: tuple[str, str] = ("", ""),
     ) -> None:
         self._reports = reports
         self._asked = (project, period, only)
         self._period = period
         self._today = today
+        self._two = two
 
     async def read(self, name: str) -> Sequence[Row]:
         """The rows of the table of that name, one of `ROWS`."""
@@ -180,6 +190,39 @@ class Tables:
             )
             for kind, rows in met.items()
             for row in rows
+        ]
+
+    async def differences(self) -> list[DifferenceRow]:
+        """What fails in two versions, which `first` and `second` name, or in one of them alone.
+
+        Without both names there is no row.
+        """
+        first, second = two = self._two
+        if not first or not second or first == second:
+            return []
+        project, period, only = self._asked
+        only = only.with_(version=None)
+        every = await self._reports.by_version(project, period, only.with_(outcome=None))
+        whole = {of: every[of].outcomes.total if of in every else 0 for of in two}
+        found, _ = await self._reports.differences(
+            project, period, only, versions=whole, limit=MAX_ERRORS
+        )
+        return [
+            DifferenceRow(
+                error.name,
+                error.error_type,
+                error.node,
+                error.where,
+                first,
+                *error.first,
+                share_of(error.first.sessions, whole[first]),
+                second,
+                *error.second,
+                share_of(error.second.sessions, whole[second]),
+                ("", "more", "less")[error.verdict],
+                error.message,
+            )
+            for error in found
         ]
 
     async def users(self) -> list[UsersRow]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
-from migas.collector.counts.filters import NAMES, Filter
+from migas.collector.counts.filters import NAMES, Filter, storable
 from migas.collector.counts.rows import ROWS
 from migas.collector.counts.tables import Tables
 from migas.collector.days import Period, Step
@@ -29,7 +29,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_PARAMETERS = {"since", "until", "by", *NAMES}
+_PARAMETERS = {"since", "until", "by", "first", "second", *NAMES}
 
 router = APIRouter(prefix="/api/v1/projects", responses=REFUSALS, dependencies=BY_TOKEN)
 
@@ -51,6 +51,8 @@ async def _tables(
     user: Annotated[str | None, Query(description="`general`, `dev` or `ci`")] = None,
     outcome: Literal["completed", "failed", "suspended", "running"] | None = None,
     error: Annotated[str | None, Query(description="an error's fingerprint")] = None,
+    first: Annotated[str, Query(description="the first of two versions, for `differences`")] = "",
+    second: Annotated[str, Query(description="the second one")] = "",
 ) -> Tables:
     """The tables that are asked for, without anything read yet.
 
@@ -75,7 +77,8 @@ async def _tables(
         raise HTTPException(422, str(mistake)) from mistake
     values = (version, platform, container, language, ci, user, outcome, error)
     only = Filter.read({n: v for n, v in zip(NAMES, values, strict=True) if v is not None})
-    return Tables(collector.reports, project, period, only, today)
+    two = storable(first), storable(second)
+    return Tables(collector.reports, project, period, only, today, two=two)
 
 
 def _add_route(name: str) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotat
 from starlette.responses import Response
 
 from migas.collector.counts import rows
-from migas.collector.counts.filters import NAMES, Filter, error_number
+from migas.collector.counts.filters import NAMES, Filter, error_number, storable
 from migas.collector.counts.tables import MAX_LOST, Tables
 from migas.collector.http.access import access_of, collector_of, is_open
 from migas.collector.http.middleware import root_path, route_path
@@ -268,7 +268,8 @@ async def table(request: Request, owner: str, repo: str, file: str) -> Response:
         return page(request, "refusal.html", 404, visitor=wanted.visitor, **_NO_TABLE)
     _, project, address, _, today = wanted
     reports = collector_of(request).reports
-    asked = Tables(reports, project, address.period, address.only, today)
+    first, second = (storable(request.query_params.get(of, "")) for of in ("first", "second"))
+    asked = Tables(reports, project, address.period, address.only, today, two=(first, second))
     found = await asked.read(name)
     text = rows.as_csv(name, found) if form == "csv" else json.dumps(rows.plain(found))
     return attachment(f"{repo}-{file}", text)

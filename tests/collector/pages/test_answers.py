@@ -453,6 +453,21 @@ def test_where_pages_are_open_to_this_machine_so_are_their_tables(asked: Site) -
     assert "a request from it needs none" in readable(asked.text(f"{PAGE}/api"))
 
 
+def test_what_fails_in_two_versions_is_a_file(asked: Site) -> None:
+    html = asked.text(f"{PAGE}/compare?first=1.1.0&second=1.0.0&container=docker")
+    (link,) = {link for link in links(html) if "/differences.json?" in link}
+    (row,) = json.loads(asked.text(link))
+    named = "differences?first=1.1.0&second=1.0.0"
+    assert called(asked, f"{named}&container=docker") == [row]
+    (both,) = called(asked, named)
+    assert (both["where"], both["error_type"], both["change"]) == ("both", "OSError", "less")
+    assert (both["first_sessions"], both["first_share"]) == (1, 1.0)
+    assert (both["second_sessions"], both["second_share"]) == (25, 25.0)
+    for other in ("", "?first=1.1.0", "?first=1.0.0&second=1.0.0", "?first=%00&second=%ED%A0%80"):
+        assert called(asked, f"differences{other}") == []
+    assert called(asked, "differences?first=9&second=8") == []
+
+
 def test_a_slower_release_is_told(asked: Site) -> None:
     said = readable(asked.text(PAGE))
     assert "1.1.0 is slower than 1.0.0" in said
@@ -530,6 +545,7 @@ def test_the_interface_is_closed_without_the_right_token(site: Site) -> None:
         "durations",
         "version-durations",
         "where",
+        "differences",
         "periods",
         "lost",
     ):
