@@ -348,8 +348,8 @@ def test_the_whole_page_can_be_used_by_keyboard(demo: Site, browsing: Browsing) 
         now = focused(page)
         assert now["seen"], now
         names.append(now["name"])
-    assert names[3:7] == ["Overview", "Two versions", "Users", "For programs"]
-    assert names[7:11] == ["7 days", "30 days", "90 days", "1 year"]
+    assert names[3:8] == ["Overview", "Periods", "Two versions", "Users", "For programs"]
+    assert names[8:12] == ["7 days", "30 days", "90 days", "1 year"]
     page.keyboard.press("Enter")
     assert page.get_by_role("table", name="Sessions per day by how they ended").is_visible()
 
