@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.chance import CONFIDENT, compared
+from migas.collector.counts.chance import CONFIDENT
+from migas.collector.counts.outcomes import completes_more
 from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ def newest_two(
     if before is None:
         return None
     one, other = by_version[newest], by_version[before]
-    verdict = compared((one.completed, one.ended), (other.completed, other.ended), deviations)
-    return Comparison(newest, one, before, other, verdict)
+    return Comparison(newest, one, before, other, completes_more(one, other, deviations))
 
 
 def versions_before(versions: Iterable[str], others: Iterable[str]) -> dict[str, str | None]:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from operator import add
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from migas.collector.counts.chance import wilson
+from migas.collector.counts.chance import CONFIDENT, compared, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -84,6 +84,11 @@ class VersionSum(NamedTuple):
     def outcomes(self) -> Outcomes:
         """How all of them ended."""
         return total((self.before_today, self.todays))
+
+
+def completes_more(one: Outcomes, other: Outcomes, deviations: float = CONFIDENT) -> int:
+    """Whether more of some sessions complete than of others; the answer is that of `compared`."""
+    return compared((one.completed, one.ended), (other.completed, other.ended), deviations)
 
 
 def rated(usage: Sequence[_Row], today: date) -> Sequence[_Row]:

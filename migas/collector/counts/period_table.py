@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.chance import compared
 from migas.collector.counts.columns import numbers_of, rate_of, took
 from migas.collector.counts.durations import longer
-from migas.collector.counts.outcomes import Outcomes
+from migas.collector.counts.outcomes import Outcomes, completes_more
 from migas.collector.counts.rows import PeriodRow
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ async def beside_each_other(
             of.last,
             *numbers_of(then.outcomes),
             *rate_of(_rated(then, only)),
-            _change(_rated(now, only), _rated(then, only)),
+            ("", "more", "fewer")[completes_more(_rated(now, only), _rated(then, only))],
             then.users.active,
             then.users.new,
             round(then.users.margin, 2),
@@ -72,8 +71,3 @@ async def _told_of(ask: Reports, project: str, period: Period, only: Filter) -> 
 def _rated(told: _Told, only: Filter) -> Outcomes:
     """What has a rate: nothing of sessions that all ended in one way, or failed with one error."""
     return Outcomes() if only.outcome or only.error else told.outcomes
-
-
-def _change(now: Outcomes, then: Outcomes) -> str:
-    verdict = compared((now.completed, now.ended), (then.completed, then.ended))
-    return ("", "more", "fewer")[verdict]

@@ -9,10 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.adoption import adoption, most_used
-from migas.collector.counts.chance import compared
 from migas.collector.counts.comparison import ENOUGH, Comparison, newest_two, versions_before
 from migas.collector.counts.frequency import frequent
-from migas.collector.counts.outcomes import Outcomes, outcomes_by, total, totals
+from migas.collector.counts.outcomes import Outcomes, completes_more, outcomes_by, total, totals
 from migas.collector.counts.releases import among
 from migas.collector.counts.tables import Tables, timed_versions
 from migas.collector.pages.shown import (
@@ -187,9 +186,8 @@ class Project:
     @property
     def compared(self) -> Sequence[tuple[Period, Outcomes, int]]:
         """Other periods with sessions, and whether more (1) or fewer (-1) complete now."""
-        now = self.finished
         return [
-            (period, then, compared((now.completed, now.ended), (then.completed, then.ended)))
+            (period, then, completes_more(self.finished, then))
             for period, then in zip(self.beside[1:], self.earlier, strict=True)
             if then.total
         ]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.counts.chance import compared
 from migas.collector.counts.comparison import ENOUGH, newest_two
-from migas.collector.counts.outcomes import Outcomes
+from migas.collector.counts.outcomes import Outcomes, completes_more
 from migas.collector.pages.shown import MAX_FAILURES, most_frequent
 from migas.collector.projects.versions import version_order
 
@@ -105,7 +104,6 @@ async def versions(
             limit=MAX_FAILURES,
         ),
     )
-    one, other = outcomes
     return VersionsPage(
         shown,
         *pair,
@@ -114,7 +112,7 @@ async def versions(
         whole,
         anyhow,
         (first_users, second_users),
-        compared((one.completed, one.ended), (other.completed, other.ended)),
+        completes_more(*outcomes),
         {where: [error for error in errors if error.where == where] for where in numbers},
         numbers,
     )
