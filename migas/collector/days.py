@@ -139,6 +139,10 @@ class Period:
             return day.replace(day=1)
         return day - dt.timedelta(days=day.weekday()) if self.by == "week" else day
 
+    def bar_of(self, number: int) -> dt.date:
+        """The same for a day as the database counts them, since 1970."""
+        return self.bucket(day_of(number))
+
     def buckets(self) -> list[dt.date]:
         """Every day that stands for others in a chart, in order and without a gap."""
         # No step is longer than a month: going on by 31 days passes none over.

@@ -182,7 +182,7 @@ class Failures(MostHit):
         The versions are None where `_past` has them.
         """
         fingerprints = [hits.fingerprint for hits in top]
-        bar = cache(lambda day: period.bucket(day_of(day)))
+        bar = cache(period.bar_of)
         days: dict[int, Counter[date]] = {of: Counter() for of in fingerprints}
         if only.values.keys() - {"version", "error", "outcome"}:
             versions: dict[int, Counter[str]] = {of: Counter() for of in fingerprints}

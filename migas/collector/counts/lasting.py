@@ -29,7 +29,7 @@ from migas.collector.counts.packed_groups import UnreadableError
 from migas.collector.counts.reading import ALL, Reading, hexadecimal
 from migas.collector.counts.slices import SPANS, cover
 from migas.collector.database.tables import durations, packed_durations
-from migas.collector.days import day_number, day_of
+from migas.collector.days import day_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -84,7 +84,7 @@ class Lasting(Reading):
         if versions is not None:
             named["versions"] = list(versions)
         asked = project, period, only
-        bar = cache(lambda day: period.bucket(day_of(day)))
+        bar = cache(period.bar_of)
         return Durations(
             *await asyncio.gather(
                 self._runs(asked, profiles, over_time, lambda _, day: bar(day), charted=True),

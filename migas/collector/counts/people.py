@@ -24,7 +24,7 @@ from migas.collector.counts.visited import (
     visitors_by_type,
     visits_tell,
 )
-from migas.collector.counts.visits import ENDINGS, SAMPLES, first_number
+from migas.collector.counts.visits import ENDINGS, SAMPLES, first_number, in_parts
 from migas.collector.database.json_rows import among
 from migas.collector.database.tables import (
     daily,
@@ -34,7 +34,7 @@ from migas.collector.database.tables import (
     users,
     visits,
 )
-from migas.collector.days import BLOCK_DAYS, block_of, day_number, day_of
+from migas.collector.days import BLOCK_DAYS, block_of, day_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -248,8 +248,7 @@ class People(Usage):
         if part == (0, SAMPLES):
             return those
         # Nobody is in two parts: those that are known are not looked for again.
-        number = visits.c.user_number
-        those.append(number.between(first_number(part[0]), first_number(part[1]) - 1))
+        those.append(in_parts(visits.c.user_number, part))
         if only.profiles is None and len(named := await self._ran_on(project)) <= MAX_NAMED:
             those.append(visits.c.profile.in_(list(named)))
         return those
@@ -295,7 +294,7 @@ class People(Usage):
         else:
             days = daily.c.day.between(first, last)
             for _, day, number in await self.rows(users_by(daily.c.day, project, FIRST_SEEN, days)):
-                new[period.bucket(day_of(day))] += number
+                new[period.bar_of(day)] += number
             new = +new  # below 0 is none, as in `users`
         seen = {start: activity.whole(number) for start, number in activity.over_time().items()}
         if activity.part < SAMPLES:  # an estimate must not be less than what is known
@@ -309,16 +308,16 @@ class People(Usage):
             those = (*only.within(project, period), sessions.c.user_number.isnot(None))
             query = select(DAY, func.count()).where(*those).group_by(DAY)
             for day, number in await self.scanned(query):
-                found[period.bucket(day_of(day))] += number
+                found[period.bar_of(day)] += number
             return found
         asked = [self._sliced(project, period, only, "day")]
         if only.user is None:
             asked.append(self._sliced(project, period, only.with_(user=NO_USER), "day"))
         every, *nobodys = await asyncio.gather(*asked)
         for day, _, number in every:
-            found[period.bucket(day_of(day))] += number
+            found[period.bar_of(day)] += number
         for day, _, number in chain.from_iterable(nobodys):
-            found[period.bucket(day_of(day))] -= number
+            found[period.bar_of(day)] -= number
         return found
 
     async def users_by_facet(

@@ -140,7 +140,7 @@ class Usage(SliceSums, ErrorCounts):
         """
         found: Counter[tuple[date, str]] = Counter()
         for day, status, number in await self._counts([project], OUTCOME, period, "day", "detail"):
-            found[period.bucket(day_of(day)), status] += number
+            found[period.bar_of(day), status] += number
         return [StatusCount(*key, number) for key, number in sorted(found.items())]
 
     async def outcomes(self, project: str, period: Period, only: Filter = ALL) -> Outcomes:

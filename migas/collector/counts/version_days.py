@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Text, cast, null, select, union_all
 from migas.collector.counts.activity import UserDays, row_bytes
 from migas.collector.counts.packed_visits import days_of, part_of
 from migas.collector.counts.reading import hexadecimal
-from migas.collector.counts.visits import first_number
+from migas.collector.counts.visits import first_number, in_parts
 from migas.collector.database.tables import packed_visits, visits
 from migas.collector.days import BLOCK_DAYS, block_of, day_number
 
@@ -64,7 +64,7 @@ class Sought(NamedTuple):
             visits.c.project == self.project,
             visits.c.version == self.version,
             visits.c.start.between(*of_period),
-            visits.c.user_number.between(first, end - 1),
+            in_parts(visits.c.user_number, part),
             days.isnot(None),
         )
         columns_of_loose = [cast(null(), BigInteger)] * 3

@@ -16,7 +16,7 @@ from sqlalchemy import (
     select,
 )
 
-from migas.collector.counts.visits import ENDINGS, first_number
+from migas.collector.counts.visits import ENDINGS, in_parts
 from migas.collector.database.tables import profiles, project_users, visits
 from migas.collector.days import block_of, day_number
 
@@ -90,14 +90,11 @@ def visitors_by_type(
         return by_type.select_from(seen.join(profiles, of)).group_by(profiles.c.user_type)
     is_seen = project_users.c.user_number == seen.c.user_number
     # PostgreSQL would read all users where it is not told that few are meant.
-    known = is_seen & (project_users.c.project == project) & _within(part)
+    known = (
+        is_seen & (project_users.c.project == project) & in_parts(project_users.c.user_number, part)
+    )
     return (
         select(profiles.c.user_type, func.count(), is_new)
         .select_from(seen.join(project_users, known).join(profiles, of))
         .group_by(profiles.c.user_type)
     )
-
-
-def _within(part: tuple[int, int]) -> ColumnElement[bool]:
-    first, end = map(first_number, part)
-    return project_users.c.user_number.between(first, end - 1)

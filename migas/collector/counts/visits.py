@@ -16,6 +16,8 @@ from migas.collector.days import block_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sqlalchemy import ColumnElement
+
     from migas.collector.counts.sessions import Session
 
 _SAMPLE_BITS = 8
@@ -58,6 +60,12 @@ def number_of_user(user_id: str) -> int:
 def first_number(part: int) -> int:
     """The smallest number of a user in a part; for `SAMPLES`, the one behind all of them."""
     return part << (NUMBER_BITS - _SAMPLE_BITS)
+
+
+def in_parts(number: ColumnElement[int], parts: tuple[int, int]) -> ColumnElement[bool]:
+    """The condition of users, by their numbers, from one of `SAMPLES` parts to another."""
+    first, end = map(first_number, parts)
+    return number.between(first, end - 1)
 
 
 def visit(session: Session) -> tuple[Key, ...]:
