@@ -149,7 +149,10 @@ class Filter:
 
 
 def storable(value: str) -> str:
-    """A value as a database may be asked for it: none holds a NUL or a lone surrogate."""
+    """A value as a database may be asked for it, of `MAX_CHARS` characters at most.
+
+    None holds a NUL or a lone surrogate.
+    """
     return value.replace("\0", "").encode("utf-8", "replace").decode()[:MAX_CHARS]
 
 
