@@ -150,6 +150,7 @@ HOUSE = """
     collector.database.engine collector.database.json_rows
     collector.database.idle collector.database.outage
     collector.database.prompt collector.database.statements collector.database.tables
+    collector.database.value_lists
     collector.database.packing_locks
     collector.database
     collector.clock

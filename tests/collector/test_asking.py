@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, make_url, not_, or_, select, text
 
 from migas.collector.collector import Collector
 from migas.collector.database.idle import TRUSTED_SECONDS
 from migas.collector.database.tables import crumbs, projects
+from migas.collector.database.value_lists import is_one_of
+from migas.message import MAX_VERSION_CHARS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +44,70 @@ def test_an_answer_of_many_rows_is_that_of_few(database: Database) -> None:
             assert await collector.connections.many(query.where(crumbs.c.project == "c/d")) == []
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (["1.0", "3.0"], {1, 3}),
+        (["2.0"], {2}),
+        ([], set()),
+        # Cut to what a column holds, the first of them would be a version that there is.
+        (["1" * MAX_VERSION_CHARS + "0", "nothing", "'); --", '"1.0"'], set()),
+    ],
+)
+def test_rows_with_one_of_some_texts(database: Database, asked: list[str], found: set[int]) -> None:
+    versions = ("1.0", "2.0", "3.0", "1" * MAX_VERSION_CHARS)
+
+    async def scenario() -> None:
+        async with Collector.open(database.url) as collector:
+            await collector.projects.register(["a/b"])
+            async with collector.connections.writing() as connection:
+                for number, version in enumerate(versions, 1):
+                    row = _crumb(version=version, digest=number)
+                    await connection.execute(crumbs.insert(), [row])
+            query = select(crumbs.c.digest)
+            named = query.where(is_one_of(crumbs.c.version, "versions"))
+            for ask in (collector.connections.rows, collector.connections.many):
+                given = await ask(query.where(is_one_of(crumbs.c.version, asked)))
+                assert {number for (number,) in given} == found
+                given = await ask(named, {"versions": asked})
+                assert {number for (number,) in given} == found
+
+    asyncio.run(scenario())
+
+
+def test_numbers_may_be_as_many_and_as_large_as_they_like(database: Database) -> None:
+    numbers = range(2**63 - 2000, 2**63)
+
+    async def scenario() -> None:
+        async with Collector.open(database.url) as collector:
+            await collector.projects.register(["a/b"])
+            async with collector.connections.writing() as connection:
+                rows = [_crumb(digest=number) for number in (5, numbers[0], numbers[-1])]
+                await connection.execute(crumbs.insert(), rows)
+            ask = collector.connections.rows
+            those = or_(crumbs.c.version == "9", is_one_of(crumbs.c.digest, numbers))
+            assert len(await ask(select(crumbs).where(those))) == 2
+            assert len(await ask(select(crumbs).where(not_(those)))) == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "words"),
+    [
+        # With `= 1` behind it SQLite would read all rows.
+        ("sqlite", "crumbs.idx IN (__[POSTCOMPILE_idx_1])"),
+        ("postgresql+asyncpg", "crumbs.idx = ANY ($1::BIGINT[])"),
+    ],
+)
+def test_one_of_some_values_is_asked_for_in_words_that_lead_to_an_index(
+    dialect: str, words: str
+) -> None:
+    query = select(crumbs.c.idx).where(is_one_of(crumbs.c.idx, [1, 2]))
+    compiled = query.compile(dialect=make_url(f"{dialect}://").get_dialect()())
+    assert str(compiled).rpartition("WHERE ")[2] == words
 
 
 def test_more_questions_may_be_asked_than_there_are_connections(database: Database) -> None:

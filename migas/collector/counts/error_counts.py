@@ -16,6 +16,7 @@ from migas.collector.counts.reading import Reading
 from migas.collector.counts.sessions import ERROR, ERRORS_WEEKLY, VERSIONS_WEEKLY
 from migas.collector.counts.slices import WEEKS, starts_in
 from migas.collector.database.tables import OF_VERSIONS_WEEKLY, daily
+from migas.collector.database.value_lists import is_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -122,8 +123,8 @@ def _on(number: int, span: Span, by: Sequence[By], of_version: bool) -> Select[A
     counts = select(*asked, total).where(
         daily.c.project == bindparam("project"),
         kind,
-        error.in_(bindparam(f"names_{number}", expanding=True)),
-        day.in_(bindparam(f"days_{number}", expanding=True)),
+        is_one_of(error, f"names_{number}"),
+        is_one_of(day, f"days_{number}"),
     )
     if of_version:
         counts = counts.where(version == bindparam("version"))

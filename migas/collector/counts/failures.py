@@ -24,6 +24,7 @@ from migas.collector.database.tables import (
     daily,
     sessions,
 )
+from migas.collector.database.value_lists import is_one_of
 from migas.collector.days import BLOCK_DAYS, block_of, day_number, day_of, moment
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Past(NamedTuple):
 _NAMED = (
     daily.c.project == bindparam("project"),
     OF_VERSIONS_WEEKLY,
-    daily.c.detail.in_(bindparam("names", expanding=True)),
+    is_one_of(daily.c.detail, "names"),
 )
 _NAMES = (daily.c.detail.label("error"), daily.c.value.label("version"))
 
@@ -187,7 +188,7 @@ class Failures(MostHit):
         if only.values.keys() - {"version", "error", "outcome"}:
             versions: dict[int, Counter[str]] = {of: Counter() for of in fingerprints}
             newest: dict[int, int] = {}
-            those = (*only.within(project, period), sessions.c.fingerprint.in_(fingerprints))
+            those = (*only.within(project, period), is_one_of(sessions.c.fingerprint, fingerprints))
             ask = (
                 self._listed if sum(hits.sessions for hits in top) <= MAX_LISTED else self._grouped
             )
@@ -326,4 +327,4 @@ def _totals(
 def said(indices: Iterable[int]) -> Select[Any]:
     """What breadcrumbs say of their errors, by their numbers."""
     columns = (crumbs.c.idx, crumbs.c.error_type, crumbs.c.status_desc, crumbs.c.error_desc)
-    return select(*columns).where(crumbs.c.idx.in_(list(indices)))
+    return select(*columns).where(is_one_of(crumbs.c.idx, list(indices)))

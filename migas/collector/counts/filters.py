@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, false, func, or_, select
 from migas.collector.counts.sessions import error_name
 from migas.collector.counts.slices import EVERY
 from migas.collector.database.tables import COUNTED_AT, RUNNING, profiles, sessions, slices
+from migas.collector.database.value_lists import is_one_of
 from migas.collector.days import SECONDS_A_DAY, day_number
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Filter:
     ) -> list[ColumnElement[bool]]:
         """What a profile has to meet; nothing where no filter asks for what a profile has."""
         if self.profiles is not None:
-            return [profile.in_(self.profiles)]
+            return [is_one_of(profile, self.profiles)]
         alike = self.profiles_alike(project)
         return [] if alike is None else [profile.in_(alike)]
 
@@ -157,7 +158,7 @@ def storable(value: str) -> str:
 
 
 _SLICES_OF_VERSION = slices.c.version == bindparam("version")
-_SLICES_OF_PROFILES = slices.c.profile.in_(bindparam("profiles", expanding=True))
+_SLICES_OF_PROFILES = is_one_of(slices.c.profile, "profiles")
 _SLICES_OF_EACH = slices.c.profile > EVERY
 _SLICES_OF_ALL = slices.c.profile == EVERY
 

@@ -29,6 +29,7 @@ from migas.collector.counts.packed_groups import UnreadableError
 from migas.collector.counts.reading import ALL, Reading, hexadecimal
 from migas.collector.counts.slices import SPANS, cover
 from migas.collector.database.tables import durations, packed_durations
+from migas.collector.database.value_lists import is_one_of
 from migas.collector.days import day_number
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _are_timed(only: Filter) -> bool:
     return only.outcome in (None, "completed") and not only.error
 
 
-_OF_PROFILES = durations.c.profile.in_(bindparam("profiles", expanding=True))
+_OF_PROFILES = is_one_of(durations.c.profile, "profiles")
 
 
 def _places(start: int, span: Span, slices: Iterable[tuple[int, int]]) -> Iterable[int]:
@@ -235,7 +236,7 @@ def _question(
             *(
                 and_(
                     packed.span == span,
-                    packed.start.in_(bindparam(f"starts_{span}", expanding=True)),
+                    is_one_of(packed.start, f"starts_{span}"),
                 )
                 for span in spans
             )
@@ -249,6 +250,6 @@ def _versions(version: ColumnElement[str], named: tuple[str, ...]) -> Iterable[C
     if "version" in named:
         yield version == bindparam("version")
     if "versions" in named:
-        yield version.in_(bindparam("versions", expanding=True))
+        yield is_one_of(version, "versions")
     if not named:
         yield version != ""

@@ -21,6 +21,7 @@ from migas.collector.counts.sessions import (
 )
 from migas.collector.counts.usage import Usage
 from migas.collector.database.tables import daily, error_users, sessions
+from migas.collector.database.value_lists import is_one_of
 from migas.collector.days import day_number
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class MostHit(Usage):
     ) -> list[Hits]:
         """How many users and sessions some errors met; those that met none are left out."""
         if only.with_(error=None) or period.last < self.clock.today():
-            which = sessions.c.fingerprint.in_(some)
+            which = is_one_of(sessions.c.fingerprint, some)
             those = (*only.with_(error=None).within(project, period), which)
             columns = (
                 sessions.c.fingerprint,
@@ -129,7 +130,7 @@ class MostHit(Usage):
             select(error_users.c.fingerprint, func.count())
             .where(
                 error_users.c.project == project,
-                error_users.c.fingerprint.in_(some),
+                is_one_of(error_users.c.fingerprint, some),
                 error_users.c.last_day >= day_number(period.first),
             )
             .group_by(error_users.c.fingerprint)

@@ -34,6 +34,7 @@ from migas.collector.database.tables import (
     users,
     visits,
 )
+from migas.collector.database.value_lists import is_one_of
 from migas.collector.days import BLOCK_DAYS, block_of, day_number
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ class People(Usage):
         # Nobody is in two parts: those that are known are not looked for again.
         those.append(in_parts(visits.c.user_number, part))
         if only.profiles is None and len(named := await self._ran_on(project)) <= MAX_NAMED:
-            those.append(visits.c.profile.in_(list(named)))
+            those.append(is_one_of(visits.c.profile, list(named)))
         return those
 
     async def _most(self, project: str, period: Period, only: Filter) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, bindparam, cast, func, literal_column, select
 from migas.collector.counts.reading import Reading
 from migas.collector.counts.slices import STATUSES, starts_in
 from migas.collector.database.tables import slices
+from migas.collector.database.value_lists import is_one_of
 from migas.collector.days import day_number
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _DIVISIONS: dict[Division, ColumnElement[Any]] = {
     "profile": slices.c.profile,
     "is_todays": (slices.c.day >= bindparam("today")).label("is_todays"),
 }
-_SOME_VERSIONS = slices.c.version.in_(bindparam("versions", expanding=True))
+_SOME_VERSIONS = is_one_of(slices.c.version, "versions")
 
 
 class SliceSums(Reading):
@@ -130,7 +131,7 @@ def _sums(
         *(
             counts.where(
                 slices.c.span == span,
-                slices.c.day.in_(bindparam(f"days_{number}", expanding=True)),
+                is_one_of(slices.c.day, f"days_{number}"),
             )
             for number, span in enumerate(spans)
         )
