@@ -145,12 +145,17 @@ class Period:
 
     def buckets(self) -> list[dt.date]:
         """Every day that stands for others in a chart, in order and without a gap."""
-        # No step is longer than a month: going on by 31 days passes none over.
-        longest = dt.timedelta(days={"day": 1, "week": 7, "month": 31}[self.by])
-        found = [self.bucket(self.first)]
-        while found[-1] + longest <= self.last or self.bucket(self.last) != found[-1]:
-            found.append(self.bucket(min(found[-1] + longest, self.last)))
-        return found
+        return list(_buckets(self))
+
+
+@lru_cache(64)  # A page asks for them ten times.
+def _buckets(period: Period) -> tuple[dt.date, ...]:
+    # No step is longer than a month: going on by 31 days passes none over.
+    longest = dt.timedelta(days={"day": 1, "week": 7, "month": 31}[period.by])
+    found = [period.bucket(period.first)]
+    while found[-1] + longest <= period.last or period.bucket(period.last) != found[-1]:
+        found.append(period.bucket(min(found[-1] + longest, period.last)))
+    return tuple(found)
 
 
 def day_number(day: dt.date) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.projects.versions import version_order
+from migas.collector.projects.versions import oldest_first
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -44,7 +44,7 @@ def most_used(
     known = [name for name in flagged if name in by_version]
     always = {latest, max(known, key=lambda name: (by_version[name], name), default=latest)}
     ranked = sorted(by_version, key=lambda name: (name not in always, -by_version[name], name))
-    return sorted(ranked[:MAX_VERSIONS], key=version_order, reverse=True)
+    return list(oldest_first(ranked[:MAX_VERSIONS])[::-1])
 
 
 def adoption(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from migas.collector.counts.durations import quantile
+from migas.collector.counts.durations import quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ def took(counts: Mapping[int, int]) -> tuple[int, float | None, float | None]:
     Args:
         counts: How many runs lie in which bucket.
     """
-    half, most = (_seconds(quantile(counts, share)) for share in (0.5, 0.9))
+    half, most = map(_seconds, quantiles(counts, 0.5, 0.9))
     return sum(counts.values()), half, most
 
 

@@ -73,18 +73,24 @@ def timed(session: Session) -> tuple[DurationCount, ...]:
 
 
 def quantile(counts: Mapping[int, int], share: float) -> float | None:
-    """The seconds within which a share of runs was over, within 2 %; None where there are none.
+    """The same as one of `quantiles`."""
+    (found,) = quantiles(counts, share)
+    return found
+
+
+def quantiles(counts: Mapping[int, int], *shares: float) -> list[float | None]:
+    """The seconds within which shares of runs were over, within 2 %; None where there are none.
 
     Args:
         counts: How many durations lie in which bucket.
-        share: From 0 to 1.
+        shares: From 0 to 1.
     """
     if not counts:
-        return None
+        return [None] * len(shares)
     numbers = sorted(counts)
     up_to = list(accumulate(map(counts.__getitem__, numbers)))
-    place = bisect_right(up_to, share * (up_to[-1] - 1))
-    return middle(numbers[min(place, len(numbers) - 1)])
+    places = (bisect_right(up_to, share * (up_to[-1] - 1)) for share in shares)
+    return [middle(numbers[min(place, len(numbers) - 1)]) for place in places]
 
 
 def longer(one: Mapping[int, int], other: Mapping[int, int]) -> int:

@@ -231,22 +231,16 @@ class Failures(MostHit):
     ) -> dict[int, int]:
         """The last breadcrumb that came of each error."""
         others = only.with_(error=None)
-        those = [sessions.c.project == project, _FAILED]
+        those: tuple[ColumnElement[bool], ...] = ()
         if others or period.last < self.clock.today():
-            those += others.within(project, period)
-        newest = [
-            select(sessions.c.last_idx)
-            .where(*those, sessions.c.fingerprint == of)
-            .order_by(sessions.c.last_idx.desc())
-            .limit(1)
-            .scalar_subquery()
-            .label(f"of_{number}")
-            for number, of in enumerate(fingerprints)
-        ]
+            those = others.within(project, period)
+        question = _newest if those else _kept_newest
         found: dict[int, int] = {}
-        for start in range(0, len(newest), _AT_ONCE):
-            (row,) = await self.rows(select(*newest[start : start + _AT_ONCE]))
-            found |= zip(fingerprints[start:], row, strict=False)
+        for start in range(0, len(fingerprints), _AT_ONCE):
+            some = fingerprints[start : start + _AT_ONCE]
+            values = {"project": project, **{f"of_{number}": of for number, of in enumerate(some)}}
+            (row,) = await self.rows(question(len(some), those), values)
+            found |= zip(some, row, strict=True)
         return {of: last for of, last in found.items() if last is not None}
 
     async def messages(
@@ -269,6 +263,25 @@ class Failures(MostHit):
         return [
             Message(moment(began), version, text) for began, version, text in await self.rows(query)
         ]
+
+
+def _newest(number: int, those: tuple[ColumnElement[bool], ...]) -> Select[Any]:
+    """The last breadcrumbs of so many errors, in one row."""
+    mine = (sessions.c.project == bindparam("project"), _FAILED, *those)
+    return select(
+        *(
+            select(sessions.c.last_idx)
+            .where(*mine, sessions.c.fingerprint == bindparam(f"of_{of}"))
+            .order_by(sessions.c.last_idx.desc())
+            .limit(1)
+            .scalar_subquery()
+            .label(f"of_{of}")
+            for of in range(number)
+        )
+    )
+
+
+_kept_newest = lru_cache(MAX_KEPT)(_newest)
 
 
 @lru_cache(MAX_KEPT)

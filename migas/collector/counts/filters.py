@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import bindparam, false, func, or_, select
@@ -68,8 +69,12 @@ class Filter:
     @property
     def values(self) -> dict[str, str]:
         """The values that are asked for, by their names, in the order of the names."""
-        named = ((name, getattr(self, name)) for name in NAMES)
-        return {name: value for name, value in named if value is not None}
+        return self.changed()
+
+    def changed(self, **values: str | None) -> dict[str, str]:
+        """The same of the filter that `with_` would make of these."""
+        mine = dict(zip(NAMES, _values_of(self), strict=True)) | values
+        return {name: value for name in NAMES if (value := mine[name]) is not None}
 
     def with_(self, **values: str | None) -> Self:
         """The same filter but for some values."""
@@ -163,6 +168,7 @@ _SLICES_OF_EACH = slices.c.profile > EVERY
 _SLICES_OF_ALL = slices.c.profile == EVERY
 
 NAMES = tuple(field.name for field in fields(Filter) if field.name != "profiles")
+_values_of = attrgetter(*NAMES)
 
 
 def is_language(named: ColumnElement[str], value: str) -> ColumnElement[bool]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.chance import SELDOM, was_missing
-from migas.collector.projects.versions import version_order
+from migas.collector.projects.versions import oldest_first, version_order
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -46,14 +45,9 @@ def history(
     """
     if not seen:
         return History(None, None, "", "")
-    versions = _ordered(frozenset({*exposed, *failed}))
+    versions = [name for name in oldest_first({*exposed, *failed}) if version_order(name)[0]]
     mark, since = _mark([(name, failed.get(name, 0), exposed.get(name, 0)) for name in versions])
     return History(min(seen), max(seen), mark, since)
-
-
-@lru_cache(16)  # All errors of a page have the same.
-def _ordered(names: frozenset[str]) -> tuple[str, ...]:
-    return tuple(sorted((name for name in names if version_order(name)[0]), key=version_order))
 
 
 def _mark(versions: Sequence[tuple[str, int, int]]) -> tuple[str, str]:
@@ -68,7 +62,7 @@ def _mark(versions: Sequence[tuple[str, int, int]]) -> tuple[str, str]:
     for number in range(start - 1, -1, -1):
         _, failed, sessions = versions[number]
         if failed:
-            if _was_missing(failures, exposed, missing):
+            if missing and _was_missing(failures, exposed, missing):
                 return "back", versions[start][0]
             start = number
             failures, exposed, missing = failures + failed, exposed + missing + sessions, 0

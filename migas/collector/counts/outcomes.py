@@ -105,7 +105,7 @@ def counted(numbers: Iterable[int]) -> Outcomes:
     One may be below 0 where an older collector has written, which keeps fewer counts, until all are
     counted anew: then it is none.
     """
-    return Outcomes(*(max(0, number) for number in numbers))
+    return Outcomes(*[max(0, number) for number in numbers])
 
 
 def totals(rows: Iterable[tuple[_Key, Outcomes]]) -> dict[_Key, Outcomes]:

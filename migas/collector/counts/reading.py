@@ -75,9 +75,14 @@ class Reading:
             return None
         return frozenset(number for (number,) in await self.many(alike))
 
-    async def rows(self, query: Any) -> Sequence[Any]:
-        """The answer to a question of few rows."""
-        return await self.connections.rows(query)
+    async def rows(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """The answer to a question of few rows.
+
+        Args:
+            query: A SELECT.
+            values: Those of its parameters, by their names.
+        """
+        return await self.connections.rows(query, values)
 
     async def many(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """The answer to a question of many rows, of numbers and texts; the values have no names.

@@ -137,7 +137,7 @@ def first_day(day: int, span: Span) -> int:
 
 def cover(
     period: Period, *, charted: bool, spans: Sequence[Span] = SPANS
-) -> list[tuple[Span, int, int]]:
+) -> Sequence[tuple[Span, int, int]]:
     """The slices that make up a period, each day once, as few as can be.
 
     Args:
@@ -149,15 +149,22 @@ def cover(
         Spans, and from which first day to which, both included, their slices are meant. The last
         day has a slice of its own, for it may not be over, and then no rate counts it.
     """
+    return _cover(period, charted, tuple(spans))
+
+
+@lru_cache(64)  # A page asks a dozen times for the same few.
+def _cover(
+    period: Period, charted: bool, spans: tuple[Span, ...]
+) -> Sequence[tuple[Span, int, int]]:
     begin, last = day_number(period.first), day_number(period.last)
     if charted and period.by == "day":
-        return [(1, begin, last)]
+        return ((1, begin, last),)
     bars = [day_number(day) for day in period.buckets()[1:]] if charted else []
     found: list[tuple[Span, int, int]] = []
     for end in (*bars, last):
         found += _filled(begin, end, spans)
         begin = end
-    return _joined([*found, (1, last, last)])
+    return tuple(_joined([*found, (1, last, last)]))
 
 
 def _filled(begin: int, end: int, spans: Sequence[Span]) -> list[tuple[Span, int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from migas.collector.days import Period
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Address:
     """Where a visitor is, for links from there.
 
@@ -52,7 +53,7 @@ class Address:
             path: What follows the project's own address.
             more: Filters that are added, changed or, by None, taken away.
         """
-        return self._page(path, query_of(self.period) | self.only.with_(**more).values)
+        return self._page(path, self._days | self.only.changed(**more))
 
     def to_year(self, path: str) -> str:
         """Another page of the project over the last year, of the same sessions otherwise."""
@@ -79,18 +80,22 @@ class Address:
 
     def narrowed(self, name: str, value: str) -> str:
         """This page with one more filter, or another value of it."""
-        return self._query(self.only.with_(**{name: value}))
+        return self._query(self.only.changed(**{name: value}))
 
     def widened(self, name: str) -> str:
         """This page without a filter."""
-        return self._query(self.only.with_(**{name: None}))
+        return self._query(self.only.changed(**{name: None}))
 
     def unfiltered(self) -> str:
         """This page without any filter."""
-        return self._query(self.only.with_(**dict.fromkeys(self.only.values)))
+        return self._query({})
+
+    @cached_property
+    def _days(self) -> dict[str, str]:
+        return query_of(self.period)
 
     def _page(self, path: str, query: Mapping[str, str]) -> str:
         return f"{self.root}/p/{quote(self.project)}{path and f'/{path}'}?{urlencode(query)}"
 
-    def _query(self, only: Filter) -> str:
-        return f"?{urlencode(query_of(self.period) | only.values | {**self.asked})}"
+    def _query(self, values: dict[str, str]) -> str:
+        return f"?{urlencode(self._days | values | {**self.asked})}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from calendar import monthrange
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +33,7 @@ _LABEL = 7
 """How many percent of the width the name of a release takes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Axis:
     """The days, weeks or months of a chart.
 
@@ -55,7 +56,7 @@ class Axis:
         """The axis of a period, with the releases that came in it."""
         return cls(period.buckets(), period.by, period.last >= today, came or {})
 
-    @property
+    @cached_property
     def labels(self) -> list[tuple[str, str, str]]:
         """Under the chart: where (in percent), how the text is anchored, and a day or a month."""
         is_long = self.by == "month" or (self.starts[-1] - self.starts[0]).days > 300
@@ -74,12 +75,13 @@ class Axis:
     def _months(self) -> Iterator[tuple[float, dt.date]]:
         """Where, in percent, each month begins of a chart by days or weeks."""
         for place, start in enumerate(self.starts):
-            for number in range(_DAYS_OF[self.by]):
-                day = start + dt.timedelta(days=number)
-                if day.day == 1:
-                    yield 100 * (place + number / _DAYS_OF[self.by]) / len(self.starts), day
+            day = (start.replace(day=1) + dt.timedelta(days=31)).replace(day=1)
+            day = start if start.day == 1 else day
+            number = (day - start).days
+            if number < _DAYS_OF[self.by]:
+                yield 100 * (place + number / _DAYS_OF[self.by]) / len(self.starts), day
 
-    @property
+    @cached_property
     def marks(self) -> list[tuple[str, str, int, str]]:
         """Releases: where (in percent), how the text is anchored, in which row, which versions.
 

@@ -18,10 +18,9 @@ from migas.collector.pages.shown import (
     MAX_FAILURES,
     MAX_SHARES,
     MAX_VERSIONS,
-    bars,
     most_frequent,
 )
-from migas.collector.projects.versions import version_order
+from migas.collector.projects.versions import oldest_first
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -174,9 +173,9 @@ class Project:
         """How many users are of each type, the most frequent first."""
         return frequent(self.users.types)
 
-    def trend(self, failure: ErrorSummary, period: Period) -> Sequence[int]:
+    def trend(self, failure: ErrorSummary) -> Sequence[int]:
         """How many sessions failed with an error in each day, week or month."""
-        return list(bars(failure.days.items(), period).values())
+        return [failure.days.get(start, 0) for start in self.bars]
 
     @property
     def before(self) -> Outcomes:
@@ -313,7 +312,7 @@ async def _lasting(
 ) -> Lasting:
     """How long runs take, of the newest of the frequent versions and those before them."""
     completed = {version: of.completed for version, of in by_version.items() if of.completed}
-    ordered = sorted(completed, key=version_order, reverse=True)
+    ordered = oldest_first(completed)[::-1]
     frequent_ones = {version for version, _ in frequent(completed)[:MAX_VERSIONS]}
     shown = [version for version in ordered if version in frequent_ones]
     shown, others = shown[:MAX_TIMED], len(shown[MAX_TIMED:])

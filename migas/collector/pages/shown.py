@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from migas.collector.projects.versions import version_order
+from migas.collector.projects.versions import oldest_first
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -33,5 +33,5 @@ def most_frequent(by_version: Mapping[str, Outcomes], latest: str) -> tuple[list
     ranked = sorted(
         by_version, key=lambda version: (version != latest, -by_version[version].total, version)
     )
-    shown = sorted(ranked[:MAX_VERSIONS], key=version_order, reverse=True)
-    return shown, ranked[MAX_VERSIONS:]
+    shown = oldest_first(ranked[:MAX_VERSIONS])[::-1]
+    return list(shown), ranked[MAX_VERSIONS:]

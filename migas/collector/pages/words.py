@@ -19,6 +19,9 @@ LABELS = {
 }
 """What is shown for some values that sessions have in common."""
 
+# What `strftime` would say depends on where the server runs, and takes as long as ten of these.
+_MONTHS = ["", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
 EN_DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
@@ -130,15 +133,20 @@ def _with_unit(number: float | str, unit: str) -> str:
     return f"{number}\N{NO-BREAK SPACE}{unit}"
 
 
+def month(date: dt.date) -> str:
+    """The month of a day, as in `Oct 2026`."""
+    return f"{_MONTHS[date.month]} {date.year}"
+
+
 def day(date: dt.date) -> str:
     """A day, as in `5 Oct 2026`."""
-    return f"{date.day} {date:%b %Y}"
+    return f"{date.day} {month(date)}"
 
 
 def start(date: dt.date, by: str) -> str:
     """A day, week or month by its first day, a week as in `5 Oct 2026 (2026-W41)` of ISO 8601."""
     if by == "month":
-        return f"{date:%b %Y}"
+        return month(date)
     year, week, _ = date.isocalendar()
     return f"{day(date)} ({year}-W{week:02})" if by == "week" else day(date)
 
@@ -149,7 +157,7 @@ def span(first: dt.date, last: dt.date) -> str:
         return day(first)
     if first.year != last.year:
         return f"{day(first)} {EN_DASH} {day(last)}"
-    start = f"{first.day}" if first.month == last.month else f"{first.day} {first:%b}"
+    start = f"{first.day}" if first.month == last.month else f"{first.day} {_MONTHS[first.month]}"
     return f"{start} {EN_DASH} {day(last)}"
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
 from migas.message import MAX_VERSION_CHARS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 UNKNOWN = "unknown"
 """What stands in an answer, or in a row, where no version is known."""
@@ -109,6 +112,20 @@ def version_order(text: str) -> tuple[bool, Version, str]:
         return True, Version(text), text
     except InvalidVersion:
         return False, Version("0"), text
+
+
+def oldest_first(versions: Iterable[str]) -> tuple[str, ...]:
+    """Different versions in the order of `version_order`.
+
+    To compare two takes longer than most else that is done with them, and a page asks for the order
+    of the same ones again and again.
+    """
+    return _oldest_first(frozenset(versions))
+
+
+@lru_cache(maxsize=16)
+def _oldest_first(versions: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(versions, key=version_order))
 
 
 def _comparable(text: str) -> Version | str:
