@@ -129,6 +129,19 @@ def users_by(
     return select(literal(kind), column, number).where(*those).group_by(column)
 
 
+def users_since(project: str, first: int, last: int) -> Select[Any]:
+    """How many users were first and last seen on a day or after it.
+
+    They are told apart by the kind of count, by whether that was after another day, and by type;
+    for their numbers see `users_by`.
+    """
+    number = cast(func.sum(daily.c.sessions), BigInteger)
+    is_kind = daily.c.kind.in_((FIRST_SEEN, LAST_SEEN))
+    by = (daily.c.kind, (daily.c.day > last).label("is_later"), daily.c.value)
+    those = (daily.c.project == project, is_kind, daily.c.day >= first)
+    return select(*by, number).where(*those).group_by(*by)
+
+
 async def types_of(
     connection: AsyncConnection, people: Collection[str | None]
 ) -> dict[str | None, str]:

@@ -7,13 +7,13 @@ from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select, union_all
+from sqlalchemy import ColumnElement, func, select
 
 from migas.collector.counts.active_days import active_days, add_days
 from migas.collector.counts.activity import Activity, margin
-from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by
+from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by, users_since
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
-from migas.collector.counts.sample import Sample, parts_of_all
+from migas.collector.counts.sample import Sample, halves, is_few, parts_of_all
 from migas.collector.counts.slices import NO_USER, starts_in
 from migas.collector.counts.usage import Facet, Usage
 from migas.collector.counts.version_days import Sought, VersionDays, in_rows
@@ -68,9 +68,8 @@ class People(Usage):
     async def users(self, project: str, period: Period, only: Filter = ALL) -> UserCounts:
         """How many users a period has, and how many of them were first seen then.
 
-        Where nobody was seen after it, they are those last seen in it or later. Those of an error,
-        and of sessions that run, are looked for among these, and all others by what they were seen
-        with.
+        Those of an error, and of sessions that run, are looked for one by one, all others of a
+        filter by what they were seen with.
         """
         first, last = day_number(period.first), day_number(period.last)
         is_new = func.count().filter(project_users.c.first_day.between(first, last))
@@ -80,30 +79,47 @@ class People(Usage):
             return await self._visitors_of_version(project, period, only)
         if only:
             return await self._visitors(project, period, only, is_new)
-        came = users_by(daily.c.value, project, FIRST_SEEN, daily.c.day.between(first, last))
-        seen = users_by(daily.c.value, project, LAST_SEEN, daily.c.day >= first)
-        numbers = {
-            (kind, of): number for kind, of, number in await self.rows(union_all(seen, came))
-        }
-        # None is below 0 but where an older collector has written beside this one.
-        new = max(0, sum(number for (kind, _), number in numbers.items() if kind == FIRST_SEEN))
-        if await self._has_users_after(project, last):
-            found = await self._visitors(project, period, only, None)
-            if not found.margin:
-                return found._replace(new=min(new, found.active))
-            # An estimate is never less than what is known.
-            more = max(0, new - found.active)
-            kinds = Counter(found.types)
-            kinds[max(kinds, key=kinds.__getitem__, default=GENERAL)] += more
-            return UserCounts(found.active + more, new, kinds, found.margin)
-        types = {of: number for (kind, of), number in numbers.items() if kind == LAST_SEEN}
-        types = {of: number for of, number in types.items() if number > 0}
-        active = sum(types.values())
-        return UserCounts(active, min(new, active), types)
+        types, new = await self._by_counts(project, period)
+        if types is not None:
+            active = sum(types.values())
+            return UserCounts(active, min(new, active), types)
+        found = await self._visitors(project, period, only, None)
+        if not found.margin:
+            return found._replace(new=min(new, found.active))
+        # An estimate is never less than what is known.
+        more = max(0, new - found.active)
+        kinds = Counter(found.types)
+        kinds[max(kinds, key=kinds.__getitem__, default=GENERAL)] += more
+        return UserCounts(found.active + more, new, kinds, found.margin)
 
-    async def _has_users_after(self, project: str, day: int) -> bool:
-        later = (project_users.c.project == project, project_users.c.last_day > day)
-        return bool(await self.rows(select(project_users.c.last_day).where(*later).limit(1)))
+    async def _by_counts(
+        self, project: str, period: Period
+    ) -> tuple[Mapping[str, int] | None, int]:
+        """How many users a period has, by type, and how many are new, as counts tell it.
+
+        Whoever was last seen since it began was seen in it, or came after it. There are no types
+        where somebody was seen before and after it, for nobody has counted who was away meanwhile.
+        A day on which somebody was seen may be one before that on which a session counts: few users
+        of a period that is over are found by their sessions.
+        """
+        first, last = day_number(period.first), day_number(period.last)
+        types: Counter[str] = Counter()
+        new = later = 0
+        for kind, is_later, of, number in await self.rows(users_since(project, first, last)):
+            if kind == LAST_SEEN:
+                types[of] += number
+                later += number if is_later else 0
+            elif is_later:
+                types[of] -= number
+            else:
+                new += number
+        types = +types  # none is below 0 but where an older collector has written beside this one
+        is_told = not later or not is_few(types.total())
+        if is_told and later:
+            columns = project_users.c
+            away = (columns.project == project, columns.last_day > last, columns.first_day < first)
+            is_told = not await self.rows(select(columns.last_day).where(*away).limit(1))
+        return types if is_told else None, max(0, new)
 
     async def _visitors(
         self, project: str, period: Period, only: Filter, is_new: ColumnElement[int] | None
@@ -112,7 +128,7 @@ class People(Usage):
 
         Without `is_new` nobody is told to be new.
         """
-        most, _ = await self._most(project, period, only)
+        most = await self._most(project, period, only)
         found, found_new = 0, 0
         by_kind: Counter[str] = Counter()
         sample = Sample(most)
@@ -146,7 +162,7 @@ class People(Usage):
         mine = await self.profiles_of(project, only)
         sought = Sought(project, only.version or "", period, only.outcome, mine)
         dialect = self.connections.dialect
-        most, _ = await self._most(project, period, only)
+        most = await self._most(project, period, only)
         sample = Sample(most if may_estimate else 0)
         while some := sample.another(len(set().union(*found.values()))):
             rows = await self.scanned(sought.question(some, dialect))
@@ -210,20 +226,25 @@ class People(Usage):
             seen = self._seen_with_version(project, period, only, may_estimate=may_estimate)
             days, part = await seen
             return _activity(period, in_rows(days, period), ran_on, part)
-        most, total = await self._most(project, period, only)
+        most = await self._most(project, period, only)
         found: dict[int, UserDays] = {}
         if not may_estimate:
             for each in parts_of_all(most):
                 await self._find_active(found, project, period, only, each)
             return _activity(period, found, ran_on)
-        is_known = not only and not await self._has_users_after(project, day_number(period.last))
+        types = None if only else (await self._by_counts(project, period))[0]
         sample, number = Sample(most), 0
         while some := sample.another(number):
-            await self._find_active(found, project, period, only, some)
+            # Two processes of PostgreSQL are done sooner than one. Two threads of SQLite are not:
+            # they wait for each other at each piece of memory.
+            parts = halves(some) if self.connections.dialect == "postgresql" else [some]
+            await asyncio.gather(
+                *(self._find_active(found, project, period, only, part) for part in parts)
+            )
             activity = _activity(period, found, ran_on, sample.part)
             number = activity.users(period)
-        if is_known and sample.part < SAMPLES:
-            return _activity(period, found, ran_on, sample.part, total)
+        if types is not None and sample.part < SAMPLES:
+            return _activity(period, found, ran_on, sample.part, sum(types.values()))
         return activity
 
     async def _find_active(
@@ -254,16 +275,16 @@ class People(Usage):
             those.append(is_one_of(visits.c.profile, list(named)))
         return those
 
-    async def _most(self, project: str, period: Period, only: Filter) -> tuple[int, int]:
-        """How many users there are at most, and how many were seen since a period began."""
+    async def _most(self, project: str, period: Period, only: Filter) -> int:
+        """How many users there are at most."""
         since = daily.c.day >= day_number(period.first)
         by_type = await self.rows(users_by(daily.c.value, project, LAST_SEEN, since))
-        seen = max(0, sum(number for _, _, number in by_type))
+        seen: int = max(0, sum(number for _, _, number in by_type))
         if not only:
-            return seen, seen
+            return seen
         days = starts_in(period, charted=False)
         rows = await self.sums_on(project, days, only, (), is_chained=True)
-        return min(seen, sum(sum(row) for row in rows if None not in row)), seen
+        return min(seen, sum(map(sum, (row for row in rows if None not in row))))
 
     async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
         columns = (DAY, sessions.c.profile, sessions.c.user_number)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_MARGIN = 2.0
 """By so many percent an estimate may be off, in 95 of 100 cases."""
 
-ENOUGH = 10_500
+ENOUGH = 10_000
 """From so many of very many users their number is known within 2 %, in 95 of 100 cases."""
 
 MAX_AT_ONCE = 200_000
@@ -31,6 +31,18 @@ def parts_of_all(most: int) -> Iterable[tuple[int, int]]:
     """All parts of users, from one of `SAMPLES` to another: no text holds any number of them."""
     step = max(1, SAMPLES * MAX_AT_ONCE // max(most, MAX_AT_ONCE))
     return ((start, min(start + step, SAMPLES)) for start in range(0, SAMPLES, step))
+
+
+def is_few(number: int) -> bool:
+    """Whether so many users are counted one by one."""
+    return number < FEW
+
+
+def halves(part: tuple[int, int]) -> Iterable[tuple[int, int]]:
+    """A part of users, from one of `SAMPLES` to another, as two of about the same size."""
+    first, end = part
+    middle = (first + end) // 2
+    return [of for of in ((first, middle), (middle, end)) if of[0] < of[1]]
 
 
 class Sample:
@@ -56,6 +68,6 @@ class Sample:
         if before and margin(found, before) <= MAX_MARGIN:
             return None
         most = round(found * SAMPLES / before) if before else self._most
-        share = 1.0 if most < FEW else ENOUGH / (ENOUGH + most)
+        share = 1.0 if is_few(most) else ENOUGH / (ENOUGH + most)
         self.part = min(SAMPLES, max(2 * before, ceil(SAMPLES * share)))
         return before, self.part

@@ -336,15 +336,9 @@ def test_a_part_is_as_large_as_the_users_of_the_period_need(
 ) -> None:
     """Others of the same block of days say nothing of how near an estimate is."""
     day = block_of(TODAY) + 20
-    sent = [
-        a_session(
-            moment((day + (number % 8 > 0)) * SECONDS_A_DAY + 9),
-            "a/b",
-            user_id=str(UUID(int=number)),
-        )
-        for number in range(4000)
-    ]
-    with_collector(database.url, putting(sent))
+    days = [(number, day + (number % 8 > 0)) for number in range(4000)]
+    away = [(4000, day - 1), (4000, day + 1)]  # so that only what users did tells who was there
+    with_collector(database.url, putting([_run_of(*of) for of in (*days, *away)]))
     monkeypatch.setattr(sample, "ENOUGH", 100)
     monkeypatch.setattr(sample, "FEW", 0)
     monkeypatch.setattr(sample, "MAX_MARGIN", 15.0)
@@ -358,6 +352,39 @@ def test_a_part_is_as_large_as_the_users_of_the_period_need(
         least = 0 if of else counted.new
         assert max(activity.whole(activity.users(period)), least) == counted.active
         assert abs(counted.active - 500) <= 500 * 2 * activity.margin / 100
+
+
+def test_users_of_a_period_that_is_over_are_known_where_nobody_was_away(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = block_of(TODAY) + 20
+    begun, left, stayed = (range(at, at + 1000) for at in (0, 1000, 2000))
+    days = [(user, day - 2) for user in begun]  # before the period, and the last day of it
+    days += [(user, day) for user in (*begun, *left, *stayed)]
+    days += [(user, day + 1) for user in (*stayed, *range(3000, 5000))]
+    with_collector(database.url, putting([_run_of(*of) for of in days]))
+    monkeypatch.setattr(sample, "ENOUGH", 100)
+    monkeypatch.setattr(sample, "FEW", 0)
+    monkeypatch.setattr(sample, "MAX_MARGIN", 15.0)
+    period = Period.ending(day_of(day), 1)
+    assert asked(database, "users", period) == (3000, 2000, {"general": 3000}, 0)
+    activity = asked(database, "activity", period, Filter(), may_estimate=True)
+    assert not activity.is_estimate
+    assert activity.whole(activity.users(period)) == 3000
+
+    with_collector(database.url, putting([_run_of(5000, day - 1), _run_of(5000, day + 1)]))
+    assert asked(database, "users", period).margin > 0
+    assert asked(database, "activity", period, Filter(), may_estimate=True).is_estimate
+    assert asked(database, "users", Period.ending(day_of(day + 1), 3)) == (
+        5001,
+        4001,
+        {"general": 5001},
+        0,
+    )
+
+
+def _run_of(user: int, day: int) -> dict[str, Any]:
+    return a_session(moment(day * SECONDS_A_DAY + 9), "a/b", user_id=str(UUID(int=user)))
 
 
 def test_of_very_many_users_a_part_says_how_many_there_are(
