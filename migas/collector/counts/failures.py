@@ -119,21 +119,21 @@ class Failures(MostHit):
         if versions is None:
             versions = {of: known.versions for of, known in past.items()}
             if only.version is not None:
-                versions = {of: {only.version: number} for of, _, number in top}
+                versions = {hits.fingerprint: {only.version: hits.sessions} for hits in top}
         messages = {row.idx: row for row in await self.rows(said(last_of.values()))}
         return [
             ErrorSummary(
                 error_name(of),
                 messages[last_of[of]].error_type[:MAX_VALUE_CHARS],
                 node_of(messages[last_of[of]].status_desc, messages[last_of[of]].error_desc),
-                number,
-                users,
+                hits.sessions,
+                hits.users,
                 tuple(frequent(versions[of])),
                 days[of],
                 messages[last_of[of]].error_desc,
                 history(past[of].seen, past[of].failed, exposed),
             )
-            for of, users, number in top
+            for of, hits in zip(fingerprints, top, strict=True)
             if last_of.get(of) in messages  # between two questions it may have been deleted
         ]
 
@@ -201,7 +201,7 @@ class Failures(MostHit):
         names = {error_name(of): of for of in fingerprints}
         counted, newest = await asyncio.gather(
             self.failed(project, period, names, ("error", "day"), only.version),
-            self._newest(project, period, only, fingerprints),
+            self._newest(project, top),
         )
         for (name, day), number in counted.items():
             days[names[name]][bar(day)] += number
@@ -226,22 +226,17 @@ class Failures(MostHit):
         rows = await self.scanned(select(*by, last, func.count()).where(*those).group_by(*by))
         return [(of, last, {version: n}, {day: n}) for of, version, day, last, n in rows]
 
-    async def _newest(
-        self, project: str, period: Period, only: Filter, fingerprints: Sequence[int]
-    ) -> dict[int, int]:
+    async def _newest(self, project: str, top: Sequence[Hits]) -> dict[int, int]:
         """The last breadcrumb that came of each error."""
-        others = only.with_(error=None)
-        those: tuple[ColumnElement[bool], ...] = ()
-        if others or period.last < self.clock.today():
-            those = others.within(project, period)
-        question = _newest if those else _kept_newest
-        found: dict[int, int] = {}
+        known = {hits.fingerprint: hits.newest for hits in top if hits.newest is not None}
+        fingerprints = [hits.fingerprint for hits in top if hits.newest is None]
+        found: dict[int, int | None] = {}
         for start in range(0, len(fingerprints), _AT_ONCE):
             some = fingerprints[start : start + _AT_ONCE]
             values = {"project": project, **{f"of_{number}": of for number, of in enumerate(some)}}
-            (row,) = await self.rows(question(len(some), those), values)
+            (row,) = await self.rows(_newest(len(some)), values)
             found |= zip(some, row, strict=True)
-        return {of: last for of, last in found.items() if last is not None}
+        return known | {of: last for of, last in found.items() if last is not None}
 
     async def messages(
         self, project: str, period: Period, only: Filter, limit: int = 10
@@ -265,9 +260,10 @@ class Failures(MostHit):
         ]
 
 
-def _newest(number: int, those: tuple[ColumnElement[bool], ...]) -> Select[Any]:
+@lru_cache(MAX_KEPT)
+def _newest(number: int) -> Select[Any]:
     """The last breadcrumbs of so many errors, in one row."""
-    mine = (sessions.c.project == bindparam("project"), _FAILED, *those)
+    mine = (sessions.c.project == bindparam("project"), _FAILED)
     return select(
         *(
             select(sessions.c.last_idx)
@@ -279,9 +275,6 @@ def _newest(number: int, those: tuple[ColumnElement[bool], ...]) -> Select[Any]:
             for of in range(number)
         )
     )
-
-
-_kept_newest = lru_cache(MAX_KEPT)(_newest)
 
 
 @lru_cache(MAX_KEPT)

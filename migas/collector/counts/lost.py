@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import func, select
 
@@ -10,10 +10,14 @@ from migas.collector.counts.reading import ALL
 from migas.collector.counts.sessions import LAST_ANONYMOUS
 from migas.collector.counts.usage import Usage
 from migas.collector.database.tables import RUNNING, sessions
+from migas.collector.database.value_lists import is_one_of
 from migas.collector.days import SECONDS_A_DAY, day_number, moment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
+
+    from sqlalchemy import ColumnElement
 
     from migas.collector.counts.filters import Filter
     from migas.collector.days import Period
@@ -51,51 +55,54 @@ class Lost(Usage):
         """
         if only.error or only.outcome not in (None, "running"):
             return LostRuns(0, ())  # these have ended
+        unfinished = (await self.outcomes(project, period, only)).running
+        if not unfinished:
+            return LostRuns(0, ())  # to look for the latest would read all that are not ended since
         silent_since = self.clock.now() - SILENT_SECONDS
         first = day_number(period.first) * SECONDS_A_DAY
-        lost = (
-            *only.within(project, period),
-            RUNNING,
-            sessions.c.seen >= first,  # as the index has them
-            sessions.c.seen < silent_since,
-            sessions.c.session_id > LAST_ANONYMOUS,
-        )
-        latest = (
-            select(sessions.c.session_id, sessions.c.version, sessions.c.began, sessions.c.seen)
-            .where(*lost)
-            .order_by(sessions.c.seen.desc(), sessions.c.session_id)
-            .limit(limit)
-        )
-        runs = tuple(
-            LostRun(row.session_id, row.version, moment(row.began), moment(row.seen))
-            for row in await self.rows(latest)
-        )
-        number = await self._count_lost(project, period, only, silent_since)
-        # Between two questions a run may have ended.
-        return LostRuns(max(number, len(runs)), runs)
-
-    async def _count_lost(
-        self, project: str, period: Period, only: Filter, silent_since: int
-    ) -> int:
-        """How many runs that began in a period are lost, without reading each."""
-        first = day_number(period.first) * SECONDS_A_DAY
         end = (day_number(period.last) + 1) * SECONDS_A_DAY
-        # Counting the rows would read every unfinished session. So: the unfinished sessions by the
-        # counts, less those heard from within a day, less the rows that stand for breadcrumbs
-        # without a session.
-        unfinished = (await self.outcomes(project, period, only)).running
-        query = select(func.count()).where(
-            *only.within(project, period), RUNNING, sessions.c.seen >= silent_since
+        no_runs = sum(
+            row.status == "R" and first <= row.began < end and row.seen < silent_since
+            for row in await self._anonymous(project, only)
         )
+        running = (*only.within(project, period), RUNNING)
+        silent = (*running, sessions.c.seen >= first, sessions.c.seen < silent_since)
+        runs = await self._latest(silent, limit, no_runs)
+        # Counting the lost ones would read every unfinished session. So: the unfinished sessions by
+        # the counts, less those heard from within a day, less the rows that stand for breadcrumbs
+        # without a session.
+        query = select(func.count()).where(*running, sessions.c.seen >= silent_since)
         ((recent,),) = await self.rows(query)
+        # Between two questions a run may have ended.
+        return LostRuns(max(unfinished - recent - no_runs, len(runs)), runs)
+
+    async def _anonymous(self, project: str, only: Filter) -> Sequence[Any]:
+        """What stands for a day's breadcrumbs without a session: status, begin, last heard of."""
         # A condition on the status would have SQLite prefer the index of all that do not end.
-        anonymous = select(sessions.c.status, sessions.c.began, sessions.c.seen).where(
+        query = select(sessions.c.status, sessions.c.began, sessions.c.seen).where(
             sessions.c.session_id <= LAST_ANONYMOUS,
             sessions.c.project == project,
             *only.with_(outcome=None).conditions(project),
         )
-        no_runs = sum(
-            row.status == "R" and first <= row.began < end and row.seen < silent_since
-            for row in await self.rows(anonymous)
+        return await self.rows(query)
+
+    async def _latest(
+        self, silent: Sequence[ColumnElement[bool]], limit: int, no_runs: int
+    ) -> tuple[LostRun, ...]:
+        """The latest of some sessions, of which so many are no runs."""
+        # When they were heard of is told by the index alone; which they are, by their rows. Of a
+        # period that is long over PostgreSQL would look up the rows of all that began later.
+        newest = select(sessions.c.seen).where(*silent).order_by(sessions.c.seen.desc())
+        times = {seen for (seen,) in await self.rows(newest.limit(limit + no_runs))}
+        query = (
+            select(sessions.c.session_id, sessions.c.version, sessions.c.began, sessions.c.seen)
+            .where(
+                *silent, is_one_of(sessions.c.seen, times), sessions.c.session_id > LAST_ANONYMOUS
+            )
+            .order_by(sessions.c.seen.desc(), sessions.c.session_id)
+            .limit(limit)
         )
-        return int(unfinished - recent - no_runs)
+        return tuple(
+            LostRun(row.session_id, row.version, moment(row.began), moment(row.seen))
+            for row in await self.rows(query)
+        )

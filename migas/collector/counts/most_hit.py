@@ -38,11 +38,15 @@ MAX_NAMED = 5000
 
 
 class Hits(NamedTuple):
-    """An error's fingerprint, and how many known users and how many sessions it met."""
+    """An error's fingerprint, and how many known users and how many sessions it met.
+
+    `newest` is the number of the last breadcrumb among them; None where that is the error's last.
+    """
 
     fingerprint: int
     users: int
     sessions: int
+    newest: int | None = None
 
 
 class MostHit(Usage):
@@ -122,6 +126,7 @@ class MostHit(Usage):
                 sessions.c.fingerprint,
                 func.count(distinct(sessions.c.user_number)),
                 func.count(),
+                func.max(sessions.c.last_idx),
             )
             each = select(*columns).where(*those).group_by(sessions.c.fingerprint)
             return [Hits(*row) for row in await self.scanned(each)]

@@ -129,6 +129,8 @@ class People(Usage):
         Without `is_new` nobody is told to be new.
         """
         most = await self._most(project, period, only)
+        if not most:
+            return UserCounts(0, 0, {})
         found, found_new = 0, 0
         by_kind: Counter[str] = Counter()
         sample = Sample(most)
@@ -276,12 +278,10 @@ class People(Usage):
         return those
 
     async def _most(self, project: str, period: Period, only: Filter) -> int:
-        """How many users there are at most."""
+        """How many users there are at most: as many as sessions, or were seen since it began."""
         since = daily.c.day >= day_number(period.first)
         by_type = await self.rows(users_by(daily.c.value, project, LAST_SEEN, since))
         seen: int = max(0, sum(number for _, _, number in by_type))
-        if not only:
-            return seen
         days = starts_in(period, charted=False)
         rows = await self.sums_on(project, days, only, (), is_chained=True)
         return min(seen, sum(map(sum, (row for row in rows if None not in row))))
