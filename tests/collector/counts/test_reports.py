@@ -350,10 +350,42 @@ def test_runs_never_heard_of_again(database: Database) -> None:
 
 
 def test_a_lost_run_that_was_heard_of_after_its_period_is_named(database: Database) -> None:
-    sent = [run(1, 5, status="R"), run(1, 3, status="R")]
+    sent = [run(1, 5, status="R"), run(1, 3, status="R", status_desc="still here")]
     period = Period(WEDNESDAY - 9 * DAY, WEDNESDAY - 4 * DAY)
     lost = asked(database, sent, lambda reports: reports.lost_runs("a/b", period))
     assert lost.number == len(lost.latest) == 1
+
+
+def test_the_latest_lost_runs_of_any_period_are_named(database: Database) -> None:
+    """Those of a period that is over stand behind all that began later."""
+    begun = {number: 3 + number % 13 for number in range(1, 53)}  # four on each of these days
+    linux = {"status": "R", "platform": "linux"}
+    sent = [run(number, ago, **linux) for number, ago in begun.items()]
+    sent += [(ago, {"session_id": None} | linux) for ago in range(3, 16)]
+    # Heard of again, long after.
+    sent += [run(number, 2, status_desc="still here", **linux) for number in (3, 16)]
+    sent += [run(number, ago, status="R", platform="darwin") for number, ago in ((60, 7), (61, 8))]
+    sent.sort(key=lambda of: -of[0])
+    heard = begun | {3: 2, 16: 2}
+
+    def expected(period: Period) -> list[str]:
+        those = [
+            of for of, ago in begun.items() if period.first <= WEDNESDAY - ago * DAY <= period.last
+        ]
+        return [session(of) for of in sorted(those, key=lambda of: (heard[of], session(of)))]
+
+    async def question(reports: Reports) -> list[tuple[Period, int, LostRuns]]:
+        only = Filter(platform="linux")
+        return [
+            (period, limit, await reports.lost_runs("a/b", period, only, limit))
+            for period in (WHOLE, *(Period.ending(WEDNESDAY - ago * DAY, 3) for ago in range(13)))
+            for limit in (1, 3, 5, 100)
+        ]
+
+    for period, limit, (number, latest) in asked(database, sent, question):
+        names = expected(period)
+        assert number == len(names), period
+        assert [of.session_id for of in latest] == names[:limit], (period, limit)
 
 
 def test_what_older_collectors_took_for_a_session_is_no_run(database: Database) -> None:
