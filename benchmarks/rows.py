@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import statistics
 import tempfile
 import time
@@ -28,6 +29,9 @@ PAGE_TARGET = 0.150
 FILTERED_TARGET = 0.400
 STEP = 500_000
 YEAR = "period=1y"
+_TODAY = dt.datetime.now(dt.UTC).date()
+LONG_AGO = f"from={_TODAY - dt.timedelta(300)}&to={_TODAY - dt.timedelta(273)}"
+"""Four weeks after which as much has happened as in all: newest values are of no help."""
 
 ASKED, MEASURED = 48, 5
 """How often a page is asked for, and how many of these, the last ones, are measured: a server that
@@ -38,6 +42,7 @@ FLUSH_SECONDS = 11.0
 PAGES = (
     ("unfiltered", "", "", PAGE_TARGET, 200_000),
     ("30 days", "", "period=30d", PAGE_TARGET, 200_000),
+    ("four weeks long ago", "", LONG_AGO, PAGE_TARGET, 1_000_000),
     ("container=docker", "", "container=docker", FILTERED_TARGET, 500_000),
     ("version=1.190.0", "", "version=1.190.0", FILTERED_TARGET, 200_000),
     ("user=dev", "", "user=dev", FILTERED_TARGET, 500_000),
