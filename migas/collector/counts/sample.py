@@ -69,5 +69,6 @@ class Sample:
             return None
         most = round(found * SAMPLES / before) if before else self._most
         share = 1.0 if is_few(most) else ENOUGH / (ENOUGH + most)
-        self.part = min(SAMPLES, max(2 * before, ceil(SAMPLES * share)))
+        # Those that are found tell how many more are needed; a quarter more, so that it has an end.
+        self.part = min(SAMPLES, max(before + before // 4 + 1, ceil(SAMPLES * share)))
         return before, self.part
