@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     and_,
     bindparam,
+    case,
     cast,
     false,
     func,
@@ -132,12 +133,13 @@ def users_by(
 def users_since(project: str, first: int, last: int) -> Select[Any]:
     """How many users were first and last seen on a day or after it.
 
-    They are told apart by the kind of count, by whether that was after another day, and by type;
-    for their numbers see `users_by`.
+    They are told apart by the kind of count, by whether that was before another day (-1), on it (0)
+    or after it (1), and by type; for their numbers see `users_by`.
     """
     number = cast(func.sum(daily.c.sessions), BigInteger)
     is_kind = daily.c.kind.in_((FIRST_SEEN, LAST_SEEN))
-    by = (daily.c.kind, (daily.c.day > last).label("is_later"), daily.c.value)
+    after = case((daily.c.day > last, 1), (daily.c.day == last, 0), else_=-1).label("after")
+    by = (daily.c.kind, after, daily.c.value)
     those = (daily.c.project == project, is_kind, daily.c.day >= first)
     return select(*by, number).where(*those).group_by(*by)
 

@@ -73,7 +73,7 @@ def timed(session: Session) -> tuple[DurationCount, ...]:
 
 
 def quantile(counts: Mapping[int, int], share: float) -> float | None:
-    """The same as one of `quantiles`."""
+    """The seconds within which a share of runs was over; see `quantiles`."""
     (found,) = quantiles(counts, share)
     return found
 

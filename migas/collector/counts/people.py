@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from migas.collector.counts.filters import Filter
     from migas.collector.days import Period
 
+MAX_AT_MIDNIGHT = 0.01
+"""Where at most this share of users came on the last day of a period, those of them whose first
+session counts on the next day are too few to be told from those of whom it counts on this one."""
+
 MAX_NAMED_USERS = 10_000
 """Of so many users is asked which are new; where there are more, who is new is looked for."""
 
@@ -98,28 +102,39 @@ class People(Usage):
         """How many users a period has, by type, and how many are new, as counts tell it.
 
         Whoever was last seen since it began was seen in it, or came after it. There are no types
-        where somebody was seen before and after it, for nobody has counted who was away meanwhile.
-        A day on which somebody was seen may be one before that on which a session counts: few users
-        of a period that is over are found by their sessions.
+        where that does not tell enough: where somebody was seen before and after it, for nobody
+        has counted who was away meanwhile; and where sessions matter that count on a later day
+        than their users were first seen on, those over midnight: of few users, or where many came
+        on the last day.
         """
         first, last = day_number(period.first), day_number(period.last)
         types: Counter[str] = Counter()
-        new = later = 0
-        for kind, is_later, of, number in await self.rows(users_since(project, first, last)):
+        new = new_on_last = later = 0
+        for kind, after, of, number in await self.rows(users_since(project, first, last)):
             if kind == LAST_SEEN:
                 types[of] += number
-                later += number if is_later else 0
-            elif is_later:
+                later += number if after > 0 else 0
+            elif after > 0:
                 types[of] -= number
             else:
                 new += number
+                new_on_last += number if after == 0 else 0
         types = +types  # none is below 0 but where an older collector has written beside this one
-        is_told = not later or not is_few(types.total())
-        if is_told and later:
-            columns = project_users.c
-            away = (columns.project == project, columns.last_day > last, columns.first_day < first)
-            is_told = not await self.rows(select(columns.last_day).where(*away).limit(1))
-        return types if is_told else None, max(0, new)
+        if later:
+            whole = types.total()
+            is_told = not is_few(whole) and new_on_last <= MAX_AT_MIDNIGHT * whole
+            if not is_told or await self._may_be_away(project, first, last):
+                return None, max(0, new)
+        return types, max(0, new)
+
+    async def _may_be_away(self, project: str, first: int, last: int) -> bool:
+        """Whether somebody was seen before some days and after them."""
+        came = daily.c.project == project, daily.c.kind == FIRST_SEEN, daily.c.day < first
+        if not await self.rows(select(daily.c.day).where(*came, daily.c.sessions > 0).limit(1)):
+            return False  # without a look at all who were seen later
+        columns = project_users.c
+        away = columns.project == project, columns.last_day > last, columns.first_day < first
+        return bool(await self.rows(select(columns.last_day).where(*away).limit(1)))
 
     async def _visitors(
         self, project: str, period: Period, only: Filter, is_new: ColumnElement[int] | None
@@ -212,7 +227,7 @@ class People(Usage):
     ) -> Activity:
         """On which days of a period each user was active, and what their sessions ran on.
 
-        Those of an error, and of sessions that run, are looked for among these.
+        Users of an error, and of sessions that run, are looked for one by one.
 
         Args:
             project: `owner/repo`.
@@ -234,18 +249,21 @@ class People(Usage):
             for each in parts_of_all(most):
                 await self._find_active(found, project, period, only, each)
             return _activity(period, found, ran_on)
-        types = None if only else (await self._by_counts(project, period))[0]
         sample, number = Sample(most), 0
         while some := sample.another(number):
             # Two processes of PostgreSQL are done sooner than one. Two threads of SQLite are not:
             # they wait for each other at each piece of memory.
-            parts = halves(some) if self.connections.dialect == "postgresql" else [some]
+            is_divided = self.connections.dialect == "postgresql" and some != (0, SAMPLES)
+            parts = halves(some) if is_divided else [some]
             await asyncio.gather(
                 *(self._find_active(found, project, period, only, part) for part in parts)
             )
             activity = _activity(period, found, ran_on, sample.part)
             number = activity.users(period)
-        if types is not None and sample.part < SAMPLES:
+        if only or sample.part == SAMPLES:
+            return activity
+        types, _ = await self._by_counts(project, period)
+        if types is not None:
             return _activity(period, found, ran_on, sample.part, sum(types.values()))
         return activity
 

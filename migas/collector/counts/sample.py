@@ -34,7 +34,7 @@ def parts_of_all(most: int) -> Iterable[tuple[int, int]]:
 
 
 def is_few(number: int) -> bool:
-    """Whether so many users are counted one by one."""
+    """Whether users are so few that each of them is looked at, rather than a part of them."""
     return number < FEW
 
 

@@ -13,6 +13,8 @@ from functools import cached_property
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, NamedTuple
 
+from migas.collector.pages.words import MONTHS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -68,7 +70,8 @@ class Axis:
             anchor = "start" if at < 5 else "end" if at > 95 else "middle"
             # "Nov 25" would be a day of November as well, and the whole year too long for a phone.
             year = f"{start:\N{RIGHT SINGLE QUOTATION MARK}%y}"
-            text = f"{start:%b} {year}" if is_long else f"{start.day} {start:%b}"
+            month = MONTHS[start.month]
+            text = f"{month} {year}" if is_long else f"{start.day} {month}"
             found.append((f"{0 if anchor == 'start' else at:.2f}", anchor, text))
         return found
 

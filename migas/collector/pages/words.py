@@ -19,8 +19,8 @@ LABELS = {
 }
 """What is shown for some values that sessions have in common."""
 
-# What `strftime` would say depends on where the server runs, and takes as long as ten of these.
-_MONTHS = ["", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+# To ask `strftime` takes as long as ten looks into a list, and a page has hundreds of dates.
+MONTHS = ["", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 EN_DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -135,7 +135,7 @@ def _with_unit(number: float | str, unit: str) -> str:
 
 def month(date: dt.date) -> str:
     """The month of a day, as in `Oct 2026`."""
-    return f"{_MONTHS[date.month]} {date.year}"
+    return f"{MONTHS[date.month]} {date.year}"
 
 
 def day(date: dt.date) -> str:
@@ -157,7 +157,7 @@ def span(first: dt.date, last: dt.date) -> str:
         return day(first)
     if first.year != last.year:
         return f"{day(first)} {EN_DASH} {day(last)}"
-    start = f"{first.day}" if first.month == last.month else f"{first.day} {_MONTHS[first.month]}"
+    start = f"{first.day}" if first.month == last.month else f"{first.day} {MONTHS[first.month]}"
     return f"{start} {EN_DASH} {day(last)}"
 
 

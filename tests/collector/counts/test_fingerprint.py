@@ -101,3 +101,5 @@ def test_one_failure_of_few_sessions_may_be_chance_and_some_are_not() -> None:
     assert history(seen, {"1.1": 2}, exposed)[2:] == ("new", "1.1")
     assert history(seen, {"0.9": 3, "1.1": 1}, exposed).mark == ""
     assert history(seen, {"0.9": 3, "1.1": 2}, exposed)[2:] == ("back", "1.1")
+    # What has no place in the order of versions did not have it before.
+    assert history(seen, {"main": 3, "1.1": 2}, exposed | {"main": 9})[2:] == ("new", "1.1")

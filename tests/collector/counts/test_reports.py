@@ -333,6 +333,45 @@ def test_a_filter_leaves_the_same_figures_as_the_ledger_has(database: Database) 
     assert ledger[4].number
 
 
+def test_of_many_errors_each_has_its_newest_message(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "_AT_ONCE", 2)
+    sent = [
+        run(
+            10 * of + ago,
+            ago,
+            project_version=f"1.{of % 2}",
+            **_failure(f"Error{of}", f"{ago} days ago"),
+        )
+        for ago in (9, 6, 3, 0)
+        for of in range(5)
+    ]
+
+    async def question(reports: Reports) -> list[tuple[str, list[tuple[str, str | None]]]]:
+        return [
+            (
+                f"{ago} days ago",
+                [
+                    (of.error_type, of.message)
+                    for of in await reports.errors("a/b", Period.ending(day, 30), only)
+                ],
+            )
+            for ago in (0, 3, 6)
+            for day in (WEDNESDAY - ago * DAY,)
+            for only in (ALL, Filter(version="1.0"), Filter(ci="no"))
+        ]
+
+    for message, found in asked(database, sent, question):
+        assert len(found) in (3, 5)
+        assert {said for _, said in found} == {message}
+        assert len({name for name, _ in found}) == len(found)
+
+
+def _failure(error_type: str, message: str) -> dict[str, Any]:
+    return {"status": "F", "error_type": error_type, "error_desc": message}
+
+
 def test_runs_never_heard_of_again(database: Database) -> None:
     sent = [
         run(1, 5, status="R"),

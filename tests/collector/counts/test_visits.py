@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from migas.collector.collector import Collector
-from migas.collector.counts import last_days, sample
+from migas.collector.counts import last_days, people, sample
 from migas.collector.counts.filters import OUTCOMES, Filter
 from migas.collector.counts.sessions import error_name, facets
 from migas.collector.counts.visits import SAMPLES
@@ -362,7 +362,12 @@ def test_users_of_a_period_that_is_over_are_known_where_nobody_was_away(
     days = [(user, day - 2) for user in begun]  # before the period, and the last day of it
     days += [(user, day) for user in (*begun, *left, *stayed)]
     days += [(user, day + 1) for user in (*stayed, *range(3000, 5000))]
-    with_collector(database.url, putting([_run_of(*of) for of in days]))
+    elsewhere = [
+        a_session(moment(at * SECONDS_A_DAY), "c/d", user_id=str(UUID(int=1)))
+        for at in (day - 9, day + 1)
+    ]
+    with_collector(database.url, putting([*(_run_of(*of) for of in days), *elsewhere]))
+    monkeypatch.setattr(people, "MAX_AT_MIDNIGHT", 1.0)
     monkeypatch.setattr(sample, "ENOUGH", 100)
     monkeypatch.setattr(sample, "FEW", 0)
     monkeypatch.setattr(sample, "MAX_MARGIN", 15.0)
@@ -371,6 +376,12 @@ def test_users_of_a_period_that_is_over_are_known_where_nobody_was_away(
     activity = asked(database, "activity", period, Filter(), may_estimate=True)
     assert not activity.is_estimate
     assert activity.whole(activity.users(period)) == 3000
+
+    # Sessions of users who came on the last day may count on the next one.
+    monkeypatch.setattr(people, "MAX_AT_MIDNIGHT", 0.5)
+    assert asked(database, "users", period).margin > 0
+    monkeypatch.setattr(people, "MAX_AT_MIDNIGHT", 0.7)
+    assert asked(database, "users", period).margin == 0
 
     with_collector(database.url, putting([_run_of(5000, day - 1), _run_of(5000, day + 1)]))
     assert asked(database, "users", period).margin > 0

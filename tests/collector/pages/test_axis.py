@@ -67,3 +67,9 @@ def test_the_name_of_a_month_stands_where_it_begins(by: Step) -> None:
         day = begin + dt.timedelta(days=round(float(at) / 100 * days))
         assert (day.day, f"{day:%b}") == (1, text[:3])
     assert len(axis.labels) > 3
+
+
+def test_a_month_that_begins_with_a_week_is_named_once() -> None:
+    period = Period(dt.date(2026, 5, 25), dt.date(2026, 6, 14), "week")  # 1 June is a Monday
+    ((at, month),) = Axis.of(period, TODAY)._months()
+    assert (round(at, 2), month) == (33.33, dt.date(2026, 6, 1))

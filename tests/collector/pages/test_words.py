@@ -155,3 +155,8 @@ def test_a_bar_can_be_seen_unless_it_is_nothing() -> None:
     assert chart.width(0, 10) == "0"
     assert chart.width(1, 1_000_000) == "0.50%"
     assert chart.width(1, 4) == "25.00%"
+
+
+def test_months_have_names() -> None:
+    days = [dt.date(2026, number, 3) for number in range(1, 13)]
+    assert [words.month(day) for day in days] == [f"{day:%b %Y}" for day in days]
