@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 SILENT_SECONDS = SECONDS_A_DAY
 """After so long without a word a run that has not ended counts as never heard of again."""
 
+NEARLY_ALL_SECONDS = 7 * SECONDS_A_DAY
+"""Nearly all that are never heard of again were so this long after they began. Where all were,
+those of a period that is long over are found without a look at what began later."""
+
 
 class LostRun(NamedTuple):
     """A run that has not ended and of which nothing was heard; times are in UTC."""
@@ -66,15 +70,22 @@ class Lost(Usage):
             for row in await self._anonymous(project, only)
         )
         running = (*only.within(project, period), RUNNING)
-        silent = (*running, sessions.c.seen >= first, sessions.c.seen < silent_since)
-        runs = await self._latest(silent, limit, no_runs)
         # Counting the lost ones would read every unfinished session. So: the unfinished sessions by
         # the counts, less those heard from within a day, less the rows that stand for breadcrumbs
         # without a session.
-        query = select(func.count()).where(*running, sessions.c.seen >= silent_since)
-        ((recent,),) = await self.rows(query)
+        recent = await self._number((*running, sessions.c.seen >= silent_since))
+        silent = (*running, sessions.c.seen >= first, sessions.c.seen < silent_since)
+        if end + NEARLY_ALL_SECONDS < silent_since:
+            early = (*silent, sessions.c.seen < end + NEARLY_ALL_SECONDS)
+            if await self._number(early) == unfinished - recent:
+                silent = early
+        runs = await self._latest(silent, limit, no_runs)
         # Between two questions a run may have ended.
         return LostRuns(max(unfinished - recent - no_runs, len(runs)), runs)
+
+    async def _number(self, those: Sequence[ColumnElement[bool]]) -> int:
+        ((number,),) = await self.rows(select(func.count()).where(*those))
+        return int(number)
 
     async def _anonymous(self, project: str, only: Filter) -> Sequence[Any]:
         """What stands for a day's breadcrumbs without a session: status, begin, last heard of."""

@@ -15,6 +15,8 @@ from sqlalchemy import distinct, func, select
 from migas.collector.counts.filters import Filter, error_number
 from migas.collector.counts.sessions import (
     ERRORS_LONG,
+    ERRORS_WEEKLY,
+    LONG_DAYS,
     VERSIONS_LONG,
     error_name,
     first_long_day,
@@ -22,7 +24,7 @@ from migas.collector.counts.sessions import (
 from migas.collector.counts.usage import Usage
 from migas.collector.database.tables import daily, error_users, sessions
 from migas.collector.database.value_lists import is_one_of
-from migas.collector.days import day_number
+from migas.collector.days import day_number, monday_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,11 +106,13 @@ class MostHit(Usage):
     ) -> list[tuple[int, int]]:
         """Errors and how many sessions at most have them, the most frequent first."""
         total = func.sum(daily.c.sessions)
-        first, last = first_long_day(day_number(period.first)), day_number(period.last)
-        name, mine = daily.c.value, [daily.c.kind == ERRORS_LONG]
+        begin, last = day_number(period.first), day_number(period.last)
+        name, mine, first = daily.c.value, [daily.c.kind == ERRORS_LONG], first_long_day(begin)
         if only.version is not None:
             name, mine = daily.c.detail, [daily.c.kind == VERSIONS_LONG]
             mine.append(daily.c.value == only.version)
+        elif period.days < LONG_DAYS:  # else most would be of other days
+            mine, first = [daily.c.kind == ERRORS_WEEKLY], monday_of(begin)
         days = daily.c.day.between(first, last)
         query = select(name, total).where(daily.c.project == project, *mine, days).group_by(name)
         ordered = query.having(total > 0).order_by(total.desc(), name)

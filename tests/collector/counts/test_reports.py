@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event, func, select
 from sqlalchemy.dialects.sqlite import dialect
 
 from migas.collector.collector import Collector
-from migas.collector.counts import failures, most_hit
+from migas.collector.counts import failures, lost, most_hit
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.history import Seen
 from migas.collector.counts.lost import LostRun, LostRuns
@@ -391,12 +391,15 @@ def test_runs_never_heard_of_again(database: Database) -> None:
 def test_a_lost_run_that_was_heard_of_after_its_period_is_named(database: Database) -> None:
     sent = [run(1, 5, status="R"), run(1, 3, status="R", status_desc="still here")]
     period = Period(WEDNESDAY - 9 * DAY, WEDNESDAY - 4 * DAY)
-    lost = asked(database, sent, lambda reports: reports.lost_runs("a/b", period))
-    assert lost.number == len(lost.latest) == 1
+    found = asked(database, sent, lambda reports: reports.lost_runs("a/b", period))
+    assert found.number == len(found.latest) == 1
 
 
-def test_the_latest_lost_runs_of_any_period_are_named(database: Database) -> None:
+def test_the_latest_lost_runs_of_any_period_are_named(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those of a period that is over stand behind all that began later."""
+    monkeypatch.setattr(lost, "NEARLY_ALL_SECONDS", 3600)
     begun = {number: 3 + number % 13 for number in range(1, 53)}  # four on each of these days
     linux = {"status": "R", "platform": "linux"}
     sent = [run(number, ago, **linux) for number, ago in begun.items()]
