@@ -74,9 +74,11 @@ class Lost(Usage):
         # the counts, less those heard from within a day, less the rows that stand for breadcrumbs
         # without a session.
         recent = await self._number((*running, sessions.c.seen >= silent_since))
-        silent = (*running, sessions.c.seen >= first, sessions.c.seen < silent_since)
-        if end + NEARLY_ALL_SECONDS < silent_since:
-            early = (*silent, sessions.c.seen < end + NEARLY_ALL_SECONDS)
+        # With a second bound above SQLite may go by the wrong one.
+        running = (*running, sessions.c.seen >= first)
+        silent = (*running, sessions.c.seen < silent_since)
+        if (until := end + NEARLY_ALL_SECONDS) < silent_since:
+            early = (*running, sessions.c.seen < until)
             if await self._number(early) == unfinished - recent:
                 silent = early
         runs = await self._latest(silent, limit, no_runs)

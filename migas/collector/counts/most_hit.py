@@ -14,6 +14,7 @@ from sqlalchemy import distinct, func, select
 
 from migas.collector.counts.filters import Filter, error_number
 from migas.collector.counts.sessions import (
+    ERROR,
     ERRORS_LONG,
     ERRORS_WEEKLY,
     LONG_DAYS,
@@ -111,7 +112,9 @@ class MostHit(Usage):
         if only.version is not None:
             name, mine = daily.c.detail, [daily.c.kind == VERSIONS_LONG]
             mine.append(daily.c.value == only.version)
-        elif period.days < LONG_DAYS:  # else most would be of other days
+        elif period.days < 7:  # else most would be of other days
+            mine, first = [daily.c.kind == ERROR], begin
+        elif period.days < LONG_DAYS:
             mine, first = [daily.c.kind == ERRORS_WEEKLY], monday_of(begin)
         days = daily.c.day.between(first, last)
         query = select(name, total).where(daily.c.project == project, *mine, days).group_by(name)
