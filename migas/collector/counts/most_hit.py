@@ -105,7 +105,10 @@ class MostHit(Usage):
     async def _at_most(
         self, project: str, period: Period, only: Filter, limit: int | None = None
     ) -> list[tuple[int, int]]:
-        """Errors and how many sessions at most have them, the most frequent first."""
+        """Errors and how many sessions at most have them, the most frequent first.
+
+        Sessions that a collector of an earlier step wrote are in weeks once all are counted anew.
+        """
         total = func.sum(daily.c.sessions)
         begin, last = day_number(period.first), day_number(period.last)
         name, mine, first = daily.c.value, [daily.c.kind == ERRORS_LONG], first_long_day(begin)

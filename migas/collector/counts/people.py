@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 MAX_AT_MIDNIGHT = 0.01
 """Where at most this share of users came on the last day of a period, those of them whose first
-session counts on the next day are too few to be told from those of whom it counts on this one."""
+session counts on a later day are too few to matter."""
 
 MAX_NAMED_USERS = 10_000
 """Of so many users is asked which are new; where there are more, who is new is looked for."""
@@ -103,9 +103,9 @@ class People(Usage):
 
         Whoever was last seen since it began was seen in it, or came after it. There are no types
         where that does not tell enough: where somebody was seen before and after it, for nobody
-        has counted who was away meanwhile; and where sessions matter that count on a later day
-        than their users were first seen on, those over midnight: of few users, or where many came
-        on the last day.
+        has counted who was away meanwhile; and where it matters that a run over midnight may count
+        on another day than its user was seen on: of few users, or where many came on the last day.
+        Of many, the few runs over either end of the period are not told apart.
         """
         first, last = day_number(period.first), day_number(period.last)
         types: Counter[str] = Counter()

@@ -333,6 +333,43 @@ def test_a_filter_leaves_the_same_figures_as_the_ledger_has(database: Database) 
     assert ledger[4].number
 
 
+def test_errors_of_any_period_are_those_that_hit_most(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it is, sums of as many days say which errors are to be looked at."""
+    monkeypatch.setattr(most_hit, "FREQUENT", 1)
+    chosen = random.Random(5)
+    ran = [(chosen.randrange(8), chosen.randrange(5), chosen.randrange(110)) for _ in range(220)]
+    sent = [
+        run(number, ago, user_id=session(1000 + user), **_failure(f"Error{of}", "no"))
+        for number, (of, user, ago) in enumerate(ran, 1)
+    ]
+    sent.sort(key=lambda one: -one[0])
+
+    def expected(since: int, until: int) -> list[tuple[int, int]]:
+        users, numbers = defaultdict[int, set[int]](set), Counter[int]()
+        for of, user, ago in ran:
+            if until <= ago < since:
+                users[of].add(user)
+                numbers[of] += 1
+        return sorted(((len(users[of]), numbers[of]) for of in users), reverse=True)
+
+    async def question(reports: Reports) -> dict[tuple[int, int], list[tuple[int, int]]]:
+        return {
+            (until + days, until): [
+                (error.users, error.sessions)
+                for error in await reports.errors(
+                    "a/b", Period.ending(WEDNESDAY - until * DAY, days), limit=3
+                )
+            ]
+            for days in (1, 6, 7, 8, 30, 90, 91)
+            for until in (0, 1, 2, 4, 6, 11)
+        }
+
+    for ends, found in asked(database, sent, question).items():
+        assert found == expected(*ends)[:3], ends
+
+
 def test_of_many_errors_each_has_its_newest_message(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
