@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas.collector.projects.versions import oldest_first
+from migas.collector.projects.versions import newest_first
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -44,7 +44,7 @@ def most_used(
     known = [name for name in flagged if name in by_version]
     always = {latest, max(known, key=lambda name: (by_version[name], name), default=latest)}
     ranked = sorted(by_version, key=lambda name: (name not in always, -by_version[name], name))
-    return list(oldest_first(ranked[:MAX_VERSIONS])[::-1])
+    return newest_first(ranked[:MAX_VERSIONS])
 
 
 def adoption(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.chance import CONFIDENT
 from migas.collector.counts.outcomes import completes_more
-from migas.collector.projects.versions import oldest_first, version_order
+from migas.collector.projects.versions import newest_first, version_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,7 +66,7 @@ def versions_before(versions: Iterable[str], others: Iterable[str]) -> dict[str,
         versions: As PEP 440 has them.
         others: Among which it is looked for; what is no version of PEP 440 is left out.
     """
-    orders = map(version_order, reversed(oldest_first(others)))
+    orders = map(version_order, newest_first(others))
     older = [(order, name) for is_version, order, name in orders if is_version]
     found: dict[str, str | None] = {}
     for version in versions:

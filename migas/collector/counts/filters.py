@@ -77,7 +77,7 @@ class Filter:
         Raises:
             TypeError: No filter has one of these names.
         """
-        if unknown := values.keys() - _KNOWN:
+        if unknown := values.keys() - NAMES:
             raise TypeError(f"no filter is called {', '.join(sorted(unknown))}")
         mine = dict(zip(NAMES, _values_of(self), strict=True)) | values
         return {name: value for name in NAMES if (value := mine[name]) is not None}
@@ -175,7 +175,6 @@ _SLICES_OF_ALL = slices.c.profile == EVERY
 
 NAMES = tuple(field.name for field in fields(Filter) if field.name != "profiles")
 _values_of = attrgetter(*NAMES)
-_KNOWN = frozenset(NAMES)
 
 
 def is_language(named: ColumnElement[str], value: str) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas.collector.counts.chance import SELDOM, was_missing
-from migas.collector.projects.versions import oldest_first, version_order
+from migas.collector.projects.versions import newest_first, version_order
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -45,7 +45,8 @@ def history(
     """
     if not seen:
         return History(None, None, "", "")
-    versions = [name for name in oldest_first({*exposed, *failed}) if version_order(name)[0]]
+    oldest_first = reversed(newest_first({*exposed, *failed}))
+    versions = [name for name in oldest_first if version_order(name)[0]]
     mark, since = _mark([(name, failed.get(name, 0), exposed.get(name, 0)) for name in versions])
     return History(min(seen), max(seen), mark, since)
 

@@ -27,7 +27,7 @@ from migas.collector.counts.rows import (
     VersionRow,
     WhereRow,
 )
-from migas.collector.projects.versions import version_order
+from migas.collector.projects.versions import newest_first
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -114,7 +114,7 @@ class Tables:
             for rows in (usage, self._rated(usage))
         )
         found = []
-        for version in sorted(every, key=version_order, reverse=True):
+        for version in newest_first(every):
             rate = rate_of(finished.get(version, Outcomes()))
             found.append(VersionRow(version, *numbers_of(every[version]), *rate))
         return found
@@ -124,6 +124,7 @@ class Tables:
         found: defaultdict[dt.date, Counter[str]] = defaultdict(Counter)
         for row in await self._reports.usage(*self._asked):
             found[self._period.bucket(row.day)][row.version] += row.sessions
+        versions = newest_first(version for by_version in found.values() for version in by_version)
         return [
             AdoptionRow(
                 start,
@@ -133,7 +134,8 @@ class Tables:
                 self._is_open(start),
             )
             for start, by_version in sorted(found.items())
-            for version in sorted(by_version, key=version_order, reverse=True)
+            for version in versions
+            if version in by_version
         ]
 
     async def errors(self) -> list[ErrorRow]:
@@ -318,7 +320,7 @@ def timed_versions(found: Durations) -> list[VersionDurationRow]:
     rows = []
     enough = [name for name, of in found.by_version.items() if sum(of.values()) >= ENOUGH]
     befores = versions_before(enough, enough)
-    for version in sorted(found.by_version, key=version_order, reverse=True):
+    for version in newest_first(found.by_version):
         counts = found.by_version[version]
         before = befores.get(version)
         verdict = longer(counts, found.by_version[before]) if before else 0

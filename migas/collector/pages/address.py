@@ -44,7 +44,7 @@ class Address:
     @property
     def query(self) -> dict[str, str]:
         """What a form keeps that asks for something else of the same sessions."""
-        return query_of(self.period) | self.only.values
+        return self._days | self.only.values
 
     def to(self, path: str, **more: str | None) -> str:
         """Another page of the project over the same sessions, or those of `more` filters.
@@ -76,7 +76,7 @@ class Address:
 
     def by(self, step: str) -> str:
         """This page with a bar for each day, week or month."""
-        return f"?{urlencode(query_of(self.period) | {'by': step} | self.fields)}"
+        return f"?{urlencode(self._days | {'by': step} | self.fields)}"
 
     def narrowed(self, name: str, value: str) -> str:
         """This page with one more filter, or another value of it."""

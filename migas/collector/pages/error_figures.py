@@ -9,11 +9,11 @@ from migas.collector.counts.comparison import newest_two
 from migas.collector.counts.likelihood import by_kind
 from migas.collector.counts.outcomes import total
 from migas.collector.counts.releases import among
-from migas.collector.pages.shown import MAX_SHARES, bars
+from migas.collector.pages.shown import MAX_SHARES
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from migas.collector.collector import Collector
     from migas.collector.counts.comparison import Comparison
@@ -73,10 +73,18 @@ async def error(
     return ErrorPage(
         found[0] if found else None,
         total(outcomes.values()).total,
-        bars(((row.day, row.outcomes.total) for row in hit), period),
+        _bars(((row.day, row.outcomes.total) for row in hit), period),
         tables,
         sorted(remarkable, key=lambda pair: -pair[1].times)[:MAX_REMARKABLE],
         messages,
         newest_two(outcomes, release.named),
         among(came, {version: of.total for version, of in outcomes.items()}),
     )
+
+
+def _bars(days: Iterable[tuple[dt.date, int]], period: Period) -> dict[dt.date, int]:
+    """Numbers of days by what is counted together, none of the period left out."""
+    found = dict.fromkeys(period.buckets(), 0)
+    for day, number in days:
+        found[period.bucket(day)] += number
+    return found

@@ -20,7 +20,7 @@ from migas.collector.pages.shown import (
     MAX_VERSIONS,
     most_frequent,
 )
-from migas.collector.projects.versions import oldest_first
+from migas.collector.projects.versions import newest_first
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -312,7 +312,7 @@ async def _lasting(
 ) -> Lasting:
     """How long runs take, of the newest of the frequent versions and those before them."""
     completed = {version: of.completed for version, of in by_version.items() if of.completed}
-    ordered = oldest_first(completed)[::-1]
+    ordered = newest_first(completed)
     frequent_ones = {version for version, _ in frequent(completed)[:MAX_VERSIONS]}
     shown = [version for version in ordered if version in frequent_ones]
     shown, others = shown[:MAX_TIMED], len(shown[MAX_TIMED:])

@@ -114,18 +114,18 @@ def version_order(text: str) -> tuple[bool, Version, str]:
         return False, Version("0"), text
 
 
-def oldest_first(versions: Iterable[str]) -> tuple[str, ...]:
-    """Different versions in the order of `version_order`.
+def newest_first(versions: Iterable[str]) -> list[str]:
+    """Different versions against the order of `version_order`.
 
     To compare two takes longer than most else that is done with them, and a page asks for the order
     of the same ones again and again.
     """
-    return _oldest_first(frozenset(versions))
+    return list(_newest_first(frozenset(versions)))
 
 
 @lru_cache(maxsize=16)
-def _oldest_first(versions: frozenset[str]) -> tuple[str, ...]:
-    return tuple(sorted(versions, key=version_order))
+def _newest_first(versions: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(versions, key=version_order, reverse=True))
 
 
 def _comparable(text: str) -> Version | str:

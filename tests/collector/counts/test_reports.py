@@ -341,7 +341,7 @@ def test_errors_of_any_period_are_those_that_hit_most(
     chosen = random.Random(5)
     ran = [(chosen.randrange(8), chosen.randrange(5), chosen.randrange(110)) for _ in range(220)]
     sent = [
-        run(number, ago, user_id=session(1000 + user), **_failure(f"Error{of}", "no"))
+        (ago, failed(number, f"Error{of}", "no", user_id=session(1000 + user))[1])
         for number, (of, user, ago) in enumerate(ran, 1)
     ]
     sent.sort(key=lambda one: -one[0])
@@ -375,12 +375,7 @@ def test_of_many_errors_each_has_its_newest_message(
 ) -> None:
     monkeypatch.setattr(failures, "_AT_ONCE", 2)
     sent = [
-        run(
-            10 * of + ago,
-            ago,
-            project_version=f"1.{of % 2}",
-            **_failure(f"Error{of}", f"{ago} days ago"),
-        )
+        (ago, failed(10 * of + ago, f"Error{of}", f"{ago} days ago", f"1.{of % 2}")[1])
         for ago in (9, 6, 3, 0)
         for of in range(5)
     ]
@@ -403,10 +398,6 @@ def test_of_many_errors_each_has_its_newest_message(
         assert len(found) in (3, 5)
         assert {said for _, said in found} == {message}
         assert len({name for name, _ in found}) == len(found)
-
-
-def _failure(error_type: str, message: str) -> dict[str, Any]:
-    return {"status": "F", "error_type": error_type, "error_desc": message}
 
 
 def test_runs_never_heard_of_again(database: Database) -> None:

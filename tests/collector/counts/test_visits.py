@@ -339,9 +339,7 @@ def test_a_part_is_as_large_as_the_users_of_the_period_need(
     days = [(number, day + (number % 8 > 0)) for number in range(4000)]
     away = [(4000, day - 1), (4000, day + 1)]  # so that only what users did tells who was there
     with_collector(database.url, putting([_run_of(*of) for of in (*days, *away)]))
-    monkeypatch.setattr(sample, "ENOUGH", 100)
-    monkeypatch.setattr(sample, "FEW", 0)
-    monkeypatch.setattr(sample, "MAX_MARGIN", 15.0)
+    _look_at_a_part(monkeypatch, 100, 15.0)
     period, only = Period.ending(day_of(day), 1), Filter(platform="linux")
     for of in (Filter(), only):
         activity = asked(database, "activity", period, of, may_estimate=True)
@@ -368,9 +366,7 @@ def test_users_of_a_period_that_is_over_are_known_where_nobody_was_away(
     ]
     with_collector(database.url, putting([*(_run_of(*of) for of in days), *elsewhere]))
     monkeypatch.setattr(people, "MAX_AT_MIDNIGHT", 1.0)
-    monkeypatch.setattr(sample, "ENOUGH", 100)
-    monkeypatch.setattr(sample, "FEW", 0)
-    monkeypatch.setattr(sample, "MAX_MARGIN", 15.0)
+    _look_at_a_part(monkeypatch, 100, 15.0)
     period = Period.ending(day_of(day), 1)
     assert asked(database, "users", period) == (3000, 2000, {"general": 3000}, 0)
     activity = asked(database, "activity", period, Filter(), may_estimate=True)
@@ -394,6 +390,13 @@ def test_users_of_a_period_that_is_over_are_known_where_nobody_was_away(
     )
 
 
+def _look_at_a_part(monkeypatch: pytest.MonkeyPatch, enough: int, most_margin: float) -> None:
+    """Have users told by a part of them, of so many and within so many percent, however few."""
+    monkeypatch.setattr(sample, "ENOUGH", enough)
+    monkeypatch.setattr(sample, "FEW", 0)
+    monkeypatch.setattr(sample, "MAX_MARGIN", most_margin)
+
+
 def _run_of(user: int, day: int) -> dict[str, Any]:
     return a_session(moment(day * SECONDS_A_DAY + 9), "a/b", user_id=str(UUID(int=user)))
 
@@ -414,9 +417,7 @@ def test_of_very_many_users_a_part_says_how_many_there_are(
         {"general": 2000},
         0,
     )
-    monkeypatch.setattr(sample, "ENOUGH", 400)
-    monkeypatch.setattr(sample, "FEW", 0)
-    monkeypatch.setattr(sample, "MAX_MARGIN", 10.0)
+    _look_at_a_part(monkeypatch, 400, 10.0)
     few = asked(database, "users", period, Filter(container="docker"))
     assert 0 < few.margin <= 10
     assert abs(few.active - 2000) <= 2000 * 2 * few.margin / 100
