@@ -66,7 +66,8 @@ HOUSE = """
     host.environment host.files host.process host.threads
     host.terminal host
     log
-    collector.admin.serve collector.admin.project collector.admin.token collector.admin.database
+    collector.admin.serve collector.admin.project collector.admin.token
+    collector.admin.report collector.admin.database
     collector.admin.demo_data collector.admin.export
     collector.admin.command collector.admin
     collector.server.serve

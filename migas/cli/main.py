@@ -19,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     from migas.cli import controls
     from migas.cli.parser import Parser
     from migas.cli.supervise import register as register_run
-    from migas.collector.admin import database, project, serve, token
+    from migas.collector.admin import database, project, report, serve, token
 
     parser: argparse.ArgumentParser = Parser(
         prog="migas",
@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="instead, look at a year of two invented projects in a browser",
     )
     demo.set_defaults(run=_demo)
-    for room in (serve, project, token, database):
+    for room in (serve, project, token, report, database):
         room.register(subparsers)
     return parser
 

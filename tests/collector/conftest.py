@@ -117,7 +117,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.delenv("MIGAS_DB", raising=False)
     parser = argparse.ArgumentParser()
     subparsers = parser.add_subparsers(required=True)
-    for name in ("serve", "project", "token", "database"):
+    for name in ("serve", "project", "token", "report", "database"):
         import_module(f"migas.collector.admin.{name}").register(subparsers)
 
     def run(*arguments: str) -> Done:

@@ -1,50 +1,21 @@
-"""`migas report` and `migas db`: what a database says of a project, and how it is looked after."""
+"""`migas db`: how a database is looked after."""
 
 from __future__ import annotations
 
 import io
 import sys
 
-from migas.collector.admin.command import add, day, group, one_line, opened
-from migas.collector.errors import CollectorError
+from migas.collector.admin.command import add, day, group, opened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
-    from typing import Any
 
     from migas.collector.admin.command import Answer, Subparsers
 
-_MAX_CELL = 60
-_TABLES: dict[str, tuple[str, Any]] = {
-    "version": ("versions", "day"),
-    "error": ("errors", "day"),
-    "duration": ("durations", "week"),
-    "version-duration": ("version-durations", "day"),
-    "period": ("periods", "day"),
-    "users": ("users", "month"),
-    "environment": ("environments", "day"),
-    "adoption": ("adoption", "month"),
-    "lost": ("lost", "day"),
-}
-"""Which table is shown, and by what its rows are; each step of time shows sessions."""
-
 
 def register(subparsers: Subparsers) -> None:
-    """Add both."""
-    summary = "count the runs that your server knows of"
-    report = add(subparsers, "report", _report, summary, of_project=True)
-    report.add_argument("--since", metavar="YYYY-MM-DD", help="the first day (default: 30 of them)")
-    report.add_argument("--until", metavar="YYYY-MM-DD", help="the last day (default: today)")
-    report.add_argument(
-        "--by",
-        choices=(*_TABLES, "day", "week", "month"),
-        default="version",
-        help="default: %(default)s",
-    )
-    report.add_argument("--csv", action="store_true", help="print the table as CSV")
-
+    """Add it."""
     commands = group(subparsers, "db", "look after your server's database")
     add(commands, "upgrade", _upgrade, "bring it up to date, as `serve` does by itself")
     add(commands, "rebuild", _rebuild, "count everything anew, and compare")
@@ -52,45 +23,6 @@ def register(subparsers: Subparsers) -> None:
     export = add(commands, "export", _export, summary)
     export.add_argument("--project", metavar="owner/repo", help="only those of this one")
     export.add_argument("--since", metavar="YYYY-MM-DD", help="only those of this day and later")
-
-
-async def _report(options: Namespace) -> Answer:
-    from migas.collector.counts.filters import Filter
-    from migas.collector.counts.rows import as_csv, plain
-    from migas.collector.counts.tables import Tables
-    from migas.collector.days import Period
-
-    if options.csv and options.json:
-        raise CollectorError("--csv and --json are two forms of a report: say one of them.")
-    async with opened(options.db, options.project) as collector:
-        today = collector.clock.today()
-        name, step = _TABLES.get(options.by, ("sessions", options.by))
-        last, first = day(options.until), day(options.since)
-        try:
-            period = Period.asked(first, last, today, step)
-        except ValueError as error:
-            raise CollectorError(str(error)) from error
-        tables = Tables(collector.reports, options.project, period, Filter(), today)
-        rows = await tables.read(name)
-    if options.csv:
-        return plain(rows), as_csv(name, rows).rstrip("\n")
-    return {name: plain(rows)}, _aligned(plain(rows))
-
-
-def _aligned(rows: Sequence[dict[str, Any]]) -> str:
-    """A table in columns, for a terminal: its texts are of strangers, and shown in one line."""
-    if not rows:
-        return "there is nothing to count in these days"
-    lines = [list(rows[0]), *(list(map(_cell, row.values())) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def _cell(value: object) -> str:
-    return "-" if value is None else one_line(str(value))[:_MAX_CELL]
 
 
 async def _upgrade(options: Namespace) -> Answer:
