@@ -146,10 +146,12 @@ async def opened(database: str, project: str | None = None) -> AsyncIterator[Col
     _check_exists(database)
     async with Collector.open(database) as collector:
         if project is not None and not await collector.projects.is_registered(project):
-            raise CollectorError(
-                f"{project} is not registered in {collector.description}: "
-                f"run `migas project add {project}` first"
-            )
+            from difflib import get_close_matches
+
+            known = f"{project} is not registered in {collector.description}"
+            for near in get_close_matches(project, await collector.projects.names(), 1):
+                raise CollectorError(f"{known}: is {near} meant?")
+            raise CollectorError(f"{known}: run `migas project add {project}` first")
         yield collector
 
 

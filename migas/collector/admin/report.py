@@ -20,12 +20,29 @@ _TABLES: dict[str, tuple[str, Any]] = {
     "duration": ("durations", "week"),
     "version-duration": ("version-durations", "day"),
     "period": ("periods", "day"),
+    "where": ("where", "day"),
+    "difference": ("differences", "day"),
     "users": ("users", "month"),
     "environment": ("environments", "day"),
     "adoption": ("adoption", "month"),
     "lost": ("lost", "day"),
 }
 """Which table is shown, and by what its rows are; each step of time shows sessions."""
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "version": {"metavar": "VERSION", "help": "only sessions of this one"},
+    "platform": {"metavar": "NAME", "help": "only those on this one: linux"},
+    "container": {"metavar": "NAME", "help": "only those in this one: docker"},
+    "language": {"metavar": "NAME", "help": "only those of this one: python, or 'python 3.12'"},
+    "ci": {"choices": ("yes", "no"), "help": "only those in continuous integration, or outside"},
+    "user": {"metavar": "TYPE", "help": "only those of such users: general, dev or ci"},
+    "outcome": {
+        "choices": ("completed", "failed", "suspended", "running"),
+        "help": "only those that ended so",
+    },
+    "error": {"metavar": "FINGERPRINT", "help": "only those that failed with this one"},
+}
+"""Which sessions are counted: the options for the values of a `Filter`."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -41,16 +58,31 @@ def register(subparsers: Subparsers) -> None:
         help="default: %(default)s",
     )
     report.add_argument("--csv", action="store_true", help="print the table as CSV")
+    only = report.add_argument_group(
+        "which runs", "As on the project's page; several are combined."
+    )
+    for name, explained in FILTERS.items():
+        only.add_argument(f"--{name}", **explained)
+    for which in ("first", "second"):
+        words = f"the {which} of two versions, for --by difference"
+        report.add_argument(f"--{which}", metavar="VERSION", default="", help=words)
 
 
 async def _report(options: Namespace) -> Answer:
-    from migas.collector.counts.filters import Filter
+    from migas.collector.counts.filters import Filter, storable
     from migas.collector.counts.rows import as_csv, plain
     from migas.collector.counts.tables import Tables
     from migas.collector.days import Period
 
     if options.csv and options.json:
         raise CollectorError("--csv and --json are two forms of a report: say one of them.")
+    if options.by == "where" and options.error is None:
+        raise CollectorError("--by where is of one error: name it with --error.")
+    two = storable(options.first), storable(options.second)
+    if options.by == "difference" and not all(two):
+        raise CollectorError("--by difference is of two versions: name --first and --second.")
+    if options.by != "difference" and any(two):
+        raise CollectorError("--first and --second are of --by difference.")
     async with opened(options.db, options.project) as collector:
         today = collector.clock.today()
         name, step = _TABLES.get(options.by, ("sessions", options.by))
@@ -59,7 +91,9 @@ async def _report(options: Namespace) -> Answer:
             period = Period.asked(first, last, today, step)
         except ValueError as error:
             raise CollectorError(str(error)) from error
-        tables = Tables(collector.reports, options.project, period, Filter(), today)
+        values = {name: getattr(options, name) for name in FILTERS}
+        only = Filter.read({name: value for name, value in values.items() if value is not None})
+        tables = Tables(collector.reports, options.project, period, only, today, two=two)
         rows = await tables.read(name)
     if options.csv:
         return plain(rows), as_csv(name, rows).rstrip("\n")

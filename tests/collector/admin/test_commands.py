@@ -142,48 +142,6 @@ def test_a_rebuild_says_what_was_wrong(run: Run, database: Database) -> None:
     assert "20 counts counted anew: 2 were wrong and are right now" in said
 
 
-def test_a_report_tells_versions_errors_and_days(run: Run, database: Database) -> None:
-    failed = {"status": "F", "error_type": "Key\x1b[2JError", "error_desc": "row 7"}
-    for number, version in enumerate(("1.9", "1.10", "1.10")):
-        crumb = a_crumb(
-            session_id=str(UUID(int=number, version=4)), project_version=version, **failed
-        )
-        record(database, crumb)
-    day, db = "2001-01-01", ["--db", database.url]
-    report = ["report", "a/b", "--since", "2024-09-30", "--until", "2024-10-05", *db]
-    told = json.loads(run(*report, "--json").stdout)["versions"]
-    assert [(row["version"], row["sessions"], row["failed"]) for row in told] == [
-        ("1.10", 2, 2),
-        ("1.9", 1, 1),
-    ]
-    head, first, *_ = run(*report).stdout.splitlines()
-    assert head.split()[:3] == ["version", "sessions", "completed"]
-    assert first.split()[:4] == ["1.10", "2", "0", "2"]
-    errors = run(*report, "--by", "error").stdout
-    assert "Key[2JError" in errors
-    assert "\x1b" not in errors
-    table = run(*report, "--by", "week", "--csv").stdout.splitlines()
-    assert [row.split(",")[:2] for row in table[1:]] == [['"2024-09-30"', '"3"']]
-    took = json.loads(run(*report, "--by", "duration", "--json").stdout)["durations"]
-    assert [(row["start"], row["runs"], row["median"]) for row in took] == [
-        ("2024-09-30", 0, None)  # they failed, and did not say how long they took
-    ]
-    assert json.loads(run(*report, "--by", "version-duration", "--json").stdout) == {
-        "version-durations": []
-    }
-    users = json.loads(run(*report, "--by", "users", "--json").stdout)["users"]
-    assert [row["start"] for row in users] == ["2024-09-01", "2024-10-01"]
-    where = json.loads(run(*report, "--by", "environment", "--json").stdout)["environments"]
-    assert [row["sessions"] for row in where if row["kind"] == "platform"] == [3]
-    took_over = json.loads(run(*report, "--by", "adoption", "--json").stdout)["adoption"]
-    assert [(row["version"], row["sessions"]) for row in took_over] == [("1.10", 2), ("1.9", 1)]
-    refused = run("report", "a/b", "--since", "2024-10-05", "--until", day, *db)
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert "end before it begins" in refused.stderr
-    assert "is no day" in run("report", "a/b", "--since", "x", *db).stderr
-    assert "nothing to count" in run("report", "a/b", "--until", day, *db).stdout
-
-
 def test_a_description_cannot_write_to_the_terminal_of_who_lists_it(
     run: Run, sqlite: Database
 ) -> None:
