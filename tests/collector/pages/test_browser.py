@@ -481,6 +481,22 @@ def test_a_table_is_sorted_by_the_head_of_a_column(demo: Site, browsing: Browsin
     assert page.evaluate(OBSTACLES) == page.evaluate(FAINT) == []
 
 
+def test_lost_runs_are_sorted_by_when_they_began(demo: Site, browsing: Browsing) -> None:
+    page = browsing.open(f"{demo.url}{PIPELINE}?period=1y")
+    table = page.get_by_role("table", name="The latest runs that were never heard of again")
+    runs = table.locator("tbody th")
+    before = runs.all_inner_texts()
+    assert len(set(before)) > 1
+    table.get_by_role("button", name="Started").click()
+    cells = table.locator("tbody td:nth-child(3)")
+    seconds = [int(cell.get_attribute("data-value") or "") for cell in cells.all()]
+    assert seconds == sorted(seconds, reverse=True)
+    table.get_by_role("button", name="Started").click()
+    assert runs.all_inner_texts() != before
+    table.get_by_role("button", name="Run").click()
+    assert runs.all_inner_texts() == before
+
+
 def test_without_javascript_charts_and_tables_are_there(demo: Site, scriptless: Browsing) -> None:
     page = scriptless.open(demo.url + PIPELINE)
     assert page.locator(".chart path.completed").first.is_visible()

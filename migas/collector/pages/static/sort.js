@@ -30,7 +30,8 @@
   for (const table of document.querySelectorAll("table.sortable")) {
     const original = [...table.tBodies[0].rows];
     for (const head of table.tHead.rows[0].cells) {
-      if (head.cellIndex && !head.classList.contains("num")) continue;
+      const isSorted = head.classList.contains("num") || "sorted" in head.dataset;
+      if (head.cellIndex && !isSorted) continue;
       const button = document.createElement("button");
       button.type = "button";
       button.className = "sort";
