@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from datetime import timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -47,6 +48,16 @@ def test_quantiles_are_within_two_percent() -> None:
     assert quantile(counts, 0.9) == pytest.approx(seconds[4500], rel=0.02)
     assert quantile(counts, 1.0) == pytest.approx(seconds[5000], rel=0.02)
     assert quantile({}, 0.5) is None
+
+
+@pytest.mark.parametrize("number", range(1, 101))
+def test_of_few_runs_a_share_is_over_within_a_quantile_and_not_sooner(number: int) -> None:
+    counts = Counter(range(number))  # one in each bucket
+    for share in (Fraction(1, 2), Fraction(9, 10)):
+        within = quantile(counts, float(share))
+        assert within is not None
+        assert sum(middle(of) <= within for of in counts) >= share * number
+        assert sum(middle(of) < within for of in counts) < share * number
 
 
 def sample(seed: int, factor: float, number: int = 400) -> Counter[int]:
