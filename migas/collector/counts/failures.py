@@ -227,7 +227,7 @@ class Failures(MostHit):
         return [(of, last, {version: n}, {day: n}) for of, version, day, last, n in rows]
 
     async def _newest(self, project: str, top: Sequence[Hits]) -> dict[int, int]:
-        """The last breadcrumb that came of each error."""
+        """The breadcrumb of the session of each error that counts last."""
         known = {hits.fingerprint: hits.newest for hits in top if hits.newest is not None}
         fingerprints = [hits.fingerprint for hits in top if hits.newest is None]
         found: dict[int, int | None] = {}
@@ -241,19 +241,19 @@ class Failures(MostHit):
     async def messages(
         self, project: str, period: Period, only: Filter, limit: int = 10
     ) -> list[Message]:
-        """The messages of sessions that failed, those that came last first."""
+        """The messages of sessions that failed, those that count last first."""
         # Few are chosen before what they say is looked up, else PostgreSQL looks up all of them.
         newest = (
             select(COUNTED_AT.label("counted"), sessions.c.version, sessions.c.last_idx)
             .where(*only.within(project, period), _FAILED)
-            .order_by(sessions.c.last_idx.desc())
+            .order_by(COUNTED_AT.desc(), sessions.c.last_idx.desc())
             .limit(limit)
             .subquery()
         )
         query = (
             select(newest.c.counted, newest.c.version, crumbs.c.error_desc)
             .join(crumbs, crumbs.c.idx == newest.c.last_idx)
-            .order_by(newest.c.last_idx.desc())
+            .order_by(newest.c.counted.desc(), newest.c.last_idx.desc())
         )
         return [
             Message(moment(began), version, text) for began, version, text in await self.rows(query)
@@ -262,13 +262,13 @@ class Failures(MostHit):
 
 @lru_cache(MAX_KEPT)
 def _newest(number: int) -> Select[Any]:
-    """The last breadcrumbs of so many errors, in one row."""
+    """The breadcrumbs of the sessions of so many errors that count last, in one row."""
     mine = (sessions.c.project == bindparam("project"), _FAILED)
     return select(
         *(
             select(sessions.c.last_idx)
             .where(*mine, sessions.c.fingerprint == bindparam(f"of_{of}"))
-            .order_by(sessions.c.last_idx.desc())
+            .order_by(COUNTED_AT.desc(), sessions.c.last_idx.desc())
             .limit(1)
             .scalar_subquery()
             .label(f"of_{of}")

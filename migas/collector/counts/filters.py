@@ -26,6 +26,10 @@ OUTCOMES = {"completed": "C", "failed": "F", "suspended": "S", "running": "R"}
 
 MAX_CHARS = 100
 
+A_MONTH = 31
+"""Of so many days sessions are found by their time, of more by their other values, which are fewer
+then. A database does not know which: it has no numbers of `COUNTED_AT`, or does not use them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -98,8 +102,11 @@ class Filter:
         """What the rows of `sessions` have to meet that count for a project in a period."""
         first = day_number(period.first) * SECONDS_A_DAY
         end = (day_number(period.last) + 1) * SECONDS_A_DAY
-        mine = sessions.c.project == project, first <= COUNTED_AT, end > COUNTED_AT
-        return (*mine, *self.conditions(project))
+        others = self.conditions(project)
+        is_short = period.days <= A_MONTH and self.version is None
+        # In other words than those of an index, so that none of them is taken for it.
+        counted = COUNTED_AT if is_short or not others else COUNTED_AT + 0
+        return sessions.c.project == project, first <= counted, end > counted, *others
 
     @property
     def statuses(self) -> tuple[str, ...]:

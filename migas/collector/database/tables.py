@@ -189,14 +189,20 @@ _HAS_ERROR = sessions.c.fingerprint.isnot(None)
 
 
 def _index_sessions(which: ColumnElement[bool], name: str, columns: str) -> None:
-    """An index that answers by itself: no row of the table need be looked up for the columns."""
-    _index_where(which, f"ix_sessions_{name}", *(sessions.c[of] for of in columns.split()))
+    """An index that answers by itself: no row of the table need be looked up for the columns.
+
+    `counted` is `COUNTED_AT`; beside it stands what that is made of, for from an index without
+    these PostgreSQL answers nothing by itself.
+    """
+    known = {"counted": COUNTED_AT, **sessions.c}
+    _index_where(which, f"ix_sessions_{name}", *(known[of] for of in columns.split()))
 
 
-# PostgreSQL answers from no index that has `COUNTED_AT` rather than what that is made of.
 _index_sessions(RUNNING, "running", "project seen profile version ended began status user_number")
 _index_sessions(
-    _HAS_ERROR, "newest_failed", "project fingerprint last_idx profile version ended began status"
+    _HAS_ERROR,
+    "failed_at",
+    "project fingerprint counted last_idx profile user_number version ended began status",
 )
 _index_sessions(
     _HAS_ERROR,
