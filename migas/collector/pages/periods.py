@@ -19,8 +19,13 @@ PRESETS = {
 }
 """The periods that are a link away: a name in the address, one for people, a number of days."""
 
+PARAMETERS = ("period", "from", "to", "since", "until", "by")
+"""What an address may have of a period."""
+
 DEFAULT = "30d"
 STEPS: tuple[Step, ...] = ("day", "week", "month")
+
+_PRESET_NAMES, _STEP_NAMES = ", ".join(PRESETS), " or ".join(STEPS)
 
 WEEKLY_FROM_DAYS = 120
 """Beyond this many days a bar for each is too thin to be pointed at."""
@@ -36,11 +41,10 @@ def parse(query: Mapping[str, str], today: dt.date) -> Period:
         today: The present day in UTC; no period reaches beyond it.
 
     Returns:
-        The period asked for; the default one with a `mistake` where the dates make none.
+        The period asked for; the default one with a `mistake` where they make none.
     """
-    preset = query.get("period", DEFAULT)
-    if preset not in PRESETS:
-        preset = DEFAULT
+    asked = query.get("period") or DEFAULT
+    preset = asked if asked in PRESETS else DEFAULT
     period = replace(Period.ending(today, PRESETS[preset][1]), preset=preset)
     first, last = (
         query.get(name) or query.get(other, "")
@@ -51,8 +55,12 @@ def parse(query: Mapping[str, str], today: dt.date) -> Period:
             period = _between(first, last, today)
         except ValueError as mistake:
             period = replace(period, mistake=str(mistake))
-    asked = [step for step in STEPS if step == query.get("by")]
-    return replace(period, by=asked[0] if asked else _step(period.days))
+    elif preset != asked:
+        period = replace(period, mistake=f"There is no such period; there are {_PRESET_NAMES}.")
+    step = next((step for step in STEPS if step == query.get("by")), None)
+    if query.get("by") and step is None:
+        period = replace(period, mistake=f"{period.mistake} A bar is of a {_STEP_NAMES}.".strip())
+    return replace(period, by=step or _step(period.days))
 
 
 def query_of(period: Period) -> dict[str, str]:
@@ -69,9 +77,9 @@ def _step(days: int) -> Step:
 
 
 def _between(first_text: str, last_text: str, today: dt.date) -> Period:
-    """The period between two dates; without the second one it ends today."""
+    """The period between two dates; what it is without one of them, `Period.asked` says."""
     try:
-        first = dt.date.fromisoformat(first_text)
+        first = dt.date.fromisoformat(first_text) if first_text else None
         last = dt.date.fromisoformat(last_text) if last_text else None
     except ValueError:
         raise ValueError("Those are not two dates like 2026-01-31.") from None

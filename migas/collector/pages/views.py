@@ -12,7 +12,7 @@ from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotat
 from starlette.responses import Response
 
 from migas.collector.counts import rows
-from migas.collector.counts.filters import NAMES, Filter, error_number, storable
+from migas.collector.counts.filters import NAMES, OUTCOMES, Filter, error_number, storable
 from migas.collector.counts.tables import MAX_LOST, Tables
 from migas.collector.http.access import access_of, collector_of, is_open
 from migas.collector.http.middleware import root_path, route_path
@@ -47,6 +47,9 @@ _FOREIGN = {
     "title": "Refused",
     "sentence": "This form did not come from a page of this server.",
 }
+
+_PARAMETERS = frozenset((*periods.PARAMETERS, "first", "second", *NAMES))
+"""By what a file is asked for."""
 
 # Not part of the interface that programs use, hence of no schema.
 router = APIRouter(include_in_schema=False, default_response_class=Response)
@@ -267,12 +270,28 @@ async def table(request: Request, owner: str, repo: str, file: str) -> Response:
     if name not in rows.ROWS or form not in ("csv", "json"):
         return page(request, "refusal.html", 404, visitor=wanted.visitor, **_NO_TABLE)
     _, project, address, _, today = wanted
+    if mistake := address.period.mistake or _mistake(request):
+        asked_of = {"title": "Not understood", "sentence": mistake, "visitor": wanted.visitor}
+        return page(request, "refusal.html", 422, **asked_of)
     reports = collector_of(request).reports
     first, second = (storable(request.query_params.get(of, "")) for of in ("first", "second"))
     asked = Tables(reports, project, address.period, address.only, today, two=(first, second))
     found = await asked.read(name)
     text = rows.as_csv(name, found) if form == "csv" else json.dumps(rows.plain(found))
     return attachment(f"{repo}-{file}", text)
+
+
+def _mistake(request: Request) -> str:
+    """Why a file would not be of what its address asks for; empty if it is.
+
+    Nobody sees that in the file, where a page would show which filters it knows.
+    """
+    if not _PARAMETERS.issuperset(request.query_params):
+        return f"A file is asked for by these names: {', '.join(sorted(_PARAMETERS))}."
+    outcome = request.query_params.get("outcome")
+    if outcome and outcome not in OUTCOMES:
+        return f"A session is {', '.join(OUTCOMES)}."
+    return ""
 
 
 @router.head("/sign-in")

@@ -394,6 +394,51 @@ def test_there_are_no_other_files(asked: Site, name: str) -> None:
     assert asked.get(f"{PAGE}/{name}").status == 404
 
 
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("from=abc", "Those are not two dates"),
+        ("from=2026-11-20&to=2026-11-01", "end before it begins"),
+        ("period=2y", "There is no such period"),
+        ("by=year", "A bar is of"),
+        ("outcome=crashed", "completed, failed, suspended, running"),
+        ("contaner=docker", "container"),
+    ],
+)
+def test_a_file_of_something_else_than_is_asked_for_is_refused(
+    asked: Site, query: str, words: str
+) -> None:
+    for form in ("csv", "json"):
+        reply = asked.get(f"{PAGE}/sessions.{form}?{query}")
+        assert reply.status == 422
+        assert words in readable(reply.body.decode())
+
+
+def test_a_file_until_a_day_is_what_programs_get(asked: Site) -> None:
+    until = (NOON - dt.timedelta(days=1)).date()
+    reply = asked.get(f"{PAGE}/sessions.json?to={until}&container=docker&by=week")
+    assert json.loads(reply.body) == called(
+        asked, f"sessions?until={until}&container=docker&by=week"
+    )
+
+
+def test_what_has_ended_of_today_is_a_rate_where_there_is_nothing_else(
+    live_server: LiveServer, databases: Databases, kind: str
+) -> None:
+    sent = [a_session(NOON, status=status) for status in "CCFR"]
+    with site_of(live_server, databases, kind, sent) as site:
+        for query in (f"from={NOON.date()}&to={NOON.date()}", "period=30d", "period=30d&by=week"):
+            text = readable(site.text(f"{PAGE}?{query}"))
+            assert "2 of 3 sessions that ended today " in text
+            assert "the rate is of what has ended so far" in text
+            assert "no rate counts today" not in text
+    sent.append(a_session(YESTERDAY))
+    with site_of(live_server, databases, kind, sent) as site:
+        text = readable(site.text(f"{PAGE}?period=30d"))
+        assert "1 of 1 session that ended, without today " in text
+        assert "no rate counts today" in text
+
+
 def test_a_file_asks_for_a_token(site: Site) -> None:
     path = f"{PAGE}/versions.csv"
     assert site.get(path).status == 303
@@ -614,9 +659,9 @@ def test_a_period_is_compared_with_the_one_before_and_with_a_year_ago(
                 ("100", "71.0%", "within"),
             ]
             named = re.findall(
-                r"(the 7 days before|a year \(52 weeks\) before) 100", readable(table)
+                r"(the 6 days before|a year \(52 weeks\) before) 100", readable(table)
             )
-            assert named == ["the 7 days before", "a year (52 weeks) before"]
+            assert named == ["the 6 days before", "a year (52 weeks) before"]
 
 
 def test_two_versions_stand_side_by_side(

@@ -335,13 +335,19 @@ def test_dates_of_ones_own_are_shown_and_kept_in_the_form(demo: Site) -> None:
     assert len(chart_of(html)["rate"]) == 4
 
 
+def test_a_mistaken_bar_is_named_beside_ones_own_dates(demo: Site) -> None:
+    text = readable(demo.text(f"{PIPELINE}?from=2026-03-02&to=2026-03-29&by=year"))
+    assert "A bar is of a day or week or month." in text
+    assert "These are the last" not in text
+
+
 def test_a_mistaken_date_is_named(demo: Site) -> None:
     html = demo.text(f"{PIPELINE}?from=2026-02-31")
     assert "Those are not two dates like 2026-01-31. These are the last 30 days." in html
 
 
 def test_the_rate_is_compared_with_the_period_before(demo: Site) -> None:
-    assert re.search(r"▼ down \d\.\d points on the 30 days before", readable(demo.text(PIPELINE)))
+    assert re.search(r"▼ down \d\.\d points on the 29 days before", readable(demo.text(PIPELINE)))
 
 
 def test_a_difference_that_chance_may_explain_is_none(demo: Site) -> None:
@@ -379,7 +385,7 @@ def test_a_version_that_has_no_session_is_named(demo: Site) -> None:
 
 def test_nearly_the_same_year_is_compared_once(demo: Site) -> None:
     text = readable(demo.text(f"{PIPELINE}?period=1y"))
-    assert "the 365 days before" in text
+    assert "the 364 days before" in text
     assert "52 weeks" not in text
 
 

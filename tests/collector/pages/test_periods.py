@@ -52,7 +52,6 @@ def test_without_a_second_date_the_period_ends_today_and_never_later() -> None:
     "query",
     [
         {"from": "yesterday"},
-        {"from": "", "to": "2026-01-01"},
         {"from": "2026-02-30"},
         {"from": "2026-02-02", "to": "2026-02-01"},
         {"from": "2027-01-01"},
@@ -69,6 +68,25 @@ def test_dates_that_make_no_period_are_named_and_the_default_is_shown(
     assert period.mistake
     assert (period.days, period.last) == (30, TODAY)
     assert "script" not in period.mistake
+
+
+def test_without_a_first_date_the_period_is_as_long_as_without_any() -> None:
+    period = parse({"to": "2026-01-30"}, TODAY)
+    assert (period.first, period.last) == (dt.date(2026, 1, 1), dt.date(2026, 1, 30))
+    assert (period.preset, period.mistake) == (None, "")
+
+
+def test_what_is_no_period_and_no_bar_is_named() -> None:
+    assert parse({"period": "2y"}, TODAY).mistake == (
+        "There is no such period; there are 7d, 30d, 90d, 1y."
+    )
+    assert parse({"period": "1y", "by": "<b>"}, TODAY).mistake == (
+        "A bar is of a day or week or month."
+    )
+    both = parse({"from": "2026-02-30", "by": "year"}, TODAY).mistake
+    assert both.startswith("Those are not two dates")
+    assert both.endswith("A bar is of a day or week or month.")
+    assert not parse({"period": "", "by": ""}, TODAY).mistake
 
 
 def test_the_period_before_is_as_long_and_ends_where_this_one_begins() -> None:
