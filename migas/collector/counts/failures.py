@@ -58,7 +58,8 @@ class ErrorSummary(NamedTuple):
     `users` is how many known users it hit. `versions` are pairs of a version and its sessions,
     the most frequent first, `days` how many sessions count on a day, or in the week or month that
     begins with it in a chart. `message` is from the newest, as its sender redacted it; None when it
-    had none. `history` tells of all time.
+    had none. Newest is what counts last, or with a filter what came last, which may be of an
+    earlier day. `history` tells of all time.
     """
 
     name: str

@@ -138,7 +138,7 @@ def test_errors_come_with_their_versions_days_and_newest_message(database: Datab
     assert (first.error_type, first.sessions, first.users) == ("ValueError", 3, 0)
     assert first.versions == (("1.0", 2), ("2.0", 1))
     assert first.days == {WEDNESDAY: 2, WEDNESDAY - DAY: 1}
-    assert first.message == "row 3 of 3"
+    assert first.message == "row 12 of 40"  # what came last is of a day before
     assert first.history == (Seen(WEDNESDAY - DAY, "1.0"), Seen(WEDNESDAY, "2.0"), "", "")
     assert {(error.error_type, error.message) for error in others} == {
         ("OSError", None),
