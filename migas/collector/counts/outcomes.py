@@ -34,7 +34,7 @@ class VersionOutcomes(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """How many sessions ended in which way, by the status of their last breadcrumb.
+    """How many sessions ended in which way, by the status of the breadcrumb that describes them.
 
     `completed` has those that completed (`C`), `failed` those that failed (`F`), `suspended` those
     that were interrupted or stopped from outside (`S`), and `running` those of which only the

@@ -158,11 +158,15 @@ def told_sessions(dialect: str, *conditions: ColumnElement[bool]) -> Select[Any]
         conditions: Which breadcrumbs to look at; all of them without any.
     """
     ids = session_id_of(dialect)
+    newest = func.max(crumbs.c.idx)
+    # As `joined` has it: what came behind an end and says that the run goes on speaks for nothing.
+    speaks = func.coalesce(newest.filter(crumbs.c.status != "R"), newest)
     last = (
         select(
             ids.label("session_id"),
             func.min(crumbs.c.timestamp).label("began"),
-            func.max(crumbs.c.idx).label("last_idx"),
+            func.max(crumbs.c.timestamp).label("seen"),
+            speaks.label("last_idx"),
         )
         .where(*conditions)
         .group_by(ids, crumbs.c.project)
@@ -172,7 +176,7 @@ def told_sessions(dialect: str, *conditions: ColumnElement[bool]) -> Select[Any]
     columns: dict[str, ColumnElement[Any]] = {
         "session_id": last.c.session_id,
         "began": last.c.began,
-        "seen": crumbs.c.timestamp,
+        "seen": last.c.seen,
         "last_idx": last.c.last_idx,
         "error_type": case((crumbs.c.error_type.is_(None), None), else_=error),
     }

@@ -192,12 +192,17 @@ class Removal:
         dialect = connection.dialect.name
         ids = session_id_of(dialect)
         conditions = list(conditions)
-        # What a session is, its first and its last breadcrumb say: while others of it go, it need
-        # not be read again, which would take a session of very many a quadratic time.
+        # What a session is, its first and its last breadcrumb say, and the one that describes it:
+        # while others of it go, it need not be read again, which would take a session of very many
+        # a quadratic time.
         inner = (
             select(crumbs.c.idx)
             .join(sessions, and_(ids == SESSION_KEY[0], crumbs.c.project == SESSION_KEY[1]))
-            .where(crumbs.c.timestamp > sessions.c.began, crumbs.c.idx != sessions.c.last_idx)
+            .where(
+                crumbs.c.timestamp > sessions.c.began,
+                crumbs.c.timestamp < sessions.c.seen,
+                crumbs.c.idx != sessions.c.last_idx,
+            )
         )
         # The first one goes last: until then its session began when it did.
         order = (ids, crumbs.c.project, crumbs.c.timestamp.desc())
@@ -274,7 +279,7 @@ async def _some(
 def _lost_an_end(session: Session | None, part: Sequence[tuple[int, int]]) -> bool:
     """Whether a session may be another one without some of its breadcrumbs."""
     return session is None or any(
-        idx == session.last_idx or time <= session.began for idx, time in part
+        idx == session.last_idx or not session.began < time < session.seen for idx, time in part
     )
 
 

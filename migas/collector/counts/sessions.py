@@ -1,8 +1,9 @@
 """What a session is, and what it counts for: pure functions over its breadcrumbs.
 
-A session is counted once, as its last breadcrumb describes it: on the day it ended, where that one
-says so, else on the day it began. Breadcrumbs without a session are one session per project and
-day, as nothing tells them apart.
+A session is counted once, as one of its breadcrumbs describes it: the last that tells of an end, or
+the last of all while none does. It counts on the day it ended, where that one says so, else on the
+day it began. Breadcrumbs without a session are one session per project and day, as nothing tells
+them apart.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ LONG_DAYS = 91
 
 
 class Session(NamedTuple):
-    """A session as its last breadcrumb describes it, with the time of its first one.
+    """A session as its last end describes it, or while it has none its last breadcrumb.
+
+    It began when the first of its breadcrumbs came, and was `seen` when the last one did; both may
+    be others than the one that describes it, whose row is `last_idx`.
 
     Its user, and what it ran on, are numbers, as the table has them; None for both where a
     collector of an earlier step has written it.
@@ -93,9 +97,13 @@ def anonymous_day(session_id: str) -> int | None:
 
 
 def joined(one: Session, other: Session) -> Session:
-    """One session from two parts of it: the later breadcrumb speaks, the earlier one dates it."""
-    last = one if one.last_idx > other.last_idx else other
-    return last._replace(began=min(one.began, other.began))
+    """One session from two parts of it, the same whichever of them is known first.
+
+    The later end speaks. What says that the run goes on speaks only while there is no end: it may
+    have been overtaken on its way, and whatever has ended goes on no more.
+    """
+    speaks = max(one, other, key=lambda part: (part.status != "R", part.last_idx))
+    return speaks._replace(began=min(one.began, other.began), seen=max(one.seen, other.seen))
 
 
 def merged(parts: Iterable[Session]) -> dict[tuple[str, str], Session]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Told(NamedTuple):
-    """A session as its last breadcrumb tells it, without numbers."""
+    """A session as one of its breadcrumbs tells it, without numbers."""
 
     session: Session
     ran_on: RanOn

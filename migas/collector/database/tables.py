@@ -165,7 +165,8 @@ sessions = Table(
     Column("profile", BigInteger),
     Column("user_number", BigInteger),
 )
-"""Each session as its last breadcrumb, `last_idx`, has it; `began` is the first one's time.
+"""Each session as the breadcrumb `last_idx` has it: its last end, or its last one while it has no
+end. `began` is when the first of its breadcrumbs came, `seen` when the last did.
 
 `profile` is the number of what it ran on, and for which type of user, in `profiles`; `user_number`
 that of its user: see `counts.visits.number_of_user`. In the place of both, collectors of the first

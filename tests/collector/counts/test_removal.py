@@ -93,6 +93,36 @@ def test_of_a_shared_session_the_others_part_stays(database: Database) -> None:
     assert outcomes(database) == [(20_000, "1.0", "R", 1)]
 
 
+@pytest.mark.parametrize("at_once", [1, 500])
+@pytest.mark.parametrize(
+    ("gone", "status", "days"),
+    [("end", "R", (0, 3)), ("late", "C", (0, 2)), ("first", "C", (1, 3))],
+)
+def test_of_a_session_that_was_heard_of_after_its_end_the_rest_describes_it(
+    *,
+    gone: str,
+    status: str,
+    days: tuple[int, int],
+    at_once: int,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(removal, "AT_ONCE", at_once)
+    session = str(uuid4())
+    senders = {name: str(UUID(int=number + 1)) for number, name in enumerate(["first", "end"])}
+    senders["late"] = OTHER
+    for day, (who, said) in enumerate(
+        [("first", "R"), ("end", "R"), ("end", "C"), ("late", "R"), ("late", "R")]
+    ):
+        crumb = a_crumb(session_id=session, user_id=senders[who], status=said, status_desc=str(day))
+        record(database, crumb, clock=Clock((20_000 + min(day, 3)) * DAY))
+    assert forgotten(database, senders[gone]).users == 1
+    (row,) = database.rows("SELECT status, began, seen FROM sessions")
+    first, last = ((20_000 + day) * DAY for day in days)
+    assert row == {"status": status, "began": first, "seen": last}
+    assert recounted(database).none
+
+
 def test_old_sessions_are_looked_for_in_each_project_once(
     sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

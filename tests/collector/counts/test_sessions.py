@@ -203,6 +203,111 @@ def test_a_clock_that_goes_back_dates_a_session_anew(database: Database) -> None
     assert recounted(database).none
 
 
+ENDS = ["C", "F", "S"]
+
+
+def the_session(database: Database) -> dict[str, Any]:
+    """The only session, without the number of the row that describes it, and that row's status."""
+    (row,) = database.rows(
+        "SELECT s.began, s.seen, s.version, s.status, s.error_type, s.fingerprint, s.ended,"
+        " s.duration, s.user_number, c.status AS told FROM sessions s"
+        " JOIN crumbs c ON c.idx = s.last_idx"
+    )
+    return row
+
+
+@pytest.mark.parametrize("status", ENDS)
+def test_what_says_that_a_run_goes_on_undoes_no_end(status: str, database: Database) -> None:
+    """It was overtaken on its way; nothing but the second at which it came is news then."""
+    session, user = str(uuid4()), str(uuid4())
+    end = a_crumb(session_id=session, user_id=user, status=status, error_type="E")
+    record(database, end.timed(Timing(2 * DAY, 60.0)), clock=Clock(20_000 * DAY))
+    ended = the_session(database)
+    late = a_crumb(session_id=session, project_version="2.0", status_desc="goes on")
+    record(database, late, clock=Clock(20_001 * DAY))
+    assert the_session(database) == ended | {"seen": 20_001 * DAY}
+    assert (ended["status"], ended["ended"], ended["duration"]) == (status, 19_998 * DAY, 60)
+    assert outcomes(database) == [(19_998, "1.0", status, 1)]
+    assert recounted(database).none
+    assert the_session(database) == ended | {"seen": 20_001 * DAY}
+
+
+def test_a_later_end_takes_the_place_of_an_earlier_one_whatever_came_between(
+    database: Database,
+) -> None:
+    session = str(uuid4())
+    for status, version in (("C", "1.0"), ("R", "2.0"), ("F", "3.0"), ("R", "4.0")):
+        record(database, a_crumb(session_id=session, status=status, project_version=version))
+    assert outcomes(database) == [(20_000, "3.0", "F", 1)]
+    assert recounted(database).none
+
+
+def test_an_end_that_comes_with_what_it_overtook_stays_the_end(database: Database) -> None:
+    """Both in one transaction, in either order of the two."""
+
+    async def run() -> None:
+        opening = Collector.open(database.url, open_registration=True, clock=Clock())
+        async with opening as collector:
+            pairs = [(str(uuid4()), order) for order in ("RC", "CR") for _ in range(10)]
+            crumbs = [
+                a_crumb(session_id=session, status=status)
+                for session, order in pairs
+                for status in order
+            ]
+            await asyncio.gather(*map(collector.ingestion.record, crumbs))
+
+    asyncio.run(run())
+    assert outcomes(database) == [(20_000, "1.0", "C", 20)]
+    assert recounted(database).none
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_in_whichever_order_breadcrumbs_come_the_end_is_the_end(
+    seed: int, database: Database
+) -> None:
+    """Of many runs each breadcrumb comes by one of two collectors, alone or beside others."""
+    chosen = random.Random(seed)
+    clock = Clock()
+    orders = [chosen.choice(["RRF", "RF", "F", "RRRF"]) for _ in range(40)]
+    crumbs = [
+        a_crumb(
+            session_id=str(UUID(int=number + 1, version=4)),
+            user_id=str(UUID(int=number % 5 + 1)),
+            status=status,
+            status_desc=str(step),
+            project_version="1.0" if status == "F" else "2.0",
+            error_type="E" if status == "F" else None,
+        ).timed(Timing(0, 7.0))
+        for number, order in enumerate(orders)
+        for step, status in enumerate(order)
+    ]
+    chosen.shuffle(crumbs)
+
+    async def run() -> None:
+        first, second = (
+            Collector.open(database.url, open_registration=True, clock=clock) for _ in range(2)
+        )
+        async with first as one, second as other:
+            while crumbs:
+                clock.now += 1000
+                together = [crumbs.pop() for _ in range(min(len(crumbs), chosen.randrange(1, 20)))]
+                await asyncio.gather(
+                    *(chosen.choice([one, other]).ingestion.record(crumb) for crumb in together)
+                )
+
+    asyncio.run(run())
+    rows = database.rows("SELECT version, status, error_type, duration FROM sessions")
+    assert rows == [{"version": "1.0", "status": "F", "error_type": "E", "duration": 7}] * 40
+    wrong = (
+        "SELECT count(*) FROM sessions s WHERE began <> (SELECT min(timestamp) FROM crumbs c"
+        " WHERE c.session_id = s.session_id) OR seen <> (SELECT max(timestamp) FROM crumbs c"
+        " WHERE c.session_id = s.session_id) OR ended <> (SELECT ended FROM crumbs c"
+        " WHERE c.session_id = s.session_id AND c.status = 'F')"
+    )
+    assert database.value(wrong) == 0
+    assert recounted(database).none
+
+
 def some_crumbs(seed: int, number: int) -> list[Crumb]:
     """Breadcrumbs of few projects, sessions and users, so that they meet."""
     chosen = random.Random(seed)

@@ -103,7 +103,7 @@ def test_users_are_the_same_when_some_visits_are_packed_and_others_came_later(
     """Some of them on days of the same block, and of users whose visits are packed already."""
     fill(database)
     packed(database)
-    record(database, *some_crumbs(0, 60), clock=Clock((TODAY - 2) * SECONDS_A_DAY))
+    record(database, *some_crumbs(0, 120), clock=Clock((TODAY - 2) * SECONDS_A_DAY))
     assert loose(database) > 0
     before = figures(database)
     packed(database)
