@@ -36,8 +36,15 @@ if TYPE_CHECKING:
         def add_project(self, crumb: Breadcrumb, timeout: float) -> dict[str, Any]:
             """Send one breadcrumb, and give what the server answers."""
 
-        def query(self, query: str, variables: Mapping[str, Any], name: str, timeout: float) -> Any:
-            """Ask for one field of the server's schema."""
+        def query(
+            self,
+            query: str,
+            variables: Mapping[str, Any],
+            name: str,
+            timeout: float,
+            stores: Breadcrumb | None = None,
+        ) -> Any:
+            """Ask for one field of the server's schema; some store a breadcrumb."""
 
     class _Answer(TypedDict, total=False):
         success: bool
@@ -153,7 +160,8 @@ def add_breadcrumb(
             composed = privacy.compose(project, project_version, fields)
             crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
             _note_running(crumb)
-            return client.query(_ADD_BREADCRUMB, nested(crumb), "add_breadcrumb", timeout)
+            variables = nested(crumb)
+            return client.query(_ADD_BREADCRUMB, variables, "add_breadcrumb", timeout, crumb)
         try:
             hooks.current().queue(privacy.compose(project, project_version, fields))
         except Exception as error:  # noqa: BLE001  telemetry must never break a program

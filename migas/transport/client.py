@@ -117,14 +117,29 @@ class Client:
         body, headers = rest_body(breadcrumb), timing_headers(breadcrumb, self.accepts)
         stored_by_rest(self._post("/api/breadcrumb?wait=true", body, timeout, headers))
 
-    def query(self, query: str, variables: Mapping[str, Any], name: str, timeout: float) -> Any:
+    def query(
+        self,
+        query: str,
+        variables: Mapping[str, Any],
+        name: str,
+        timeout: float,
+        stores: Breadcrumb | None = None,
+    ) -> Any:
         """The field `name` of what a GraphQL operation gives, of whatever shape, within seconds.
+
+        Args:
+            query: The operation.
+            variables: Its variables.
+            name: The field.
+            timeout: Seconds for everything.
+            stores: The breadcrumb that it stores, if it stores one: whose time goes beside it.
 
         Raises:
             NoAnswerError: The server did not answer, or with errors.
         """
         body = encode({"query": query, "variables": variables})
-        return graphql_data(self._post("/graphql", body, timeout), name)
+        headers = None if stores is None else timing_headers(stores, self.accepts)
+        return graphql_data(self._post("/graphql", body, timeout, headers), name)
 
     def ask(
         self, method: str, path: str, body: bytes, timeout: float, headers: Headers = None

@@ -173,10 +173,13 @@ def test_who_waits_for_the_answer_tells_it_too_and_learns(desk: Desk, server: Fa
     assert [told(request) for request in server.requests] == [NOTHING, BOTH, BOTH]
 
 
-def test_what_goes_on_has_no_end(desk: Desk, server: FaultServer) -> None:
+@pytest.mark.parametrize("call", ["add_project(", "add_breadcrumb(wait=True, "])
+def test_of_calls_that_wait_an_end_has_its_time_and_what_goes_on_has_none(
+    call: str, desk: Desk, server: FaultServer
+) -> None:
     server.behave("asks")
     run_and_flush(desk)
-    call = "migas.add_project('lab/tool', '1.0.0', status="
+    call = f"migas.{call}project='lab/tool', project_version='1.0.0', status="
     desk.delivery = "detached"
     desk.run(f"{PRELUDE}\n{call}'R')\n{call}'C')")
     assert [told(request) for request in server.requests] == [NOTHING, NOTHING, [AGO]]
