@@ -10,6 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from migas import settings as table
 from migas.cli import main as cli
 from tests.support.collector import running_collector
@@ -30,10 +32,17 @@ def commands() -> set[str]:
     }
 
 
-def test_the_examples_run_and_are_stored(tmp_path: Path) -> None:
-    with running_collector(
-        projects=["owner/tool"], releases={"owner/tool": ["1.2.0"]}
-    ) as collector:
+@pytest.mark.parametrize(
+    ("releases", "said"),
+    [
+        ({"owner/tool": ["1.2.0"]}, r"1\.2\.0 \d+"),
+        ({}, r"The breadcrumb is stored; no newest version of 'owner/tool' is known\. [1-9]"),
+    ],
+)
+def test_the_examples_run_and_are_stored(
+    releases: dict[str, list[str]], said: str, tmp_path: Path
+) -> None:
+    with running_collector(projects=["owner/tool"], releases=releases) as collector:
         program = tmp_path / "program.py"
         program.write_text(examples().replace("http://127.0.0.1:8080", collector.url))
         environment = {
@@ -46,7 +55,7 @@ def test_the_examples_run_and_are_stored(tmp_path: Path) -> None:
         )
         assert (ran.returncode, ran.stderr) == (0, "")
         assert ran.stdout.splitlines()[0] == "working"
-        assert ran.stdout.splitlines()[1].startswith("True ")
+        assert re.fullmatch(said, ran.stdout.splitlines()[1])
         subprocess.run(
             [sys.executable, "-m", "migas", "flush"],
             env=environment,
@@ -54,8 +63,10 @@ def test_the_examples_run_and_are_stored(tmp_path: Path) -> None:
             stdout=subprocess.DEVNULL,
         )
         stored = {(crumb["status"], crumb["status_desc"]) for crumb in collector.crumbs()}
+        ended = {row["status"] for row in collector.query("SELECT status FROM sessions")}
     assert ("C", "Completed") in stored
     assert ("R", "workflow start") in stored
+    assert ended == {"C"}
 
 
 def test_every_setting_is_in_the_readme() -> None:
