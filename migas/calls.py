@@ -159,9 +159,8 @@ def add_breadcrumb(
             client, timeout = _client()
             composed = privacy.compose(project, project_version, fields)
             crumb = fit(composed, reserved=_ADD_BREADCRUMB_BYTES)
-            _note_running(crumb)
-            variables = nested(crumb)
-            return client.query(_ADD_BREADCRUMB, variables, "add_breadcrumb", timeout, crumb)
+            what = _ADD_BREADCRUMB, nested(crumb), "add_breadcrumb"
+            return _sent(crumb, lambda: client.query(*what, timeout, crumb))
         try:
             hooks.current().queue(privacy.compose(project, project_version, fields))
         except Exception as error:  # noqa: BLE001  telemetry must never break a program
@@ -378,8 +377,7 @@ def _shaped(answer: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
 
 def _stored(crumb: Breadcrumb, client: Asks, timeout: float) -> dict[str, Any]:
     """What a server answers to `add_project`, with a message where it said no and why."""
-    _note_running(crumb)
-    answer = client.add_project(crumb, timeout)
+    answer: dict[str, Any] = _sent(crumb, lambda: client.add_project(crumb, timeout))
     project = crumb["project"]
     if answer["success"] or answer.get("message"):
         return answer
@@ -390,9 +388,23 @@ def _stored(crumb: Breadcrumb, client: Asks, timeout: float) -> dict[str, Any]:
     return {**answer, "message": message}
 
 
-def _note_running(crumb: Breadcrumb) -> None:
+def _sent(crumb: Breadcrumb, send: Callable[[], Any]) -> Any:
+    """What a server answers to a breadcrumb that is sent now, before others that wait.
+
+    An end overtakes what waits to say that its run goes on, as it does in the spool: behind it that
+    would undo it, on a server which believes what came last. Without an answer nothing is dropped.
+    """
+    delivery, session = hooks.current(), crumb.get("session_id")
     if crumb.get("status", "R") == "R":
-        hooks.current().running_was_sent(crumb.get("session_id"))
+        delivery.running_was_sent(session)
+        return send()
+    held, is_overtaken = delivery.hold_running(session), False
+    try:
+        answer = send()
+        is_overtaken = True
+        return answer
+    finally:
+        delivery.release_running(held, is_overtaken=is_overtaken)
 
 
 def _check_breadcrumb(project: object, version: object, fields: Mapping[str, Any]) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.settings.identity import random_uuid
-from tests.support.desk import PATIENT, RUN, Desk, wait_until
+from migas.spool.servers import Backoff
+from tests.support.desk import PATIENT, PRELUDE, RUN, Desk, wait_until
 from tests.support.distance import Relay
 from tests.support.programs import environment
 
@@ -106,6 +107,44 @@ def test_an_announcement_that_no_end_follows_is_stored_when_the_program_has_ende
     )
     stored = [crumb for crumb in shared_collector.crumbs() if crumb["session_id"] == session]
     assert [crumb["status"] for crumb in stored] == ["R"]
+
+
+START = """\
+for description in ("start", "half of it"):
+    migas.add_breadcrumb("lab/tool", "1.0.0", status="R", status_desc=description)
+"""
+AT_ONCE = ['add_project("lab/tool", "1.0.0",', 'add_breadcrumb("lab/tool", "1.0.0", wait=True,']
+
+
+@pytest.fixture
+def alone(desk: Desk, server: FaultServer) -> Desk:
+    """A desk at which no courier is started: its server did not answer a moment ago."""
+    desk.state.mkdir(parents=True)
+    Backoff(str(desk.state)).failed(server.url, "timeout", "no answer")
+    return desk
+
+
+@pytest.mark.parametrize("call", AT_ONCE)
+def test_an_end_that_is_sent_at_once_overtakes_what_waits(
+    call: str, alone: Desk, server: FaultServer
+) -> None:
+    other = f'{START}migas.add_breadcrumb("lab/tool", "1.0.0", session_id="{random_uuid()}")\n'
+    ended = alone.run(f'{PRELUDE}\n{other}migas.{call} status="C")')
+    assert (ended.status, ended.stderr) == (0, b"")
+    assert [crumb["status"] for crumb in server.breadcrumbs] == ["C"]
+    assert ["status_desc" in crumb for crumb in alone.waiting()] == [False]
+    assert _files(alone, "sending") == []
+
+
+@pytest.mark.parametrize("call", AT_ONCE)
+def test_an_end_that_does_not_arrive_overtakes_nothing(
+    call: str, alone: Desk, server: FaultServer
+) -> None:
+    server.behave("503")
+    alone.run(f'{PRELUDE}\n{START}migas.{call} status="C")')
+    waiting = [crumb.get("status_desc") for crumb in alone.waiting()]
+    assert waiting == ["start", "half of it"]
+    assert _files(alone, "sending") == []
 
 
 @pytest.mark.parametrize("delivery", ["inline", "detached"])
