@@ -13,13 +13,36 @@ from migas.host.terminal import printable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, NoReturn
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  it has no public name
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose commands, and those below them, are told apart with some indulgence."""
+    """A parser that names the command, or the option, that a misspelt one is near to."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Take only what is known: each command refuses for itself what it has no option for.
+
+        argparse would have them all refused by the first parser, which knows neither the usage nor
+        the options of the command that was meant.
+        """
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self._refuse(unknown)
+        return options, unknown
+
+    def _refuse(self, unknown: list[str]) -> NoReturn:
+        """Say what is unknown; where the first option of it is near another, name that one."""
+        from difflib import get_close_matches
+
+        wrong = next((text for text in unknown if text.startswith("-")), "").partition("=")[0]
+        # Without their dashes, which all have in common and which would make any two alike.
+        known = {name.lstrip("-"): name for name in self._option_string_actions}
+        for near in get_close_matches(wrong.lstrip("-"), known, 1):
+            self.print_usage(sys.stderr)
+            self.exit(2, f"{self.prog}: no option is named {wrong!r}; {known[near]!r} is\n")
+        self.error(f"unrecognized arguments: {' '.join(unknown)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Refuse what is no command; where one is near, name it and show how it is used."""

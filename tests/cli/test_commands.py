@@ -567,3 +567,40 @@ def test_a_misspelt_command_is_named_as_it_was_meant(
 
 def test_a_command_that_is_like_no_other_is_refused(person: Person) -> None:
     assert "invalid choice: 'xyzzy'" in person.types("xyzzy", status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["serve", "--prot", "8080"], "--port"),
+        (["serve", "--root-paht=/migas"], "--root-path"),
+        (["report", "a/b", "--bye", "version"], "--by"),
+        (["project", "list", "-json"], "--json"),
+        (["project", "release", "a/b", "1.0", "--flga", "0.9"], "--flag"),
+        (["demo", "--sevre"], "--serve"),
+    ],
+)
+def test_a_misspelt_option_is_named_as_it_was_meant(
+    person: Person, typed: list[str], meant: str
+) -> None:
+    done = person.types(*typed, status=2)
+    command = " ".join(typed[: 2 if typed[0] == "project" else 1])
+    assert done.stderr.startswith(f"usage: migas {command} ")
+    wrong = next(text for text in typed if text.startswith("-")).partition("=")[0]
+    assert done.stderr.endswith(f"migas {command}: no option is named {wrong!r}; {meant!r} is\n")
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("typed", [["demo", "--port", "1"], ["status", "more"]])
+def test_what_is_like_no_option_of_a_command_is_refused_with_its_usage(
+    person: Person, typed: list[str]
+) -> None:
+    said = person.types(*typed, status=2).stderr
+    assert said.startswith(f"usage: migas {typed[0]} ")
+    assert said.endswith(f"unrecognized arguments: {' '.join(typed[1:])}\n")
+
+
+def test_options_of_a_program_that_is_run_are_its_own(person: Person) -> None:
+    program = [sys.executable, "-c", "import sys; print(sys.argv[1:])", "--prot", "--verison=1"]
+    done = person.types("run", "--project", "lab/tool", "--version", "1.0", "--", *program)
+    assert (done.stdout, done.stderr) == ("['--prot', '--verison=1']\n", "")
