@@ -6,8 +6,8 @@ looks at `collector.crumbs()`, or `collector.wait_for_crumbs(1)` where nobody wa
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import select
 import signal
 import sqlite3
@@ -28,8 +28,6 @@ COMMAND = (sys.executable, "-m", "migas")
 
 STARTUP_SECONDS = 60.0
 STOP_SECONDS = 30.0
-
-_READY = re.compile(r"migas collector on (https?://\S+) \(database (.+)\)")
 
 
 class CollectorProcess:
@@ -76,7 +74,8 @@ class CollectorProcess:
         """Start the process and wait until it answers; a port once taken is taken again."""
         assert self.process is None, "it is running"
         port = self.port if self.url else 0
-        arguments = ["serve", "--db", self._database_url, "--port", str(port), *self._arguments]
+        database = ["--db", self._database_url]
+        arguments = ["serve", "--json", *database, "--port", str(port), *self._arguments]
         if self._open_registration:
             arguments.append("--open")
         # Its stderr goes to ours, where pytest shows it beside a failing test.
@@ -90,12 +89,11 @@ class CollectorProcess:
         try:
             assert self.process.stdout is not None
             line = _first_line(self.process.stdout, STARTUP_SECONDS)
-            ready = _READY.fullmatch(line.strip())
-            assert ready, f"the collector did not start: {line!r}"
+            assert line.startswith("{"), f"the collector did not start: {line!r}"
         except BaseException:
             self.kill()
             raise
-        self.url = ready[1]
+        self.url = json.loads(line)["url"]
 
     def stop(self) -> int:
         """End the process as an operator would, with SIGTERM.

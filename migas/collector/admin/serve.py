@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import suppress
 
 from migas.collector.admin.command import add, say
 from migas.collector.errors import CollectorError
@@ -42,7 +44,8 @@ def register(subparsers: Subparsers) -> None:
     serve.add_argument(
         "--access-log",
         action="store_true",
-        help="write a line of JSON to stdout for each request; no address is in it",
+        help="write a line of JSON to stdout for each request, with no address in it; where this "
+        "server answers is then told on stderr, or by --json in the first line",
     )
     serve.add_argument(
         "--root-path",
@@ -84,9 +87,15 @@ def _serve(options: argparse.Namespace) -> Answer:
         told["retain"] = _number(options.retain.removesuffix("d"), 1, 36500, "number of days")
 
     def announce(url: str, database: str) -> None:
-        told = json.dumps({"url": url, "database": database})
-        line = f"migas collector on {url} (database {database})"
-        say(f"{told if options.json else line}\n")
+        line = f"migas collector on {url} (database {database})\n"
+        if options.json:
+            say(json.dumps({"url": url, "database": database}) + "\n")
+        elif options.access_log:
+            # Whoever has programs read the log gets nothing on stdout that is no JSON.
+            with suppress(OSError):
+                sys.stderr.write(line)
+        else:
+            say(line)
 
     serve(Settings(**told), announce)
     return None, ""

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import time
@@ -239,6 +240,29 @@ def test_a_line_tells_of_each_request_and_of_nobody(logged: subprocess.Popen[str
     assert lines[0]["bytes"] == len('{"database":true}')
     for hidden in (secret, USER, "192.0.2.1", "127.0.0.1"):
         assert hidden not in text
+
+
+def test_all_of_the_log_is_json(registered: Database) -> None:
+    arguments = ("serve", "--db", registered.url, "--port", "0", "--access-log")
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=plain_environment(),
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            ready, _, _ = select.select([process.stdout, process.stderr], [], [], 60)
+            assert ready == [process.stderr]
+            greeting = process.stderr.readline()
+            told = re.fullmatch(r"migas collector on http://\S+:(\d+) \(database .+\)\n", greeting)
+            assert told, greeting
+            _, lines = lines_of(process, int(told[1]), ("GET", "/healthz"))
+        finally:
+            process.kill()
+    assert [line["path"] for line in lines] == ["/healthz"]
 
 
 def test_nobody_waits_for_who_reads_the_log(logged: subprocess.Popen[str]) -> None:
