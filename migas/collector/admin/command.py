@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     import datetime as dt
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
     from typing import Any
 
     from migas.collector.collector import Collector
@@ -187,6 +187,16 @@ def day(text: str | None) -> dt.date | None:
         return None if text is None else date.fromisoformat(text)
     except ValueError:
         raise CollectorError(f"{text!r} is no day: write one like 2026-01-31") from None
+
+
+def told_times(facts: Mapping[str, Any], times: Collection[str]) -> dict[str, Any]:
+    """Facts for `--json`, in which these are times: texts of ISO 8601, in UTC, or None."""
+    from migas.collector.days import moment
+
+    return {
+        name: moment(value).isoformat() if name in times and value is not None else value
+        for name, value in facts.items()
+    }
 
 
 def one_line(text: str) -> str:

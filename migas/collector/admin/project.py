@@ -6,7 +6,7 @@ import re
 from contextlib import asynccontextmanager
 from functools import partial
 
-from migas.collector.admin.command import add, check_name, group, opened
+from migas.collector.admin.command import add, check_name, group, opened, told_times
 from migas.collector.errors import CollectorError
 
 TYPE_CHECKING = False
@@ -77,7 +77,6 @@ async def _add(options: Namespace) -> Answer:
 
 
 async def _list(options: Namespace) -> Answer:
-    from migas.collector.days import moment
     from migas.collector.projects.moves import facts
 
     async with opened(options.db) as collector:
@@ -90,10 +89,7 @@ async def _list(options: Namespace) -> Answer:
     for name in names:
         newest, flagged = releases[name].named, releases[name].flagged
         told.append({"project": name, "latest": newest or None, "flagged": flagged})
-        told[-1] |= {
-            fact: moment(value).isoformat() if value and fact in _TIMES else value
-            for fact, value in known.get(name, {}).items()
-        }
+        told[-1] |= told_times(known.get(name, {}), _TIMES)
         flags = f"  flagged: {', '.join(flagged)}" if flagged else ""
         lines.append(f"{name}  {newest}{flags}" if newest else name)
     return {"projects": told}, "\n".join(lines)

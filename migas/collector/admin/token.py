@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migas.collector.admin.command import add, group, one_line, opened
+from migas.collector.admin.command import add, group, one_line, opened, told_times
 from migas.collector.errors import CollectorError
 
 TYPE_CHECKING = False
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from migas.collector.admin.command import Answer, Subparsers
     from migas.collector.tokens import TokenRecord
+
+_TIMES = ("issued", "last_used", "revoked")
 
 
 def register(subparsers: Subparsers) -> None:
@@ -49,7 +51,8 @@ async def _list(options: Namespace) -> Answer:
 
     async with opened(options.db) as collector:
         records = await collector.tokens.records()
-    return {"tokens": [asdict(record) for record in records]}, "\n".join(map(_line, records))
+    told = [told_times(asdict(record), _TIMES) for record in records]
+    return {"tokens": told}, "\n".join(map(_line, records))
 
 
 async def _revoke(options: Namespace) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt  # noqa: TC003  FastAPI reads the annotations when it runs
+import datetime as dt
 import io
 import re
 from dataclasses import asdict, dataclass, fields
@@ -307,14 +307,17 @@ def explained(name: str) -> str:
 
 
 def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows as JSON has them: days are texts like 2026-01-31, and times go on behind a T."""
-    return [
-        {
-            name: value.isoformat() if hasattr(value, "isoformat") else value
-            for name, value in asdict(row).items()
-        }
-        for row in rows
-    ]
+    """Rows as JSON has them, by HTTP, in files and from commands.
+
+    Days are texts like 2026-01-31, and times go on behind a T, as in 2026-01-31T14:03:00Z.
+    """
+    return [{name: _written(value) for name, value in asdict(row).items()} for row in rows]
+
+
+def _written(value: object) -> object:
+    if isinstance(value, dt.datetime):
+        return value.isoformat().replace("+00:00", "Z")  # as FastAPI has it
+    return value.isoformat() if isinstance(value, dt.date) else value
 
 
 def as_csv(name: str, rows: Sequence[Row]) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -179,6 +180,10 @@ def test_each_command_tells_its_result_as_json(run: Run, database: Database) -> 
     assert (listed["id"], listed["project"]) == (token.split("_")[1], PROJECT)
     assert (listed["description"], listed["last_used"]) == ("for the lab", None)
     assert told("token", "revoke", token) == {"revoked": True}
+    (listed,) = told("token", "list")["tokens"]
+    for time in ("issued", "revoked"):
+        assert datetime.fromisoformat(listed[time]).tzinfo == UTC
+    assert listed["issued"][19:] == told("project", "list")["projects"][0]["registered"][19:]
 
     assert told("db", "upgrade")["step"] == HEAD
     record(database, a_crumb(PROJECT, error_desc='=a,"b"', is_ci=True))

@@ -147,6 +147,16 @@ def test_a_report_tells_what_fails_in_two_versions(run: Run, three_runs: Databas
     assert_refused(run(*report, *two), "--by difference")
 
 
+def test_a_report_tells_times_as_the_interface_for_programs_does(
+    run: Run, database: Database
+) -> None:
+    record(database, a_crumb(session_id=str(UUID(int=1, version=4)), status="R"))
+    report = ["report", "a/b", *DAYS, "--by", "lost", "--db", database.url]
+    (lost,) = json.loads(run(*report, "--json").stdout)["lost"]
+    assert lost["began"] == lost["seen"] == "2024-10-04T00:00:00Z"
+    assert lost["seen"] in run(*report).stdout
+
+
 def test_a_report_takes_values_of_any_bytes(run: Run, three_runs: Database) -> None:
     for value in ("\udcff", "a\x00b", "x" * 5000, "' OR 1=1 --"):
         done = run("report", "a/b", *DAYS, "--version", value, "--db", three_runs.url)

@@ -349,7 +349,10 @@ def test_runs_that_were_never_heard_of_again_are_a_file(
     with site_of(live_server, databases, "sqlite", sent) as site:
         rows = called(site, "lost")
         (filtered,) = called(site, "lost?version=1.5")
-        assert any("/lost.json?" in link for link in links(site.text(PAGE)))
+        (file,) = {link for link in links(site.text(PAGE)) if "/lost.json?" in link}
+        assert json.loads(site.text(file)) == rows  # times are written as by HTTP
+        table = csv.DictReader(io.StringIO(site.text(file.replace(".json", ".csv"))))
+        assert list(table) == rows
         assert called(site, "lost?outcome=failed") == []
     # All of them, where the page has the latest.
     assert [row["version"] for row in rows] == [f"1.{days}" for days in range(2, 14)]
