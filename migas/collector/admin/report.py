@@ -12,22 +12,27 @@ if TYPE_CHECKING:
     from typing import Any
 
     from migas.collector.admin.command import Answer, Subparsers
+    from migas.collector.days import Step
 
 _MAX_CELL = 60
-_TABLES: dict[str, tuple[str, Any]] = {
-    "version": ("versions", "day"),
-    "error": ("errors", "day"),
-    "duration": ("durations", "week"),
-    "version-duration": ("version-durations", "day"),
-    "period": ("periods", "day"),
-    "where": ("where", "day"),
-    "difference": ("differences", "day"),
-    "users": ("users", "month"),
-    "environment": ("environments", "day"),
-    "adoption": ("adoption", "month"),
-    "lost": ("lost", "day"),
+_STEPS = ("day", "week", "month")
+_TABLES = {
+    "version": "versions",
+    "error": "errors",
+    "duration": "durations",
+    "version-duration": "version-durations",
+    "period": "periods",
+    "where": "where",
+    "difference": "differences",
+    "users": "users",
+    "environment": "environments",
+    "adoption": "adoption",
+    "lost": "lost",
 }
-"""Which table is shown, and by what its rows are; each step of time shows sessions."""
+"""Which table is shown; each of `_STEPS` shows sessions."""
+
+_OVER_TIME: dict[str, Step] = {"duration": "week", "users": "month", "adoption": "month"}
+"""By what the rows of those are that are over time, where nobody says so."""
 
 FILTERS: dict[str, dict[str, Any]] = {
     "version": {"metavar": "VERSION", "help": "only sessions of this one"},
@@ -53,10 +58,13 @@ def register(subparsers: Subparsers) -> None:
     report.add_argument("--until", metavar="YYYY-MM-DD", help="the last day (default: today)")
     report.add_argument(
         "--by",
-        choices=(*_TABLES, "day", "week", "month"),
+        choices=(*_TABLES, *_STEPS),
         default="version",
-        help="default: %(default)s",
+        help="which table; day, week and month count sessions (default: %(default)s)",
     )
+    defaults = ", ".join(f"--by {table} (default: {per})" for table, per in _OVER_TIME.items())
+    words = f"what is counted together by {defaults}"
+    report.add_argument("--per", choices=_STEPS, help=words)
     report.add_argument("--csv", action="store_true", help="print the table as CSV")
     only = report.add_argument_group(
         "which runs", "As on the project's page; several are combined."
@@ -78,6 +86,9 @@ async def _report(options: Namespace) -> Answer:
         raise CollectorError("--csv and --json are two forms of a report: say one of them.")
     if options.by == "where" and options.error is None:
         raise CollectorError("--by where is of one error: name it with --error.")
+    if options.per and options.by not in _OVER_TIME:
+        *most, other = (f"--by {table}" for table in _OVER_TIME)
+        raise CollectorError(f"--per is of the tables over time, {', '.join(most)} and {other}.")
     two = storable(options.first), storable(options.second)
     if options.by == "difference" and not all(two):
         raise CollectorError("--by difference is of two versions: name --first and --second.")
@@ -85,7 +96,11 @@ async def _report(options: Namespace) -> Answer:
         raise CollectorError("--first and --second are of --by difference.")
     async with opened(options.db, options.project) as collector:
         today = collector.clock.today()
-        name, step = _TABLES.get(options.by, ("sessions", options.by))
+        name = _TABLES.get(options.by, "sessions")
+        # Of tables that are not over time no row is by a step.
+        step: Step = options.per or _OVER_TIME.get(options.by, "day")
+        if options.by in _STEPS:
+            step = options.by
         last, first = day(options.until), day(options.since)
         try:
             period = Period.asked(first, last, today, step)

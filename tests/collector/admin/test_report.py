@@ -12,7 +12,7 @@ from migas.collector.admin.report import FILTERS
 from migas.collector.counts.filters import NAMES
 from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import error_name
-from tests.collector.command_line import assert_refused
+from tests.collector.command_line import assert_refused, started
 from tests.collector.counts.test_sessions import record
 from tests.collector.test_collector import a_crumb
 
@@ -145,6 +145,36 @@ def test_a_report_tells_what_fails_in_two_versions(run: Run, three_runs: Databas
     assert found == {"KeyError": (1, 0), "ValueError": (0, 1)}
     assert_refused(run(*report, "--by", "difference", "--first", "1.9"), "--second")
     assert_refused(run(*report, *two), "--by difference")
+
+
+@pytest.mark.parametrize("table", ["users", "adoption", "duration"])
+def test_a_table_over_time_is_by_what_is_asked_for(
+    run: Run, three_runs: Database, table: str
+) -> None:
+    report = ["report", "a/b", *DAYS, "--by", table, "--json", "--db", three_runs.url]
+
+    def starts(*per: str) -> set[str]:
+        (rows,) = json.loads(run(*report, *per).stdout).values()
+        return {row["start"] for row in rows}
+
+    days, weeks, months = (starts("--per", step) for step in ("day", "week", "month"))
+    assert "2024-10-04" in days
+    assert weeks == {"2024-09-30"}
+    assert {"2024-10-01"} <= months <= {"2024-09-01", "2024-10-01"}
+    assert starts() == (weeks if table == "duration" else months)
+
+
+@pytest.mark.parametrize("table", ["version", "lost", "week"])
+def test_a_table_that_is_not_by_time_is_by_no_step(
+    run: Run, three_runs: Database, table: str
+) -> None:
+    done = run("report", "a/b", "--by", table, "--per", "day", "--db", three_runs.url)
+    assert_refused(done, "--per is of the tables over time, --by duration, --by users and")
+
+
+def test_the_help_of_a_report_says_what_is_counted_together() -> None:
+    told = " ".join(started("report", "--help").stdout.decode().split())
+    assert "--by duration (default: week), --by users (default: month), --by adoption" in told
 
 
 def test_a_report_tells_times_as_the_interface_for_programs_does(
