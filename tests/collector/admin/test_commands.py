@@ -87,9 +87,10 @@ def test_a_release_of_an_unregistered_project_is_refused(run: Run, tmp_path: Pat
 
 
 def test_a_wrong_database_is_refused(run: Run, tmp_path: Path) -> None:
-    assert_refused(run("serve", "--db", "mysql://host/db"), "'mysql://host/db'", "sqlite:///")
+    serve = ("serve", "--port", "0", "--db")
+    assert_refused(run(*serve, "mysql://host/db"), "'mysql://host/db'", "sqlite:///")
     missing = f"{tmp_path}/no/such/folder/db.sqlite"
-    assert_refused(run("serve", "--db", f"sqlite:///{missing}"), missing, "No such file")
+    assert_refused(run(*serve, f"sqlite:///{missing}"), missing, "No such file")
     assert_refused(run("project", "list", "--db", f"sqlite:///{tmp_path}"), "Is a directory")
     (tmp_path / "text").write_text("no database, whatever its size may be " * 50)
     done = run("project", "list", "--db", f"sqlite:///{tmp_path}/text")
