@@ -68,11 +68,12 @@ def create_app(
     Returns:
         An application with every way in and out.
     """
+    shown = f"```python\n{tables.example()}```"
     # The interactive pages load scripts from another site.
     app = FastAPI(
         title="migas collector",
         version=migas.__version__,
-        description=f"A project's tables are read with a token:\n\n```python\n{tables.EXAMPLE}```",
+        description=f"A project's tables are read with a token:\n\n{shown}",
         docs_url=None,
         redoc_url=None,
         # Nobody is told of requests but by /metrics; to ask OpenTelemetry at each costs a tenth.

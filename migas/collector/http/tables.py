@@ -1,4 +1,4 @@
-"""`GET /api/v1/projects/…`: a project's tables for programs; `EXAMPLE` reads one.
+"""`GET /api/v1/projects/…`: a project's tables for programs; an `example` reads one.
 
 They are opened by a token, or on the machine itself by a collector that is open to it.
 """
@@ -17,13 +17,6 @@ from migas.collector.days import Period, Step
 from migas.collector.http.access import access_of, collector_of, is_open
 from migas.collector.http.rest import BY_TOKEN, REFUSALS
 
-EXAMPLE = """\
-import pandas
-url = "https://the-address-of-this-server/api/v1/projects/owner/repo/sessions?by=week"
-sessions = pandas.read_json(url, storage_options={"Authorization": "Bearer migas_…"})
-"""
-"""How a table comes into pandas."""
-
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -31,7 +24,31 @@ _HEADERS = {
 }
 _PARAMETERS = {"since", "until", "by", "first", "second", *NAMES}
 
+_EXAMPLE = """\
+import pandas
+url = "{server}/api/v1/projects/{project}/sessions?by=week"
+sessions = pandas.read_json(url{header})
+"""
+_HEADER = ', storage_options={"Authorization": "Bearer YOUR_TOKEN"}'
+
 router = APIRouter(prefix="/api/v1/projects", responses=REFUSALS, dependencies=BY_TOKEN)
+
+
+def example(
+    server: str = "https://the-address-of-this-server",
+    project: str = "owner/repo",
+    *,
+    with_token: bool = True,
+) -> str:
+    """How a table comes into pandas, in Python.
+
+    Args:
+        server: The collector's URL, without a slash at its end.
+        project: Of which the table is.
+        with_token: Whether a token is needed. What stands for it in the header is ASCII, or nothing
+            could be sent; and where none is needed, a token that opens nothing is refused.
+    """
+    return _EXAMPLE.format(server=server, project=project, header=_HEADER if with_token else "")
 
 
 async def _tables(

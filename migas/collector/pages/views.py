@@ -16,7 +16,7 @@ from migas.collector.counts.filters import NAMES, OUTCOMES, Filter, error_number
 from migas.collector.counts.tables import MAX_LOST, Tables
 from migas.collector.http.access import access_of, collector_of, is_open
 from migas.collector.http.middleware import root_path, route_path
-from migas.collector.http.tables import EXAMPLE
+from migas.collector.http.tables import example
 from migas.collector.news.rules import RECENT_DAYS
 from migas.collector.pages import (
     error_figures,
@@ -245,7 +245,6 @@ async def programs(request: Request, owner: str, repo: str) -> Response:
         return wanted
     root = str(request.base_url).rstrip("/")
     addresses = {table: f"{root}/api/v1/projects/{wanted.name}/{table}" for table in rows.ROWS}
-    example = EXAMPLE.replace("https://the-address-of-this-server", root)
     return wanted.page(
         "programs.html",
         addresses=addresses,
@@ -254,7 +253,7 @@ async def programs(request: Request, owner: str, repo: str) -> Response:
         explained={table: rows.explained(table) for table in rows.ROWS},
         filters=NAMES,
         recent_days=RECENT_DAYS,
-        example=example.replace("owner/repo", wanted.name),
+        example=example(root, wanted.name, with_token=wanted.visitor.access is not None),
         is_shared=await collector_of(request).totals.is_shared(wanted.name),
     )
 

@@ -873,21 +873,22 @@ def test_what_users_run_it_on_grows_or_shrinks(
     ]
 
 
-def test_a_table_comes_into_pandas_in_three_lines(asked: Site) -> None:
+@pytest.mark.parametrize("is_signed_in", [True, False])
+def test_a_table_comes_into_pandas_in_three_lines(asked: Site, is_signed_in: bool) -> None:
     """The example that the page for programs and the interface's description show."""
-    page = asked.text(f"{PAGE}/api")
+    page = asked.text(f"{PAGE}/api", asked.cookie(PROJECT) if is_signed_in else None)
     (example,) = re.findall(r'"An example in Python"><code>(.*?)</code>', page, re.DOTALL)
     example = unescape(example)
-    described: str = json.loads(asked.get("/openapi.json").body)["info"]["description"]
-    assert (
-        example.replace(asked.url, "https://the-address-of-this-server").replace(
-            PROJECT, "owner/repo"
-        )
-        in described
-    )
+    assert example.isascii()
     assert len(example.strip().splitlines()) == 3
+    # A machine that everything is open to needs no token, and a made-up one would be refused.
+    assert ("YOUR_TOKEN" in example) == ("Authorization" in example) == is_signed_in
+    if is_signed_in:
+        described: str = json.loads(asked.get("/openapi.json").body)["info"]["description"]
+        anywhere = example.replace(asked.url, "https://the-address-of-this-server")
+        assert anywhere.replace(PROJECT, "owner/repo") in described
     pytest.importorskip("pandas")
-    script = example.replace("migas_…", asked.token(PROJECT))
+    script = example.replace("YOUR_TOKEN", asked.token(PROJECT))
     script += "print(sessions['sessions'].sum(), list(sessions)[:2])"
     ran = subprocess.run(
         [sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=90
