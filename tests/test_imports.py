@@ -156,7 +156,7 @@ HOUSE = """
     collector.database.packing_locks
     collector.database
     collector.clock
-    collector.days collector.errors collector
+    collector.days collector.errors collector.nouns collector
     message
 """
 """Every file of the package, from top to bottom: a file imports only from lines below its own.

@@ -15,6 +15,7 @@ from migas.collector.counts.chance import VERY_CONFIDENT
 from migas.collector.counts.comparison import newest_two
 from migas.collector.counts.outcomes import outcomes_by, rated
 from migas.collector.days import DEFAULT_DAYS
+from migas.collector.nouns import counted
 from migas.collector.projects.versions import version_order
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def errors(
         known = [before.key.removeprefix(subject) for before in told if subject in before.key]
         what = _word(failure.error_type) + (failure.node and f" in node {_word(failure.node)}")
         page = f"errors/{failure.name}"
-        hits = f"{failure.users} users in {failure.sessions} sessions"
+        hits = f"{counted(failure.users, 'user')} in {counted(failure.sessions, 'session')}"
         # Late reports of older versions change since when it is there: that is no news.
         if mark == "back" and all(version_order(since) > version_order(past) for past in known):
             text = f"An error is back since {_word(since)}: {what}, {hits}"
@@ -135,7 +136,9 @@ def silence(usage: Iterable[UsageCount], told: Iterable[Told], today: dt.date) -
     day = today - dt.timedelta(days=last)
     # What came late has not ended a silence that was told.
     if all(before.day < day for before in told if before.key.startswith("silence/")):
-        text = f"No run was reported since {day}; before, there were about {pace:.0f} a day"
+        # Fewer than two a day are told by the week, in which there are several.
+        often = f"{pace:.0f} a day" if pace >= 1.5 else f"{7 * pace:.0f} a week"
+        text = f"No run was reported since {day}; before, there were about {often}"
         yield Found(f"silence/{day}", "silence", text)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from migas.collector.nouns import counted as counted  # noqa: PLC0414  pages have it, too
+
 if TYPE_CHECKING:
     import datetime as dt
 
@@ -64,11 +66,6 @@ def head(text: str) -> str:
 def number(value: int) -> str:
     """A count with its thousands set apart, as in 12,345."""
     return f"{value:,}"
-
-
-def counted(value: int, noun: str) -> str:
-    """A count and its noun, as in `1 session` and `2,000 sessions`."""
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
 def percent(part: int, whole: int) -> str:

@@ -99,6 +99,15 @@ def test_an_error_that_a_release_brought_back_is_told_once(database: Database) -
     assert {item.kind for item in items} == {"back"}
 
 
+def test_news_of_one_hit_are_of_one_user_in_one_session(database: Database) -> None:
+    past = [
+        *many(5, range(40, 50), version="1.0.0", **BROKEN),
+        *many(20, range(20, 30), version="1.1.0"),
+    ]
+    (item,) = found(database, past + many(1, [3], version="1.2.0", **BROKEN))
+    assert item.text == "An error is back since 1.2.0: OSError, 1 user in 1 session"
+
+
 def test_a_release_that_completes_less_often_is_told_once(database: Database) -> None:
     sessions = [
         *many(190, [9], version="2.2.1"),
@@ -144,6 +153,11 @@ def test_runs_that_stop_reporting_are_told_once(database: Database) -> None:
     (item,) = found(database, steady, came_late, [], [])
     assert item.kind == "silence"
     assert item.text == "No run was reported since 2026-11-14; before, there were about 8 a day"
+
+
+def test_a_silence_after_few_runs_a_day_is_told_by_the_week(database: Database) -> None:
+    (item,) = found(database, many(1, range(12, 60)))
+    assert item.text == "No run was reported since 2026-11-08; before, there were about 7 a week"
 
 
 @pytest.mark.parametrize(
