@@ -14,9 +14,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from migas.collector.counts.filters import OUTCOMES
 from migas.collector.http.middleware import root_path
 from migas.collector.pages import chart, words
+from migas.collector.projects.versions import newest_first
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from jinja2.runtime import Context
     from starlette.requests import Request
@@ -82,6 +83,7 @@ def _environment() -> Environment:
         name: word for name, word in vars(words).items() if isfunction(word) and name[0] != "_"
     }
     environment.filters["spark"] = chart.spark
+    environment.filters["ages"] = _ages
     environment.globals |= {
         "file": _address_of_file,
         "span": words.span,
@@ -90,6 +92,11 @@ def _environment() -> Environment:
         "spark_size": (chart.SPARK_WIDTH, chart.SPARK_HEIGHT),
     }
     return environment
+
+
+def _ages(versions: Iterable[str]) -> dict[str, int]:
+    """How many older ones there are of each of some versions, for tables sorted by these."""
+    return {version: age for age, version in enumerate(reversed(newest_first(versions)))}
 
 
 _templates = _environment()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -9,6 +10,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from packaging.version import Version
 
 from tests.collector.live import PROJECT
 from tests.collector.pages.site import found_by_axe
@@ -495,6 +497,77 @@ def test_lost_runs_are_sorted_by_when_they_began(demo: Site, browsing: Browsing)
     assert runs.all_inner_texts() != before
     table.get_by_role("button", name="Run").click()
     assert runs.all_inner_texts() == before
+
+
+FIRST_COLUMNS = [
+    (PIPELINE, "Completion rate by version, the newest first", "descending"),
+    (PIPELINE, "How long runs take by version, the newest first", "descending"),
+    (PIPELINE, "Sessions per week by how they ended", "ascending"),
+    (PIPELINE, "The latest runs that were never heard of again", "other"),
+    (f"{PIPELINE}/users", "Users per week", "ascending"),
+]
+
+
+@pytest.mark.parametrize(("path", "name", "order"), FIRST_COLUMNS)
+def test_the_first_column_is_sorted_as_the_server_has_it_and_back(
+    demo: Site, browsing: Browsing, path: str, name: str, order: str
+) -> None:
+    page = browsing.open(f"{demo.url}{path}?period=1y")
+    page.evaluate(UNFOLD)
+    table = page.get_by_role("table", name=name, exact=True)
+    rows = table.locator("tbody th")
+    head = table.locator("thead th").first
+    before = rows.all_inner_texts()
+    assert len(before) > 2
+    table.locator("thead button").last.click()
+    for _ in range(2):
+        head.get_by_role("button").click()
+        assert (rows.all_inner_texts(), head.get_attribute("aria-sort")) == (before, order)
+        head.get_by_role("button").click()
+        other = {"ascending": "descending", "descending": "ascending"}.get(order, order)
+        assert (rows.all_inner_texts(), head.get_attribute("aria-sort")) == (before[::-1], other)
+    assert table.locator("thead [aria-sort]").count() == 1
+    assert found_by_axe(page) == []
+
+
+def numbers_in(name: str) -> tuple[str, list[int]]:
+    return name.partition(" ")[0], [int(digits) for digits in re.findall("[0-9]+", name)]
+
+
+@pytest.mark.parametrize("path", [PIPELINE, f"{PIPELINE}/users"])
+@pytest.mark.parametrize("part", ["Languages", "Platforms", "Containers"])
+def test_names_are_sorted_with_their_numbers_as_numbers(
+    demo: Site, browsing: Browsing, path: str, part: str
+) -> None:
+    page = browsing.open(f"{demo.url}{path}?period=1y")
+    table = page.get_by_role("region", name=part).get_by_role("table")
+    rows = table.locator("tbody:first-of-type th")
+    names = sorted(rows.all_inner_texts(), key=numbers_in)
+    assert len(names) > 1
+    for expected, order in ((names, "ascending"), (names[::-1], "descending")):
+        table.get_by_role("button", name="Value").click()
+        assert rows.all_inner_texts() == expected
+        assert table.locator("thead th").first.get_attribute("aria-sort") == order
+
+
+def test_versions_that_come_by_their_numbers_are_sorted_by_age(
+    demo: Site, browsing: Browsing
+) -> None:
+    page = browsing.open(f"{demo.url}{PIPELINE}?period=1y")
+    error = page.get_by_role("link", name="MemoryError").first.get_attribute("href")
+    for path, name in (
+        (f"{PIPELINE}/users?period=1y", "Sessions, not users, of each of the versions"),
+        (error, "How often this error met each of the versions"),
+    ):
+        page.goto(f"{demo.url}{path}")
+        table = page.get_by_role("table", name=name)
+        rows = table.locator("tbody:first-of-type th")
+        newest_first = sorted(rows.all_inner_texts(), key=Version, reverse=True)
+        assert len(newest_first) > 1
+        for expected, order in ((newest_first, "descending"), (newest_first[::-1], "ascending")):
+            head = table.locator("thead th").first
+            head.get_by_role("button").click()
+            assert (rows.all_inner_texts(), head.get_attribute("aria-sort")) == (expected, order)
 
 
 def test_without_javascript_charts_and_tables_are_there(demo: Site, scriptless: Browsing) -> None:
