@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -75,33 +75,22 @@ KEY_ERROR = error_name(fingerprint("F", "KeyError", None, "row 7") or 0)
 @pytest.fixture
 def three_runs(database: Database) -> Database:
     """A run of 1.9 in docker that failed, and two of 1.10, of which one failed in CI."""
-    record(
-        database,
-        *(
-            a_crumb(session_id=str(UUID(int=number, version=4)), **values)
-            for number, values in enumerate(
-                (
-                    {
-                        "project_version": "1.9",
-                        "container": "docker",
-                        "platform": "darwin",
-                        "status": "F",
-                        "error_type": "KeyError",
-                        "error_desc": "row 7",
-                        "language_version": "3.12.1",
-                        "user_type": "dev",
-                    },
-                    {"project_version": "1.10", "status": "C"},
-                    {
-                        "project_version": "1.10",
-                        "status": "F",
-                        "error_type": "ValueError",
-                        "is_ci": True,
-                    },
-                )
-            )
-        ),
+    runs: tuple[dict[str, Any], ...] = (
+        {
+            "project_version": "1.9",
+            "container": "docker",
+            "platform": "darwin",
+            "status": "F",
+            "error_type": "KeyError",
+            "error_desc": "row 7",
+            "language_version": "3.12.1",
+            "user_type": "dev",
+        },
+        {"project_version": "1.10", "status": "C"},
+        {"project_version": "1.10", "status": "F", "error_type": "ValueError", "is_ci": True},
     )
+    for number, values in enumerate(runs):
+        record(database, a_crumb(session_id=str(UUID(int=number, version=4)), **values))
     return database
 
 
