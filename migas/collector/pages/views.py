@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from migas.collector.counts import rows
 from migas.collector.counts.filters import NAMES, OUTCOMES, Filter, error_number, storable
-from migas.collector.counts.tables import MAX_LOST, Tables
+from migas.collector.counts.tables import MAX_ERRORS, MAX_LOST, Tables
 from migas.collector.http.access import access_of, collector_of, is_open
 from migas.collector.http.middleware import root_path, route_path
 from migas.collector.http.tables import example
@@ -30,6 +30,7 @@ from migas.collector.pages import (
 from migas.collector.pages.address import Address
 from migas.collector.pages.chart import Axis, duration_lines, rate_line, shared_out, stacked
 from migas.collector.pages.responses import attachment, page, redirect, static_file
+from migas.collector.pages.shown import MAX_FAILURES
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -162,6 +163,8 @@ async def project(request: Request, owner: str, repo: str) -> Response:
         lasted=duration_lines(axis, took),
         known=await wanted.known_days(not shown.outcomes.total),
         max_lost=MAX_LOST,
+        max_failures=MAX_FAILURES,
+        max_errors=MAX_ERRORS,
     )
 
 
