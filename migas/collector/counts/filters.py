@@ -27,8 +27,9 @@ OUTCOMES = {"completed": "C", "failed": "F", "suspended": "S", "running": "R"}
 MAX_CHARS = 100
 
 A_MONTH = 31
-"""Of so many days sessions are found by their time, of more by their other values, which are fewer
-then. A database does not know which: it has no numbers of `COUNTED_AT`, or does not use them."""
+"""Those of so many days are found by their time among all that failed, those of more by what they
+ran on. A database does not know which are fewer: it has no numbers of `COUNTED_AT`, or does not use
+them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +99,24 @@ class Filter:
         ]
         return mine + self.profile_conditions(project, sessions.c.profile)
 
-    def within(self, project: str, period: Period) -> tuple[ColumnElement[bool], ...]:
-        """What the rows of `sessions` have to meet that count for a project in a period."""
+    def within(
+        self, project: str, period: Period, *, of_versions: bool = False
+    ) -> tuple[ColumnElement[bool], ...]:
+        """What the rows of `sessions` have to meet that count for a project in a period.
+
+        Args:
+            project: `owner/repo`.
+            period: Which days.
+            of_versions: Whether whoever asks goes on to name versions, by which they are found.
+        """
         first = day_number(period.first) * SECONDS_A_DAY
         end = (day_number(period.last) + 1) * SECONDS_A_DAY
-        others = self.conditions(project)
-        is_short = period.days <= A_MONTH and self.version is None
+        is_short = period.days <= A_MONTH or self.profiles_alike(project) is None
+        by_time = is_short and self.version is None and not of_versions
         # In other words than those of an index, so that none of them is taken for it.
-        counted = COUNTED_AT if is_short or not others else COUNTED_AT + 0
-        return sessions.c.project == project, first <= counted, end > counted, *others
+        counted = COUNTED_AT if by_time else COUNTED_AT + 0
+        mine = sessions.c.project == project, first <= counted, end > counted
+        return (*mine, *self.conditions(project))
 
     @property
     def statuses(self) -> tuple[str, ...]:
