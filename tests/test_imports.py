@@ -104,6 +104,7 @@ HOUSE = """
     collector.counts.lasting collector.counts.lost collector.counts.people
     collector.counts.differences
     collector.counts.failures
+    collector.counts.error_spread
     collector.counts.most_hit collector.counts.active_days collector.counts.likelihood
     collector.counts.sample collector.counts.version_days
     collector.counts.activity collector.counts.visited

@@ -161,7 +161,7 @@ class Differing(Failures):
         if only.error is not None:
             some = [of for of in some if error_name(of) == only.error]
         keys = (sessions.c.fingerprint, sessions.c.version)
-        those = only.with_(error=None, outcome=None).within(project, period, of_versions=True)
+        those = only.with_(error=None, outcome=None).within(project, period, by_time=False)
         query = select(*keys, func.count()).where(*those, sessions.c.version.in_(versions))
         found: list[tuple[int, str, int]] = []
         for begin in range(0, len(some), _AT_ONCE):
@@ -182,7 +182,7 @@ class Differing(Failures):
         query = select(
             *keys, func.count(distinct(sessions.c.user_number)), func.max(sessions.c.last_idx)
         ).where(
-            *only.with_(error=None).within(project, period, of_versions=True),
+            *only.with_(error=None).within(project, period, by_time=False),
             sessions.c.fingerprint.in_(fingerprints),
             sessions.c.version.in_(versions),
         )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import bindparam, case, false, func, or_, select
 
+from migas.collector.counts.error_spread import ErrorSpread
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.history import Seen, history
-from migas.collector.counts.most_hit import Hits, MostHit
-from migas.collector.counts.reading import ALL, DAY, listed
+from migas.collector.counts.reading import ALL, listed
 from migas.collector.counts.sessions import error_name
 from migas.collector.counts.slices import WEEKS, cover
 from migas.collector.database.tables import (
@@ -42,13 +41,6 @@ MAX_KEPT = 16
 """So many statements are kept."""
 
 _FAILED = sessions.c.fingerprint.isnot(None)
-_AT_ONCE = 50
-
-MAX_LISTED = 200_000
-"""So many failures are counted here rather than by the database, which would sort them."""
-
-_Spread = tuple[int, int, "Mapping[str, int]", "Mapping[int, int]"]
-"""An error, the number of a breadcrumb, and how many sessions failed by version and by day."""
 
 
 class ErrorSummary(NamedTuple):
@@ -58,7 +50,7 @@ class ErrorSummary(NamedTuple):
     `users` is how many known users it hit. `versions` are pairs of a version and its sessions,
     the most frequent first, `days` how many sessions count on a day, or in the week or month that
     begins with it in a chart. `message` is from the newest, as its sender redacted it; None when it
-    had none. Newest is what counts last, or with a filter what came last, which may be of an
+    had none. Newest is what counts last, or with most filters what came last, which may be of an
     earlier day. `history` tells of all time.
     """
 
@@ -100,7 +92,7 @@ _NAMED = (
 _NAMES = (daily.c.detail.label("error"), daily.c.value.label("version"))
 
 
-class Failures(MostHit):
+class Failures(ErrorSpread):
     """The errors of a project."""
 
     async def errors(
@@ -115,7 +107,7 @@ class Failures(MostHit):
         fingerprints = [hits.fingerprint for hits in top]
         past, (versions, days, last_of) = await asyncio.gather(
             self._past(project, period, fingerprints),
-            self._spread(project, period, only, top),
+            self.spread(project, period, only, top),
         )
         if versions is None:
             versions = {of: known.versions for of, known in past.items()}
@@ -176,69 +168,6 @@ class Failures(MostHit):
         rows = await self.sums_on(project, [(BLOCK_DAYS, blocks)], ALL, ["version"])
         return {version: sum(numbers) for version, *numbers in rows if any(numbers)}
 
-    async def _spread(
-        self, project: str, period: Period, only: Filter, top: Sequence[Hits]
-    ) -> tuple[dict[int, dict[str, int]] | None, dict[int, Counter[date]], dict[int, int]]:
-        """By error: sessions of each version, sessions of each day, and the last breadcrumb.
-
-        The versions are None where `_past` has them.
-        """
-        fingerprints = [hits.fingerprint for hits in top]
-        bar = cache(period.bar_of)
-        days: dict[int, Counter[date]] = {of: Counter() for of in fingerprints}
-        if only.values.keys() - {"version", "error", "outcome"}:
-            versions: dict[int, Counter[str]] = {of: Counter() for of in fingerprints}
-            newest: dict[int, int] = {}
-            those = (*only.within(project, period), is_one_of(sessions.c.fingerprint, fingerprints))
-            ask = (
-                self._listed if sum(hits.sessions for hits in top) <= MAX_LISTED else self._grouped
-            )
-            for of, last_idx, of_versions, of_days in await ask(those):
-                newest[of] = max(last_idx, newest.get(of, last_idx))
-                versions[of].update(of_versions)
-                for day, number in of_days.items():
-                    days[of][bar(day)] += number
-            return dict(versions), days, newest
-        names = {error_name(of): of for of in fingerprints}
-        counted, newest = await asyncio.gather(
-            self.failed(project, period, names, ("error", "day"), only.version),
-            self._newest(project, top),
-        )
-        for (name, day), number in counted.items():
-            days[names[name]][bar(day)] += number
-        return None, days, newest
-
-    async def _listed(self, those: Sequence[ColumnElement[bool]]) -> Iterable[_Spread]:
-        """By error, counts of what a database lists without sorting it."""
-        lists = (listed(of, self.connections.dialect) for of in (sessions.c.version, DAY))
-        of, last = sessions.c.fingerprint, func.max(sessions.c.last_idx)
-        rows = await self.scanned(select(of, last, *lists).where(*those).group_by(of))
-
-        def counted() -> Iterable[_Spread]:
-            return [(of, last, Counter(names), Counter(days)) for of, last, names, days in rows]
-
-        # In a thread, for others are answered meanwhile.
-        return await asyncio.to_thread(counted)
-
-    async def _grouped(self, those: Sequence[ColumnElement[bool]]) -> Iterable[_Spread]:
-        """The same, an error several times, where lists would be too long."""
-        by = (sessions.c.fingerprint, sessions.c.version, DAY)
-        last = func.max(sessions.c.last_idx)
-        rows = await self.scanned(select(*by, last, func.count()).where(*those).group_by(*by))
-        return [(of, last, {version: n}, {day: n}) for of, version, day, last, n in rows]
-
-    async def _newest(self, project: str, top: Sequence[Hits]) -> dict[int, int]:
-        """The breadcrumb of the session of each error that counts last."""
-        known = {hits.fingerprint: hits.newest for hits in top if hits.newest is not None}
-        fingerprints = [hits.fingerprint for hits in top if hits.newest is None]
-        found: dict[int, int | None] = {}
-        for start in range(0, len(fingerprints), _AT_ONCE):
-            some = fingerprints[start : start + _AT_ONCE]
-            values = {"project": project, **{f"of_{number}": of for number, of in enumerate(some)}}
-            (row,) = await self.rows(_newest(len(some)), values)
-            found |= zip(some, row, strict=True)
-        return known | {of: last for of, last in found.items() if last is not None}
-
     async def messages(
         self, project: str, period: Period, only: Filter, limit: int = 10
     ) -> list[Message]:
@@ -259,23 +188,6 @@ class Failures(MostHit):
         return [
             Message(moment(began), version, text) for began, version, text in await self.rows(query)
         ]
-
-
-@lru_cache(MAX_KEPT)
-def _newest(number: int) -> Select[Any]:
-    """The breadcrumbs of the sessions of so many errors that count last, in one row."""
-    mine = (sessions.c.project == bindparam("project"), _FAILED)
-    return select(
-        *(
-            select(sessions.c.last_idx)
-            .where(*mine, sessions.c.fingerprint == bindparam(f"of_{of}"))
-            .order_by(COUNTED_AT.desc(), sessions.c.last_idx.desc())
-            .limit(1)
-            .scalar_subquery()
-            .label(f"of_{of}")
-            for of in range(number)
-        )
-    )
 
 
 @lru_cache(MAX_KEPT)

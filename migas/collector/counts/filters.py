@@ -92,6 +92,11 @@ class Filter:
         known = None if values.keys() & _PROFILE_CONDITIONS.keys() else self.profiles
         return replace(self, profiles=known, **values)
 
+    @property
+    def on_anything(self) -> Self:
+        """The same filter, whatever sessions ran on."""
+        return self.with_(**dict.fromkeys(_PROFILE_CONDITIONS))
+
     def conditions(self, project: str) -> list[ColumnElement[bool]]:
         """What the rows of `sessions` have to meet that are of a project."""
         mine = [
@@ -100,19 +105,21 @@ class Filter:
         return mine + self.profile_conditions(project, sessions.c.profile)
 
     def within(
-        self, project: str, period: Period, *, of_versions: bool = False
+        self, project: str, period: Period, *, by_time: bool | None = None
     ) -> tuple[ColumnElement[bool], ...]:
         """What the rows of `sessions` have to meet that count for a project in a period.
 
         Args:
             project: `owner/repo`.
             period: Which days.
-            of_versions: Whether whoever asks goes on to name versions, by which they are found.
+            by_time: Whether those that failed are found by their time rather than by what else is
+                asked for; by default where that leads to fewer.
         """
         first = day_number(period.first) * SECONDS_A_DAY
         end = (day_number(period.last) + 1) * SECONDS_A_DAY
-        is_short = period.days <= A_MONTH or self.profiles_alike(project) is None
-        by_time = is_short and self.version is None and not of_versions
+        if by_time is None:
+            is_short = period.days <= A_MONTH or self.profiles_alike(project) is None
+            by_time = is_short and self.version is None
         # In other words than those of an index, so that none of them is taken for it.
         counted = COUNTED_AT if by_time else COUNTED_AT + 0
         mine = sessions.c.project == project, first <= counted, end > counted

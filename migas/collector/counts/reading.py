@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, func
+from sqlalchemy import JSON, func, select
 
 from migas.collector.counts.filters import Filter
-from migas.collector.database.tables import COUNTED_AT
+from migas.collector.database.tables import COUNTED_AT, profiles
 from migas.collector.days import SECONDS_A_DAY
 
 if TYPE_CHECKING:
@@ -56,15 +56,21 @@ class Reading:
         """The same filter with the numbers of its profiles, unless these are very many.
 
         Whoever asks several questions with it looks them up once. PostgreSQL, if it were to look
-        them up for each, would read all profiles' counts and throw most of them away.
+        them up for each, would read all profiles' counts and throw most of them away. One that
+        leaves all profiles, as that by the only language does, is none.
         """
         alike = only.profiles_alike(project)
         if alike is None or only.profiles is not None:
             return only
-        numbers = [row.profile for row in await self.rows(alike.limit(MAX_NAMED + 1))]
-        if len(numbers) > MAX_NAMED:
+        of_project = select(func.count()).where(profiles.c.project == project)
+        found, ((every,),) = await asyncio.gather(
+            self.rows(alike.limit(MAX_NAMED + 1)), self.rows(of_project)
+        )
+        if found and len(found) == every:
+            return only.on_anything
+        if len(found) > MAX_NAMED:
             return only
-        return replace(only, profiles=tuple(sorted(numbers)))
+        return replace(only, profiles=tuple(sorted(row.profile for row in found)))
 
     async def profiles_of(self, project: str, only: Filter) -> Collection[int] | None:
         """The profiles that a filter leaves; None where it leaves all."""

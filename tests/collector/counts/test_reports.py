@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event, func, select
 from sqlalchemy.dialects.sqlite import dialect
 
 from migas.collector.collector import Collector
-from migas.collector.counts import failures, lost, most_hit
+from migas.collector.counts import error_spread, lost, most_hit
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.history import Seen
 from migas.collector.counts.lost import LostRun, LostRuns
@@ -373,7 +373,7 @@ def test_errors_of_any_period_are_those_that_hit_most(
 def test_of_many_errors_each_has_its_newest_message(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failures, "_AT_ONCE", 2)
+    monkeypatch.setattr(error_spread, "_AT_ONCE", 2)
     sent = [
         (ago, failed(10 * of + ago, f"Error{of}", f"{ago} days ago", f"1.{of % 2}")[1])
         for ago in (9, 6, 3, 0)
@@ -558,11 +558,11 @@ def test_no_error_that_hits_most_users_is_overlooked(
     asked(database, sent, question)
 
 
-@pytest.mark.parametrize("most", [failures.MAX_LISTED, 2], ids=["listed", "grouped"])
+@pytest.mark.parametrize("most", [error_spread.MAX_LISTED, 2], ids=["listed", "grouped"])
 def test_errors_of_some_sessions_have_their_own_versions_and_days(
     most: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failures, "MAX_LISTED", most)
+    monkeypatch.setattr(error_spread, "MAX_LISTED", most)
     ran = [(3, "1.0", "docker"), (2, "1.0", "docker"), (0, "1.0", "docker"), (0, "0.9", "docker")]
     sent = [
         (days_ago, failed(number, "OSError", f"of {version}", version, container=container)[1])
