@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import reduce
 from itertools import chain
+from operator import or_
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
@@ -12,7 +14,8 @@ from sqlalchemy import ColumnElement, func, select
 from migas.collector.counts.active_days import active_days, add_days
 from migas.collector.counts.activity import Activity, margin
 from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by, users_since
-from migas.collector.counts.reading import ALL, DAY, MAX_NAMED
+from migas.collector.counts.filters import error_number
+from migas.collector.counts.reading import ALL, DAY, MAX_NAMED, listed
 from migas.collector.counts.sample import Sample, halves, is_few, parts_of_all
 from migas.collector.counts.slices import NO_USER, starts_in
 from migas.collector.counts.usage import Facet, Usage
@@ -28,10 +31,10 @@ from migas.collector.counts.visits import ENDINGS, SAMPLES, first_number, in_par
 from migas.collector.database.json_rows import among
 from migas.collector.database.tables import (
     daily,
+    error_users,
     profiles,
     project_users,
     sessions,
-    users,
     visits,
 )
 from migas.collector.database.value_lists import is_one_of
@@ -207,15 +210,19 @@ class People(Usage):
     async def _users_one_by_one(
         self, project: str, period: Period, only: Filter, is_new: ColumnElement[int]
     ) -> UserCounts:
-        theirs = select(sessions.c.user_number).where(*only.within(project, period))
-        known = theirs.where(sessions.c.user_number.isnot(None))
-        seen = project_users.c.user_number.in_(known)
-        kind = func.coalesce(users.c.user_type, GENERAL)
-        of_user = users.c.user_id == project_users.c.user_id
+        theirs = (
+            select(sessions.c.user_number, func.min(sessions.c.profile).label("profile"))
+            .where(*only.within(project, period), sessions.c.user_number.isnot(None))
+            .group_by(sessions.c.user_number)
+            .subquery()
+        )
+        kind = func.coalesce(profiles.c.user_type, GENERAL)
+        known = project_users.c.user_number == theirs.c.user_number
+        of = (profiles.c.profile == theirs.c.profile) & (profiles.c.project == project)
         query = (
             select(kind, func.count(), is_new)
-            .join_from(project_users, users, of_user, isouter=True)
-            .where(project_users.c.project == project, seen)
+            .select_from(theirs.join(project_users, known).outerjoin(profiles, of))
+            .where(project_users.c.project == project)
             .group_by(kind)
         )
         rows = await self.scanned(query)
@@ -237,7 +244,7 @@ class People(Usage):
                 within 2 %.
         """
         if not visits_tell(only):
-            return await self._activity_one_by_one(project, period, only)
+            return await self._activity_one_by_one(project, period, only, may_estimate)
         ran_on = await self._ran_on(project)
         if only.version is not None:
             seen = self._seen_with_version(project, period, only, may_estimate=may_estimate)
@@ -304,13 +311,35 @@ class People(Usage):
         rows = await self.sums_on(project, days, only, (), is_chained=True)
         return min(seen, sum(map(sum, (row for row in rows if None not in row))))
 
-    async def _activity_one_by_one(self, project: str, period: Period, only: Filter) -> Activity:
-        columns = (DAY, sessions.c.profile, sessions.c.user_number)
+    async def _most_of_error(self, project: str, period: Period, only: Filter) -> int:
+        """How many users an error has hit since the period began."""
+        hit = select(func.count()).where(
+            error_users.c.project == project,
+            error_users.c.fingerprint == error_number(only.error or ""),
+            error_users.c.last_day >= day_number(period.first),
+        )
+        ((number,),) = await self.rows(hit)
+        return int(number)
+
+    async def _activity_one_by_one(
+        self, project: str, period: Period, only: Filter, may_estimate: bool
+    ) -> Activity:
+        by = (sessions.c.profile, sessions.c.user_number)
         those = (*only.within(project, period), sessions.c.user_number.isnot(None))
+        query = select(*by, listed(DAY, self.connections.dialect)).where(*those).group_by(*by)
         days, origin = VersionDays(dict), block_of(day_number(period.first))
-        for day, profile, user in await self.scanned(select(*columns).where(*those).distinct()):
-            days[profile][user] = days[profile].get(user, 0) | 1 << (day - origin)
-        return _activity(period, in_rows(days, period), await self._ran_on(project))
+        most = self._most if only.error is None else self._most_of_error
+        sample = Sample(await most(project, period, only) if may_estimate else 0)
+        found = set[int]()
+        while some := sample.another(len(found)):
+            of_part = query
+            if some != (0, SAMPLES):
+                of_part = query.where(in_parts(sessions.c.user_number, some))
+            for profile, user, on_days in await self.scanned(of_part):
+                days[profile][user] = reduce(or_, (1 << day - origin for day in set(on_days)))
+                found.add(user)
+        ran_on = await self._ran_on(project)
+        return _activity(period, in_rows(days, period), ran_on, sample.part)
 
     async def users_over_time(
         self, project: str, period: Period, only: Filter = ALL, activity: Activity | None = None

@@ -46,8 +46,13 @@ class Reports(Differing, People, Lasting, Lost, Releases, Sums):
         """The first and the last day that have a session of a project; None where none has."""
         mine = (daily.c.project == project, daily.c.kind == OUTCOME)
         has_any = func.sum(daily.c.sessions) > 0
-        days = select(daily.c.day).where(*mine).group_by(daily.c.day).having(has_any).subquery()
-        ((first, last),) = await self.rows(select(func.min(days.c.day), func.max(days.c.day)))
+        days = select(daily.c.day).where(*mine).group_by(daily.c.day).having(has_any)
+        # Each is the first in the order of an index, and no other day is looked at.
+        ends = (
+            days.order_by(order).limit(1).scalar_subquery().label(name)
+            for name, order in (("first", daily.c.day), ("last", daily.c.day.desc()))
+        )
+        ((first, last),) = await self.rows(select(*ends))
         return None if first is None else (day_of(first), day_of(last))
 
     async def hits(

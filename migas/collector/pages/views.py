@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -219,8 +220,9 @@ async def beside(request: Request, owner: str, repo: str) -> Response:
         return wanted
     _, name, address, _, today = wanted
     reports = collector_of(request).reports
-    rows = await Tables(reports, name, address.period, address.only, today).read("periods")
-    return wanted.page("periods.html", rows=rows, known=await reports.known_days(name))
+    tables = Tables(reports, name, address.period, address.only, today)
+    rows, known = await asyncio.gather(tables.read("periods"), reports.known_days(name))
+    return wanted.page("periods.html", rows=rows, known=known)
 
 
 @router.head("/p/{owner}/{repo}/users")
