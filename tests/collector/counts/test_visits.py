@@ -14,6 +14,7 @@ from sqlalchemy import Engine, event
 from migas.collector.collector import Collector
 from migas.collector.counts import last_days, people, sample
 from migas.collector.counts.filters import OUTCOMES, Filter
+from migas.collector.counts.fingerprint import fingerprint
 from migas.collector.counts.sessions import error_name, facets
 from migas.collector.counts.visits import SAMPLES
 from migas.collector.days import SECONDS_A_DAY, Period, block_of, day_number, day_of, moment
@@ -444,3 +445,36 @@ def test_of_very_many_users_a_part_says_how_many_there_are(
         assert (exact.part, exact.margin, exact.users(period)) == (SAMPLES, 0, number)
     nobody = asked(database, "activity", period, Filter(container="podman"), may_estimate=True)
     assert (nobody.users(period), nobody.margin) == (0, 0)
+
+
+@pytest.mark.parametrize("outcome", ["running", "failed"])
+def test_of_very_many_users_who_are_looked_for_one_by_one_a_part_is_enough(
+    outcome: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how: dict[str, Any] = {"status": "R"}
+    only = Filter(outcome="running")
+    if outcome == "failed":
+        how = {"status": "F", "error_type": "OSError"}
+        only = Filter(error=error_name(fingerprint("F", "OSError", None, None) or 0))
+    sent = [_run_of(user, TODAY - user % 3) | how for user in range(2000)]
+    sent += [_run_of(user, TODAY - 1) | how for user in range(500)]
+    sent += [_run_of(user, TODAY) for user in range(1000, 3000)]
+    with_collector(database.url, putting(sent))
+    period = Period.ending(day_of(TODAY), 3)
+    days = [day_of(TODAY - ago) for ago in (2, 1, 0)]
+
+    exact = asked(database, "activity", period, only)
+    assert (exact.part, exact.users(period)) == (SAMPLES, 2000)
+    numbers = [len(range(2, 2000, 3)), 667 + 333, len(range(0, 2000, 3))]
+    assert [exact.over_time()[day] for day in days] == numbers
+
+    _look_at_a_part(monkeypatch, 400, 10.0)
+    activity = asked(database, "activity", period, only, may_estimate=True)
+    assert activity.part < SAMPLES
+    assert activity.is_estimate
+    assert 0 < activity.margin <= 10
+    most = 2000 * 2 * activity.margin / 100
+    assert abs(activity.whole(activity.users(period)) - 2000) <= most
+    for day, number in zip(days, numbers, strict=True):
+        assert abs(activity.whole(activity.over_time()[day]) - number) <= most
+    assert set(activity.everyone) < set(exact.everyone)
