@@ -44,6 +44,8 @@ PAGES = (
     ("30 days", "", "period=30d", PAGE_TARGET, 200_000),
     ("four weeks long ago", "", LONG_AGO, PAGE_TARGET, 1_000_000),
     ("container=docker", "", "container=docker", FILTERED_TARGET, 500_000),
+    ("platform=linux", "", "platform=linux", FILTERED_TARGET, 1_000_000),
+    ("language=python", "", "language=python", FILTERED_TARGET, 200_000),
     ("version=1.190.0", "", "version=1.190.0", FILTERED_TARGET, 200_000),
     ("user=dev", "", "user=dev", FILTERED_TARGET, 500_000),
     ("outcome=completed", "", "outcome=completed", FILTERED_TARGET, 500_000),
@@ -65,6 +67,8 @@ PAGES = (
     ("the same in docker", "periods", "container=docker", FILTERED_TARGET, 500_000),
     ("users", "users", "", PAGE_TARGET, 1_000_000),
     ("the same in docker", "users", "container=docker", FILTERED_TARGET, 500_000),
+    ("the users of an error", "users", "error={error}", FILTERED_TARGET, 500_000),
+    ("the users of running sessions", "users", "outcome=running", FILTERED_TARGET, 500_000),
 )
 """What is asked for: a name, the page below the project's own, its query, the most seconds and the
 most rows that the database may read for it."""
@@ -111,7 +115,7 @@ def _many(options: Options, folder: str, new_database: Callable[[], str]) -> lis
             ]
             error, paths = _most_frequent_error(other.port), []
             for _, page, query, *_ in PAGES:
-                path = f"{page.format(error=error)}?{YEAR}&{query}"
+                path = f"{page}?{YEAR}&{query}".format(error=error)
                 paths.append(path)
                 medians.append(_page(other.port, path))
             if name == "PostgreSQL":
