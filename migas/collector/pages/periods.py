@@ -25,7 +25,7 @@ PARAMETERS = ("period", "from", "to", "since", "until", "by")
 DEFAULT = "30d"
 STEPS: tuple[Step, ...] = ("day", "week", "month")
 
-_PRESET_NAMES, _STEP_NAMES = ", ".join(PRESETS), " or ".join(STEPS)
+_PRESET_NAMES, _STEP_NAMES = ", ".join(PRESETS), ", a ".join(STEPS)
 
 WEEKLY_FROM_DAYS = 120
 """Beyond this many days a bar for each is too thin to be pointed at."""
@@ -59,7 +59,9 @@ def parse(query: Mapping[str, str], today: dt.date) -> Period:
         period = replace(period, mistake=f"There is no such period; there are {_PRESET_NAMES}.")
     step = next((step for step in STEPS if step == query.get("by")), None)
     if query.get("by") and step is None:
-        period = replace(period, mistake=f"{period.mistake} A bar is of a {_STEP_NAMES}.".strip())
+        period = replace(
+            period, mistake=f"{period.mistake} A bar is one of these: a {_STEP_NAMES}.".strip()
+        )
     return replace(period, by=step or _step(period.days))
 
 

@@ -403,7 +403,7 @@ def test_there_are_no_other_files(asked: Site, name: str) -> None:
         ("from=abc", "Those are not two dates"),
         ("from=2026-11-20&to=2026-11-01", "end before it begins"),
         ("period=2y", "There is no such period"),
-        ("by=year", "A bar is of"),
+        ("by=year", "A bar is one of these"),
         ("outcome=crashed", "completed, failed, suspended, running"),
         ("contaner=docker", "container"),
     ],

@@ -337,7 +337,7 @@ def test_dates_of_ones_own_are_shown_and_kept_in_the_form(demo: Site) -> None:
 
 def test_a_mistaken_bar_is_named_beside_ones_own_dates(demo: Site) -> None:
     text = readable(demo.text(f"{PIPELINE}?from=2026-03-02&to=2026-03-29&by=year"))
-    assert "A bar is of a day or week or month." in text
+    assert "A bar is one of these: a day, a week, a month." in text
     assert "These are the last" not in text
 
 

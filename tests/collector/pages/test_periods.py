@@ -81,11 +81,11 @@ def test_what_is_no_period_and_no_bar_is_named() -> None:
         "There is no such period; there are 7d, 30d, 90d, 1y."
     )
     assert parse({"period": "1y", "by": "<b>"}, TODAY).mistake == (
-        "A bar is of a day or week or month."
+        "A bar is one of these: a day, a week, a month."
     )
     both = parse({"from": "2026-02-30", "by": "year"}, TODAY).mistake
     assert both.startswith("Those are not two dates")
-    assert both.endswith("A bar is of a day or week or month.")
+    assert both.endswith("A bar is one of these: a day, a week, a month.")
     assert not parse({"period": "", "by": ""}, TODAY).mistake
 
 
