@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MAX_KEPT = 16
 """So many statements are kept."""
 
+MAX_VALUES = 10_000
+"""So many values, the profiles of each error, one question names: SQLite takes 32,766 of them."""
+
 MAX_LISTED = 200_000
 """So many failures are counted here rather than by the database, which would sort them."""
 
@@ -65,8 +68,11 @@ class ErrorSpread(MostHit):
             newest: dict[int, int] = {}
             those = (*only.within(project, period), is_one_of(sessions.c.fingerprint, fingerprints))
             are_many = sum(hits.sessions for hits in top) > MAX_LISTED
-            if are_many and (most := await self._spread_of_most(project, period, only, top)):
-                return most
+            values = len(top) * len(only.profiles or ())
+            if are_many and values <= MAX_VALUES:
+                most = await self._spread_of_most(project, period, only, top)
+                if most is not None:
+                    return most
             ask = self._grouped if are_many else self._listed
             for of, last_idx, of_versions, of_days in await ask(those):
                 newest[of] = max(last_idx, newest.get(of, last_idx))

@@ -118,16 +118,31 @@ def test_sessions_of_an_earlier_collector_are_of_no_filter(
     assert (error.sessions, error.versions, error.days) == (4, (("1.0", 4),), {WEDNESDAY: 4})
 
 
-def test_a_filter_that_leaves_less_than_it_leaves_out_counts_what_it_leaves(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("platform", "most_values"), [("darwin", error_spread.MAX_VALUES), ("linux", 2)]
+)
+def test_what_a_filter_leaves_is_counted_where_it_is_less_or_has_too_many_profiles(
+    platform: str, most_values: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def question(reports: Reports) -> list[tuple[Any, ...]]:
-        only = await reports.resolved("a/b", Filter(platform="darwin"))
-        return told(await reports.errors("a/b", WHOLE, only))
+    grouped: list[object] = []
+    group = ErrorSpread._grouped
 
+    async def noted(self: ErrorSpread, those: Any) -> Any:
+        grouped.append(those)
+        return await group(self, those)
+
+    async def question(reports: Reports) -> list[tuple[Any, ...]]:
+        only = await reports.resolved("a/b", Filter(platform=platform))
+        # What came last is chosen otherwise, if two ended at the same second.
+        return [of[:5] for of in told(await reports.errors("a/b", WHOLE, only))]
+
+    monkeypatch.setattr(ErrorSpread, "_grouped", noted)
+    monkeypatch.setattr(error_spread, "MAX_VALUES", most_values)
     listed = asked(database, failures(), question)
+    assert not grouped
     monkeypatch.setattr(error_spread, "MAX_LISTED", 0)
-    assert [error[:5] for error in asked(database, [], question)] == [error[:5] for error in listed]
+    assert asked(database, [], question) == listed
+    assert len(grouped) == 1
     assert listed
 
 
