@@ -398,13 +398,9 @@ def _sent(crumb: Breadcrumb, send: Callable[[], Any]) -> Any:
     if crumb.get("status", "R") == "R":
         delivery.running_was_sent(session)
         return send()
-    held, is_overtaken = delivery.hold_running(session), False
-    try:
-        answer = send()
-        is_overtaken = True
-        return answer
-    finally:
-        delivery.release_running(held, is_overtaken=is_overtaken)
+    answer = send()
+    delivery.drop_running(session)
+    return answer
 
 
 def _check_breadcrumb(project: object, version: object, fields: Mapping[str, Any]) -> None:

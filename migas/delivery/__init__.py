@@ -151,36 +151,22 @@ class Delivery:
             self._last_running[session_id] = time.time()
             self._couriers.running_was_written()
 
-    def hold_running(self, session_id: str | None) -> list[str]:
-        """Keep couriers from what waits to say that a session goes on, while its end is sent.
+    def drop_running(self, session_id: str | None) -> None:
+        """Drop what still waits to say that a session goes on, once a server has its end.
 
-        Returns:
-            The records, for `release_running`; what a courier has taken by now is none of them.
+        Before that it must not: whoever is killed meanwhile would leave nothing that tells of the
+        run. What a courier has taken by now is sent.
         """
         if session_id is None or session_id not in self._held:
-            return []
-        try:
-            spool, session = self._usable_spool(), session_id.replace("-", "")
-            waiting = [of for of in spool.entries() if of.is_running and of.session == session]
-            claimed = [spool.claim(entry.name) for entry in waiting]
-        except (OSError, RuntimeError) as error:
-            log.debug("what waits cannot be held back: %s", error)
-            return []
-        return [path for path in claimed if path is not None]
-
-    def release_running(self, held: list[str], *, is_overtaken: bool) -> None:
-        """Drop what was held back where the end has overtaken it, else let it be sent."""
-        if not held:
             return
         try:
-            spool = self._usable_spool()
-            for path in held:
-                if is_overtaken:
+            spool, session = self._usable_spool(), session_id.replace("-", "")
+            for entry in spool.entries():
+                is_meant = entry.is_running and entry.session == session
+                if is_meant and (path := spool.claim(entry.name)):
                     spool.discard(path)
-                else:
-                    spool.give_back(path)
         except (OSError, RuntimeError) as error:
-            log.debug("what was held back stays for another courier: %s", error)
+            log.debug("what waits cannot be dropped: %s", error)
 
     def flush(self, timeout: float) -> bool:
         """Have everything that waits sent now.

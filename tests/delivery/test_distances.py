@@ -5,6 +5,7 @@ A server stamps whole seconds, and of two breadcrumbs in the same second the `R`
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -144,6 +145,19 @@ def test_an_end_that_does_not_arrive_overtakes_nothing(
     alone.run(f'{PRELUDE}\n{START}migas.{call} status="C")')
     waiting = [crumb.get("status_desc") for crumb in alone.waiting()]
     assert waiting == ["start", "half of it"]
+    assert _files(alone, "sending") == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that kills")
+@pytest.mark.parametrize("call", AT_ONCE)
+def test_who_is_killed_while_an_end_is_sent_has_told_that_the_run_began(
+    call: str, alone: Desk, server: FaultServer
+) -> None:
+    server.behave("silent")
+    alarm = "import signal\nsignal.setitimer(signal.ITIMER_REAL, 0.5)\n"
+    ended = alone.run(f'{PRELUDE}\n{START}{alarm}migas.{call} status="C")')
+    assert ended.status == -signal.SIGALRM
+    assert [crumb.get("status_desc") for crumb in alone.waiting()] == ["start", "half of it"]
     assert _files(alone, "sending") == []
 
 
