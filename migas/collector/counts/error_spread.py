@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from functools import cache, lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select
@@ -94,7 +93,7 @@ class ErrorSpread(MostHit):
     ) -> tuple[dict[int, dict[str, int]], dict[int, Counter[date]], dict[int, int]] | None:
         """The same of a filter that leaves most: all that is counted, without what it leaves out.
 
-        None where it leaves less than half, or profiles are very many.
+        None where it leaves less than half, or where nobody knows all profiles.
         """
         fingerprints = [hits.fingerprint for hits in top]
         names = {error_name(of): of for of in fingerprints}
@@ -118,10 +117,12 @@ class ErrorSpread(MostHit):
         profile = sessions.c.profile
         elsewhere, nowhere, newest = await asyncio.gather(
             self._listed((*those, is_one_of(profile, sorted(others)))),
-            self._listed((*those, profile.is_(None))),  # a collector of an earlier step wrote it
+            self.scanned(select(sessions.c.last_idx).where(*those, profile.is_(None)).limit(1)),
             self._newest_of(fingerprints, only.within(project, period, by_time=True)),
         )
-        for of, _, of_versions, of_days in chain(elsewhere, nowhere):
+        if nowhere:  # a collector of an earlier step wrote it, and not all counts know of it
+            return None
+        for of, _, of_versions, of_days in elsewhere:
             versions[of].subtract(of_versions)
             for day, counted in of_days.items():
                 days[of][bar(day)] -= counted
