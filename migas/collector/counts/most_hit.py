@@ -143,8 +143,8 @@ class MostHit(Usage):
             )
             each = select(*columns).where(*those).group_by(sessions.c.fingerprint)
             parts: Sequence[Sequence[int]] = [some]
-            if self.connections.dialect == "postgresql" and 1 < len(some) <= FEW:
-                # They have most of the failures. Two processes are done with these sooner than one.
+            if 1 < len(some) <= FEW:
+                # They have most of the failures. Two at work are done with these sooner than one.
                 parts = some[::2], some[1::2]
             asked = (
                 self.scanned(each.where(is_one_of(sessions.c.fingerprint, part))) for part in parts
