@@ -34,7 +34,9 @@ MAX_VALUES = 10_000
 MAX_LISTED = 200_000
 """So many failures are counted here rather than by the database, which would sort them."""
 
-_FAILED = sessions.c.fingerprint.isnot(None)
+FAILED = sessions.c.fingerprint.isnot(None)
+"""A session failed with an error. A question in these words uses the indexes of such."""
+
 _AT_ONCE = 50
 
 _Spread = tuple[int, int, "Mapping[str, int]", "Mapping[int, int]"]
@@ -67,11 +69,8 @@ class ErrorSpread(MostHit):
             newest: dict[int, int] = {}
             those = (*only.within(project, period), is_one_of(sessions.c.fingerprint, fingerprints))
             are_many = sum(hits.sessions for hits in top) > MAX_LISTED
-            values = len(top) * len(only.profiles or ())
-            if are_many and values <= MAX_VALUES:
-                most = await self._spread_of_most(project, period, only, top)
-                if most is not None:
-                    return most
+            if are_many and (most := await self._spread_of_most(project, period, only, top)):
+                return most
             ask = self._grouped if are_many else self._listed
             for of, last_idx, of_versions, of_days in await ask(those):
                 newest[of] = max(last_idx, newest.get(of, last_idx))
@@ -93,17 +92,27 @@ class ErrorSpread(MostHit):
     ) -> tuple[dict[int, dict[str, int]], dict[int, Counter[date]], dict[int, int]] | None:
         """The same of a filter that leaves most: all that is counted, without what it leaves out.
 
-        None where it leaves less than half, or where nobody knows all profiles.
+        None where it leaves less than half, or where its profiles are very many or not all known.
         """
+        if only.profiles is None or len(top) * len(only.profiles) > MAX_VALUES:
+            return None
         fingerprints = [hits.fingerprint for hits in top]
         names = {error_name(of): of for of in fingerprints}
         bar = cache(period.bar_of)
-        by_day, by_version = await asyncio.gather(
-            self.failed(project, period, names, ("error", "day"), only.version),
+        by_day = await self.failed(project, period, names, ("error", "day"), only.version)
+        if 2 * sum(hits.sessions for hits in top) < by_day.total():
+            return None
+        others = (await self._ran_on(project)).keys() - set(only.profiles)
+        everywhere = only.on_anything.within(project, period, by_time=False)
+        those = (*everywhere, is_one_of(sessions.c.fingerprint, fingerprints))
+        profile = sessions.c.profile
+        by_version, elsewhere, nowhere, newest = await asyncio.gather(
             self.failed(project, period, names, ("error", "version"), only.version),
+            self._listed((*those, is_one_of(profile, sorted(others)))),
+            self.scanned(select(sessions.c.last_idx).where(*those, profile.is_(None)).limit(1)),
+            self._newest_of(fingerprints, only.within(project, period, by_time=True)),
         )
-        number = sum(hits.sessions for hits in top)
-        if only.profiles is None or 2 * number < by_day.total():
+        if nowhere:  # a collector of an earlier step wrote it, and not all counts know of it
             return None
         days: dict[int, Counter[date]] = {of: Counter() for of in fingerprints}
         versions: dict[int, Counter[str]] = {of: Counter() for of in fingerprints}
@@ -111,17 +120,6 @@ class ErrorSpread(MostHit):
             days[names[name]][bar(day)] += counted
         for (name, version), counted in by_version.items():
             versions[names[name]][version] += counted
-        others = (await self._ran_on(project)).keys() - set(only.profiles)
-        everywhere = only.on_anything.within(project, period, by_time=False)
-        those = (*everywhere, is_one_of(sessions.c.fingerprint, fingerprints))
-        profile = sessions.c.profile
-        elsewhere, nowhere, newest = await asyncio.gather(
-            self._listed((*those, is_one_of(profile, sorted(others)))),
-            self.scanned(select(sessions.c.last_idx).where(*those, profile.is_(None)).limit(1)),
-            self._newest_of(fingerprints, only.within(project, period, by_time=True)),
-        )
-        if nowhere:  # a collector of an earlier step wrote it, and not all counts know of it
-            return None
         for of, _, of_versions, of_days in elsewhere:
             versions[of].subtract(of_versions)
             for day, counted in of_days.items():
@@ -184,6 +182,6 @@ def _newest(number: int) -> Select[Any]:
 
 def _last(*those: ColumnElement[bool]) -> ScalarSelect[Any]:
     """The breadcrumb of the session that counts last of those that failed."""
-    query = select(sessions.c.last_idx).where(*those, _FAILED)
+    query = select(sessions.c.last_idx).where(*those, FAILED)
     ordered = query.order_by(COUNTED_AT.desc(), sessions.c.last_idx.desc())
     return ordered.limit(1).scalar_subquery()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import bindparam, case, false, func, or_, select
 
-from migas.collector.counts.error_spread import ErrorSpread
+from migas.collector.counts.error_spread import FAILED, ErrorSpread
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.history import Seen, history
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 MAX_KEPT = 16
 """So many statements are kept."""
-
-_FAILED = sessions.c.fingerprint.isnot(None)
 
 
 class ErrorSummary(NamedTuple):
@@ -175,7 +173,7 @@ class Failures(ErrorSpread):
         # Few are chosen before what they say is looked up, else PostgreSQL looks up all of them.
         newest = (
             select(COUNTED_AT.label("counted"), sessions.c.version, sessions.c.last_idx)
-            .where(*only.within(project, period), _FAILED)
+            .where(*only.within(project, period), FAILED)
             .order_by(COUNTED_AT.desc(), sessions.c.last_idx.desc())
             .limit(limit)
             .subquery()
