@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from sqlalchemy import bindparam, false, func, or_, select
 
@@ -32,6 +32,20 @@ ran on. A database does not know which are fewer: it has no numbers of `COUNTED_
 them."""
 
 
+class SliceTerm(NamedTuple):
+    """Rows of `slices` whose counts are added, or taken away.
+
+    Attributes:
+        factor: 1 or -1.
+        sign: That of the rows' `span`.
+        where: The conditions that they have to meet.
+    """
+
+    factor: int
+    sign: int
+    where: tuple[ColumnElement[bool], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """The values that sessions must have; None where any will do.
@@ -47,6 +61,8 @@ class Filter:
         error: The fingerprint with which they failed, in hexadecimal digits.
         profiles: The numbers of the profiles that it leaves, where somebody has looked them up:
             with them a database goes straight to what it looks for.
+        others: The numbers of all other profiles, where these are fewer: what it leaves may then be
+            told as everything without theirs.
     """
 
     version: str | None = None
@@ -58,6 +74,7 @@ class Filter:
     outcome: str | None = None
     error: str | None = None
     profiles: tuple[int, ...] | None = field(default=None, compare=False)
+    others: tuple[int, ...] | None = field(default=None, compare=False)
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Self:
@@ -89,8 +106,9 @@ class Filter:
 
     def with_(self, **values: str | None) -> Self:
         """The same filter but for some values."""
-        known = None if values.keys() & _PROFILE_CONDITIONS.keys() else self.profiles
-        return replace(self, profiles=known, **values)
+        is_about_others = bool(values.keys() & _PROFILE_CONDITIONS.keys())
+        known = (None, None) if is_about_others else (self.profiles, self.others)
+        return replace(self, profiles=known[0], others=known[1], **values)
 
     @property
     def on_anything(self) -> Self:
@@ -130,9 +148,7 @@ class Filter:
         """The letters of the outcomes that it leaves."""
         return tuple(letter for name, letter in OUTCOMES.items() if self.outcome in (None, name))
 
-    def slice_conditions(
-        self, project: str, columns: Collection[str]
-    ) -> tuple[int, tuple[ColumnElement[bool], ...]]:
+    def slice_terms(self, project: str, columns: Collection[str]) -> tuple[SliceTerm, ...]:
         """Which rows of `slices` of a project say how many sessions meet it; none know of errors.
 
         Outcomes are columns there: see `statuses`. The same conditions serve other filters of the
@@ -143,26 +159,34 @@ class Filter:
             columns: What the sessions are to be told apart by.
 
         Returns:
-            The sign of the rows' `span`, and the conditions they have to meet.
+            What has to be added up.
         """
+        mine = () if self.version is None else (_SLICES_OF_VERSION,)
+        # Of all profiles together there is a row for each version. Without any version told apart,
+        # a filter is sooner answered by the rows of its profiles, which have all versions together.
+        is_by_version = mine or "version" in columns
+        if self.others is not None and is_by_version and "profile" not in columns:
+            return (
+                SliceTerm(1, 1, (*mine, _SLICES_OF_ALL)),
+                SliceTerm(-1, 1, (*mine, _SLICES_OF_OTHERS)),
+            )
         alike = None if self.profiles is not None else self.profiles_alike(project)
         ran_on: tuple[ColumnElement[bool], ...] = ()
         if self.profiles is not None:
             ran_on = (_SLICES_OF_PROFILES,)
         elif alike is not None:
             ran_on = (slices.c.profile.in_(alike),)
-        mine = () if self.version is None else (_SLICES_OF_VERSION,)
-        if not mine and "version" not in columns and (ran_on or "profile" in columns):
-            return -1, ran_on
+        if not is_by_version and (ran_on or "profile" in columns):
+            return (SliceTerm(1, -1, ran_on),)
         if not ran_on:
             ran_on = (_SLICES_OF_EACH if "profile" in columns else _SLICES_OF_ALL,)
-        return 1, mine + ran_on
+        return (SliceTerm(1, 1, mine + ran_on),)
 
     @property
     def slice_values(self) -> dict[str, Any]:
-        """The values of the parameters that its `slice_conditions` have."""
-        values: dict[str, Any] = {} if self.version is None else {"version": self.version}
-        return values if self.profiles is None else values | {"profiles": self.profiles}
+        """The values of the parameters that its `slice_terms` have."""
+        values = {"version": self.version, "profiles": self.profiles, "others": self.others}
+        return {name: value for name, value in values.items() if value is not None}
 
     def profile_conditions(
         self, project: str, profile: ColumnElement[int]
@@ -194,10 +218,11 @@ def storable(value: str) -> str:
 
 _SLICES_OF_VERSION = slices.c.version == bindparam("version")
 _SLICES_OF_PROFILES = is_one_of(slices.c.profile, "profiles")
+_SLICES_OF_OTHERS = is_one_of(slices.c.profile, "others")
 _SLICES_OF_EACH = slices.c.profile > EVERY
 _SLICES_OF_ALL = slices.c.profile == EVERY
 
-NAMES = tuple(field.name for field in fields(Filter) if field.name != "profiles")
+NAMES = tuple(field.name for field in fields(Filter) if field.compare)
 _values_of = attrgetter(*NAMES)
 
 

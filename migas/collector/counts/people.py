@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from functools import reduce
+from collections import Counter, defaultdict
 from itertools import chain
-from operator import or_
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
 
@@ -41,7 +39,7 @@ from migas.collector.database.value_lists import is_one_of
 from migas.collector.days import BLOCK_DAYS, block_of, day_number
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
     from migas.collector.counts.activity import UserDays
@@ -324,9 +322,11 @@ class People(Usage):
     async def _activity_one_by_one(
         self, project: str, period: Period, only: Filter, may_estimate: bool
     ) -> Activity:
-        by = (sessions.c.profile, sessions.c.user_number)
-        those = (*only.within(project, period), sessions.c.user_number.isnot(None))
-        query = select(*by, listed(DAY, self.connections.dialect)).where(*those).group_by(*by)
+        of, user = sessions.c.profile, sessions.c.user_number
+        lists = (listed(each, self.connections.dialect) for each in (user, DAY))
+        those = (*only.within(project, period), user.isnot(None))
+        # Not by user: databases would sort the sessions, which takes longer than to read them.
+        query = select(of, *lists).where(*those).group_by(of)
         days, origin = VersionDays(dict), block_of(day_number(period.first))
         most = self._most if only.error is None else self._most_of_error
         sample = Sample(await most(project, period, only) if may_estimate else 0)
@@ -334,10 +334,12 @@ class People(Usage):
         while some := sample.another(len(found)):
             of_part = query
             if some != (0, SAMPLES):
-                of_part = query.where(in_parts(sessions.c.user_number, some))
-            for profile, user, on_days in await self.scanned(of_part):
-                days[profile][user] = reduce(or_, (1 << day - origin for day in set(on_days)))
-                found.add(user)
+                of_part = query.where(in_parts(user, some))
+            rows = await self.scanned(of_part)
+            # In a thread, for others are answered meanwhile.
+            for profile, on_days in await asyncio.to_thread(_by_user, rows, origin):
+                days[profile] |= on_days
+                found |= on_days.keys()
         ran_on = await self._ran_on(project)
         return _activity(period, in_rows(days, period), ran_on, sample.part)
 
@@ -407,6 +409,17 @@ def _activity(
     """The activity of users, whose days are known by profile."""
     known = ((ran_on[of], days) for of, days in found.items() if of in ran_on)
     return Activity(period, known, part, total)
+
+
+def _by_user(rows: Iterable[Any], origin: int) -> list[tuple[int, dict[int, int]]]:
+    """By profile the days of each user as bits, from rows of a list of users and one of days."""
+    bits: list[tuple[int, dict[int, int]]] = []
+    for profile, users, on_days in rows:
+        seen: defaultdict[int, set[int]] = defaultdict(set)
+        for user, day in zip(users, on_days, strict=True):
+            seen[user].add(day - origin)
+        bits.append((profile, {of: sum(1 << day for day in mine) for of, mine in seen.items()}))
+    return bits
 
 
 def _counted(found: int, new: int, kinds: Mapping[str, int], part: int) -> UserCounts:

@@ -62,15 +62,22 @@ class Reading:
         alike = only.profiles_alike(project)
         if alike is None or only.profiles is not None:
             return only
-        of_project = select(func.count()).where(profiles.c.project == project)
-        found, ((every,),) = await asyncio.gather(
+        of_project = select(profiles.c.profile).where(profiles.c.project == project)
+        found, every = await asyncio.gather(
             self.rows(alike.limit(MAX_NAMED + 1)), self.rows(of_project)
         )
-        if found and len(found) == every:
+        if found and len(found) == len(every):
             return only.on_anything
         if len(found) > MAX_NAMED:
             return only
-        return replace(only, profiles=tuple(sorted(row.profile for row in found)))
+        left = {row.profile for row in found}
+        others = {row.profile for row in every} - left
+        are_few = len(others) < len(left)
+        return replace(
+            only,
+            profiles=tuple(sorted(left)),
+            others=tuple(sorted(others)) if are_few else None,
+        )
 
     async def profiles_of(self, project: str, only: Filter) -> Collection[int] | None:
         """The profiles that a filter leaves; None where it leaves all."""

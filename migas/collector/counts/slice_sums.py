@@ -21,9 +21,9 @@ from migas.collector.days import day_number
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from sqlalchemy import ColumnElement, CompoundSelect
+    from sqlalchemy import ColumnElement, CompoundSelect, Select
 
-    from migas.collector.counts.filters import Filter
+    from migas.collector.counts.filters import Filter, SliceTerm
     from migas.collector.counts.slices import Span
     from migas.collector.days import Period
 
@@ -80,6 +80,8 @@ class SliceSums(Reading):
     ) -> Sequence[tuple[Any, ...]]:
         """The same for each of some spans by itself, as rows.
 
+        A group has several of them, and their numbers may be below 0: only their sum is not.
+
         Args:
             project: `owner/repo`.
             days: Which slices: spans, each once, and on which days since 1970 these begin.
@@ -93,17 +95,19 @@ class SliceSums(Reading):
         if not only.statuses:
             return []
         days = list(days)
-        sign, where = only.slice_conditions(project, by)
         values: dict[str, Any] = {"project": project, **only.slice_values}
         if versions is not None:
-            where = (*where, _SOME_VERSIONS)
             values["versions"] = list(versions)
         if "is_todays" in by:
             values["today"] = day_number(self.clock.today())
-        spans = tuple(sign * span for span, _ in days)
+        spans = tuple(span for span, _ in days)
+        terms = only.slice_terms(project, by)
         values |= {f"days_{number}": starts for number, (_, starts) in enumerate(days)}
         ask = self.chained if is_chained else self.many
-        return await ask(_sums(tuple(by), others, only.statuses, where, spans), values)
+        question = _sums(
+            tuple(by), others, only.statuses, terms, spans, are_named=versions is not None
+        )
+        return await ask(question, values)
 
 
 @lru_cache(MAX_KEPT)
@@ -111,28 +115,28 @@ def _sums(
     by: tuple[Division, ...],
     others: tuple[ColumnElement[Any], ...],
     statuses: tuple[str, ...],
-    where: tuple[ColumnElement[bool], ...],
-    spans: tuple[int, ...],
+    terms: tuple[SliceTerm, ...],
+    spans: tuple[Span, ...],
+    *,
+    are_named: bool,
 ) -> CompoundSelect[Any]:
     columns = [_DIVISIONS[name] for name in by]
-    sums = [
-        (
-            # PostgreSQL would answer with a number of another, slower type.
-            cast(func.sum(slices.c[name]), BigInteger)
-            if letter in statuses
-            else literal_column("0")
-        ).label(name)
-        for letter, name in STATUSES.items()
-    ]
-    counts = select(*columns, *sums, *others).group_by(*columns)
-    counts = counts.where(slices.c.project == bindparam("project"), *where)
-    # Days that are named lead straight to the rows of what else is asked for.
-    return union_all(
-        *(
-            counts.where(
-                slices.c.span == span,
-                is_one_of(slices.c.day, f"days_{number}"),
-            )
+    mine = (slices.c.project == bindparam("project"), *((_SOME_VERSIONS,) if are_named else ()))
+    parts: list[Select[Any]] = []
+    for factor, sign, where in terms:
+        sums = [
+            (
+                # PostgreSQL would answer with a number of another, slower type.
+                cast(factor * func.sum(slices.c[name]), BigInteger)
+                if letter in statuses
+                else literal_column("0")
+            ).label(name)
+            for letter, name in STATUSES.items()
+        ]
+        counts = select(*columns, *sums, *others).where(*mine, *where).group_by(*columns)
+        # Days that are named lead straight to the rows of what else is asked for.
+        parts += (
+            counts.where(slices.c.span == sign * span, is_one_of(slices.c.day, f"days_{number}"))
             for number, span in enumerate(spans)
         )
-    )
+    return union_all(*parts)

@@ -62,8 +62,8 @@ class Sums(Usage):
             rows = await self.sums_on(project, days, only, ("day", "version"), versions=versions)
             for day, version, *numbers in rows:
                 key = day_of(day), version
-                found[key] = found.get(key, 0) + counted(numbers).total
-        return found
+                found[key] = found.get(key, 0) + sum(numbers)
+        return {key: number for key, number in found.items() if number > 0}
 
 
 def _summed(rows: Iterable[tuple[Any, ...]]) -> dict[str, VersionSum]:
