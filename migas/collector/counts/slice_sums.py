@@ -125,12 +125,9 @@ def _sums(
     parts: list[Select[Any]] = []
     for factor, sign, where in terms:
         sums = [
-            (
-                # PostgreSQL would answer with a number of another, slower type.
-                cast(factor * func.sum(slices.c[name]), BigInteger)
-                if letter in statuses
-                else literal_column("0")
-            ).label(name)
+            (_sum(slices.c[name], factor) if letter in statuses else literal_column("0")).label(
+                name
+            )
             for letter, name in STATUSES.items()
         ]
         counts = select(*columns, *sums, *others).where(*mine, *where).group_by(*columns)
@@ -140,3 +137,9 @@ def _sums(
             for number, span in enumerate(spans)
         )
     return union_all(*parts)
+
+
+def _sum(column: ColumnElement[int], factor: int) -> ColumnElement[int]:
+    # PostgreSQL would answer with a number of another, slower type.
+    total = cast(func.sum(column), BigInteger)
+    return -total if factor < 0 else total
