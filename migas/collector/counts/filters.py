@@ -33,17 +33,17 @@ them."""
 
 
 class SliceTerm(NamedTuple):
-    """Rows of `slices` whose counts are added, or taken away.
+    """Rows of `slices` that are part of a sum.
 
     Attributes:
-        factor: 1 or -1.
-        sign: That of the rows' `span`.
         where: The conditions that they have to meet.
+        span_sign: 1 or -1: whether their `span` is above or below 0.
+        is_taken_away: Whether their counts are subtracted.
     """
 
-    factor: int
-    sign: int
     where: tuple[ColumnElement[bool], ...]
+    span_sign: int = 1
+    is_taken_away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ class Filter:
         profiles: The numbers of the profiles that it leaves, where somebody has looked them up:
             with them a database goes straight to what it looks for.
         others: The numbers of all other profiles, where these are fewer: what it leaves may then be
-            told as everything without theirs.
+            told as everything without theirs. A profile that comes up after they were looked up is
+            taken for one that it leaves, until the next question looks again.
     """
 
     version: str | None = None
@@ -106,9 +107,9 @@ class Filter:
 
     def with_(self, **values: str | None) -> Self:
         """The same filter but for some values."""
-        is_about_others = bool(values.keys() & _PROFILE_CONDITIONS.keys())
-        known = (None, None) if is_about_others else (self.profiles, self.others)
-        return replace(self, profiles=known[0], others=known[1], **values)
+        if values.keys() & _PROFILE_CONDITIONS.keys():
+            return replace(self, profiles=None, others=None, **values)
+        return replace(self, profiles=self.profiles, others=self.others, **values)
 
     @property
     def on_anything(self) -> Self:
@@ -159,16 +160,16 @@ class Filter:
             columns: What the sessions are to be told apart by.
 
         Returns:
-            What has to be added up.
+            Which rows have to be added up, and which of them taken away.
         """
         mine = () if self.version is None else (_SLICES_OF_VERSION,)
         # Of all profiles together there is a row for each version. Without any version told apart,
         # a filter is sooner answered by the rows of its profiles, which have all versions together.
-        is_by_version = mine or "version" in columns
+        is_by_version = self.version is not None or "version" in columns
         if self.others is not None and is_by_version and "profile" not in columns:
             return (
-                SliceTerm(1, 1, (*mine, _SLICES_OF_ALL)),
-                SliceTerm(-1, 1, (*mine, _SLICES_OF_OTHERS)),
+                SliceTerm((*mine, _SLICES_OF_ALL)),
+                SliceTerm((*mine, _SLICES_OF_OTHERS), is_taken_away=True),
             )
         alike = None if self.profiles is not None else self.profiles_alike(project)
         ran_on: tuple[ColumnElement[bool], ...] = ()
@@ -177,10 +178,10 @@ class Filter:
         elif alike is not None:
             ran_on = (slices.c.profile.in_(alike),)
         if not is_by_version and (ran_on or "profile" in columns):
-            return (SliceTerm(1, -1, ran_on),)
+            return (SliceTerm(ran_on, span_sign=-1),)
         if not ran_on:
             ran_on = (_SLICES_OF_EACH if "profile" in columns else _SLICES_OF_ALL,)
-        return (SliceTerm(1, 1, mine + ran_on),)
+        return (SliceTerm(mine + ran_on),)
 
     @property
     def slice_values(self) -> dict[str, Any]:

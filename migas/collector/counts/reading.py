@@ -57,7 +57,8 @@ class Reading:
 
         Whoever asks several questions with it looks them up once. PostgreSQL, if it were to look
         them up for each, would read all profiles' counts and throw most of them away. One that
-        leaves all profiles, as that by the only language does, is none.
+        leaves all profiles, as that by the only language does, is none; one that leaves most has
+        the others, too, whose counts are fewer to read.
         """
         alike = only.profiles_alike(project)
         if alike is None or only.profiles is not None:

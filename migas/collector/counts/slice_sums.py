@@ -74,23 +74,25 @@ class SliceSums(Reading):
         days: Iterable[tuple[Span, Collection[int]]],
         only: Filter,
         by: Sequence[Division],
-        *others: ColumnElement[Any],
+        *more: ColumnElement[Any],
         versions: Collection[str] | None = None,
         is_chained: bool = False,
     ) -> Sequence[tuple[Any, ...]]:
-        """The same for each of some spans by itself, as rows.
-
-        A group has several of them, and their numbers may be below 0: only their sum is not.
+        """The same in parts that are still to be added up.
 
         Args:
             project: `owner/repo`.
             days: Which slices: spans, each once, and on which days since 1970 these begin.
             only: Which sessions.
             by: What they are told apart by; its values come first in each row, then the numbers.
-            others: What else is asked of each group, behind the numbers. Whoever asks again asks
-                with the same ones.
+            more: What else is asked of each group, behind the numbers; not with a filter that has
+                `others`, for it would be told of these, too. Whoever asks again asks with the same.
             versions: Only those that are named here.
             is_chained: As `Reading.chained` has it.
+
+        Returns:
+            Rows, of which a group may have one for each span and several for what is taken away.
+            Numbers may be below 0 there: only their sum is not.
         """
         if not only.statuses:
             return []
@@ -105,7 +107,7 @@ class SliceSums(Reading):
         values |= {f"days_{number}": starts for number, (_, starts) in enumerate(days)}
         ask = self.chained if is_chained else self.many
         question = _sums(
-            tuple(by), others, only.statuses, terms, spans, are_named=versions is not None
+            tuple(by), more, only.statuses, terms, spans, are_named=versions is not None
         )
         return await ask(question, values)
 
@@ -113,7 +115,7 @@ class SliceSums(Reading):
 @lru_cache(MAX_KEPT)
 def _sums(
     by: tuple[Division, ...],
-    others: tuple[ColumnElement[Any], ...],
+    more: tuple[ColumnElement[Any], ...],
     statuses: tuple[str, ...],
     terms: tuple[SliceTerm, ...],
     spans: tuple[Span, ...],
@@ -123,23 +125,23 @@ def _sums(
     columns = [_DIVISIONS[name] for name in by]
     mine = (slices.c.project == bindparam("project"), *((_SOME_VERSIONS,) if are_named else ()))
     parts: list[Select[Any]] = []
-    for factor, sign, where in terms:
+    for term in terms:
         sums = [
-            (_sum(slices.c[name], factor) if letter in statuses else literal_column("0")).label(
-                name
-            )
+            (_sum(slices.c[name], term) if letter in statuses else literal_column("0")).label(name)
             for letter, name in STATUSES.items()
         ]
-        counts = select(*columns, *sums, *others).where(*mine, *where).group_by(*columns)
+        counts = select(*columns, *sums, *more).where(*mine, *term.where).group_by(*columns)
         # Days that are named lead straight to the rows of what else is asked for.
         parts += (
-            counts.where(slices.c.span == sign * span, is_one_of(slices.c.day, f"days_{number}"))
+            counts.where(
+                slices.c.span == term.span_sign * span, is_one_of(slices.c.day, f"days_{number}")
+            )
             for number, span in enumerate(spans)
         )
     return union_all(*parts)
 
 
-def _sum(column: ColumnElement[int], factor: int) -> ColumnElement[int]:
+def _sum(column: ColumnElement[int], term: SliceTerm) -> ColumnElement[int]:
     # PostgreSQL would answer with a number of another, slower type.
     total = cast(func.sum(column), BigInteger)
-    return -total if factor < 0 else total
+    return -total if term.is_taken_away else total

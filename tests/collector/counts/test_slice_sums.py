@@ -26,6 +26,7 @@ MOST = (
     {"platform": "linux", "version": "1.1"},
     {"platform": "linux", "outcome": "failed"},
     {"platform": "linux", "version": "1.2", "outcome": "completed"},
+    {"platform": "linux", "version": "on darwin alone"},
 )
 """Filters that leave more profiles than they leave out."""
 
