@@ -34,7 +34,7 @@ VERSIONS = ("1.0", "1.1", "1.2", "on darwin alone")
 
 
 def runs() -> list[Sent]:
-    """Runs of seventy days on three profiles of Linux and one other."""
+    """Runs of seventy days on three profiles of Linux and one other, some told to begin."""
     chosen = random.Random(7)
     sent = []
     for number, days_ago in enumerate(sorted(chosen.choices(range(70), k=200), reverse=True), 1):
@@ -48,15 +48,18 @@ def runs() -> list[Sent]:
             "project_version": chosen.choice(versions),
             "status": chosen.choice("CCFSR"),
         }
+        if chosen.random() < 0.3:
+            sent.append(run(number, days_ago, **fields | {"status": "R"}))
         sent.append(run(number, days_ago, **fields))
     return sent
 
 
 def meant(sent: Sequence[Sent], only: Filter, period: Period) -> Counter[tuple[date, str]]:
     """How many runs a filter leaves by bar and version, each of them looked at."""
+    last = {fields["session_id"]: (days_ago, fields) for days_ago, fields in sent}
     return Counter(
         (period.bucket(day), fields["project_version"])
-        for days_ago, fields in sent
+        for days_ago, fields in last.values()
         if period.first <= (day := WEDNESDAY - days_ago * DAY) <= period.last
         and fields["platform"] == only.platform
         and only.version in (None, fields["project_version"])
