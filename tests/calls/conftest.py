@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def collector(fresh: Path, shared_collector: CollectorProcess) -> CollectorProcess:
-    """The shared collector, to which this process reports."""
-    migas.setup(endpoint=shared_collector.url)
+    """The shared collector, to which this process reports.
+
+    Its first answer takes seconds where every processor is busy, and how long one may take is what
+    other tests ask.
+    """
+    migas.setup(endpoint=shared_collector.url, timeout=30)
     return shared_collector
 
 

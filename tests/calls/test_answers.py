@@ -36,7 +36,7 @@ def test_an_answer_has_the_promised_shape(
     release(collector, "lab/tool", "1.2.0")
     answer = call()
     assert set(answer) == shape
-    assert answer["success"] is True
+    assert answer["success"] is True, answer
 
 
 def test_a_check_tells_the_newest_version_and_whether_this_one_is_flagged(
