@@ -45,6 +45,7 @@ PAGES = (
     ("four weeks long ago", "", LONG_AGO, PAGE_TARGET, 1_000_000),
     ("container=docker", "", "container=docker", FILTERED_TARGET, 500_000),
     ("platform=linux", "", "platform=linux", FILTERED_TARGET, 1_000_000),
+    ("ci=no", "", "ci=no", FILTERED_TARGET, 1_000_000),
     ("language=python", "", "language=python", FILTERED_TARGET, 200_000),
     ("version=1.190.0", "", "version=1.190.0", FILTERED_TARGET, 200_000),
     ("user=dev", "", "user=dev", FILTERED_TARGET, 500_000),
