@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, select
 from migas.collector.counts.most_hit import Hits, MostHit
 from migas.collector.counts.reading import DAY, listed
 from migas.collector.counts.sessions import error_name
-from migas.collector.database.tables import COUNTED_AT, sessions
+from migas.collector.database.tables import COUNTED_AT, FAILED, sessions
 from migas.collector.database.value_lists import is_one_of
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ MAX_VALUES = 10_000
 
 MAX_LISTED = 200_000
 """So many failures are counted here rather than by the database, which would sort them."""
-
-FAILED = sessions.c.fingerprint.isnot(None)
-"""A session failed with an error. A question in these words uses the indexes of such."""
 
 _AT_ONCE = 50
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import bindparam, case, false, func, or_, select
 
-from migas.collector.counts.error_spread import FAILED, ErrorSpread
+from migas.collector.counts.error_spread import ErrorSpread
 from migas.collector.counts.fingerprint import node_of
 from migas.collector.counts.frequency import frequent
 from migas.collector.counts.history import Seen, history
@@ -17,6 +17,7 @@ from migas.collector.counts.sessions import error_name
 from migas.collector.counts.slices import WEEKS, cover
 from migas.collector.database.tables import (
     COUNTED_AT,
+    FAILED,
     MAX_VALUE_CHARS,
     OF_VERSIONS_WEEKLY,
     crumbs,

@@ -186,7 +186,8 @@ COUNTED_AT = func.coalesce(sessions.c.ended, sessions.c.began)
 RUNNING = sessions.c.status == literal_column("'R'", String)
 """A session has not ended. A question in these words, without a parameter, uses the index below."""
 
-_HAS_ERROR = sessions.c.fingerprint.isnot(None)
+FAILED = sessions.c.fingerprint.isnot(None)
+"""A session failed with an error. A question in these words uses the indexes of such."""
 
 
 def _index_sessions(which: ColumnElement[bool], name: str, columns: str) -> None:
@@ -201,17 +202,17 @@ def _index_sessions(which: ColumnElement[bool], name: str, columns: str) -> None
 
 _index_sessions(RUNNING, "running", "project seen profile version ended began status user_number")
 _index_sessions(
-    _HAS_ERROR,
+    FAILED,
     "failed_at",
     "project fingerprint counted last_idx profile user_number version ended began status",
 )
 _index_sessions(
-    _HAS_ERROR,
+    FAILED,
     "failed",
     "project fingerprint profile user_number ended began last_idx version status",
 )
 _index_sessions(
-    _HAS_ERROR,
+    FAILED,
     "failed_versions",
     "project fingerprint version profile user_number ended began last_idx status",
 )
