@@ -132,7 +132,8 @@ HOUSE = """
     collector.migrations.versions.step_0013_arrivals
     collector.migrations.versions.step_0014_packed_visits
     collector.migrations.versions.step_0015_packed_durations
-    collector.migrations.versions.step_0016_failed_at collector.migrations
+    collector.migrations.versions.step_0016_failed_at
+    collector.migrations.versions.step_0017_failed_users collector.migrations
     collector.counts.rebuild
     collector.counts.durations_anew
     collector.counts.appearances collector.counts.visit_packing

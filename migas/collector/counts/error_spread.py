@@ -91,21 +91,20 @@ class ErrorSpread(MostHit):
 
         None where it leaves less than half, or where its profiles are very many or not all known.
         """
-        if only.profiles is None or len(top) * len(only.profiles) > MAX_VALUES:
+        if only.profiles is None or only.others is None:
+            return None
+        if len(top) * len(only.profiles) > MAX_VALUES:
             return None
         fingerprints = [hits.fingerprint for hits in top]
         names = {error_name(of): of for of in fingerprints}
         bar = cache(period.bar_of)
-        by_day = await self.failed(project, period, names, ("error", "day"), only.version)
-        if 2 * sum(hits.sessions for hits in top) < by_day.total():
-            return None
-        others = (await self._ran_on(project)).keys() - set(only.profiles)
         everywhere = only.on_anything.within(project, period, by_time=False)
         those = (*everywhere, is_one_of(sessions.c.fingerprint, fingerprints))
         profile = sessions.c.profile
-        by_version, elsewhere, nowhere, newest = await asyncio.gather(
+        by_day, by_version, elsewhere, nowhere, newest = await asyncio.gather(
+            self.failed(project, period, names, ("error", "day"), only.version),
             self.failed(project, period, names, ("error", "version"), only.version),
-            self._listed((*those, is_one_of(profile, sorted(others)))),
+            self._listed((*those, is_one_of(profile, only.others))),
             self.scanned(select(sessions.c.last_idx).where(*those, profile.is_(None)).limit(1)),
             self._newest_of(fingerprints, only.within(project, period, by_time=True)),
         )

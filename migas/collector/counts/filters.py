@@ -61,9 +61,9 @@ class Filter:
         error: The fingerprint with which they failed, in hexadecimal digits.
         profiles: The numbers of the profiles that it leaves, where somebody has looked them up:
             with them a database goes straight to what it looks for.
-        others: The numbers of all other profiles, where these are fewer: what it leaves may then be
-            told as everything without theirs. A profile that comes up after they were looked up is
-            taken for one that it leaves, until the next question looks again.
+        others: The numbers of all other profiles, where these have had fewer sessions: what it
+            leaves may then be told as everything without theirs. A profile that comes up after they
+            were looked up is taken for one that it leaves, until the next question looks again.
     """
 
     version: str | None = None

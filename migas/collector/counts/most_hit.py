@@ -11,7 +11,7 @@ from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import distinct, exists, func, not_, select
 
 from migas.collector.counts.filters import Filter, error_number
 from migas.collector.counts.sessions import (
@@ -133,23 +133,47 @@ class MostHit(Usage):
         self, project: str, period: Period, only: Filter, some: Sequence[int]
     ) -> list[Hits]:
         """How many users and sessions some errors met; those that met none are left out."""
-        if only.with_(error=None) or period.last < self.clock.today():
-            those = only.with_(error=None).within(project, period)
-            columns = (
-                sessions.c.fingerprint,
-                func.count(distinct(sessions.c.user_number)),
-                func.count(),
-                func.max(sessions.c.last_idx),
-            )
-            each = select(*columns).where(*those).group_by(sessions.c.fingerprint)
-            parts: Sequence[Sequence[int]] = [some]
-            if 1 < len(some) <= FEW:
-                # They have most of the failures. Two at work are done with these sooner than one.
-                parts = some[::2], some[1::2]
-            asked = (
-                self.scanned(each.where(is_one_of(sessions.c.fingerprint, part))) for part in parts
-            )
-            return [Hits(*row) for row in chain.from_iterable(await asyncio.gather(*asked))]
+        is_by_profile = only.others is not None and only.version is None
+        if period.last < self.clock.today() or (only.with_(error=None) and not is_by_profile):
+            return await self._hits_one_by_one(project, period, only, some)
+        if not is_by_profile:
+            return await self._hits_of_all(project, period, some)
+        every, elsewhere = await asyncio.gather(
+            self._hits_of_all(project, period, some),
+            self._hits_elsewhere(project, period, only, some),
+        )
+        if elsewhere is None:
+            return await self._hits_one_by_one(project, period, only, some)
+        found = []
+        for hits in every:
+            users, number = elsewhere.get(hits.fingerprint, (0, 0))
+            if hits.sessions > number:
+                found.append(Hits(hits.fingerprint, hits.users - users, hits.sessions - number))
+        return found
+
+    async def _hits_one_by_one(
+        self, project: str, period: Period, only: Filter, some: Sequence[int]
+    ) -> list[Hits]:
+        """The same from the sessions."""
+        those = only.with_(error=None).within(project, period)
+        columns = (
+            sessions.c.fingerprint,
+            func.count(distinct(sessions.c.user_number)),
+            func.count(),
+            func.max(sessions.c.last_idx),
+        )
+        each = select(*columns).where(*those).group_by(sessions.c.fingerprint)
+        parts: Sequence[Sequence[int]] = [some]
+        if 1 < len(some) <= FEW:
+            # They have most of the failures. Two at work are done with these sooner than one.
+            parts = some[::2], some[1::2]
+        asked = (
+            self.scanned(each.where(is_one_of(sessions.c.fingerprint, part))) for part in parts
+        )
+        return [Hits(*row) for row in chain.from_iterable(await asyncio.gather(*asked))]
+
+    async def _hits_of_all(self, project: str, period: Period, some: Sequence[int]) -> list[Hits]:
+        """The same without a filter and up to today, as counts tell it."""
         names = {error_name(fingerprint): fingerprint for fingerprint in some}
         hit = (
             select(error_users.c.fingerprint, func.count())
@@ -168,3 +192,37 @@ class MostHit(Usage):
             Hits(names[name], users.get(names[name], 0), number)
             for (name,), number in counted.items()
         ]
+
+    async def _hits_elsewhere(
+        self, project: str, period: Period, only: Filter, some: Sequence[int]
+    ) -> dict[int, tuple[int, int]] | None:
+        """How many users met some errors on other profiles alone, and in how many sessions any did.
+
+        Both are what counts of all have and a filter does not leave.
+
+        Returns:
+            Pairs by error; None where not all of their sessions have a profile, for the counts may
+            not know of those.
+        """
+        everywhere = only.on_anything.with_(error=None).within(project, period, by_time=False)
+        those = (*everywhere, is_one_of(sessions.c.fingerprint, some))
+        is_other = is_one_of(sessions.c.profile, only.others or ())
+        met = select(sessions.c.fingerprint, sessions.c.user_number).where(*those, is_other)
+        elsewhere = met.subquery("elsewhere")
+        # As a condition of what is counted, and not of the rows, it is looked up for each by error
+        # and user, and leads nobody to read all sessions of these errors.
+        here = exists().where(
+            *everywhere,
+            sessions.c.fingerprint == elsewhere.c.fingerprint,
+            sessions.c.user_number == elsewhere.c.user_number,
+            not_(is_other),
+        )
+        gone = func.count(distinct(elsewhere.c.user_number)).filter(not_(here))
+        of = elsewhere.c.fingerprint
+        rows, nowhere = await asyncio.gather(
+            self.scanned(select(of, gone, func.count()).group_by(of)),
+            self.scanned(
+                select(sessions.c.last_idx).where(*those, sessions.c.profile.is_(None)).limit(1)
+            ),
+        )
+        return None if nowhere else {of: (users, number) for of, users, number in rows}

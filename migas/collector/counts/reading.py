@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, func, select
+from sqlalchemy import JSON, BigInteger, bindparam, func, select
 
 from migas.collector.counts.filters import Filter
-from migas.collector.database.tables import COUNTED_AT, profiles
-from migas.collector.days import SECONDS_A_DAY
+from migas.collector.counts.slices import EVERY
+from migas.collector.database.tables import COUNTED_AT, profiles, slices
+from migas.collector.days import BLOCK_DAYS, SECONDS_A_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -37,6 +38,23 @@ MAX_COUNTING = 2
 """So many questions that look at breadcrumbs or sessions one by one are answered at a time."""
 
 
+_BY_PROFILE = (
+    select(
+        slices.c.profile,
+        func.sum(slices.c.completed + slices.c.failed + slices.c.suspended + slices.c.running)
+        .cast(BigInteger)
+        .label("sessions"),
+    )
+    .where(
+        slices.c.project == bindparam("project"),
+        slices.c.span == -BLOCK_DAYS,
+        slices.c.profile > EVERY,
+    )
+    .group_by(slices.c.profile)
+)
+"""How many sessions each profile of a project has had."""
+
+
 class Reading:
     """Answers from one database.
 
@@ -57,15 +75,17 @@ class Reading:
 
         Whoever asks several questions with it looks them up once. PostgreSQL, if it were to look
         them up for each, would read all profiles' counts and throw most of them away. One that
-        leaves all profiles, as that by the only language does, is none; one that leaves most has
-        the others, too, whose counts are fewer to read.
+        leaves all profiles, as that by the only language does, is none; one that leaves most
+        sessions has the other profiles, too, of which there is less to read.
         """
         alike = only.profiles_alike(project)
         if alike is None or only.profiles is not None:
             return only
         of_project = select(profiles.c.profile).where(profiles.c.project == project)
-        found, every = await asyncio.gather(
-            self.rows(alike.limit(MAX_NAMED + 1)), self.rows(of_project)
+        found, every, counted = await asyncio.gather(
+            self.rows(alike.limit(MAX_NAMED + 1)),
+            self.rows(of_project),
+            self.rows(_BY_PROFILE, {"project": project}),
         )
         if found and len(found) == len(every):
             return only.on_anything
@@ -73,7 +93,9 @@ class Reading:
             return only
         left = {row.profile for row in found}
         others = {row.profile for row in every} - left
-        are_few = len(others) < len(left)
+        numbers: dict[int, int] = {row.profile: row.sessions for row in counted}
+        left_out = sum(number for of, number in numbers.items() if of not in left)
+        are_few = 2 * left_out < sum(numbers.values()) and len(others) <= MAX_NAMED
         return replace(
             only,
             profiles=tuple(sorted(left)),

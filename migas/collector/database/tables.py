@@ -216,6 +216,7 @@ _index_sessions(
     "failed_versions",
     "project fingerprint version profile user_number ended began last_idx status",
 )
+_index_sessions(FAILED, "failed_users", "project fingerprint user_number profile ended began")
 
 daily = Table(
     "daily",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-HEAD = "0016"
+HEAD = "0017"
 """The newest step in `versions`."""
 
 _COUNTED_ANEW = "0015"

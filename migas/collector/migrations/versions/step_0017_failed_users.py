@@ -1,0 +1,27 @@
+"""Failed sessions are indexed by user: it is looked up whether one met an error elsewhere, too.
+
+Collectors of the step before go on as they do.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0017"
+down_revision = "0016"
+
+
+def upgrade() -> None:
+    """Add one index."""
+    if op.get_bind().dialect.name == "postgresql":
+        # Ingestion locks it before all that is changed here.
+        op.execute("LOCK TABLE crumbs IN SHARE MODE")
+    has_error = sa.text("fingerprint IS NOT NULL")
+    op.create_index(
+        "ix_sessions_failed_users",
+        "sessions",
+        ["project", "fingerprint", "user_number", "profile", "ended", "began"],
+        sqlite_where=has_error,
+        postgresql_where=has_error,
+    )

@@ -1,0 +1,120 @@
+"""Whom errors hit, whichever way their users are counted."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from migas.collector.counts.filters import Filter
+from migas.collector.counts.most_hit import MostHit
+from migas.collector.days import Period
+from tests.collector.counts.test_reports import DAY, WEDNESDAY, asked, failed, run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from migas.collector.counts.most_hit import Hits
+    from migas.collector.counts.reports import Reports
+    from tests.collector.counts.test_reports import Sent
+    from tests.collector.databases import Database
+
+KINDS = ("OSError", "KeyError", "ValueError", "TypeError")
+MOST = (
+    {"platform": "linux"},
+    {"ci": "no"},
+    {"ci": "no", "platform": "linux"},
+    {"platform": "linux", "outcome": "failed"},
+)
+"""Filters that leave more sessions than they leave out."""
+
+UP_TO_TODAY = tuple(Period(WEDNESDAY - first * DAY, WEDNESDAY) for first in (69, 20, 3))
+
+
+def failures() -> list[Sent]:
+    """Failures of few users, who meet an error here and there, then and now, or are nobody."""
+    chosen = random.Random(11)
+    sent = []
+    for number, days_ago in enumerate(sorted(chosen.choices(range(70), k=300), reverse=True), 1):
+        user = chosen.randrange(25)
+        fields = {
+            "user_id": str(UUID(int=user, version=4)) if user else None,
+            "platform": chosen.choice(("linux", "linux", "linux", "darwin")),
+            "is_ci": chosen.random() < 0.2,
+        }
+        kind, version = chosen.choice(KINDS), chosen.choice(("1.0", "1.1"))
+        sent.append(failed(number, kind, "full", version, days_ago=days_ago, **fields))
+        if chosen.random() < 0.1:
+            sent.append(run(number, days_ago, project_version=version, **fields))
+    return sent
+
+
+def meant(sent: Sequence[Sent], values: dict[str, str], period: Period) -> list[tuple[int, int]]:
+    """How many users and sessions each error met, the most first, each session looked at."""
+    users: dict[str, set[str]] = defaultdict(set)
+    met: dict[str, int] = defaultdict(int)
+    last = {fields["session_id"]: (days_ago, fields) for days_ago, fields in sent}
+    for days_ago, fields in last.values():
+        if (
+            fields["status"] == "F"
+            and period.first <= WEDNESDAY - days_ago * DAY <= period.last
+            and fields["platform"] == values.get("platform", fields["platform"])
+            and not (values.get("ci") == "no" and fields["is_ci"])
+        ):
+            met[fields["error_type"]] += 1
+            users[fields["error_type"]] |= {fields["user_id"]} - {None}
+    return sorted(((len(users[of]), met[of]) for of in met), reverse=True)
+
+
+@pytest.fixture
+def never_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("they were counted one by one")
+
+    monkeypatch.setattr(MostHit, "_hits_one_by_one", never)
+
+
+@pytest.mark.usefixtures("never_one_by_one")
+@pytest.mark.parametrize("values", MOST, ids=[" ".join(of.values()) for of in MOST])
+def test_users_of_most_are_all_but_those_who_met_an_error_elsewhere_alone(
+    values: dict[str, str], database: Database
+) -> None:
+    sent = failures()
+
+    async def question(reports: Reports) -> list[list[Hits]]:
+        only = await reports.resolved("a/b", Filter.read(values))
+        return [await reports.most_hit("a/b", period, only, 10) for period in UP_TO_TODAY]
+
+    for period, found in zip(UP_TO_TODAY, asked(database, sent, question), strict=True):
+        assert [(of.users, of.sessions) for of in found] == meant(sent, values, period)
+
+
+@pytest.mark.usefixtures("never_one_by_one")
+def test_an_error_that_is_all_elsewhere_is_left_out(database: Database) -> None:
+    sent = [run(number, platform="linux") for number in range(1, 6)]
+    sent.append(failed(6, "OSError", "full", platform="linux"))
+    sent.append(failed(7, "KeyError", "full", platform="darwin"))
+
+    async def question(reports: Reports) -> list[Any]:
+        only = await reports.resolved("a/b", Filter(platform="linux"))
+        return [error.error_type for error in await reports.errors("a/b", UP_TO_TODAY[0], only)]
+
+    assert asked(database, sent, question) == ["OSError"]
+
+
+def test_what_most_is_is_told_by_sessions_and_not_by_profiles(database: Database) -> None:
+    sent = [run(number, platform="linux") for number in range(1, 10)]
+    sent += [run(20 + number, platform=f"other {number}") for number in range(3)]
+
+    async def question(reports: Reports) -> tuple[Filter, Filter]:
+        return (
+            await reports.resolved("a/b", Filter(platform="linux")),
+            await reports.resolved("a/b", Filter(platform="other 1")),
+        )
+
+    most, few = asked(database, sent, question)
+    assert (len(most.profiles or ()), len(most.others or ())) == (1, 3)
+    assert (len(few.profiles or ()), few.others) == (1, None)
