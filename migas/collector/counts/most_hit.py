@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 FREQUENT = 16
 """Among so many times as many frequent errors as are asked for are mostly those that hit most."""
 
-FEW = 25
-"""Where so few errors are asked for, a filter leaves most of the sessions."""
+FEW = 60
+"""Where so few errors are asked for, a filter leaves a good part of the sessions."""
 
 MAX_NAMED = 5000
 """So many errors are named to the database in one question."""
@@ -165,7 +165,7 @@ class MostHit(Usage):
         each = select(*columns).where(*those).group_by(sessions.c.fingerprint)
         parts: Sequence[Sequence[int]] = [some]
         if 1 < len(some) <= FEW:
-            # They have most of the failures. Two at work are done with these sooner than one.
+            # They have many of the failures. Two at work are done with these sooner than one.
             parts = some[::2], some[1::2]
         asked = (
             self.scanned(each.where(is_one_of(sessions.c.fingerprint, part))) for part in parts
