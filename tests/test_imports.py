@@ -133,7 +133,7 @@ HOUSE = """
     collector.migrations.versions.step_0014_packed_visits
     collector.migrations.versions.step_0015_packed_durations
     collector.migrations.versions.step_0016_failed_at
-    collector.migrations.versions.step_0017_failed_users collector.migrations
+    collector.migrations.versions.step_0017_error_indexes collector.migrations
     collector.counts.rebuild
     collector.counts.durations_anew
     collector.counts.appearances collector.counts.visit_packing

@@ -16,7 +16,6 @@ from sqlalchemy import distinct, exists, func, not_, select
 from migas.collector.counts.filters import Filter, error_number
 from migas.collector.counts.sessions import (
     ERROR,
-    ERRORS_LONG,
     ERRORS_WEEKLY,
     LONG_DAYS,
     VERSIONS_LONG,
@@ -24,7 +23,7 @@ from migas.collector.counts.sessions import (
     first_long_day,
 )
 from migas.collector.counts.usage import Usage
-from migas.collector.database.tables import daily, error_users, sessions
+from migas.collector.database.tables import OF_ERRORS_LONG, daily, error_users, sessions
 from migas.collector.database.value_lists import is_one_of
 from migas.collector.days import day_number, monday_of
 
@@ -115,7 +114,7 @@ class MostHit(Usage):
         """
         total = func.sum(daily.c.sessions)
         begin, last = day_number(period.first), day_number(period.last)
-        name, mine, first = daily.c.value, [daily.c.kind == ERRORS_LONG], first_long_day(begin)
+        name, mine, first = daily.c.value, [OF_ERRORS_LONG], first_long_day(begin)
         if only.version is not None:
             name, mine = daily.c.detail, [daily.c.kind == VERSIONS_LONG]
             mine.append(daily.c.value == only.version)

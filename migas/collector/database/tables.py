@@ -241,8 +241,18 @@ so that hardly one waits for another. `example` is the newest breadcrumb that wa
 OF_VERSIONS_WEEKLY = daily.c.kind == literal_column("'weekly versions'", String)
 """A count is one of an error in a week and a version. A question in these words uses the index."""
 
-_COUNTS = [daily.c[name] for name in ("project", "detail", "value", "day", "sessions")]
-_index_where(OF_VERSIONS_WEEKLY, "ix_daily_errors", *_COUNTS)
+OF_ERRORS_LONG = daily.c.kind == literal_column("'fingerprints'", String)
+"""A count is one of an error in `counts.sessions.LONG_DAYS`. The same is so of this question."""
+
+
+def _index_counts(which: ColumnElement[bool], name: str, columns: str) -> None:
+    """An index that answers by itself, as those of sessions do."""
+    _index_where(which, f"ix_daily_{name}", *(daily.c[of] for of in columns.split()))
+
+
+# Counts of one kind are all over the table: thousands of its pages would be read for them.
+_index_counts(OF_VERSIONS_WEEKLY, "errors", "project detail value day sessions")
+_index_counts(OF_ERRORS_LONG, "errors_long", "project day value sessions")
 
 profiles = Table(
     "profiles",

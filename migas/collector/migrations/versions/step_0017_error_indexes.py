@@ -1,4 +1,4 @@
-"""Failed sessions are indexed by user: it is looked up whether one met an error elsewhere, too.
+"""Two indexes for errors: by user, to see who met one elsewhere, too, and of the most frequent.
 
 Collectors of the step before go on as they do.
 """
@@ -13,7 +13,7 @@ down_revision = "0016"
 
 
 def upgrade() -> None:
-    """Add one index."""
+    """Add them."""
     if op.get_bind().dialect.name == "postgresql":
         # Ingestion locks it before all that is changed here.
         op.execute("LOCK TABLE crumbs IN SHARE MODE")
@@ -24,4 +24,12 @@ def upgrade() -> None:
         ["project", "fingerprint", "user_number", "profile", "ended", "began"],
         sqlite_where=has_error,
         postgresql_where=has_error,
+    )
+    is_long = sa.text("kind = 'fingerprints'")
+    op.create_index(
+        "ix_daily_errors_long",
+        "daily",
+        ["project", "day", "value", "sessions"],
+        sqlite_where=is_long,
+        postgresql_where=is_long,
     )
