@@ -41,6 +41,7 @@ class CollectorProcess:
         arguments: More of the command line. Without any, requests are not limited.
 
     Attributes:
+        arguments: The same; what is changed holds from the next start on.
         url: The base URL, as `setup(endpoint=…)` takes it; it stays the same over a restart.
         database: The SQLite file.
         process: The running process, or None after `stop()` or `kill()`.
@@ -57,7 +58,7 @@ class CollectorProcess:
     ) -> None:
         self.database = database
         self._database_url = database_url or f"sqlite:///{database}"
-        self._arguments = arguments
+        self.arguments = arguments
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
         self._open_registration = open_registration
@@ -75,7 +76,7 @@ class CollectorProcess:
         assert self.process is None, "it is running"
         port = self.port if self.url else 0
         database = ["--db", self._database_url]
-        arguments = ["serve", "--json", *database, "--port", str(port), *self._arguments]
+        arguments = ["serve", "--json", *database, "--port", str(port), *self.arguments]
         if self._open_registration:
             arguments.append("--open")
         # Its stderr goes to ours, where pytest shows it beside a failing test.

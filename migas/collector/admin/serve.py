@@ -54,6 +54,12 @@ def register(subparsers: Subparsers) -> None:
         help="the path of a shared host below which a proxy has it, as in /migas",
     )
     serve.add_argument(
+        "--public-url",
+        default="",
+        metavar="URL",
+        help="where people open the pages, as in https://host.example/migas; webhooks name it",
+    )
+    serve.add_argument(
         "--rate-limit",
         default="1000",
         metavar="N",
@@ -82,6 +88,7 @@ def _serve(options: argparse.Namespace) -> Answer:
         "workers": _number(options.workers, 1, 1000, "number of workers"),
         "rate_limit": _number(options.rate_limit, 0, 10**9, "rate limit"),
         "root_path": options.root_path.removesuffix("/"),
+        "public_url": options.public_url.removesuffix("/"),
     }
     if options.retain is not None:
         told["retain"] = _number(options.retain.removesuffix("d"), 1, 36500, "number of days")

@@ -41,7 +41,11 @@ GRACE = 10
 MAX_FILES = 65_536
 """Each connection is an open file, and costs some kilobytes."""
 
-_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*", re.ASCII)
+_PATH = r"(/[A-Za-z0-9._~-]+)*"
+_ROOT_PATH = re.compile(_PATH, re.ASCII)
+_PUBLIC_URL = re.compile(
+    rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?{_PATH}", re.ASCII
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,7 @@ class Settings:
     retain: int | None
     package_index: str | None
     root_path: str
+    public_url: str
     access_log: bool
 
 
@@ -118,6 +123,11 @@ def _check(settings: Settings) -> None:
         raise CollectorError(f"{settings.root_path!r} is no path: write one like /migas")
     if settings.root_path and settings.root_path.split("/")[1] in OWN_PATHS:
         raise CollectorError(f"{settings.root_path} has another meaning here: choose another path")
+    if settings.public_url and not _PUBLIC_URL.fullmatch(settings.public_url):
+        raise CollectorError(
+            f"{settings.public_url!r} is no address of pages:"
+            " write one like https://host.example/migas"
+        )
     for proxy in map(str.strip, (settings.forwarded_allow_ips or "").split(",")):
         try:
             if proxy not in ("", "*"):
@@ -192,7 +202,8 @@ async def _serve(
         tidying: list[asyncio.Task[None]] = []
         if tidies:
             upkept = upkeep.keep_up(collector, settings.retain, settings.package_index)
-            telling = upkeep.keep_telling(collector, settings.root_path)
+            pages = settings.public_url or settings.root_path
+            telling = upkeep.keep_telling(collector, pages)
             tidying = [asyncio.create_task(work) for work in (upkept, telling)]
         _stop_on_signals(server)
         await server.serve(sockets=[listener])

@@ -72,8 +72,13 @@ async def refresh_releases(collector: Collector, index: str) -> None:
             await collector.projects.set_release(project, newest)
 
 
-async def keep_telling(collector: Collector, root: str) -> None:
-    """Look for news and send them, until it is cancelled; receivers do not wait for each other."""
+async def keep_telling(collector: Collector, pages: str) -> None:
+    """Look for news and send them, until it is cancelled; receivers do not wait for each other.
+
+    Args:
+        collector: Whose news these are.
+        pages: Below which address, or path if only that is known, pages are.
+    """
     delivery = Delivery()
     under_way: set[asyncio.Task[None]] = set()
 
@@ -81,7 +86,7 @@ async def keep_telling(collector: Collector, root: str) -> None:
         for project in await collector.news.claim(LOOK_SECONDS):
             await collector.news.look(project)
         for letter in await collector.webhooks.claim():
-            sending = asyncio.create_task(_send(collector, delivery, letter, root))
+            sending = asyncio.create_task(_send(collector, delivery, letter, pages))
             under_way.add(sending)
             sending.add_done_callback(under_way.discard)
 
@@ -93,8 +98,8 @@ async def keep_telling(collector: Collector, root: str) -> None:
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
-async def _send(collector: Collector, delivery: Delivery, letter: Letter, root: str) -> None:
-    arrived = await delivery.send(letter, root)
+async def _send(collector: Collector, delivery: Delivery, letter: Letter, pages: str) -> None:
+    arrived = await delivery.send(letter, pages)
     if not arrived:
         _log.warning("a webhook of %s did not take what it was told", letter.project)
     try:

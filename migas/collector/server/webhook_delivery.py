@@ -52,8 +52,13 @@ class Delivery:
     def __init__(self) -> None:
         self._threads: dict[tuple[str, str], Thread] = {}
 
-    async def send(self, letter: Letter, root: str) -> bool:
-        """Send a letter; return whether its receiver took it within `DEADLINE`."""
+    async def send(self, letter: Letter, pages: str) -> bool:
+        """Send a letter; return whether its receiver took it within `DEADLINE`.
+
+        Args:
+            letter: What is told to whom.
+            pages: Below which address, or path if only that is known, its page is.
+        """
         key = letter.project, letter.url
         earlier = self._threads.get(key)
         if earlier is not None and earlier.is_alive():
@@ -66,7 +71,7 @@ class Delivery:
                 answered.set_result(arrived)
 
         def run() -> None:
-            arrived = post(letter.url, _body(letter, root))
+            arrived = post(letter.url, _body(letter, pages))
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(tell, arrived)
 
@@ -95,9 +100,9 @@ def post(url: str, body: bytes) -> bool:
         return False
 
 
-def _body(letter: Letter, root: str) -> bytes:
+def _body(letter: Letter, pages: str) -> bytes:
     item = letter.item
-    page = f"{root}/p/{letter.project}{item.page and f'/{item.page}'}"
+    page = f"{pages}/p/{letter.project}{item.page and f'/{item.page}'}"
     told = {
         "id": item.id,
         "project": letter.project,

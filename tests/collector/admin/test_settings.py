@@ -78,6 +78,17 @@ def test_a_wrong_path_is_refused(run: Run, text: str, tmp_path: Path) -> None:
     assert_refused(run("serve", "--root-path", text, *db), "/migas")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["host.example", "ftp://host.example", "https://a:b@host.example", "https://h/?a", "/x"],
+)
+def test_a_wrong_address_of_pages_is_refused(run: Run, text: str, tmp_path: Path) -> None:
+    db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
+    done = run("serve", "--public-url", text, *db)
+    assert_refused(done, repr(text), "https://host.example/migas")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("text", ["/p", "/api/migas", "/graphql/"])
 def test_a_path_that_means_something_else_is_refused(run: Run, text: str, tmp_path: Path) -> None:
     db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]

@@ -240,6 +240,7 @@ def test_news_are_told_once_over_a_restart(run: Run, database: Database, tmp_pat
                 if key == "b":
                     collector.kill()
                     found("b")
+                    collector.arguments = ["--public-url", "https://host.example/tools/"]
                 collector.start()
                 server.wait_for_requests(number, 60)
                 wait_until_told(number)
@@ -256,6 +257,7 @@ def test_news_are_told_once_over_a_restart(run: Run, database: Database, tmp_pat
             "page": f"/tools/p/{PROJECT}",
         }
         assert second.json()["id"] == "id-b"
+        assert second.json()["page"] == f"https://host.example/tools/p/{PROJECT}"
 
 
 def test_receivers_are_named_listed_and_removed(run: Run, database: Database) -> None:
