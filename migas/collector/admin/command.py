@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 WRONG = 2
 """The exit status for a command that cannot be carried out as it was given."""
 
+MIN_LIKENESS = 0.8
+"""Names of projects that are less alike than this are not taken for each other."""
+
 _OWN = ("migas",)
 _DB_HELP = (
     "sqlite:///relative/path or sqlite:////absolute/path "
@@ -146,13 +149,18 @@ async def opened(database: str, project: str | None = None) -> AsyncIterator[Col
     _check_exists(database)
     async with Collector.open(database) as collector:
         if project is not None and not await collector.projects.is_registered(project):
-            from difflib import get_close_matches
-
             known = f"{project} is not registered in {collector.description}"
-            for near in get_close_matches(project, await collector.projects.names(), 1):
-                raise CollectorError(f"{known}: is {near} meant?")
-            raise CollectorError(f"{known}: run `migas project add {project}` first")
+            first = f"run `migas project add {project}` first"
+            raise CollectorError(f"{known}: {await near(collector, project) or first}")
         yield collector
+
+
+async def near(collector: Collector, project: str) -> str:
+    """A question about the registered project whose name is nearly that one; empty if none is."""
+    from difflib import get_close_matches
+
+    names = get_close_matches(project, await collector.projects.names(), 1, MIN_LIKENESS)
+    return f"is {names[0]} meant?" if names else ""
 
 
 def _check_exists(database: str) -> None:

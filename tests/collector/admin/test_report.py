@@ -189,4 +189,5 @@ def test_a_report_takes_values_of_any_bytes(run: Run, three_runs: Database) -> N
 def test_a_project_that_is_nearly_right_is_named(run: Run, three_runs: Database) -> None:
     db = ("--db", three_runs.url)
     assert_refused(run("report", "a/bb", *db), "a/bb is not registered", "is a/b meant?")
+    assert_refused(run("project", "remove", "a/bb", "--yes", *db), "nothing", "is a/b meant?")
     assert_refused(run("report", "other/one", *db), "migas project add other/one")
