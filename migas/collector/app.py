@@ -97,7 +97,9 @@ def create_app(
         app.state.metrics.answered(exchange)
 
     observers = [count] if access_log is None else [count, access_log]
-    app.add_middleware(Exchanges, paths=_PLAIN_PATHS, observers=observers)
+    # What FastAPI adds of its own, as /openapi.json, says nothing of its route to who watches.
+    described = {route.path for route in app.routes if isinstance(route, Route)} - _PATHS
+    app.add_middleware(Exchanges, paths=_PLAIN_PATHS | described, observers=observers)
     if root_path:
         app.add_middleware(RootPath, root=root_path)
     return app

@@ -226,6 +226,7 @@ def test_a_line_tells_of_each_request_and_of_nobody(logged: subprocess.Popen[str
         ("GET", f"/api/usage/a/b?token={secret}", f"Authorization: Bearer {secret}"),
         ("DELETE", f"/api/users/{USER}"),
         ("GET", f"/{secret}", "X-Forwarded-For: 192.0.2.1"),
+        ("GET", "/openapi.json"),
     )
     seen = [(line["method"], line["path"], line["status"]) for line in lines]
     assert seen == [
@@ -233,6 +234,7 @@ def test_a_line_tells_of_each_request_and_of_nobody(logged: subprocess.Popen[str
         ("GET", "/api/usage/{project:path}", 401),
         ("DELETE", "/api/users/{user_id}", 404),
         ("GET", None, 404),
+        ("GET", "/openapi.json", 200),
     ]
     keys = ["time", "method", "path", "status", "errors", "seconds", "bytes"]
     assert all(list(line) == keys for line in lines)
