@@ -54,7 +54,7 @@ def labelled(value: str, kind: str) -> str:
 
 def times(factor: float) -> str:
     """How many times as often, as in `3.1` and `0.04`."""
-    return f"{factor:.1f}" if factor >= 1 else f"{factor:.2g}"
+    return f"{factor:.1f}" if factor >= 0.995 else f"{factor:.2g}"
 
 
 def head(text: str) -> str:
