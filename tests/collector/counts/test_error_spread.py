@@ -13,7 +13,7 @@ from migas.collector.counts import error_spread
 from migas.collector.counts.error_spread import ErrorSpread
 from migas.collector.counts.filters import Filter
 from migas.collector.days import Period
-from tests.collector.counts.test_reports import (
+from tests.collector.counts.asking import (
     DAY,
     WEDNESDAY,
     WHOLE,

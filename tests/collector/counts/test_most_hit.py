@@ -12,14 +12,14 @@ import pytest
 from migas.collector.counts.filters import Filter
 from migas.collector.counts.most_hit import MostHit
 from migas.collector.days import Period
-from tests.collector.counts.test_reports import DAY, WEDNESDAY, asked, failed, run
+from tests.collector.counts.asking import DAY, WEDNESDAY, asked, failed, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from migas.collector.counts.most_hit import Hits
     from migas.collector.counts.reports import Reports
-    from tests.collector.counts.test_reports import Sent
+    from tests.collector.counts.asking import Sent
     from tests.collector.databases import Database
 
 KINDS = ("OSError", "KeyError", "ValueError", "TypeError")
@@ -103,18 +103,3 @@ def test_an_error_that_is_all_elsewhere_is_left_out(database: Database) -> None:
         return [error.error_type for error in await reports.errors("a/b", UP_TO_TODAY[0], only)]
 
     assert asked(database, sent, question) == ["OSError"]
-
-
-def test_what_most_is_is_told_by_sessions_and_not_by_profiles(database: Database) -> None:
-    sent = [run(number, platform="linux") for number in range(1, 10)]
-    sent += [run(20 + number, platform=f"other {number}") for number in range(3)]
-
-    async def question(reports: Reports) -> tuple[Filter, Filter]:
-        return (
-            await reports.resolved("a/b", Filter(platform="linux")),
-            await reports.resolved("a/b", Filter(platform="other 1")),
-        )
-
-    most, few = asked(database, sent, question)
-    assert (len(most.profiles or ()), len(most.others or ())) == (1, 3)
-    assert (len(few.profiles or ()), few.others) == (1, None)

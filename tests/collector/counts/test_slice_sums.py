@@ -11,14 +11,14 @@ import pytest
 
 from migas.collector.counts.filters import Filter
 from migas.collector.days import Period
-from tests.collector.counts.test_reports import DAY, WEDNESDAY, asked, run
+from tests.collector.counts.asking import DAY, WEDNESDAY, asked, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
     from migas.collector.counts.reports import Reports
-    from tests.collector.counts.test_reports import Sent
+    from tests.collector.counts.asking import Sent
     from tests.collector.databases import Database
 
 MOST = (
@@ -28,7 +28,7 @@ MOST = (
     {"platform": "linux", "version": "1.2", "outcome": "completed"},
     {"platform": "linux", "version": "on darwin alone"},
 )
-"""Filters that leave more profiles than they leave out."""
+"""Filters that leave more sessions than they leave out."""
 
 VERSIONS = ("1.0", "1.1", "1.2", "on darwin alone")
 
@@ -117,6 +117,21 @@ def test_a_filter_that_leaves_few_has_no_others(database: Database) -> None:
     resolved = asked(database, runs(), question)
     assert resolved.profiles is not None
     assert (len(resolved.profiles), resolved.others) == (1, None)
+
+
+def test_what_most_is_is_told_by_sessions_and_not_by_profiles(database: Database) -> None:
+    sent = [run(number, platform="linux") for number in range(1, 10)]
+    sent += [run(20 + number, platform=f"other {number}") for number in range(3)]
+
+    async def question(reports: Reports) -> tuple[Filter, Filter]:
+        return (
+            await reports.resolved("a/b", Filter(platform="linux")),
+            await reports.resolved("a/b", Filter(platform="other 1")),
+        )
+
+    most, few = asked(database, sent, question)
+    assert (len(most.profiles or ()), len(most.others or ())) == (1, 3)
+    assert (len(few.profiles or ()), few.others) == (1, None)
 
 
 def test_another_value_forgets_the_profiles_and_another_version_does_not() -> None:
