@@ -40,7 +40,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "container": {"metavar": "NAME", "help": "only those in this one: docker"},
     "language": {"metavar": "NAME", "help": "only those of this one: python, or 'python 3.12'"},
     "ci": {"choices": ("yes", "no"), "help": "only those in continuous integration, or outside"},
-    "user": {"metavar": "TYPE", "help": "only those of such users: general, dev or ci"},
+    "user": {"metavar": "TYPE", "help": "only those of users of a type: general, dev or ci"},
     "outcome": {
         "choices": ("completed", "failed", "suspended", "running"),
         "help": "only those that ended so",

@@ -65,7 +65,9 @@ async def _tables(
     container: str | None = None,
     language: Annotated[str | None, Query(description="as in `python 3.11`")] = None,
     ci: Literal["yes", "no"] | None = None,
-    user: Annotated[str | None, Query(description="`general`, `dev` or `ci`")] = None,
+    user: Annotated[
+        str | None, Query(description="`general`, `dev` or `ci`; none without a user")
+    ] = None,
     outcome: Literal["completed", "failed", "suspended", "running"] | None = None,
     error: Annotated[str | None, Query(description="an error's fingerprint")] = None,
     first: Annotated[str, Query(description="the first of two versions, for `differences`")] = "",
