@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas.collector.admin.demo_data import fill
-from tests.collector.databases import Database
+from tests.collector.databases import Database, Databases
 from tests.collector.live import LiveServer
 from tests.collector.pages.site import Browsing, Site
+from tests.collector.pages.two_hundred import NOON, sessions, site_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from migas.collector.collector import Collector
-
-NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
-"""The time on every clock of these tests, a Friday."""
 
 SESSIONS = 12_000
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -129,3 +126,12 @@ def scriptless(chromium: Browser) -> Iterator[Browsing]:
     window = Browsing(chromium, script=False)
     yield window
     window.close()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def asked(
+    request: pytest.FixtureRequest, live_server: LiveServer, databases: Databases
+) -> Iterator[Site]:
+    """A project of two hundred sessions, open on this machine."""
+    with site_of(live_server, databases, request.param, sessions()) as site:
+        yield site

@@ -16,7 +16,7 @@ from migas.collector.admin import demo_data
 from migas.collector.collector import Collector
 from migas.collector.counts.rebuild import rebuild
 from tests.collector.databases import Database
-from tests.collector.pages.conftest import NOON
+from tests.collector.pages.two_hundred import NOON
 from tests.support.collector import plain_environment
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from migas.collector.database.tables import news
 from migas.collector.pages.feed import atom
 from migas.collector.tokens import FEED
 from tests.collector.live import PROJECT
-from tests.collector.pages.conftest import NOON
 from tests.collector.pages.site import Site
 from tests.collector.pages.test_hostile_texts import TEXTS
+from tests.collector.pages.two_hundred import NOON
 from tests.support.collector import CollectorProcess
 
 if TYPE_CHECKING:

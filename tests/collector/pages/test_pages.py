@@ -15,8 +15,8 @@ from migas.collector.pages.responses import EDITION, FILES
 from migas.collector.pages.shown import MAX_VERSIONS
 from tests.collector.databases import a_session, putting, with_collector
 from tests.collector.live import PROJECT, PROJECTS
-from tests.collector.pages.conftest import NOON
 from tests.collector.pages.site import Site, chart_of, readable, table_of
+from tests.collector.pages.two_hundred import NOON
 
 if TYPE_CHECKING:
     from tests.collector.databases import Databases

@@ -11,8 +11,8 @@ import pytest
 
 from tests.collector.databases import a_session, putting, with_collector
 from tests.collector.live import PROJECT
-from tests.collector.pages.conftest import NOON
 from tests.collector.pages.site import Browsing, Site, found_by_axe, readable
+from tests.collector.pages.two_hundred import NOON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,8 @@ import pytest
 
 from tests.collector.databases import Database
 from tests.collector.live import PROJECT, LiveCollector
-from tests.collector.pages.conftest import NOON
 from tests.collector.pages.site import Site, cookie_of, readable
+from tests.collector.pages.two_hundred import NOON
 from tests.support.collector import COMMAND, plain_environment
 
 if TYPE_CHECKING:
