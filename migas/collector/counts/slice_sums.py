@@ -85,14 +85,17 @@ class SliceSums(Reading):
             days: Which slices: spans, each once, and on which days since 1970 these begin.
             only: Which sessions.
             by: What they are told apart by; its values come first in each row, then the numbers.
-            more: What else is asked of each group, behind the numbers; not with a filter that has
-                `others`, for it would be told of these, too. Whoever asks again asks with the same.
+            more: What else is asked of each group, behind the numbers. Whoever asks again asks with
+                the same.
             versions: Only those that are named here.
             is_chained: As `Reading.chained` has it.
 
         Returns:
             Rows, of which a group may have one for each span and several for what is taken away.
             Numbers may be below 0 there: only their sum is not.
+
+        Raises:
+            ValueError: More is asked of what is told as all without some, and would be of these.
         """
         if not only.statuses:
             return []
@@ -104,6 +107,10 @@ class SliceSums(Reading):
             values["today"] = day_number(self.clock.today())
         spans = tuple(span for span, _ in days)
         terms = only.slice_terms(project, by)
+        if more and any(term.is_taken_away for term in terms):
+            raise ValueError(
+                f"{len(more)} more columns cannot be asked for beside what is taken away"
+            )
         values |= {f"days_{number}": starts for number, (_, starts) in enumerate(days)}
         ask = self.chained if is_chained else self.many
         question = _sums(

@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import func
 
 from migas.collector.counts.filters import Filter
+from migas.collector.database.tables import slices
 from migas.collector.days import Period
 from tests.collector.counts.asking import DAY, WEDNESDAY, asked, run
 
@@ -138,3 +140,12 @@ def test_another_value_forgets_the_profiles_and_another_version_does_not() -> No
     only = Filter(platform="linux", profiles=(1, 2), others=(3,))
     assert (only.with_(ci="no").profiles, only.with_(ci="no").others) == (None, None)
     assert (only.with_(version="1.0").profiles, only.with_(version="1.0").others) == ((1, 2), (3,))
+
+
+def test_nothing_more_is_asked_of_sums_that_are_taken_away(sqlite: Database) -> None:
+    async def question(reports: Reports) -> None:
+        only = await reports.resolved("a/b", Filter(platform="linux"))
+        with pytest.raises(ValueError, match="1 more columns"):
+            await reports.sums_on("a/b", [(1, [0])], only, ["version"], func.min(slices.c.day))
+
+    asked(sqlite, runs(), question)
