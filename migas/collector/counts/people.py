@@ -14,13 +14,7 @@ from migas.collector.counts.activity import Activity, margin
 from migas.collector.counts.appearances import FIRST_SEEN, GENERAL, LAST_SEEN, users_by, users_since
 from migas.collector.counts.filters import error_number
 from migas.collector.counts.reading import ALL, DAY, MAX_NAMED, listed
-from migas.collector.counts.sample import (
-    Sample,
-    about_how_many,
-    halves,
-    is_few,
-    parts_of_all,
-)
+from migas.collector.counts.sample import Sample, halves, is_few, parts_of_all
 from migas.collector.counts.slices import NO_USER, starts_in
 from migas.collector.counts.usage import Facet, Usage
 from migas.collector.counts.version_days import Sought, VersionDays, in_rows
@@ -58,9 +52,6 @@ session counts on a later day are too few to matter."""
 
 MAX_NAMED_USERS = 10_000
 """Of so many users is asked which are new; where there are more, who is new is looked for."""
-
-MET = 10_000
-"""The users of so many sessions tell about how many all of these have."""
 
 
 class UserCounts(NamedTuple):
@@ -318,19 +309,6 @@ class People(Usage):
         rows = await self.sums_on(project, days, only, (), is_chained=True)
         return min(seen, sum(map(sum, (row for row in rows if None not in row))))
 
-    async def _about_how_many(self, project: str, period: Period, only: Filter) -> int:
-        """About how many users sessions have that are read one by one, as some of these tell.
-
-        Few users may have very many that never end: jobs that are killed again and again.
-        """
-        user = sessions.c.user_number
-        those = (*only.within(project, period), user.isnot(None))
-        rows, most = await asyncio.gather(
-            self.scanned(select(user).where(*those).limit(MET)),
-            self._most(project, period, only),
-        )
-        return min(int(most), about_how_many(number for (number,) in rows))
-
     async def _most_of_error(self, project: str, period: Period, only: Filter) -> int:
         """How many users an error has hit since the period began."""
         hit = select(func.count()).where(
@@ -350,7 +328,7 @@ class People(Usage):
         # Not by user: databases would sort the sessions, which takes longer than to read them.
         query = select(of, *lists).where(*those).group_by(of)
         days, origin = VersionDays(dict), block_of(day_number(period.first))
-        most = self._about_how_many if only.error is None else self._most_of_error
+        most = self._most if only.error is None else self._most_of_error
         sample = Sample(await most(project, period, only) if may_estimate else 0)
         found = set[int]()
         while some := sample.another(len(found)):

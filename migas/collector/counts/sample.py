@@ -5,7 +5,6 @@ The same part of all users is looked at again and again, for they are told apart
 
 from __future__ import annotations
 
-from collections import Counter
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -44,21 +43,6 @@ def halves(part: tuple[int, int]) -> Iterable[tuple[int, int]]:
     first, end = part
     middle = (first + end) // 2
     return [of for of in ((first, middle), (middle, end)) if of[0] < of[1]]
-
-
-def about_how_many(met: Iterable[int]) -> int:
-    """About how many users have sessions, of which some were met; rather fewer than more.
-
-    Who was met once or twice tells how many were not met at all: this is the estimate of Chao
-    (1984), "Nonparametric estimation of the number of classes in a population", corrected for bias.
-
-    Args:
-        met: The number of each of these sessions' users.
-    """
-    times = Counter(met)
-    met_so_often = Counter(times.values())
-    once, twice = met_so_often[1], met_so_often[2]
-    return len(times) + once * (once - 1) // (2 * (twice + 1))
 
 
 class Sample:
