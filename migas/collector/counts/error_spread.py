@@ -89,7 +89,8 @@ class ErrorSpread(MostHit):
     ) -> tuple[dict[int, dict[str, int]], dict[int, Counter[date]], dict[int, int]] | None:
         """The same of a filter that leaves most: all that is counted, without what it leaves out.
 
-        None where it leaves less than half, or where its profiles are very many or not all known.
+        None where it leaves less than half of all sessions, or of those with these errors, or where
+        its profiles are very many or not all known.
         """
         if only.profiles is None or only.others is None:
             return None
@@ -101,8 +102,10 @@ class ErrorSpread(MostHit):
         everywhere = only.on_anything.within(project, period, by_time=False)
         those = (*everywhere, is_one_of(sessions.c.fingerprint, fingerprints))
         profile = sessions.c.profile
-        by_day, by_version, elsewhere, nowhere, newest = await asyncio.gather(
-            self.failed(project, period, names, ("error", "day"), only.version),
+        by_day = await self.failed(project, period, names, ("error", "day"), only.version)
+        if 2 * sum(hits.sessions for hits in top) < by_day.total():
+            return None  # with these errors the others failed more often than all in all
+        by_version, elsewhere, nowhere, newest = await asyncio.gather(
             self.failed(project, period, names, ("error", "version"), only.version),
             self._listed((*those, is_one_of(profile, only.others))),
             self.scanned(select(sessions.c.last_idx).where(*those, profile.is_(None)).limit(1)),

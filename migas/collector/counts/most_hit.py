@@ -11,9 +11,9 @@ from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import distinct, exists, func, not_, select
+from sqlalchemy import BigInteger, cast, distinct, exists, func, not_, select
 
-from migas.collector.counts.filters import Filter, error_number
+from migas.collector.counts.filters import A_MONTH, Filter, error_number
 from migas.collector.counts.sessions import (
     ERROR,
     ERRORS_WEEKLY,
@@ -38,6 +38,10 @@ FREQUENT = 16
 
 FEW = 60
 """Where so few errors are asked for, a filter leaves a good part of the sessions."""
+
+MOST = 0.9
+"""A filter that leaves such a share of the failures is told as all without what it leaves out. To
+look up whom that met takes several times as long as to read as many sessions."""
 
 MAX_NAMED = 5000
 """So many errors are named to the database in one question."""
@@ -72,7 +76,7 @@ class MostHit(Usage):
         only = only.with_(outcome=None)
         if only.error is not None:
             asked = error_number(only.error)
-            return [] if asked is None else await self._hits(project, period, only, [asked])
+            return [] if asked is None else await self._hits(project, period, only, [asked], 0.0)
         found: list[Hits] = []
         # Few of the next ones hit more users than the last one of those that are asked for. Of a
         # tenth of all failures these are among ten times as many.
@@ -86,7 +90,7 @@ class MostHit(Usage):
             some = [fingerprint for fingerprint, most in batch if most >= least]
             if not some:
                 break
-            found += await self._hits(project, period, only, some)
+            found += await self._hits(project, period, only, some, share)
             found.sort(key=lambda hits: (-hits.users, -hits.sessions, hits.fingerprint))
             least = found[limit - 1].users if len(found) >= limit else 0
             looked_at, number = looked_at + len(batch), min(2 * number, MAX_NAMED)
@@ -129,14 +133,25 @@ class MostHit(Usage):
         return [(int(row[0], 16), int(row[1])) for row in rows]
 
     async def _hits(
-        self, project: str, period: Period, only: Filter, some: Sequence[int]
+        self, project: str, period: Period, only: Filter, some: Sequence[int], share: float
     ) -> list[Hits]:
-        """How many users and sessions some errors met; those that met none are left out."""
-        is_by_profile = only.others is not None and only.version is None
-        if period.last < self.clock.today() or (only.with_(error=None) and not is_by_profile):
+        """How many users and sessions some errors met; those that met none are left out.
+
+        Args:
+            project: `owner/repo`.
+            period: Which days.
+            only: Which sessions.
+            some: The fingerprints of the errors.
+            share: About which share of all failures the filter leaves; 0 where nobody asked.
+        """
+        if period.last < self.clock.today():
             return await self._hits_one_by_one(project, period, only, some)
-        if not is_by_profile:
+        if not only.with_(error=None):
             return await self._hits_of_all(project, period, some)
+        # Failures of some weeks are found by their time, which is faster than any of this.
+        is_most = share >= MOST and period.days > A_MONTH
+        if not is_most or only.others is None or only.version is not None:
+            return await self._hits_one_by_one(project, period, only, some)
         every, elsewhere = await asyncio.gather(
             self._hits_of_all(project, period, some),
             self._hits_elsewhere(project, period, only, some),
@@ -153,7 +168,7 @@ class MostHit(Usage):
     async def _hits_one_by_one(
         self, project: str, period: Period, only: Filter, some: Sequence[int]
     ) -> list[Hits]:
-        """The same from the sessions."""
+        """How many users and sessions some errors met, by a look at each of these sessions."""
         those = only.with_(error=None).within(project, period)
         columns = (
             sessions.c.fingerprint,
@@ -172,7 +187,7 @@ class MostHit(Usage):
         return [Hits(*row) for row in chain.from_iterable(await asyncio.gather(*asked))]
 
     async def _hits_of_all(self, project: str, period: Period, some: Sequence[int]) -> list[Hits]:
-        """The same without a filter and up to today, as counts tell it."""
+        """How many some errors met up to today, whatever the filter, as counts tell it."""
         names = {error_name(fingerprint): fingerprint for fingerprint in some}
         hit = (
             select(error_users.c.fingerprint, func.count())
@@ -206,8 +221,11 @@ class MostHit(Usage):
         everywhere = only.on_anything.with_(error=None).within(project, period, by_time=False)
         those = (*everywhere, is_one_of(sessions.c.fingerprint, some))
         is_other = is_one_of(sessions.c.profile, only.others or ())
-        met = select(sessions.c.fingerprint, sessions.c.user_number).where(*those, is_other)
-        elsewhere = met.subquery("elsewhere")
+        # Each user once: one may fail thousands of times, and each look-up goes through all of it.
+        # In other words than those of the index by user, which SQLite would read whole.
+        of, user = sessions.c.fingerprint, (sessions.c.user_number + 0).label("user_number")
+        met = select(of, user, func.count().label("number")).where(*those, is_other)
+        elsewhere = met.group_by(of, user).subquery("elsewhere")
         # As a condition of what is counted, and not of the rows, it is looked up for each by error
         # and user, and leads nobody to read all sessions of these errors.
         here = exists().where(
@@ -216,12 +234,13 @@ class MostHit(Usage):
             sessions.c.user_number == elsewhere.c.user_number,
             not_(is_other),
         )
-        gone = func.count(distinct(elsewhere.c.user_number)).filter(not_(here))
-        of = elsewhere.c.fingerprint
+        gone = func.count(elsewhere.c.user_number).filter(not_(here))
+        number = cast(func.sum(elsewhere.c.number), BigInteger)
+        by_error = select(elsewhere.c.fingerprint, gone, number).group_by(elsewhere.c.fingerprint)
         rows, nowhere = await asyncio.gather(
-            self.scanned(select(of, gone, func.count()).group_by(of)),
+            self.scanned(by_error),
             self.scanned(
                 select(sessions.c.last_idx).where(*those, sessions.c.profile.is_(None)).limit(1)
             ),
         )
-        return None if nowhere else {of: (users, number) for of, users, number in rows}
+        return None if nowhere else {error: (users, number) for error, users, number in rows}

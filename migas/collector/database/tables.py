@@ -45,9 +45,9 @@ _ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
 _UUID = String(36).with_variant(Uuid(as_uuid=False), "postgresql")
 
 
-def _index_where(which: ColumnElement[bool], name: str, *columns: ColumnElement[Any]) -> None:
+def _index_where(which: ColumnElement[bool], name: str, *columns: ColumnElement[Any]) -> Index:
     """An index of some rows of a table, for questions in the very words of the condition."""
-    Index(name, *columns, sqlite_where=which, postgresql_where=which)
+    return Index(name, *columns, sqlite_where=which, postgresql_where=which)
 
 
 projects = Table(
@@ -245,14 +245,19 @@ OF_ERRORS_LONG = daily.c.kind == literal_column("'fingerprints'", String)
 """A count is one of an error in `counts.sessions.LONG_DAYS`. The same is so of this question."""
 
 
-def _index_counts(which: ColumnElement[bool], name: str, columns: str) -> None:
-    """An index that answers by itself, as those of sessions do."""
-    _index_where(which, f"ix_daily_{name}", *(daily.c[of] for of in columns.split()))
+def _index_counts(
+    which: ColumnElement[bool], name: str, columns: str, dialect: str | None = None
+) -> None:
+    """An index that answers by itself, as those of sessions do, perhaps for one dialect alone."""
+    index = _index_where(which, f"ix_daily_{name}", *(daily.c[of] for of in columns.split()))
+    if dialect is not None:
+        index.ddl_if(dialect=dialect)
 
 
 # Counts of one kind are all over the table: thousands of its pages would be read for them.
 _index_counts(OF_VERSIONS_WEEKLY, "errors", "project detail value day sessions")
-_index_counts(OF_ERRORS_LONG, "errors_long", "project day value sessions")
+# SQLite has them in the order of their key.
+_index_counts(OF_ERRORS_LONG, "errors_long", "project day value sessions", "postgresql")
 
 profiles = Table(
     "profiles",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Engine, event
 
-from migas.collector.counts.filters import Filter
+from migas.collector.counts import most_hit
+from migas.collector.counts.filters import A_MONTH, Filter
 from migas.collector.counts.most_hit import MostHit
 from migas.collector.days import Period
 from tests.collector.counts.asking import DAY, WEDNESDAY, asked, failed, run
@@ -31,7 +34,7 @@ MOST = (
 )
 """Filters that leave more sessions than they leave out."""
 
-UP_TO_TODAY = tuple(Period(WEDNESDAY - first * DAY, WEDNESDAY) for first in (69, 20, 3))
+UP_TO_TODAY = tuple(Period(WEDNESDAY - first * DAY, WEDNESDAY) for first in (69, 55, A_MONTH))
 
 
 def failures() -> list[Sent]:
@@ -71,6 +74,9 @@ def meant(sent: Sequence[Sent], values: dict[str, str], period: Period) -> list[
 
 @pytest.fixture
 def never_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much a filter leaves out, it is told by that."""
+    monkeypatch.setattr(most_hit, "MOST", 0.0)
+
     def never(*_: object) -> None:
         raise AssertionError("they were counted one by one")
 
@@ -103,3 +109,31 @@ def test_an_error_that_is_all_elsewhere_is_left_out(database: Database) -> None:
         return [error.error_type for error in await reports.errors("a/b", UP_TO_TODAY[0], only)]
 
     assert asked(database, sent, question) == ["OSError"]
+
+
+@pytest.mark.usefixtures("never_one_by_one")
+def test_one_who_fails_again_and_again_is_looked_up_once(sqlite: Database) -> None:
+    """A look-up for each failure would go through all of them each time."""
+    times = 300
+    loop = {"platform": "win32", "user_id": str(UUID(int=1, version=4))}
+    sent = [failed(number, "OSError", "full", **loop) for number in range(times)]
+    sent += [run(times + number, platform="linux") for number in range(times + 1)]
+    sent.append(failed(2 * times + 1, "OSError", "full", platform="linux"))
+    steps: list[None] = []
+
+    def count(connection: object, _record: object) -> None:
+        if isinstance(connection, sqlite3.Connection):  # those that answer many rows
+            connection.set_progress_handler(lambda: steps.append(None), 100)
+
+    async def question(reports: Reports) -> list[Hits]:
+        only = await reports.resolved("a/b", Filter(platform="linux"))
+        return await reports.most_hit("a/b", UP_TO_TODAY[0], only, 10)
+
+    asked(sqlite, sent, question)
+    event.listen(Engine, "connect", count)
+    try:
+        (error,) = asked(sqlite, [], question)
+    finally:
+        event.remove(Engine, "connect", count)
+    assert (error.users, error.sessions) == (0, 1)
+    assert 0 < len(steps) * 100 < 100 * times

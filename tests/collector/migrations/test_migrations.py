@@ -76,7 +76,12 @@ def on_connection(database: Database, work: Callable[[Connection], Any]) -> Any:
 )
 def test_the_steps_lead_to_the_tables_of_the_code(database: Database) -> None:
     def differences(connection: Connection) -> Any:
-        return compare_metadata(MigrationContext.configure(connection), metadata)
+        def is_meant(_object: object, name: str | None, *_: object) -> bool:
+            # One that the code has for PostgreSQL alone, which whoever compares does not look at.
+            return connection.dialect.name == "postgresql" or name != "ix_daily_errors_long"
+
+        options = {"include_object": is_meant}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
 
     assert on_connection(database, differences) == []
 
