@@ -88,7 +88,6 @@ def _serve(options: argparse.Namespace) -> Answer:
         "workers": _number(options.workers, 1, 1000, "number of workers"),
         "rate_limit": _number(options.rate_limit, 0, 10**9, "rate limit"),
         "root_path": options.root_path.removesuffix("/"),
-        "public_url": options.public_url.removesuffix("/"),
     }
     if options.retain is not None:
         told["retain"] = _number(options.retain.removesuffix("d"), 1, 36500, "number of days")

@@ -44,7 +44,8 @@ MAX_FILES = 65_536
 _PATH = r"(/[A-Za-z0-9._~-]+)*"
 _ROOT_PATH = re.compile(_PATH, re.ASCII)
 _PUBLIC_URL = re.compile(
-    rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?{_PATH}", re.ASCII
+    rf"https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?{_PATH}/?",
+    re.ASCII,
 )
 
 
@@ -202,7 +203,7 @@ async def _serve(
         tidying: list[asyncio.Task[None]] = []
         if tidies:
             upkept = upkeep.keep_up(collector, settings.retain, settings.package_index)
-            pages = settings.public_url or settings.root_path
+            pages = settings.public_url.removesuffix("/") or settings.root_path
             telling = upkeep.keep_telling(collector, pages)
             tidying = [asyncio.create_task(work) for work in (upkept, telling)]
         _stop_on_signals(server)

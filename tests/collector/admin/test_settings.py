@@ -80,7 +80,14 @@ def test_a_wrong_path_is_refused(run: Run, text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["host.example", "ftp://host.example", "https://a:b@host.example", "https://h/?a", "/x"],
+    [
+        "host.example",
+        "ftp://host.example",
+        "https://a:b@host.example",
+        "https://h/?a",
+        "/",
+        "https://..",
+    ],
 )
 def test_a_wrong_address_of_pages_is_refused(run: Run, text: str, tmp_path: Path) -> None:
     db = ["--port", "0", "--db", f"sqlite:///{tmp_path}/db.sqlite"]
