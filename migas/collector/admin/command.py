@@ -151,11 +151,11 @@ async def opened(database: str, project: str | None = None) -> AsyncIterator[Col
         if project is not None and not await collector.projects.is_registered(project):
             known = f"{project} is not registered in {collector.description}"
             first = f"run `migas project add {project}` first"
-            raise CollectorError(f"{known}: {await near(collector, project) or first}")
+            raise CollectorError(f"{known}: {await suggestion(collector, project) or first}")
         yield collector
 
 
-async def near(collector: Collector, project: str) -> str:
+async def suggestion(collector: Collector, project: str) -> str:
     """A question about the registered project whose name is nearly that one; empty if none is."""
     from difflib import get_close_matches
 

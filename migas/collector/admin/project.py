@@ -6,7 +6,7 @@ import re
 from contextlib import asynccontextmanager
 from functools import partial
 
-from migas.collector.admin.command import add, check_name, group, near, opened, told_times
+from migas.collector.admin.command import add, check_name, group, opened, suggestion, told_times
 from migas.collector.errors import CollectorError
 
 TYPE_CHECKING = False
@@ -217,7 +217,7 @@ async def _opened_for_move(options: Namespace) -> AsyncIterator[Collector]:
     async with opened(options.db) as collector:
         async with collector.connections.reading() as connection:
             if not await has_rows(connection, options.project):
-                question = await near(collector, options.project)
+                question = await suggestion(collector, options.project)
                 told = f"there is nothing under the name {options.project}"
                 raise CollectorError(f"{told}: {question}" if question else told)
         yield collector
