@@ -101,17 +101,16 @@ class ErrorSpread(MostHit):
         bar = cache(period.bar_of)
         everywhere = only.on_anything.within(project, period, by_time=False)
         those = (*everywhere, is_one_of(sessions.c.fingerprint, fingerprints))
-        profile = sessions.c.profile
         by_day = await self.failed(project, period, names, ("error", "day"), only.version)
         if 2 * sum(hits.sessions for hits in top) < by_day.total():
             return None  # with these errors the others failed more often than all in all
-        by_version, elsewhere, nowhere, newest = await asyncio.gather(
+        by_version, elsewhere, are_untold, newest = await asyncio.gather(
             self.failed(project, period, names, ("error", "version"), only.version),
-            self._listed((*those, is_one_of(profile, only.others))),
-            self.scanned(select(sessions.c.last_idx).where(*those, profile.is_(None)).limit(1)),
+            self._listed((*those, is_one_of(sessions.c.profile, only.others))),
+            self._have_no_profile(those),
             self._newest_of(fingerprints, only.within(project, period, by_time=True)),
         )
-        if nowhere:  # a collector of an earlier step wrote it, and not all counts know of it
+        if are_untold:
             return None
         days: dict[int, Counter[date]] = {of: Counter() for of in fingerprints}
         versions: dict[int, Counter[str]] = {of: Counter() for of in fingerprints}

@@ -30,6 +30,8 @@ from migas.collector.days import day_number, monday_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import ColumnElement
+
     from migas.collector.days import Period
 
 
@@ -215,8 +217,7 @@ class MostHit(Usage):
         Both are what counts of all have and a filter does not leave.
 
         Returns:
-            Pairs by error; None where not all of their sessions have a profile, for the counts may
-            not know of those.
+            Pairs by error; None where not all of their sessions have a profile.
         """
         everywhere = only.on_anything.with_(error=None).within(project, period, by_time=False)
         those = (*everywhere, is_one_of(sessions.c.fingerprint, some))
@@ -237,10 +238,15 @@ class MostHit(Usage):
         gone = func.count(elsewhere.c.user_number).filter(not_(here))
         number = cast(func.sum(elsewhere.c.number), BigInteger)
         by_error = select(elsewhere.c.fingerprint, gone, number).group_by(elsewhere.c.fingerprint)
-        rows, nowhere = await asyncio.gather(
-            self.scanned(by_error),
-            self.scanned(
-                select(sessions.c.last_idx).where(*those, sessions.c.profile.is_(None)).limit(1)
-            ),
+        rows, are_untold = await asyncio.gather(
+            self.scanned(by_error), self._have_no_profile(those)
         )
-        return None if nowhere else {error: (users, number) for error, users, number in rows}
+        return None if are_untold else {error: (users, number) for error, users, number in rows}
+
+    async def _have_no_profile(self, those: Sequence[ColumnElement[bool]]) -> bool:
+        """Whether some of these sessions have no profile: counts of all may not know of them.
+
+        A collector of an earlier step wrote them.
+        """
+        query = select(sessions.c.last_idx).where(*those, sessions.c.profile.is_(None)).limit(1)
+        return bool(await self.scanned(query))

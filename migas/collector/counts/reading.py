@@ -95,11 +95,11 @@ class Reading:
         others = {row.profile for row in every} - left
         numbers: dict[int, int] = {row.profile: row.sessions for row in counted}
         left_out = sum(number for of, number in numbers.items() if of not in left)
-        are_few = 2 * left_out < sum(numbers.values()) and len(others) <= MAX_NAMED
+        is_less = 2 * left_out < sum(numbers.values()) and len(others) <= MAX_NAMED
         return replace(
             only,
             profiles=tuple(sorted(left)),
-            others=tuple(sorted(others)) if are_few else None,
+            others=tuple(sorted(others)) if is_less else None,
         )
 
     async def profiles_of(self, project: str, only: Filter) -> Collection[int] | None:
